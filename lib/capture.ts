@@ -1,0 +1,308 @@
+import { Batch, fill, look, poison } from './batch.js';
+import { CaptureError, wrapNative } from './errors.js';
+import { type NativeInfo, type NativeSession, Rx } from './native.js';
+import type { Plan } from './plan.js';
+import { type CaptureStats, toStats } from './stats.js';
+
+/** How long batches may follow each other before timers, I/O and signals get their turn. */
+const TURN_MS = 4;
+/** How long nextSync blocks at a stretch: worker.terminate() waits for it. */
+const BLOCK_MS = 20;
+
+/**
+ * An open capture. Read it with `for await`, {@link tryNext} or {@link nextSync}; one reader at a time.
+ *
+ * A `break` leaves it open, so that reading can go on later; {@link close} it, or let `await using` do so. The end of
+ * a trace ends the loop; a failure rejects it with a {@link CaptureError}.
+ */
+export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
+  /** The URI as it was given to `open()`. */
+  readonly uri: string;
+  /** The capture method that was chosen. */
+  readonly backend: string;
+  /** LINKTYPE_ value of the packets (tcpdump.org/linktypes.html); in a pcapng file that of the first interface. */
+  readonly linkType: number;
+  /** Unix time in ns that `batch.time` counts from. */
+  readonly epoch: bigint;
+  /** How the capture is done, and why so. */
+  readonly plan: Plan;
+  /** Sends packets through the same method; null where it cannot. */
+  readonly transmit = null;
+
+  readonly #session: NativeSession;
+  readonly #maxLeases: number;
+  readonly #capacity: number;
+  readonly #external: boolean;
+  readonly #views: readonly { view: DataView; bytes: Uint8Array }[];
+  readonly #spare: Batch[] = [];
+  readonly #held = new Set<Batch>();
+  readonly #always: boolean;
+  #current: Batch;
+  #reading = false;
+  #pending: ((outcome: IteratorResult<Batch> | Error) => void) | undefined;
+  #turnEnds = 0;
+  #closing: Promise<void> | undefined;
+  #failure: Error | undefined;
+  #abort: { readonly reason: unknown } | undefined;
+  #forgetSignal: (() => void) | undefined;
+
+  /** @internal Use `open()`. */
+  constructor(session: NativeSession, info: NativeInfo, plan: Plan, signal?: AbortSignal) {
+    this.#session = session;
+    this.uri = plan.uri;
+    this.backend = plan.backend;
+    this.plan = plan;
+    this.linkType = info.linkType;
+    this.epoch = BigInt(info.epochSeconds) * 1_000_000_000n + BigInt(info.epochNanos);
+    this.#maxLeases = info.external ? info.maxLeases : 1024;
+    this.#capacity = info.batchSize;
+    this.#external = info.external;
+    this.#always = info.readiness === 'always';
+    this.#views = info.segments.map((memory) => ({ view: new DataView(memory), bytes: new Uint8Array(memory) }));
+    this.#current = this.#addBatch();
+    if (signal !== undefined) {
+      const onAbort = () => {
+        this.#abort = { reason: signal.reason };
+        void this.close();
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#forgetSignal = () => signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /**
+   * The next batch if there is one right now; never waits. The batch before it is released.
+   * @returns null when there is none yet, or when the capture has ended
+   */
+  tryNext(): Batch | null {
+    this.#refuseSecondReader();
+    return this.#step() ?? null;
+  }
+
+  /**
+   * The next batch, blocking this thread for up to `timeoutMs` (default: for ever). For workers and tools: the event
+   * loop stands still meanwhile. The batch before it is released.
+   * @returns null when the time is up, or when the capture has ended
+   */
+  nextSync(timeoutMs = Number.POSITIVE_INFINITY): Batch | null {
+    this.#refuseSecondReader();
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const batch = this.#step();
+      if (batch !== undefined) return batch;
+      const left = deadline - performance.now();
+      if (left <= 0) return null;
+      this.#session.block(Math.ceil(Math.min(left, BLOCK_MS)));
+    }
+  }
+
+  /** Reads batches as they come. A second reader beside an unfinished one: `RINGTAP_BUSY`. */
+  [Symbol.asyncIterator](): AsyncIterator<Batch, undefined> {
+    this.#refuseSecondReader();
+    if (this.#closing !== undefined && this.#abort === undefined) throw this.#closed();
+    this.#reading = true;
+    return { next: () => this.#next(), return: () => this.#stop() };
+  }
+
+  /** The ledger. Exact, and still readable after close. */
+  stats(): CaptureStats {
+    return toStats(this.#session.stats());
+  }
+
+  /** An open capture that is being read keeps the process alive; this is the default. */
+  ref(): this {
+    this.#session.setRef(true);
+    return this;
+  }
+
+  /** Waiting for packets does not keep the process alive. */
+  unref(): this {
+    this.#session.setRef(false);
+    return this;
+  }
+
+  /**
+   * Stops the capture, ends a running `for await`, makes every view of its memory empty and frees it. Packets that
+   * were not read stay counted as pending. Idempotent.
+   */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#forgetSignal?.();
+      for (const batch of [this.#current, ...this.#held]) fill(batch, 0, batch.linkType);
+      this.#held.clear();
+      this.#closing = this.#session.close();
+      this.#settle(this.#end());
+    }
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal For a batch's hold(). */
+  hold(batch: Batch): void {
+    if (this.#held.size + 2 > this.#maxLeases) {
+      throw new CaptureError('RINGTAP_NO_BUFFER', `${this.uri}: ${this.#held.size} batches are held, and ${this.#maxLeases} is all there are`, {
+        uri: this.uri,
+        backend: this.backend,
+      });
+    }
+    batch.held = true;
+    this.#held.add(batch);
+    if (batch === this.#current) this.#current = this.#spare.pop() ?? this.#addBatch();
+  }
+
+  /** @internal For a batch's release(). */
+  release(batch: Batch): void {
+    if (batch.length === 0) return;
+    if (this.#external) fill(batch, 0, batch.linkType);
+    else poison(batch);
+    this.#session.release(batch.slot);
+    if (!this.#held.delete(batch)) return;
+    batch.held = false;
+    this.#spare.push(batch);
+  }
+
+  /** @internal For a writer. */
+  get session(): NativeSession {
+    return this.#session;
+  }
+
+  #addBatch(): Batch {
+    const descriptors = this.#session.addSlot();
+    const slot = this.#slots++;
+    return new Batch(descriptors, this.#capacity, this.#views[0]?.view.buffer as ArrayBuffer ?? new ArrayBuffer(0), slot, this);
+  }
+
+  #slots = 0;
+
+  #refuseSecondReader(): void {
+    if (!this.#reading) return;
+    throw new CaptureError('RINGTAP_BUSY', `${this.uri}: another reader is at work on this capture`, {
+      uri: this.uri,
+      backend: this.backend,
+    });
+  }
+
+  #closed(): CaptureError {
+    return new CaptureError('RINGTAP_CLOSED', `${this.uri}: the capture was closed`, { uri: this.uri, backend: this.backend });
+  }
+
+  /** One batch; null at the end; undefined when there is none yet. Throws what ends the capture early. */
+  #step(): Batch | null | undefined {
+    if (this.#abort !== undefined) throw this.#abort.reason;
+    if (this.#failure !== undefined) throw this.#failure;
+    const batch = this.#current;
+    const count = this.#session.next(batch.slot);
+    if (count > 0) {
+      if (this.#external) {
+        const segment = this.#views[batch.control[0]!]!;
+        if (batch.view !== segment.view) look(batch, segment.view, segment.bytes);
+      } else {
+        const memory = this.#session.copied(batch.slot);
+        look(batch, new DataView(memory), new Uint8Array(memory));
+      }
+      fill(batch, count, batch.control[1]!);
+      return batch;
+    }
+    fill(batch, 0, batch.linkType);
+    switch (count) {
+      case Rx.again:
+      case Rx.interrupted:
+        return undefined;
+      case Rx.eof:
+        return null;
+      case Rx.noBuffer:
+        throw new CaptureError('RINGTAP_NO_BUFFER', `${this.uri}: held batches take all memory of the capture`, {
+          uri: this.uri,
+          backend: this.backend,
+        });
+      case Rx.closed:
+        throw this.#closed();
+      default:
+        this.#failure = wrapNative(this.#session.error(), this.backend, this.uri) as Error;
+        throw this.#failure;
+    }
+  }
+
+  #next(): Promise<IteratorResult<Batch, undefined>> {
+    if (this.#pending !== undefined) {
+      return Promise.reject(new CaptureError('RINGTAP_BUSY', `${this.uri}: next() was called before the last one settled`, { uri: this.uri }));
+    }
+    if (!this.#reading || this.#closing !== undefined) {
+      const outcome = this.#reading ? this.#end() : { value: undefined, done: true as const };
+      this.#reading = false;
+      return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
+    }
+    const now = performance.now();
+    if (now < this.#turnEnds) {
+      const outcome = this.#advance();
+      if (outcome instanceof Batch) return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
+      if (outcome instanceof Error) return Promise.reject(outcome);
+      if (outcome !== undefined) return Promise.resolve(outcome);
+      return this.#later(this.#always);
+    }
+    return this.#later(true);
+  }
+
+  /** A step of the iterator: a batch, the end, what it fails with, or nothing yet. */
+  #advance(): Batch | IteratorReturnResult<undefined> | Error | undefined {
+    try {
+      const batch = this.#step();
+      if (batch !== null) return batch;
+      this.#reading = false;
+      return { value: undefined, done: true };
+    } catch (error) {
+      this.#reading = false;
+      return error as Error;
+    }
+  }
+
+  /** Waits for packets, or, to give the event loop its turn, only for the next round of it. */
+  #later(turn: boolean): Promise<IteratorResult<Batch, undefined>> {
+    return new Promise((resolve, reject) => {
+      this.#pending = (outcome) => {
+        this.#pending = undefined;
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome as IteratorResult<Batch, undefined>);
+      };
+      if (turn) setImmediate(this.#resume);
+      else this.#session.wait(this.#resume);
+    });
+  }
+
+  readonly #resume = (): void => {
+    if (this.#pending === undefined) return;
+    this.#turnEnds = performance.now() + TURN_MS;
+    const outcome = this.#advance();
+    if (outcome instanceof Batch) this.#settle(outcome.result);
+    else if (outcome !== undefined) this.#settle(outcome);
+    else if (this.#always) setImmediate(this.#resume);
+    else this.#session.wait(this.#resume);
+  };
+
+  #settle(outcome: IteratorResult<Batch> | Error): void {
+    if (this.#pending === undefined) return;
+    if (outcome instanceof Error || outcome.done) this.#reading = false;
+    this.#pending(outcome);
+  }
+
+  /** How a reader learns that the capture was closed under it. */
+  #end(): IteratorReturnResult<undefined> | Error {
+    return this.#abort === undefined ? { value: undefined, done: true } : (this.#abort.reason as Error);
+  }
+
+  #stop(): Promise<IteratorReturnResult<undefined>> {
+    this.#reading = false;
+    if (this.#closing === undefined) this.release(this.#current);
+    const done = { value: undefined, done: true } as const;
+    this.#settle(done);
+    return Promise.resolve(done);
+  }
+}
+
+/** @internal Who lends a batch, for a writer; undefined for an owned copy. */
+export function sourceOf(batch: Batch): NativeSession | undefined {
+  return batch.lender instanceof Capture ? batch.lender.session : undefined;
+}

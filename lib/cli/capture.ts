@@ -1,0 +1,79 @@
+import { constants } from 'node:os';
+import type { Command } from 'commander';
+import { type Batch, type Capture, CaptureError, openWriter, type Writer } from '../index.js';
+import { UsageError } from './errors.js';
+import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
+import { print } from './output.js';
+import { showRate } from './rate.js';
+import { Run } from './run.js';
+import { announce, summarize, withCapture } from './session.js';
+import { addSummaryOptions, type SummaryFlags, summaryOptions } from './summary/options.js';
+import { Summary } from './summary/summary.js';
+
+interface CaptureFlags extends OpenFlags, SummaryFlags {
+  write?: string;
+  count?: number;
+  duration?: number;
+  quiet?: true;
+}
+
+export function addCapture(program: Command): void {
+  const command = program
+    .command('capture <uri>')
+    .description('capture packets: print a line for each, or write them to a file')
+    .option('-w, --write <file>', 'write a trace: pcapng if the name ends so, else pcap; - is standard output')
+    .option('-c, --count <packets>', 'stop after so many', parseCount)
+    .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
+    .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
+  addSummaryOptions(addOpenOptions(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ringtap capture eth0 -c 10
+  $ ringtap capture afpacket:eth0 -f "tcp port 443" -w trace.pcapng
+  $ ringtap capture eth0 --duration 10s -q
+  $ ringtap capture synth:?count=1000 -w - | tcpdump -n -r -
+
+SIGINT (Ctrl-C) and SIGTERM end it in good order, a second one at once.`,
+    )
+    .action(capture);
+}
+
+async function capture(uri: string, flags: CaptureFlags): Promise<void> {
+  if (flags.write === '-' && process.stdout.isTTY) {
+    throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
+  }
+  await withCapture(uri, openOptions(flags), async (capture) => {
+    const writer = flags.write === undefined ? undefined : await openWriter(writerUri(flags.write));
+    if (!flags.quiet) announce(capture.plan);
+    const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
+    // Lines on the same terminal would tear it apart.
+    const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
+    try {
+      await run.each(handler(capture, writer, flags));
+      await writer?.close(capture.stats());
+    } catch (error) {
+      // `capture -w - | head`: as quiet as it is for lines.
+      if (flags.write === '-' && error instanceof CaptureError && error.errno === constants.errno.EPIPE) return;
+      // What was captured before the failure stays readable.
+      await writer?.close(capture.stats()).catch(() => {});
+      throw error;
+    } finally {
+      endRate();
+      summarize(capture, run);
+    }
+  });
+}
+
+function handler(capture: Capture, writer: Writer | undefined, flags: CaptureFlags) {
+  if (writer !== undefined) return (batch: Batch) => writer.write(batch);
+  if (flags.quiet) return () => {};
+  const summary = new Summary(capture.epoch, summaryOptions(flags));
+  return (batch: Batch, count: number) => print(summary.lines(batch, count));
+}
+
+/** The name stands for itself, even where it looks like a URI. */
+function writerUri(file: string): string {
+  return `${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`;
+}

@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import { CaptureError, devices, type ProbeResult, probe } from '../index.js';
+import { EXIT } from './errors.js';
+import { type Check, checkHost } from './host.js';
+import { print, printJson } from './output.js';
+
+interface Diagnosis {
+  /** Whether any device can be captured from. */
+  readonly canCapture: boolean;
+  readonly checks: readonly Check[];
+}
+
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('say what this host can capture with, what is missing, and how to mend it')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ringtap doctor
+  $ ringtap doctor --json | jq -r '.checks[] | select(.fix) | .fix'
+
+Exit status 1 where no device can be captured from.`,
+    )
+    .action(async ({ json }: { json?: true }) => {
+      const diagnosis = await diagnose();
+      await (json ? printJson(diagnosis, 2) : print(describe(diagnosis)));
+      if (!diagnosis.canCapture) process.exitCode = EXIT.failed;
+    });
+}
+
+async function diagnose(): Promise<Diagnosis> {
+  const checks = checkHost();
+  try {
+    const probes = await probe();
+    const uris = (await devices()).flatMap((device) => device.uris);
+    checks.push({ name: 'addon', status: 'ok', found: 'loaded' }, ...probes.map(checkBackend));
+    const canCapture = probes.some(
+      ({ backend, available }) => available && uris.some((uri) => uri.startsWith(`${backend}:`)),
+    );
+    return { canCapture, checks };
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    checks.push({ name: 'addon', status: 'fail', found: error.message, fix: error.hint });
+    return { canCapture: false, checks };
+  }
+}
+
+function checkBackend({ backend, title, available, detail, reason, hint }: ProbeResult): Check {
+  const name = `${backend}:`;
+  if (available) return { name, status: 'ok', found: detail === '' ? title : `${title}, ${detail}` };
+  const found = `${title}: ${reason ?? 'not available'}`;
+  return { name, status: 'warn', found, ...(hint === undefined ? {} : { fix: hint }) };
+}
+
+function describe({ canCapture, checks }: Diagnosis): string {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  const lines = checks.map(({ name, status, found, fix }) => {
+    const line = `${status.padEnd(5)} ${name.padEnd(width)}  ${found}\n`;
+    return fix === undefined ? line : `${line}${' '.repeat(8 + width)}fix: ${fix}\n`;
+  });
+  return `${lines.join('')}\n${canCapture ? 'This host can capture.' : 'No device can be captured from here.'}\n`;
+}

@@ -1,0 +1,33 @@
+import { debuglog } from 'node:util';
+import { CommanderError } from 'commander';
+import { CaptureError, type ErrorCode } from '../index.js';
+
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Failures that only another command line can mend. */
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'RINGTAP_BAD_URI',
+  'RINGTAP_UNKNOWN_SCHEME',
+  'RINGTAP_UNKNOWN_OPTION',
+  'RINGTAP_BAD_OPTION',
+  'RINGTAP_BAD_FILTER',
+]);
+
+/** A command line that makes no sense, though each part of it does. */
+export class UsageError extends Error {}
+
+/** Everything that people read, as opposed to programs, goes to stderr through here. */
+export function say(line: string): void {
+  process.stderr.write(`ringtap: ${line}\n`);
+}
+
+/** Tells the user what failed. @returns the exit code */
+export function report(error: unknown): number {
+  // Commander has printed its errors, or the help that was asked for, by itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  say(error instanceof Error ? error.message : String(error));
+  if (error instanceof CaptureError) process.stderr.write(`hint: ${error.hint}\n`);
+  if (error instanceof Error && debuglog('ringtap').enabled) process.stderr.write(`${error.stack}\n`);
+  if (error instanceof UsageError) return EXIT.usage;
+  return error instanceof CaptureError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import { type Candidate, type Explanation, explain } from '../index.js';
+import { report } from './errors.js';
+import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
+import { print, printJson } from './output.js';
+import { linkTypeName } from './summary/summary.js';
+
+export function addExplain(program: Command): void {
+  const command = program
+    .command('explain <uri>')
+    .description('say how a URI would be captured, and why so; captures nothing')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ringtap explain eth0
+  $ ringtap explain afxdp:eth0 -f "tcp port 443"
+  $ ringtap explain afpacket:eth0 --json | jq .mode
+
+Exit status 1 where it cannot be opened.`,
+    );
+  addOpenOptions(command).action(async (uri: string, flags: OpenFlags & { json?: true }) => {
+    const plan = await explain(uri, openOptions(flags));
+    await (flags.json ? printJson(toJson(plan), 2) : print(describe(plan)));
+    if (plan.error !== null) process.exitCode = report(plan.error);
+  });
+}
+
+/** The error without its stack; JSON.stringify would leave out its message. */
+function toJson(plan: Explanation): object {
+  if (plan.error === null) return plan;
+  const { code, message, hint } = plan.error;
+  return { ...plan, error: { code, message, hint } };
+}
+
+function describe(plan: Explanation): string {
+  const rows: [string, string][] = [];
+  if (plan.backend !== null) {
+    const options = Object.entries(plan.options).map(([name, value]) => `${name}=${value}`);
+    rows.push(
+      ['method', plan.backend],
+      ['mode', `${plan.mode}${plan.zeroCopy ? ', no copy for JavaScript' : ', one copy per batch'}`],
+      ['traffic', plan.takesTraffic ? 'taken away from the host' : 'left to the host'],
+      ['filter', plan.filterReason === '' ? plan.filter : `${plan.filter}: ${plan.filterReason}`],
+      ['timestamps', plan.timestamp],
+      ['link type', `${plan.linkType} (${linkTypeName(plan.linkType)})`],
+      ['holds', `up to ${plan.maxLeases} batches at once`],
+      ['options', options.join('\n')],
+    );
+  }
+  rows.push(['candidates', plan.candidates.map(describeCandidate).join('\n')]);
+  if (plan.notes.length > 0) rows.push(['notes', plan.notes.join('\n')]);
+  const indent = ' '.repeat(14);
+  const lines = rows.map(([name, text]) => `  ${name.padEnd(12)}${text.replaceAll('\n', `\n${indent}`)}\n`);
+  return `${plan.uri}\n${lines.join('')}`;
+}
+
+function describeCandidate({ backend, chosen, reason, fix }: Candidate): string {
+  if (chosen) return `${backend}: chosen`;
+  return `${backend}: not chosen: ${reason ?? 'not tried'}${fix === undefined ? '' : `\n  fix: ${fix}`}`;
+}

@@ -1,0 +1,25 @@
+// Numbers for people.
+const group = new Intl.NumberFormat('en-US');
+
+export function integer(value: number): string {
+  return group.format(Math.round(value));
+}
+
+/** 1234567 → "1.23 M", with the unit appended: "1.23 Mbit/s". */
+export function scaled(value: number, unit: string): string {
+  const prefixes = ['', 'k', 'M', 'G', 'T'];
+  let power = 0;
+  let rest = value;
+  while (rest >= 999.5 && power < prefixes.length - 1) {
+    rest /= 1000;
+    power++;
+  }
+  return `${power === 0 ? Math.round(rest) : rest.toPrecision(3)} ${prefixes[power]}${unit}`;
+}
+
+/** Loss by cause: "ring 5, interface unknown"; empty where the method names no cause. */
+export function causes(drops: Readonly<Record<string, number | undefined>>): string {
+  return Object.entries(drops)
+    .map(([cause, count]) => `${cause} ${count === undefined ? 'unknown' : integer(count)}`)
+    .join(', ');
+}

@@ -1,0 +1,106 @@
+// What a capture needs of the host, as far as it can be seen without asking for any right.
+import { existsSync, readFileSync } from 'node:fs';
+import { release, type } from 'node:os';
+import { integer } from './format.js';
+
+/** One finding. `warn`: some method or size is out of reach; `fail`: nothing works without it. */
+export interface Check {
+  readonly name: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly found: string;
+  /** What would mend it. */
+  readonly fix?: string;
+}
+
+const CAPABILITY_BITS = { NET_ADMIN: 12, NET_RAW: 13, IPC_LOCK: 14, SYS_ADMIN: 21, PERFMON: 38, BPF: 39 } as const;
+type Capability = keyof typeof CAPABILITY_BITS;
+/** AF_XDP memory of common size, which is charged to RLIMIT_MEMLOCK. */
+const ENOUGH_LOCKED_BYTES = 64 * 1024 * 1024;
+const OLDEST_NODE = [20, 19] as const;
+
+/** Everything but what needs the addon. */
+export function checkHost(): Check[] {
+  const common = [checkNode(), checkKernel()];
+  return process.platform === 'linux'
+    ? [...common, checkCapabilities(), checkUserNamespaces(), checkHugePages(), checkMemlock()]
+    : common;
+}
+
+function checkNode(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isOld = major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
+  const found = `${process.version} ${process.platform}-${process.arch}`;
+  if (!isOld) return { name: 'Node.js', status: 'ok', found };
+  return { name: 'Node.js', status: 'fail', found, fix: `Install Node ${OLDEST_NODE.join('.')} or newer.` };
+}
+
+function checkKernel(): Check {
+  const found = `${type()} ${release()}`;
+  if (process.platform === 'linux') return { name: 'kernel', status: 'ok', found };
+  return {
+    name: 'kernel',
+    status: 'warn',
+    found,
+    fix: 'AF_PACKET and AF_XDP exist on Linux only; libpcap works here.',
+  };
+}
+
+function checkCapabilities(): Check {
+  const name = 'capabilities';
+  const present = (Object.keys(CAPABILITY_BITS) as Capability[]).filter(hasCapability);
+  const found = present.length === 0 ? 'none of those that matter' : present.join(' ');
+  if (hasCapability('NET_RAW') && hasCapability('NET_ADMIN')) return { name, status: 'ok', found };
+  const fix = `sudo setcap cap_net_raw,cap_net_admin+ep "$(readlink -f "$(command -v node)")", or run as root`;
+  return { name, status: 'warn', found, fix };
+}
+
+function hasCapability(name: Capability): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readText('/proc/self/status') ?? '')?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
+}
+
+function checkUserNamespaces(): Check {
+  const name = 'user namespaces';
+  const blocked = [
+    ['/proc/sys/user/max_user_namespaces', '0', 'sudo sysctl -w user.max_user_namespaces=15000'],
+    ['/proc/sys/kernel/unprivileged_userns_clone', '0', 'sudo sysctl -w kernel.unprivileged_userns_clone=1'],
+    [
+      '/proc/sys/kernel/apparmor_restrict_unprivileged_userns',
+      '1',
+      'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0',
+    ],
+  ] as const;
+  for (const [path, value, fix] of blocked) {
+    if (readText(path)?.trim() !== value) continue;
+    return { name, status: 'warn', found: 'not for ordinary users: no test network without root', fix };
+  }
+  return { name, status: 'ok', found: existsSync('/proc/self/ns/user') ? 'allowed' : 'not in this kernel' };
+}
+
+function checkHugePages(): Check {
+  const name = 'huge pages';
+  const meminfo = readText('/proc/meminfo') ?? '';
+  const field = (key: string) => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0);
+  const total = field('HugePages_Total');
+  const found = `${field('HugePages_Free')} free of ${total}, ${field('Hugepagesize')} KiB each`;
+  if (total > 0) return { name, status: 'ok', found };
+  return { name, status: 'warn', found: `${found} (only DPDK wants them)`, fix: 'sudo sysctl -w vm.nr_hugepages=512' };
+}
+
+function checkMemlock(): Check {
+  const name = 'RLIMIT_MEMLOCK';
+  const soft = /^Max locked memory\s+(\S+)/m.exec(readText('/proc/self/limits') ?? '')?.[1] ?? 'unknown';
+  if (soft === 'unlimited' || soft === 'unknown') return { name, status: 'ok', found: soft };
+  const found = `${integer(Number(soft) / 1024)} KiB`;
+  if (hasCapability('IPC_LOCK')) return { name, status: 'ok', found: `${found}, but IPC_LOCK lifts it` };
+  if (Number(soft) >= ENOUGH_LOCKED_BYTES) return { name, status: 'ok', found };
+  return { name, status: 'warn', found: `${found} (AF_XDP wants more)`, fix: 'ulimit -l unlimited' };
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { parseCount } from './options.js';
+import { print } from './output.js';
+import { Run } from './run.js';
+import { withCapture } from './session.js';
+import { addSummaryOptions, type SummaryFlags, summaryOptions } from './summary/options.js';
+import { Summary } from './summary/summary.js';
+
+interface ReadFlags extends SummaryFlags {
+  filter?: string;
+  count?: number;
+}
+
+export function addRead(program: Command): void {
+  const command = program
+    .command('read <file>')
+    .description('print the packets of a trace (pcap, pcapng, ERF), a line for each; - is standard input')
+    .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+    .option('-c, --count <packets>', 'stop after so many', parseCount);
+  addSummaryOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ringtap read trace.pcapng -f "tcp[tcpflags] & tcp-syn != 0"
+  $ tcpdump -i eth0 -U -w - | ringtap read -
+  $ ringtap read -tttt -e trace.pcap
+
+A file that is cut or damaged: every good packet is printed, then the error with its byte offset.`,
+    )
+    .action(read);
+}
+
+async function read(file: string, flags: ReadFlags): Promise<void> {
+  const options = summaryOptions(flags);
+  await withCapture(fileUri(file), { filter: flags.filter }, async (capture) => {
+    const summary = new Summary(capture.epoch, options);
+    const run = new Run(capture, { count: flags.count });
+    await run.each((batch, count) => print(summary.lines(batch, count)));
+  });
+}
+
+/** A path stands for itself, even where it looks like an interface; a file: URI is taken, too. */
+function fileUri(file: string): string {
+  if (/^(file|pcapfile|erf):/i.test(file) && !existsSync(file)) return file;
+  return `file:${file.replace(/[%?#]/g, encodeURIComponent)}`;
+}

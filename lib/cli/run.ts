@@ -1,0 +1,92 @@
+import { constants } from 'node:os';
+import type { Batch, Capture } from '../index.js';
+
+export interface Limits {
+  /** Stop after so many packets. */
+  readonly count?: number | undefined;
+  /** Stop after so many milliseconds. */
+  readonly durationMs?: number | undefined;
+}
+
+/** Reads a capture until it ends, a limit is reached, or the user asks it to stop; counts what came. */
+export class Run {
+  packets = 0;
+  /** On the wire. */
+  bytes = 0;
+  readonly #capture: Capture;
+  readonly #limits: Limits;
+  readonly #begin = performance.now();
+  #seconds: number | undefined;
+  #stopping = false;
+
+  constructor(capture: Capture, limits: Limits) {
+    this.#capture = capture;
+    this.#limits = limits;
+  }
+
+  /** From the beginning until now, or until the run ended. */
+  get seconds(): number {
+    return this.#seconds ?? (performance.now() - this.#begin) / 1000;
+  }
+
+  /** @param handle gets each batch, and how many of its packets are wanted; the batch is lent until it settles */
+  async each(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
+    const batches = this.#capture[Symbol.asyncIterator]();
+    let isWaiting = false;
+    const stop = () => {
+      this.#stopping = true;
+      // WHY: only then, because a return() would take away the batch that is being handled.
+      if (isWaiting) void batches.return?.();
+    };
+    const forgetSignals = onSignal(stop);
+    const timer = this.#limits.durationMs === undefined ? undefined : setTimeout(stop, this.#limits.durationMs);
+    try {
+      while (!this.#stopping) {
+        isWaiting = true;
+        const { value: batch } = await batches.next();
+        isWaiting = false;
+        if (batch === undefined) break;
+        await this.#take(batch, handle);
+      }
+      await batches.return?.();
+      await this.#takePending(handle);
+    } finally {
+      clearTimeout(timer);
+      forgetSignals();
+      this.#seconds = this.seconds;
+    }
+  }
+
+  async #take(batch: Batch, handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
+    const { count = Number.POSITIVE_INFINITY } = this.#limits;
+    const taken = Math.min(batch.length, count - this.packets);
+    const { wirelen } = batch;
+    for (let i = 0; i < taken; i++) this.bytes += wirelen[i]!;
+    this.packets += taken;
+    if (this.packets >= count) this.#stopping = true;
+    await handle(batch, taken);
+  }
+
+  /** What had arrived when the time was up or the user stopped: it was captured, so it belongs into the result. */
+  async #takePending(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
+    const { count = Number.POSITIVE_INFINITY } = this.#limits;
+    for (let { pending } = this.#capture.stats(); pending > 0 && this.packets < count; ) {
+      const batch = this.#capture.tryNext();
+      if (batch === null) return;
+      pending -= batch.length;
+      await this.#take(batch, handle);
+    }
+  }
+}
+
+/** The first SIGINT or SIGTERM stops in good order, the second at once. @returns how to undo it */
+function onSignal(stop: () => void): () => void {
+  let isSecond = false;
+  const handler = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (isSecond) process.exit(128 + constants.signals[signal]);
+    isSecond = true;
+    stop();
+  };
+  process.on('SIGINT', handler).on('SIGTERM', handler);
+  return () => process.off('SIGINT', handler).off('SIGTERM', handler);
+}

@@ -1,0 +1,93 @@
+import type { Command } from 'commander';
+import type { Capture } from '../index.js';
+import { causes, integer, scaled } from './format.js';
+import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
+import { print, printJson } from './output.js';
+import { showRate } from './rate.js';
+import { Run } from './run.js';
+import { announce, withCapture } from './session.js';
+
+interface StatsFlags extends OpenFlags {
+  count?: number;
+  duration?: number;
+  json?: true;
+}
+
+/** The result; its keys in JSON are fixed. */
+interface Totals {
+  readonly uri: string;
+  readonly backend: string;
+  readonly packets: number;
+  /** On the wire. */
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly pps: number;
+  /** Bits per second. */
+  readonly bps: number;
+  readonly dropped: number;
+  /** By cause; null where the method cannot tell. */
+  readonly drops: Readonly<Record<string, number | null>>;
+}
+
+export function addStats(program: Command): void {
+  const command = program
+    .command('stats <uri>')
+    .description('count packets, bytes and loss, without a look at the packets')
+    .option('-c, --count <packets>', 'stop after so many', parseCount)
+    .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
+    .option('--json', 'print the result as one line of JSON');
+  addOpenOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ringtap stats eth0
+  $ ringtap stats afpacket:eth0 --duration 10s --json | jq .pps
+  $ ringtap stats trace.pcapng
+
+SIGINT (Ctrl-C) and SIGTERM end it in good order, a second one at once.`,
+    )
+    .action(stats);
+}
+
+async function stats(uri: string, flags: StatsFlags): Promise<void> {
+  await withCapture(uri, openOptions(flags), async (capture) => {
+    announce(capture.plan);
+    const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
+    const endRate = showRate(capture, run);
+    try {
+      await run.each(() => {});
+    } finally {
+      endRate();
+      const totals = total(capture, run);
+      await (flags.json ? printJson(totals) : print(describe(capture, totals)));
+    }
+  });
+}
+
+function total(capture: Capture, { packets, bytes, seconds }: Run): Totals {
+  const { uri, backend } = capture;
+  const { dropped, drops } = capture.stats();
+  const perSecond = (value: number) => (seconds > 0 ? Math.round(value / seconds) : 0);
+  return {
+    uri,
+    backend,
+    packets,
+    bytes,
+    seconds: Number(seconds.toFixed(6)),
+    pps: perSecond(packets),
+    bps: perSecond(bytes * 8),
+    dropped,
+    drops: Object.fromEntries(Object.entries(drops).map(([cause, count]) => [cause, count ?? null])),
+  };
+}
+
+function describe(capture: Capture, { packets, bytes, seconds, pps, bps, dropped }: Totals): string {
+  const byCause = causes(capture.stats().drops);
+  return `packets  ${integer(packets)}
+bytes    ${integer(bytes)}
+seconds  ${seconds.toFixed(3)}
+rate     ${scaled(pps, 'packets/s')}, ${scaled(bps, 'bit/s')}
+dropped  ${integer(dropped)}${byCause === '' ? '' : ` (${byCause})`}
+`;
+}

@@ -1,0 +1,50 @@
+import { networkInterfaces } from 'node:os';
+import { closest, distance } from 'fastest-levenshtein';
+import { BACKENDS } from './generated/schema.js';
+import { addon } from './native.js';
+
+/** A network interface, or another thing that a capture method can open. */
+export interface Device {
+  readonly name: string;
+  readonly description: string;
+  readonly up: boolean;
+  readonly loopback: boolean;
+  /** IP addresses with prefix length. */
+  readonly addresses: readonly string[];
+  /** URIs that `open()` takes as they stand, the recommended one first. */
+  readonly uris: readonly string[];
+}
+
+/** Everything that can be opened here, with ready-to-use URIs. */
+export async function devices(): Promise<Device[]> {
+  return listDevices();
+}
+
+function listDevices(): Device[] {
+  const found = new Map<string, Device & { uris: string[] }>();
+  const addresses = networkInterfaces();
+  for (const { name: backend, target, platforms } of BACKENDS) {
+    if (target === 'path' || target === 'none' || !platforms.includes(process.platform)) continue;
+    for (const { target: name, description, up, loopback } of addon().devices(backend)) {
+      const device = found.get(name) ?? {
+        name,
+        description,
+        up,
+        loopback,
+        addresses: addresses[name]?.map((address) => address.cidr ?? address.address) ?? [],
+        uris: [],
+      };
+      device.uris.push(`${backend}:${name}`);
+      found.set(name, device);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The interface whose name is nearest to a misspelt one, if any is near. */
+export function nearestInterface(name: string): string | undefined {
+  const names = listDevices().map((device) => device.name);
+  if (names.length === 0) return undefined;
+  const near = closest(name, names);
+  return distance(name, near) <= Math.max(1, name.length / 2) ? near : undefined;
+}

@@ -1,0 +1,13 @@
+export { type Batch, PacketFlags } from './batch.js';
+export type { Capture } from './capture.js';
+export { type Device, devices } from './devices.js';
+export { CaptureError } from './errors.js';
+export type { ErrorCode } from './generated/errors.js';
+export type * from './generated/schema.js';
+export { explain, open } from './open.js';
+export type { OpenOptions } from './options.js';
+export type { Packet } from './packet.js';
+export { type Candidate, type Explanation, type Plan, type ProbeResult, probe } from './plan.js';
+export type { CaptureStats } from './stats.js';
+export { openTransmitter, type Transmitter } from './transmit.js';
+export { openWriter, type Writer, type WriterOptions, type WriterStats } from './writer.js';

@@ -1,0 +1,114 @@
+// The addon as TypeScript sees it. The only file that loads it.
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CaptureError } from './errors.js';
+
+/** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
+export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6 } as const;
+
+export interface NativeStats {
+  received: number;
+  delivered: number;
+  filtered: number;
+  dropped: number;
+  pending: number;
+  deliveredBytes: number;
+  drops: Record<string, number | undefined>;
+}
+
+export interface NativeInfo {
+  linkType: number;
+  epochSeconds: number;
+  epochNanos: number;
+  snaplen: number;
+  maxLeases: number;
+  mode: string;
+  timestamp: string;
+  notes: string[];
+  filterWhere: string;
+  filterReason: string;
+  readiness: 'fd' | 'poll' | 'always';
+  external: boolean;
+  batchSize: number;
+  segments: ArrayBuffer[];
+}
+
+export interface NativeSession {
+  info(): NativeInfo;
+  addSlot(): ArrayBuffer;
+  next(slot: number): number;
+  copied(slot: number): ArrayBuffer;
+  release(slot: number): void;
+  wait(callback: () => void): void;
+  block(timeoutMs: number): void;
+  stats(): NativeStats;
+  error(): Error;
+  setRef(ref: boolean): void;
+  interrupt(): void;
+  close(): Promise<void>;
+}
+
+export interface NativeWriter {
+  /** Encodes packets from `first` on; the index of the first one that found no room. */
+  append(session: NativeSession, slot: number, first: number): number;
+  /** Whether a full buffer waits to be written. */
+  ready(): boolean;
+  drain(flush: boolean): Promise<void>;
+  stats(): { packets: number; bytes: number };
+  close(received?: number, dropped?: number): Promise<void>;
+}
+
+export interface OpenRequest {
+  backend: string;
+  uri: string;
+  target: string;
+  options: Record<string, unknown>;
+  filter: string | Uint32Array | undefined;
+  dry: boolean;
+  batchSize: number;
+  external: boolean;
+}
+
+export interface NativeProbe {
+  available: boolean;
+  detail: string;
+  error?: Error;
+}
+
+export interface NativeDevice {
+  target: string;
+  description: string;
+  up: boolean;
+  loopback: boolean;
+}
+
+export interface Addon {
+  open(request: OpenRequest): Promise<NativeSession>;
+  openWriter(request: { path: string; format: string; linkType: number; snaplen: number; application: string }): NativeWriter;
+  probe(backend: string): NativeProbe;
+  devices(backend: string): NativeDevice[];
+  compileFilter(expression: string, linkType: number, snaplen: number): Uint32Array;
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+let loaded: Addon | undefined;
+
+/** The addon, loaded at the first call: importing ringtap never fails. */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  const require = createRequire(import.meta.url);
+  const development = join(root, 'build/addon/Release/ringtap.node');
+  try {
+    if (existsSync(development)) return require(development) as Addon;
+    return (require('node-gyp-build') as (directory: string) => Addon)(root);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new CaptureError('RINGTAP_ADDON_MISSING', `the native addon cannot be loaded: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,79 @@
+import { Capture } from './capture.js';
+import { CaptureError } from './errors.js';
+import { type OpenOptions, signalOf } from './options.js';
+import { type Explanation, follow, rejected } from './plan.js';
+import { parseUri } from './uri.js';
+
+/**
+ * Opens a capture. When the promise resolves, it is running and its filter in force.
+ *
+ * Where the host lacks the method, the next one is tried, a process warning (`RINGTAP_FALLBACK`) is emitted and
+ * `capture.plan` says why; `fallback: false` makes that an error. A missing right, a missing interface or a bad
+ * option is always an error.
+ *
+ * @param uri such as `afpacket:eth0`, `file:trace.pcapng`, `eth0`; docs/uri.md has them all
+ * @param options win over the URI's query parameters of the same name
+ * @throws CaptureError, or the signal's reason when it aborts first
+ */
+export async function open(uri: string, options: OpenOptions = {}): Promise<Capture> {
+  const parsed = parseUri(uri);
+  const signal = signalOf(parsed, options);
+  signal?.throwIfAborted();
+  const { session, info, plan } = await abortable(follow(parsed, options, false), signal);
+  const first = plan.candidates[0];
+  if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
+    process.emitWarning(`${uri}: using ${plan.backend}: because ${first.reason}`, { type: 'RingtapWarning', code: 'RINGTAP_FALLBACK' });
+  }
+  return new Capture(session, info, plan, signal);
+}
+
+/** Rejects as soon as the signal aborts; what was being opened is closed when it arrives. */
+async function abortable(opening: ReturnType<typeof follow>, signal: AbortSignal | undefined): ReturnType<typeof follow> {
+  if (signal === undefined) return opening;
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(signal.reason);
+      opening.then(({ session }) => session.close()).catch(() => {});
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([opening, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * The plan that `open()` would follow, without capturing: the method, each rejected one with reason and fix, where the
+ * filter would run, whose clock would stamp. A URI that cannot be opened is explained, too: `error` says why.
+ * @throws CaptureError only for a URI or option that means nothing
+ */
+export async function explain(uri: string, options: OpenOptions = {}): Promise<Explanation> {
+  const parsed = parseUri(uri);
+  try {
+    const { session, plan } = await follow(parsed, options, true);
+    await session.close();
+    return { ...plan, error: null };
+  } catch (error) {
+    if (!(error instanceof CaptureError) || !rejected.has(error)) throw error;
+    return {
+      uri,
+      backend: null,
+      target: parsed.target,
+      candidates: rejected.get(error)!,
+      mode: '',
+      filter: 'none',
+      filterReason: '',
+      timestamp: '',
+      linkType: 0,
+      zeroCopy: false,
+      takesTraffic: false,
+      maxLeases: 0,
+      options: {},
+      notes: [],
+      error,
+    };
+  }
+}

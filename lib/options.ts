@@ -1,0 +1,122 @@
+import { closest } from 'fastest-levenshtein';
+import { CaptureError } from './errors.js';
+import { type BackendOptions, type CommonOptions, type FilterProgram, OPEN_OPTIONS, type OptionSchema } from './generated/schema.js';
+import { type ParsedUri, schemaOf } from './uri.js';
+
+type Intersect<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
+
+/** Everything `open()` takes. Which options a backend has stands in docs/uri.md and in its own type. */
+export type OpenOptions = CommonOptions & Partial<Intersect<BackendOptions[keyof BackendOptions]>>;
+
+/** Options after validation: defaults filled in, every value of the type its schema says. */
+export interface Settings {
+  readonly values: Readonly<Record<string, number | boolean | string>>;
+  readonly filter: string | FilterProgram | undefined;
+  /** Options that were given but mean nothing to this backend; only after a fallback. */
+  readonly ignored: readonly string[];
+}
+
+const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 << 30 };
+
+/** Checks that every name is one that `open()` or the named backend knows, and every value is valid. */
+export function validate(parsed: ParsedUri, options: OpenOptions, backend: string, lenient = false): Settings {
+  const schema = schemaOf(backend);
+  if (schema === undefined) return { values: {}, filter: undefined, ignored: [] };
+  const given = new Map<string, unknown>(parsed.params);
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) given.set(name, value);
+
+  const values: Record<string, number | boolean | string> = {};
+  const ignored: string[] = [];
+  let filter: Settings['filter'];
+  for (const option of schema.options) if (option.default !== undefined) values[option.name] = option.default;
+  for (const [name, value] of given) {
+    if (OPEN_OPTIONS.includes(name)) continue;
+    const option = schema.options.find((candidate) => candidate.name === name);
+    if (option === undefined) {
+      if (!lenient) throw unknownOption(parsed, name, backend, schema.options);
+      ignored.push(name);
+    } else if (option.type === 'filter') {
+      filter = checkFilter(parsed, value);
+    } else {
+      values[name] = check(parsed, option, value);
+    }
+  }
+  return { values, filter, ignored };
+}
+
+/** `fallback` from the options or the URI. */
+export function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean {
+  const value = options.fallback ?? parsed.params.get('fallback') ?? true;
+  return check(parsed, { name: 'fallback', type: 'boolean', doc: '' }, value) as boolean;
+}
+
+/** `signal` from the options. */
+export function signalOf(parsed: ParsedUri, options: OpenOptions): AbortSignal | undefined {
+  const { signal } = options;
+  if (parsed.params.has('signal')) throw bad(parsed, 'signal', 'goes into the options object, not the URI');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad(parsed, 'signal', 'must be an AbortSignal');
+  return signal;
+}
+
+function unknownOption(parsed: ParsedUri, name: string, backend: string, options: readonly OptionSchema[]): CaptureError {
+  const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];
+  return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend}: has no option "${name}"`, {
+    uri: parsed.uri,
+    backend,
+    hint: `Did you mean "${closest(name, names)}"? Options of ${backend}: ${names.join(', ')}`,
+  });
+}
+
+function bad(parsed: ParsedUri, name: string, what: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} ${what}`, { uri: parsed.uri });
+}
+
+function check(parsed: ParsedUri, option: OptionSchema, value: unknown): number | boolean | string {
+  const shown = typeof value === 'string' ? `"${value}"` : String(value);
+  switch (option.type) {
+    case 'boolean':
+      if (typeof value === 'boolean') return value;
+      if (value === 'true' || value === '1') return true;
+      if (value === 'false' || value === '0') return false;
+      throw bad(parsed, option.name, `must be true or false, not ${shown}`);
+    case 'choice':
+      if (typeof value === 'string' && option.values?.includes(value)) return value;
+      throw bad(parsed, option.name, `must be one of ${option.values?.join(', ')}, not ${shown}`);
+    case 'string':
+      if (typeof value === 'string') return value;
+      if (typeof value === 'number') return String(value);
+      throw bad(parsed, option.name, `must be a string, not ${shown}`);
+    default: {
+      const number = typeof value === 'string' ? parseNumber(value) : value;
+      const whole = option.type === 'integer' ? 'a whole number' : 'a number';
+      if (typeof number !== 'number' || !Number.isFinite(number) || (option.type === 'integer' && !Number.isInteger(number))) {
+        throw bad(parsed, option.name, `must be ${whole}, not ${shown}`);
+      }
+      const { min = -Infinity, max = Infinity, unit } = option;
+      if (number < min || number > max) {
+        throw bad(parsed, option.name, `must be ${min} to ${max}${unit ? ` ${unit}` : ''}, not ${number}`);
+      }
+      return number;
+    }
+  }
+}
+
+function parseNumber(text: string): number {
+  const match = /^(-?\d+(?:\.\d+)?(?:e\d+)?)([kmg])?$/i.exec(text.trim());
+  if (match?.[1] === undefined) return Number.NaN;
+  return Number(match[1]) * (UNITS[match[2]?.toLowerCase() ?? ''] ?? 1);
+}
+
+function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
+  if (typeof value === 'string') return value.trim() === '' ? undefined : value;
+  const insn = (row: unknown) => Array.isArray(row) && row.length === 4 && row.every((n) => Number.isInteger(n) && n >= 0 && n <= 0xffffffff);
+  if (Array.isArray(value) && value.length > 0 && value.every(insn)) return value as unknown as FilterProgram;
+  throw new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter must be an expression or a program [[code, jt, jf, k], …]`, {
+    uri: parsed.uri,
+  });
+}
+
+/** A program as the addon takes it. */
+export function flatten(filter: string | FilterProgram | undefined): string | Uint32Array | undefined {
+  return typeof filter === 'object' ? Uint32Array.from(filter.flat()) : filter;
+}

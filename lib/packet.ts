@@ -1,0 +1,68 @@
+import type { Batch } from './batch.js';
+
+/**
+ * A cursor over one packet of a batch, reused for the next: copy what you keep.
+ * Reads are big-endian, as on the wire, and throw RangeError outside the captured bytes.
+ */
+export class Packet {
+  /** Position in the batch. */
+  index = 0;
+  readonly #batch: Batch;
+
+  constructor(batch: Batch) {
+    this.#batch = batch;
+  }
+
+  /** Bytes captured. */
+  get caplen(): number {
+    return this.#batch.caplen[this.index]!;
+  }
+
+  /** Bytes on the wire. */
+  get wirelen(): number {
+    return this.#batch.wirelen[this.index]!;
+  }
+
+  /** ns since `capture.epoch`. */
+  get time(): number {
+    return this.#batch.time[this.index]!;
+  }
+
+  /** ns since 1970. */
+  get timeNs(): bigint {
+    return this.#batch.timeNs(this.index);
+  }
+
+  /** The byte at offset `o`. */
+  u8(o: number): number {
+    return this.#batch.view.getUint8(this.#at(o, 1));
+  }
+
+  /** The 16-bit number at offset `o`. */
+  u16(o: number): number {
+    return this.#batch.view.getUint16(this.#at(o, 2));
+  }
+
+  /** The 32-bit number at offset `o`, unsigned. */
+  u32(o: number): number {
+    return this.#batch.view.getUint32(this.#at(o, 4));
+  }
+
+  /** The captured bytes, borrowed: valid as long as the batch is. */
+  data(): Uint8Array {
+    return this.#batch.data(this.index);
+  }
+
+  /** The captured bytes, owned by the caller. */
+  copy(): Uint8Array {
+    return this.#batch.copy(this.index);
+  }
+
+  #at(o: number, bytes: number): number {
+    const batch = this.#batch;
+    if (o < 0 || o + bytes > batch.caplen[this.index]! || this.index >= batch.length) {
+      throw new RangeError(`offset ${o} is outside the packet's ${batch.caplen[this.index]} captured bytes`);
+    }
+    return batch.offset[this.index]! + o;
+  }
+}

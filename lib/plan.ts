@@ -1,0 +1,171 @@
+import { nearestInterface } from './devices.js';
+import { CaptureError, wrapNative } from './errors.js';
+import { BACKENDS, type BackendName } from './generated/schema.js';
+import { addon, type NativeInfo, type NativeSession } from './native.js';
+import { flatten, type OpenOptions, type Settings, validate, wantsFallback } from './options.js';
+import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
+
+/** A method that was considered. */
+export interface Candidate {
+  readonly backend: string;
+  readonly chosen: boolean;
+  /** Why it was not chosen. */
+  readonly code?: string;
+  readonly reason?: string;
+  /** What would make it work. */
+  readonly fix?: string;
+}
+
+/** How a capture is, or would be, done. */
+export interface Plan {
+  /** The URI as given. */
+  readonly uri: string;
+  /** The method chosen. */
+  readonly backend: string;
+  readonly target: string;
+  /** Every method considered, in order. */
+  readonly candidates: readonly Candidate[];
+  /** How the method runs: ring, copy, native, generic, zero-copy, stream, memory. */
+  readonly mode: string;
+  /** Where the filter runs: hardware, xdp, xdp-load-bytes, kernel, user; none without a filter. */
+  readonly filter: string;
+  /** Why there. */
+  readonly filterReason: string;
+  /** Whose clock stamps packets: hardware, kernel, user, file, synthetic. */
+  readonly timestamp: string;
+  /** LINKTYPE_ value. */
+  readonly linkType: number;
+  /** Whether batches show the capture method's own memory, without a copy made for JavaScript. */
+  readonly zeroCopy: boolean;
+  /** Whether packets captured are taken away from the host's network stack. */
+  readonly takesTraffic: boolean;
+  /** Batches that may be held at once, the current one included. */
+  readonly maxLeases: number;
+  /** Options in force, defaults included. */
+  readonly options: Readonly<Record<string, number | boolean | string>>;
+  /** What else is worth knowing: reduced function, sizes chosen, options ignored. */
+  readonly notes: readonly string[];
+}
+
+/** A plan that may not be feasible: `error` says why `open()` would fail. */
+export interface Explanation extends Omit<Plan, 'backend'> {
+  readonly backend: string | null;
+  readonly error: CaptureError | null;
+}
+
+/** What a host can do with one method. */
+export interface ProbeResult {
+  readonly backend: string;
+  readonly title: string;
+  readonly available: boolean;
+  /** The code, reason and fix where it is not. */
+  readonly code?: string;
+  readonly reason?: string;
+  readonly hint?: string;
+  /** Version or feature found. */
+  readonly detail: string;
+}
+
+/** The methods that a URI may lead to, best first. */
+function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
+  if (parsed.scheme === 'auto') return ['afpacket', 'pcap'];
+  if (!wantsFallback(parsed, options)) return [parsed.scheme];
+  const reserved = parsed.scheme in RESERVED ? RESERVED[parsed.scheme as keyof typeof RESERVED] : undefined;
+  return [parsed.scheme, ...(reserved?.fallback ?? schemaOf(parsed.scheme)?.fallback ?? [])];
+}
+
+/** Follows the candidates to the first that opens. Every rejection is kept with its reason. */
+export async function follow(parsed: ParsedUri, options: OpenOptions, dry: boolean): Promise<{ session: NativeSession; info: NativeInfo; plan: Plan }> {
+  const names = candidatesFor(parsed, options);
+  const candidates: Candidate[] = [];
+  // Checked first, so that a misspelt option is an error whichever method is chosen in the end.
+  const primary = names[0]!;
+  validate(parsed, options, primary);
+  let failure: CaptureError | undefined;
+  for (const backend of names) {
+    try {
+      const settings = validate(parsed, options, backend, backend !== primary);
+      const session = await openNative(parsed, backend, settings, dry);
+      const info = session.info();
+      candidates.push({ backend, chosen: true });
+      const rest = names.slice(candidates.length).map((name) => ({ backend: name, chosen: false, reason: `${backend} works` }));
+      return { session, info, plan: describe(parsed, backend, settings, info, [...candidates, ...rest]) };
+    } catch (error) {
+      const wrapped = await explainMissing(wrapNative(error, backend, parsed.uri), parsed);
+      if (!(wrapped instanceof CaptureError)) throw wrapped;
+      failure ??= wrapped;
+      candidates.push({ backend, chosen: false, code: wrapped.code, reason: wrapped.message, fix: wrapped.hint });
+      // A missing right, interface or a bad option would be hidden by going on.
+      if (wrapped.code !== 'RINGTAP_BACKEND_MISSING') {
+        failure = wrapped;
+        break;
+      }
+    }
+  }
+  rejected.set(failure!, candidates);
+  throw failure;
+}
+
+/** The candidates behind a failure of follow(), for explain(). */
+export const rejected = new WeakMap<Error, readonly Candidate[]>();
+
+function openNative(parsed: ParsedUri, backend: string, settings: Settings, dry: boolean): Promise<NativeSession> {
+  const schema = schemaOf(backend);
+  if (schema === undefined || !schema.platforms.includes(process.platform)) {
+    const where = schema === undefined ? 'this version of ringtap does not have it yet' : `it does not exist on ${process.platform}`;
+    throw new CaptureError('RINGTAP_BACKEND_MISSING', `${parsed.uri}: ${backend}: ${where}`, { backend, uri: parsed.uri });
+  }
+  return addon().open({
+    backend,
+    uri: parsed.uri,
+    target: parsed.target,
+    options: settings.values,
+    filter: flatten(settings.filter),
+    dry,
+    batchSize: Number(settings.values.batchSize ?? 256),
+    external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
+  });
+}
+
+async function explainMissing(error: unknown, parsed: ParsedUri): Promise<unknown> {
+  if (!(error instanceof CaptureError) || error.code !== 'RINGTAP_NO_INTERFACE') return error;
+  const near = nearestInterface(parsed.target);
+  if (near === undefined) return error;
+  const { backend, uri, syscall, errno } = error;
+  return new CaptureError(error.code, error.message, { backend, uri, syscall, errno, hint: `Did you mean "${near}"? ${error.hint}` });
+}
+
+function describe(parsed: ParsedUri, backend: string, settings: Settings, info: NativeInfo, candidates: readonly Candidate[]): Plan {
+  const notes = [...info.notes];
+  if (settings.ignored.length > 0) notes.push(`${backend} has no option ${settings.ignored.join(', ')}: ignored`);
+  if (!info.external) notes.push('this runtime refuses external buffers: each batch is copied once');
+  return Object.freeze({
+    uri: parsed.uri,
+    backend,
+    target: parsed.target,
+    candidates,
+    mode: info.mode,
+    filter: info.filterWhere,
+    filterReason: info.filterReason,
+    timestamp: info.timestamp,
+    linkType: info.linkType,
+    zeroCopy: info.external && info.mode !== 'copy',
+    takesTraffic: schemaOf(backend)?.takesTraffic ?? false,
+    maxLeases: info.maxLeases,
+    options: settings.values,
+    notes,
+  });
+}
+
+/** What this host can do, method by method, and why not. Opens nothing. */
+export async function probe(): Promise<ProbeResult[]> {
+  return BACKENDS.map(({ name, title, platforms }) => {
+    if (!platforms.includes(process.platform)) {
+      return { backend: name, title, available: false, code: 'RINGTAP_BACKEND_MISSING', reason: `${name} does not exist on ${process.platform}`, detail: '' };
+    }
+    const { available, detail, error } = addon().probe(name satisfies BackendName);
+    if (error === undefined) return { backend: name, title, available, detail };
+    const { code, message, hint } = wrapNative(error, name) as CaptureError;
+    return { backend: name, title, available, code, reason: message, hint, detail };
+  });
+}

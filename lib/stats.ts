@@ -1,0 +1,27 @@
+import type { NativeStats } from './native.js';
+
+/**
+ * The loss ledger of a capture: `received = delivered + filtered + dropped + pending`, to the packet.
+ * All counts only grow (pending excepted) and reading them changes nothing. Packets that a filter in the kernel
+ * rejected were never received and stand in none of the counts.
+ */
+export interface CaptureStats {
+  /** Packets that the capture method has accounted for, whatever became of them. */
+  readonly received: number;
+  /** Packets handed out in batches. */
+  readonly delivered: number;
+  /** Packets that ringtap's own filter rejected after they had been received. */
+  readonly filtered: number;
+  /** Packets lost: the sum of the known causes. */
+  readonly dropped: number;
+  /** Packets received, but not handed out yet. */
+  readonly pending: number;
+  /** Bytes on the wire of the packets handed out. */
+  readonly deliveredBytes: number;
+  /** Loss by cause. `undefined` means that the method cannot tell, which is not zero. */
+  readonly drops: Readonly<Record<string, number | undefined>>;
+}
+
+export function toStats(native: NativeStats): CaptureStats {
+  return Object.freeze({ ...native, drops: Object.freeze(native.drops) });
+}

@@ -1,0 +1,138 @@
+// The module: what lib/native.ts sees.
+#include <napi.h>
+
+#include "addon/backends.h"
+#include "addon/convert.h"
+#include "addon/environment.h"
+#include "addon/errors.h"
+#include "addon/session.h"
+#include "addon/writer.h"
+#include "libpcap/compile.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+Error missing_backend(const std::string& name) {
+  return Error{.code = Code::kBackendMissing, .message = name + ": this build of ringtap does not have it"};
+}
+
+/// Opens a source away from the JS thread: rings take time to map.
+class OpenWorker final : public Napi::AsyncWorker {
+ public:
+  OpenWorker(Napi::Env env, const Backend& backend, OpenRequest request, std::shared_ptr<Filter> filter, bool dry,
+             uint32_t batch_size, bool external)
+      : AsyncWorker(env, "ringtap:open"),
+        backend_(backend),
+        request_(std::move(request)),
+        user_filter_(std::move(filter)),
+        dry_(dry),
+        deferred_(Napi::Promise::Deferred::New(env)) {
+    opened_.batch_size = batch_size;
+    opened_.external = external;
+  }
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    if (const auto error = open()) {
+      failure_ = *error;
+      SetError(failure_.message);
+    }
+  }
+
+  void OnOK() override { deferred_.Resolve(Session::make(Env(), std::move(opened_))); }
+  void OnError(const Napi::Error&) override { deferred_.Reject(to_js(Env(), failure_).Value()); }
+
+ private:
+  std::optional<Error> open() {
+    auto source = backend_.open(request_);
+    if (!source) return std::move(source).error();
+    opened_.source = *std::move(source);
+    if (user_filter_) {
+      auto placement = opened_.source->set_filter(user_filter_);
+      if (!placement) return std::move(placement).error();
+      opened_.filter = *std::move(placement);
+    }
+    if (dry_) return std::nullopt;
+    if (auto started = opened_.source->start(); !started) return std::move(started).error();
+    return std::nullopt;
+  }
+
+  const Backend& backend_;
+  OpenRequest request_;
+  std::shared_ptr<Filter> user_filter_;
+  bool dry_;
+  Session::Opened opened_;
+  Error failure_;
+  Napi::Promise::Deferred deferred_;
+};
+
+/// open({backend, uri, target, options, filter, dry, batchSize, external}) → Promise<Session>
+Napi::Value open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto request = info[0].As<Napi::Object>();
+  const std::string name = request.Get("backend").ToString();
+  const Backend* backend = find_backend(name);
+  if (backend == nullptr) {
+    const auto failed = Napi::Promise::Deferred::New(env);
+    failed.Reject(to_js(env, missing_backend(name)).Value());
+    return failed.Promise();
+  }
+  OpenRequest open_request{.uri = request.Get("uri").ToString(),
+                           .target = request.Get("target").ToString(),
+                           .options = to_options(request.Get("options").As<Napi::Object>())};
+  std::shared_ptr<Filter> filter;
+  const Napi::Value given = request.Get("filter");
+  const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", 262144));
+  if (given.IsString()) {
+    filter = make_filter(given.As<Napi::String>().Utf8Value(), snaplen);
+  } else if (given.IsTypedArray()) {
+    filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
+  }
+  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), request.Get("dry").ToBoolean(),
+                                request.Get("batchSize").ToNumber().Uint32Value(), request.Get("external").ToBoolean());
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+/// probe(name) → {available, detail, error?}
+Napi::Value probe(const Napi::CallbackInfo& info) {
+  const std::string name = info[0].ToString();
+  const Backend* backend = find_backend(name);
+  if (backend == nullptr) return from_probe(info.Env(), {.available = false, .error = missing_backend(name)});
+  return from_probe(info.Env(), backend->probe());
+}
+
+/// devices(name) → [{target, description, up, loopback}]
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  const Backend* backend = find_backend(info[0].ToString());
+  return from_devices(info.Env(), backend != nullptr ? backend->devices() : std::vector<Device>{});
+}
+
+/// compileFilter(expression, linkType, snaplen) → Uint32Array of code, jt, jf, k
+Napi::Value compile(const Napi::CallbackInfo& info) {
+  auto program = compile_filter(info[0].ToString(), info[1].ToNumber().Int32Value(), info[2].ToNumber().Uint32Value());
+  if (program) return from_program(info.Env(), *program);
+  raise(info.Env(), program.error());
+  return {};
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  Environment& environment = Environment::of(env);
+  environment.session_constructor = Napi::Persistent(Session::define(env));
+  environment.writer_constructor = Napi::Persistent(Writer::define(env));
+  exports.Set("open", Napi::Function::New<open>(env));
+  exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
+  exports.Set("probe", Napi::Function::New<probe>(env));
+  exports.Set("devices", Napi::Function::New<devices>(env));
+  exports.Set("compileFilter", Napi::Function::New<compile>(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(ringtap, init)
+
+}  // namespace ringtap::addon

@@ -1,0 +1,41 @@
+#include "addon/environment.h"
+
+#include "addon/session.h"
+
+namespace ringtap::addon {
+
+Environment& Environment::of(Napi::Env env) {
+  void* existing = nullptr;
+  napi_get_instance_data(env, &existing);
+  if (existing != nullptr) return *static_cast<Environment*>(existing);
+  auto* made = new Environment(env);
+  // WHY: no finalizer. Handles may close after instance data is finalized; the last of them deletes it.
+  napi_set_instance_data(env, made, nullptr, nullptr);
+  return *made;
+}
+
+Environment::Environment(napi_env env) : env_(env) {
+  napi_get_uv_event_loop(env, &loop_);
+  napi_add_async_cleanup_hook(env, teardown, this, &hook_);
+}
+
+void Environment::handle_closed() noexcept {
+  handles_--;
+  if (!ending_ || handles_ > 0) return;
+  napi_remove_async_cleanup_hook(hook_);
+  delete this;
+}
+
+void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
+  auto* environment = static_cast<Environment*>(self);
+  const std::set<Session*> open = std::move(environment->sessions_);
+  environment->sessions_.clear();
+  for (Session* session : open) session->abandon();
+  environment->session_constructor.SuppressDestruct();
+  environment->writer_constructor.SuppressDestruct();
+  environment->ending_ = true;
+  environment->handles_++;
+  environment->handle_closed();
+}
+
+}  // namespace ringtap::addon

@@ -1,0 +1,309 @@
+#include "addon/session.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "addon/convert.h"
+#include "addon/errors.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+// Results of next() that are not a packet count; lib/native.ts knows them, too.
+constexpr int kResult[] = {
+    /* kOk */ 0, /* kAgain */ -1, /* kEof */ -2, /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
+};
+constexpr int kClosed = -6;
+
+const char* readiness_name(Readiness::Kind kind) {
+  switch (kind) {
+    case Readiness::Kind::kFd:
+      return "fd";
+    case Readiness::Kind::kPoll:
+      return "poll";
+    case Readiness::Kind::kAlways:
+      return "always";
+  }
+  return "always";
+}
+
+/// Closes a source away from the JS thread: the kernel may take tens of milliseconds.
+class CloseWorker final : public Napi::AsyncWorker {
+ public:
+  CloseWorker(Napi::Env env, std::unique_ptr<Source> source)
+      : AsyncWorker(env, "ringtap:close"), source_(std::move(source)), deferred_(Napi::Promise::Deferred::New(env)) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override { source_.reset(); }
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+
+ private:
+  std::unique_ptr<Source> source_;
+  Napi::Promise::Deferred deferred_;
+};
+
+}  // namespace
+
+Napi::Function Session::define(Napi::Env env) {
+  return DefineClass(env, "Session",
+                     {
+                         InstanceMethod<&Session::info>("info"),
+                         InstanceMethod<&Session::add_slot>("addSlot"),
+                         InstanceMethod<&Session::next>("next"),
+                         InstanceMethod<&Session::copied>("copied"),
+                         InstanceMethod<&Session::release>("release"),
+                         InstanceMethod<&Session::wait>("wait"),
+                         InstanceMethod<&Session::block>("block"),
+                         InstanceMethod<&Session::stats>("stats"),
+                         InstanceMethod<&Session::error>("error"),
+                         InstanceMethod<&Session::set_ref>("setRef"),
+                         InstanceMethod<&Session::interrupt>("interrupt"),
+                         InstanceMethod<&Session::close>("close"),
+                     });
+}
+
+Napi::Object Session::make(Napi::Env env, Opened opened) {
+  Napi::Object object = Environment::of(env).session_constructor.New({});
+  Unwrap(object)->adopt(std::move(opened));
+  return object;
+}
+
+Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info), environment_(Environment::of(info.Env())) {}
+
+Session::~Session() { abandon(); }
+
+void Session::adopt(Opened opened) {
+  const Napi::Env env = Env();
+  source_ = std::move(opened.source);
+  filter_ = std::move(opened.filter);
+  batch_size_ = opened.batch_size;
+  external_ = opened.external;
+  context_.emplace(env, "ringtap:wait");
+  environment_.add(this);
+  for (const Segment& segment : source_->info().segments) {
+    if (!external_) break;
+    ExposedMemory shown;
+    external_ = ExposedMemory::expose(env, segment.base, segment.bytes, segment.region, shown);
+    if (external_) segments_.push_back(std::move(shown));
+  }
+}
+
+Napi::Value Session::info(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Napi::Object object = Napi::Object::New(env);
+  if (!source_) return object;
+  const SourceInfo& info = source_->info();
+  object.Set("linkType", info.link_type);
+  object.Set("epochSeconds", static_cast<double>(info.epoch_ns / 1'000'000'000));
+  object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
+  object.Set("snaplen", info.snaplen);
+  object.Set("maxLeases", info.max_leases);
+  object.Set("mode", info.mode);
+  object.Set("timestamp", info.timestamp_source);
+  object.Set("notes", from_strings(env, info.notes));
+  object.Set("filterWhere", filter_.where);
+  object.Set("filterReason", filter_.reason);
+  object.Set("readiness", readiness_name(source_->readiness().kind));
+  object.Set("external", external_);
+  object.Set("batchSize", batch_size_);
+  Napi::Array segments = Napi::Array::New(env, segments_.size());
+  for (uint32_t i = 0; i < segments_.size(); i++) segments.Set(i, segments_[i].buffer());
+  object.Set("segments", segments);
+  return object;
+}
+
+/// A descriptor block: its index, and the memory that JS reads it in.
+Napi::Value Session::add_slot(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  auto slot = std::make_unique<Slot>();
+  slot->block = std::make_unique<DescBlock>(batch_size_);
+  Napi::ArrayBuffer buffer;
+  if (external_ && ExposedMemory::expose(env, slot->block->data(), slot->block->bytes(), slot->block->memory(), slot->shown)) {
+    buffer = slot->shown.buffer();
+  } else {
+    external_ = false;
+    buffer = Napi::ArrayBuffer::New(env, slot->block->bytes());
+    slot->copied_desc = Napi::Persistent(buffer);
+  }
+  slots_.push_back(std::move(slot));
+  return buffer;
+}
+
+Session::Slot* Session::slot_of(const Napi::CallbackInfo& call) {
+  const uint32_t index = call[0].As<Napi::Number>().Uint32Value();
+  return index < slots_.size() ? slots_[index].get() : nullptr;
+}
+
+void Session::release_slot(Slot& slot) {
+  if (slot.lease != 0 && source_) source_->release(slot.lease);
+  if (slot.lease != 0) outstanding_--;
+  slot.lease = 0;
+}
+
+/// Releases what the slot lends and receives the next batch into it: the packet count, or a negative result.
+Napi::Value Session::next(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Slot* slot = slot_of(call);
+  if (slot == nullptr || !source_) return Napi::Number::New(env, kClosed);
+  release_slot(*slot);
+  const RxBatch batch = source_->receive(*slot->block, batch_size_);
+  const uint32_t count = batch.rx == Rx::kOk ? batch.count : 0;
+  if (count < slot->count) slot->block->poison(count, slot->count);
+  slot->count = count;
+  if (count == 0) return Napi::Number::New(env, kResult[static_cast<size_t>(batch.rx)]);
+  woken_ = false;
+  slot->lease = batch.lease;
+  slot->segment = batch.segment;
+  slot->link_type = batch.link_type;
+  outstanding_++;
+  slot->block->control[0] = batch.segment;
+  slot->block->control[1] = batch.link_type;
+  if (!external_ && !copy_out(env, *slot)) return env.Undefined();
+  return Napi::Number::New(env, count);
+}
+
+// WHY: without external buffers JS gets a copy of its own. The descriptors are ours alone until then, so they can be
+// trusted; the packets' memory is not shown at all.
+bool Session::copy_out(Napi::Env env, Slot& slot) {
+  DescBlock& block = *slot.block;
+  size_t total = 0;
+  for (uint32_t i = 0; i < slot.count; i++) total += block.caplen[i];
+  const Segment& segment = source_->info().segments[slot.segment];
+  Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, total);
+  if (slot.kept_bytes < total) {
+    slot.kept = std::make_unique<std::byte[]>(total);
+    slot.kept_bytes = total;
+  }
+  uint32_t at = 0;
+  for (uint32_t i = 0; i < slot.count; i++) {
+    std::memcpy(slot.kept.get() + at, segment.base + block.offset[i], block.caplen[i]);
+    block.offset[i] = at;
+    at += block.caplen[i];
+  }
+  std::memcpy(bytes.Data(), slot.kept.get(), total);
+  source_->release(slot.lease);
+  slot.lease = 0;
+  outstanding_--;
+  block.control[0] = 0;
+  slot.copied_bytes = Napi::Persistent(bytes);
+  Napi::ArrayBuffer desc = slot.copied_desc.Value();
+  if (desc.ByteLength() < block.bytes()) {
+    raise(env, Error{.code = Code::kReleased, .message = "the batch's descriptor arrays were transferred away"});
+    return false;
+  }
+  std::memcpy(desc.Data(), block.data(), block.bytes());
+  return true;
+}
+
+Napi::Value Session::copied(const Napi::CallbackInfo& call) {
+  const Slot* slot = slot_of(call);
+  if (slot == nullptr || slot->copied_bytes.IsEmpty()) return call.Env().Undefined();
+  return slot->copied_bytes.Value();
+}
+
+void Session::release(const Napi::CallbackInfo& call) {
+  Slot* slot = slot_of(call);
+  if (slot == nullptr) return;
+  release_slot(*slot);
+  slot->block->poison(0, slot->count);
+  if (!slot->copied_desc.IsEmpty()) {
+    Napi::ArrayBuffer desc = slot->copied_desc.Value();
+    if (desc.ByteLength() >= slot->block->bytes()) std::memcpy(desc.Data(), slot->block->data(), slot->block->bytes());
+  }
+  slot->count = 0;
+}
+
+/// wait(callback): calls it once when there may be packets.
+void Session::wait(const Napi::CallbackInfo& call) {
+  if (!source_) return;
+  on_ready_ = Napi::Persistent(call[0].As<Napi::Function>());
+  if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
+  // WHY: a ring with a held block stays readable although nothing new can be received.
+  waiter_->arm(woken_ && outstanding_ > 0);
+}
+
+void Session::on_ready() {
+  const Napi::HandleScope scope(Env());
+  woken_ = true;
+  const Napi::Function callback = on_ready_.Value();
+  on_ready_.Reset();
+  callback.MakeCallback(Value(), std::initializer_list<napi_value>{}, *context_);
+}
+
+void Session::block(const Napi::CallbackInfo& call) {
+  if (source_) Waiter::block(*source_, call[0].As<Napi::Number>().Int32Value());
+}
+
+Napi::Value Session::stats(const Napi::CallbackInfo& call) {
+  if (source_) last_stats_ = source_->stats();
+  return from_stats(call.Env(), last_stats_);
+}
+
+Napi::Value Session::error(const Napi::CallbackInfo& call) {
+  if (!source_) return call.Env().Undefined();
+  return to_js(call.Env(), source_->error()).Value();
+}
+
+void Session::set_ref(const Napi::CallbackInfo& call) {
+  if (!source_) return;
+  if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
+  waiter_->set_ref(call[0].ToBoolean());
+}
+
+void Session::interrupt(const Napi::CallbackInfo&) {
+  if (source_) source_->interrupt();
+}
+
+std::unique_ptr<Source> Session::shut_down(bool detach) {
+  if (!source_) return nullptr;
+  if (waiter_ != nullptr) Waiter::stop(waiter_);
+  waiter_ = nullptr;
+  on_ready_.Reset();
+  for (const auto& slot : slots_) {
+    release_slot(*slot);
+    slot->count = 0;
+    if (detach) slot->shown.detach();
+  }
+  if (detach) {
+    for (ExposedMemory& segment : segments_) segment.detach();
+    segments_.clear();
+  }
+  last_stats_ = source_->stats();
+  return std::move(source_);
+}
+
+/// Stops, detaches every view on this thread, then frees the source on another. Resolves when that is done.
+Napi::Value Session::close(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  std::unique_ptr<Source> source = shut_down(true);
+  environment_.remove(this);
+  if (!source) {
+    const auto done = Napi::Promise::Deferred::New(env);
+    done.Resolve(env.Undefined());
+    return done.Promise();
+  }
+  auto* worker = new CloseWorker(env, std::move(source));
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+void Session::abandon() {
+  if (!source_) return;
+  shut_down(false);
+  environment_.remove(this);
+}
+
+std::optional<BatchView> Session::view(uint32_t slot) const {
+  if (!source_ || slot >= slots_.size()) return std::nullopt;
+  const Slot& s = *slots_[slot];
+  if (s.count == 0) return std::nullopt;
+  const SourceInfo& info = source_->info();
+  if (!external_) return BatchView::of(*s.block, s.count, s.kept.get(), s.kept_bytes, info.epoch_ns, s.link_type);
+  const Segment& segment = info.segments[s.segment];
+  return BatchView::of(*s.block, s.count, segment.base, segment.bytes, info.epoch_ns, s.link_type);
+}
+
+}  // namespace ringtap::addon

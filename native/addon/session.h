@@ -1,0 +1,89 @@
+// An open capture: a Source, its wait strategy and the memory that JS sees.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "addon/environment.h"
+#include "addon/memory.h"
+#include "addon/waiter.h"
+#include "core/source.h"
+#include "format/encoder.h"
+
+namespace ringtap::addon {
+
+class Session final : public Napi::ObjectWrap<Session> {
+ public:
+  /// What open() produced off the JS thread.
+  struct Opened {
+    std::unique_ptr<Source> source;
+    FilterPlacement filter;
+    uint32_t batch_size = 256;
+    bool external = true;  // false: copy each batch as if the runtime refused external buffers
+  };
+
+  static Napi::Function define(Napi::Env env);
+  static Napi::Object make(Napi::Env env, Opened opened);
+
+  explicit Session(const Napi::CallbackInfo& info);
+  ~Session() override;
+
+  /// The environment ends: stop everything without touching JS.
+  void abandon();
+
+  /// A slot's batch, for a writer. Nothing when the slot lends none.
+  std::optional<BatchView> view(uint32_t slot) const;
+
+ private:
+  struct Slot {
+    std::unique_ptr<DescBlock> block;
+    Lease lease = 0;
+    uint32_t count = 0;
+    uint32_t segment = 0;
+    uint32_t link_type = 0;
+    ExposedMemory shown;                               // the descriptors
+    Napi::Reference<Napi::ArrayBuffer> copied_desc;    // without external buffers: a copy of them …
+    Napi::Reference<Napi::ArrayBuffer> copied_bytes;   // … and of the packets, made anew for each batch
+    std::unique_ptr<std::byte[]> kept;                 // … and ours, for a writer
+    size_t kept_bytes = 0;
+  };
+
+  void adopt(Opened opened);
+  Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value add_slot(const Napi::CallbackInfo& info);
+  Napi::Value next(const Napi::CallbackInfo& info);
+  Napi::Value copied(const Napi::CallbackInfo& info);
+  void release(const Napi::CallbackInfo& info);
+  void wait(const Napi::CallbackInfo& info);
+  void block(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value error(const Napi::CallbackInfo& info);
+  void set_ref(const Napi::CallbackInfo& info);
+  void interrupt(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  Slot* slot_of(const Napi::CallbackInfo& info);
+  void release_slot(Slot& slot);
+  bool copy_out(Napi::Env env, Slot& slot);
+  void on_ready();
+  std::unique_ptr<Source> shut_down(bool detach);
+
+  Environment& environment_;
+  std::unique_ptr<Source> source_;
+  FilterPlacement filter_;
+  uint32_t batch_size_ = 256;
+  bool external_ = true;
+  std::vector<ExposedMemory> segments_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  uint32_t outstanding_ = 0;
+  bool woken_ = false;  // the last wake-up has not led to a packet yet
+  Waiter* waiter_ = nullptr;
+  Napi::FunctionReference on_ready_;
+  std::optional<Napi::AsyncContext> context_;
+  Stats last_stats_;
+};
+
+}  // namespace ringtap::addon

@@ -1,0 +1,116 @@
+#include "addon/writer.h"
+
+#include <functional>
+
+#include "addon/errors.h"
+#include "addon/session.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+/// Runs one blocking call of a TraceWriter on libuv's pool.
+class WriteWorker final : public Napi::AsyncWorker {
+ public:
+  WriteWorker(Napi::Env env, std::function<Result<Ok>()> task)
+      : AsyncWorker(env, "ringtap:write"), task_(std::move(task)), deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  static Napi::Value run(Napi::Env env, std::function<Result<Ok>()> task) {
+    auto* worker = new WriteWorker(env, std::move(task));
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
+
+ protected:
+  void Execute() override {
+    auto done = task_();
+    if (done) return;
+    failure_ = std::move(done).error();
+    SetError(failure_.message);
+  }
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnError(const Napi::Error&) override { deferred_.Reject(to_js(Env(), failure_).Value()); }
+
+ private:
+  std::function<Result<Ok>()> task_;
+  Error failure_;
+  Napi::Promise::Deferred deferred_;
+};
+
+}  // namespace
+
+Napi::Function Writer::define(Napi::Env env) {
+  return DefineClass(env, "Writer",
+                     {
+                         InstanceMethod<&Writer::append>("append"),
+                         InstanceMethod<&Writer::ready>("ready"),
+                         InstanceMethod<&Writer::drain>("drain"),
+                         InstanceMethod<&Writer::close>("close"),
+                         InstanceMethod<&Writer::stats>("stats"),
+                     });
+}
+
+Napi::Value Writer::open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto request = info[0].As<Napi::Object>();
+  const std::string format = request.Get("format").ToString();
+  auto writer = TraceWriter::create({.path = request.Get("path").ToString(),
+                                     .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
+                                     .link_type = request.Get("linkType").ToNumber(),
+                                     .snaplen = request.Get("snaplen").ToNumber(),
+                                     .application = request.Get("application").ToString(),
+                                     .comment = {}});
+  if (!writer) {
+    raise(env, writer.error());
+    return {};
+  }
+  Napi::Object object = Environment::of(env).writer_constructor.New({});
+  if (object.IsEmpty()) return {};
+  Unwrap(object)->writer_ = *std::move(writer);
+  return object;
+}
+
+/// append(session, slot, first) → the index of the first packet not taken: drain() and go on from there.
+Napi::Value Writer::append(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Session* session = Session::Unwrap(info[0].As<Napi::Object>());
+  const auto view = session->view(info[1].ToNumber());
+  if (!view) {
+    raise(env, Error{.code = Code::kReleased, .message = "write(): the batch was released"});
+    return {};
+  }
+  auto taken = writer_->append(*view, info[2].ToNumber());
+  if (!taken) {
+    raise(env, taken.error());
+    return {};
+  }
+  return Napi::Number::New(env, *taken);
+}
+
+/// ready() → whether drain() has something to write.
+Napi::Value Writer::ready(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), writer_->ready()); }
+
+/// drain(flush) → Promise: writes full buffers; with `flush` the one being filled, too.
+Napi::Value Writer::drain(const Napi::CallbackInfo& info) {
+  if (info[0].ToBoolean()) writer_->flush();
+  return WriteWorker::run(info.Env(), [writer = writer_] { return writer->drain(); });
+}
+
+/// close(received, dropped) → Promise
+Napi::Value Writer::close(const Napi::CallbackInfo& info) {
+  if (info[0].IsNumber()) {
+    writer_->set_drop_counts(static_cast<uint64_t>(info[0].ToNumber().Int64Value()),
+                             static_cast<uint64_t>(info[1].ToNumber().Int64Value()));
+  }
+  return WriteWorker::run(info.Env(), [writer = writer_] { return writer->close(); });
+}
+
+Napi::Value Writer::stats(const Napi::CallbackInfo& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("packets", static_cast<double>(writer_->packets_written()));
+  object.Set("bytes", static_cast<double>(writer_->bytes_written()));
+  return object;
+}
+
+}  // namespace ringtap::addon

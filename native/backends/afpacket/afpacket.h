@@ -1,0 +1,15 @@
+// afpacket: a TPACKET_V3 ring of an AF_PACKET socket, read in place.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/source.h"
+
+namespace ringtap {
+
+Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request);
+Probe probe_afpacket();
+std::vector<Device> devices_afpacket();
+
+}  // namespace ringtap

@@ -1,0 +1,17 @@
+// file: trace files, pipes and standard input.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/error.h"
+#include "core/source.h"
+
+namespace ringtap {
+
+/// Waits for the file header and, on a pipe, up to a minute for it to arrive: not for the event loop.
+Result<std::unique_ptr<Source>> open_file(const OpenRequest& request);
+Probe probe_file();
+std::vector<Device> devices_file();
+
+}  // namespace ringtap

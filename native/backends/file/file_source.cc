@@ -1,0 +1,284 @@
+#include "backends/file/file_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "filter/vm.h"
+
+namespace ringtap {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One read() is at most this long: longer ones are no faster, and their start would leave the level 2 cache.
+constexpr uint32_t kReadBytes = 1024u << 10;
+// A receive() that finds nothing but rejected packets comes back after so many bytes: the event loop waits.
+constexpr uint64_t kMostBytesPerReceive = 4u << 20;
+// A pipe that stays empty: how long to wait for the header, and from there for the first packet.
+constexpr auto kHeaderPatience = std::chrono::seconds(60);
+constexpr auto kPacketPatience = std::chrono::milliseconds(250);
+
+class VmFilter final : public PacketFilter {
+ public:
+  explicit VmFilter(const Program& program) : vm_(program) {}
+  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept override {
+    return vm_.run(data, wirelen, caplen);
+  }
+
+ private:
+  FilterVm vm_;
+};
+
+int milliseconds_until(Clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::max<int64_t>(left, 0));
+}
+
+int64_t unix_seconds_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+FileSource::FileSource(std::string path, Input input, std::shared_ptr<Region> region, uint32_t chunks, uint32_t snaplen)
+    : path_(std::move(path)),
+      input_(std::move(input)),
+      region_(std::move(region)),
+      chunks_(region_->base(), static_cast<uint32_t>(region_->bytes() / chunks), chunks) {
+  walk_.base = region_->base();
+  walk_.snaplen = snaplen;
+}
+
+Result<Ok> FileSource::prepare() {
+  if (auto detected = detect(); !detected) {
+    Error error = std::move(detected).error();
+    error.message = name() + ": " + error.message;
+    return error;
+  }
+  // The first packet decides the epoch. On a quiet pipe it may be long in coming: then it is now.
+  DescBlock none(1);
+  const auto deadline = Clock::now() + kPacketPatience;
+  for (;;) {
+    if (skip_ == 0) {
+      reader_->walk(walk_, none, 0);
+      if (walk_.stop == Stop::kFull) break;
+      if (walk_.stop == Stop::kSkip) begin_skip();
+    }
+    const Fill filled = advance();
+    if (filled == Fill::kEnd || filled == Fill::kFailed) break;
+    if (filled == Fill::kNothingYet && !input_.wait(milliseconds_until(deadline)) && reader_->link_type()) break;
+  }
+  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
+  describe();
+  return Ok{};
+}
+
+Result<Ok> FileSource::detect() {
+  const auto deadline = Clock::now() + kHeaderPatience;
+  bool whole = false;
+  for (;;) {
+    // SAFETY: [pos, end) was read, and is in one chunk.
+    const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_);
+    if (!reader) return std::move(reader).error();
+    if (*reader != nullptr) {
+      reader_ = *std::move(reader);
+      walk_.pos += reader_->header_bytes();
+      return Ok{};
+    }
+    switch (fill(static_cast<uint32_t>(head.size()) + 1)) {
+      case Fill::kMore:
+        break;
+      case Fill::kEnd:
+        whole = true;
+        break;
+      case Fill::kNothingYet:
+        if (!input_.wait(milliseconds_until(deadline))) {
+          return Error{.code = Code::kFileOpen, .message = "no trace arrived within a minute"};
+        }
+        break;
+      case Fill::kFailed:
+        return *std::exchange(error_, std::nullopt);
+    }
+  }
+}
+
+void FileSource::describe() {
+  walk_.link_type = reader_->link_type().value_or(info_.link_type);
+  info_.link_type = walk_.link_type;
+  info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
+  info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
+  info_.segments = {Segment{.region = region_, .base = region_->base(), .bytes = region_->bytes()}};
+  info_.max_leases = chunks_.count();
+  info_.has_queue = reader_->several_interfaces();
+  info_.mode = input_.stream() ? "stream" : "read";
+  info_.timestamp_source = "file";
+  info_.notes = {reader_->description()};
+}
+
+Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
+  filter_ = std::move(filter);
+  filters_.clear();
+  if (!switch_link_type()) return *std::exchange(error_, std::nullopt);
+  return FilterPlacement{.where = "user", .reason = "a trace file has no kernel to filter in"};
+}
+
+/// Makes the filter for walk_.link_type the one in force.
+bool FileSource::switch_link_type() noexcept {
+  if (filter_ == nullptr) return true;
+  auto& slot = filters_[walk_.link_type];
+  if (slot == nullptr) {
+    const auto program = filter_->program(static_cast<int>(walk_.link_type));
+    if (!program) {
+      error_ = program.error();
+      return false;
+    }
+    slot = std::make_unique<VmFilter>(**program);
+  }
+  walk_.filter = slot.get();
+  return true;
+}
+
+RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  if (error_) return {.rx = Rx::kError};
+  if (ended_) return {.rx = Rx::kEof};
+  if (chunks_.all_leased()) return {.rx = Rx::kNoBuffer};
+  const uint32_t most = std::min(max, block.capacity());
+  if (most == 0) return {.rx = Rx::kAgain};
+  const uint64_t enough = bytes_read_ + kMostBytesPerReceive;
+  while (bytes_read_ < enough) {
+    if (skip_ == 0) {
+      reader_->walk(walk_, block, most);
+      count();
+      if (walk_.stop == Stop::kSkip) begin_skip();
+      if (walk_.count > 0) return lend();
+    }
+    switch (advance()) {
+      case Fill::kMore:
+        break;
+      case Fill::kNothingYet:
+        return {.rx = Rx::kAgain};
+      case Fill::kEnd:
+        return {.rx = Rx::kEof};
+      case Fill::kFailed:
+        return {.rx = Rx::kError};
+    }
+  }
+  return {.rx = Rx::kAgain};
+}
+
+RxBatch FileSource::lend() noexcept {
+  return {.rx = Rx::kOk, .count = walk_.count, .segment = 0, .link_type = walk_.link_type, .lease = chunks_.lend()};
+}
+
+void FileSource::count() noexcept {
+  // Only this thread writes them, so that a plain load and store is an addition.
+  const auto add = [](std::atomic<uint64_t>& counter, uint64_t n) {
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  };
+  add(delivered_, walk_.count);
+  add(delivered_bytes_, walk_.wire_bytes);
+  add(filtered_, walk_.filtered);
+}
+
+/// The rest of an uninteresting block: what is in memory goes now, what is not goes as it comes.
+void FileSource::begin_skip() noexcept {
+  const uint32_t here = std::min(walk_.need, walk_.end - walk_.pos);
+  walk_.pos += here;
+  skip_ = walk_.need - here;
+}
+
+/// Does what the last walk, which described nothing, asks for.
+FileSource::Fill FileSource::advance() noexcept {
+  if (skip_ > 0) return fill(1);
+  switch (walk_.stop) {
+    case Stop::kFull:
+    case Stop::kSkip:
+      return Fill::kMore;
+    case Stop::kLinkType:
+      walk_.link_type = walk_.next_link_type;
+      return switch_link_type() ? Fill::kMore : Fill::kFailed;
+    case Stop::kCorrupt:
+      return fail({.code = Code::kFileCorrupt,
+                   .message = "damaged at byte " + std::to_string(walk_.record) + ": " + walk_.damage,
+                   .position = static_cast<int64_t>(walk_.record)});
+    case Stop::kStarved:
+      return fill(std::max(walk_.need, walk_.end - walk_.pos + 1));
+  }
+  return Fill::kMore;
+}
+
+/// Reads more, so that the record at walk_.pos can have `need` bytes.
+FileSource::Fill FileSource::fill(uint32_t need) noexcept {
+  if (need > chunks_.chunk_bytes()) {
+    return fail({.code = Code::kBadOption,
+                 .message = "the record at byte " + std::to_string(walk_.record) + " takes " + std::to_string(need) +
+                            " bytes, but a chunk has " + std::to_string(chunks_.chunk_bytes()),
+                 .hint = "If the file is sound, raise bufferBytes to " +
+                         std::to_string(uint64_t{need} * chunks_.count()) + " or more: a chunk is a quarter of it.",
+                 .position = static_cast<int64_t>(walk_.record)});
+  }
+  const uint32_t missing = need - std::min(need, walk_.end - walk_.pos);
+  const Chunks::Room room = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
+  const int64_t n = input_.read(room.at, std::min(room.bytes, std::max(missing, kReadBytes)));
+  if (n == Input::kNothingYet) return Fill::kNothingYet;
+  if (n == Input::kFailed) {
+    Error error = system_error(Code::kFileOpen, "cannot read at byte " + std::to_string(bytes_read_), "read", errno);
+    error.position = static_cast<int64_t>(bytes_read_);
+    return fail(std::move(error));
+  }
+  if (n == 0) return end_of_input();
+  const auto got = static_cast<uint32_t>(n);
+  walk_.end += got;
+  bytes_read_ += got;
+  walk_.file_base = bytes_read_ - walk_.end;
+  const auto skipped = static_cast<uint32_t>(std::min<uint64_t>(skip_, got));
+  walk_.pos += skipped;
+  skip_ -= skipped;
+  return Fill::kMore;
+}
+
+FileSource::Fill FileSource::end_of_input() noexcept {
+  if (reader_ == nullptr) return Fill::kEnd;
+  ended_ = true;
+  if (walk_.record == bytes_read_) return Fill::kEnd;
+  return fail({.code = Code::kFileTruncated,
+               .message = "the file ends " + std::to_string(bytes_read_ - walk_.record) +
+                          " bytes into the record at byte " + std::to_string(walk_.record) + ", which takes at least " +
+                          std::to_string(walk_.record_bytes),
+               .position = static_cast<int64_t>(walk_.record)});
+}
+
+FileSource::Fill FileSource::fail(Error error) noexcept {
+  if (reader_ != nullptr) error.message = name() + ": " + error.message;
+  error_ = std::move(error);
+  return Fill::kFailed;
+}
+
+Readiness FileSource::readiness() const noexcept {
+  if (!input_.stream()) return {.kind = Readiness::Kind::kAlways};
+  return {.kind = Readiness::Kind::kFd, .fd = input_.fd()};
+}
+
+Stats FileSource::stats() const noexcept {
+  Stats stats;
+  stats.delivered = delivered_.load(std::memory_order_relaxed);
+  stats.filtered = filtered_.load(std::memory_order_relaxed);
+  stats.received = stats.delivered + stats.filtered;
+  stats.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+void FileSource::close() noexcept {
+  ended_ = true;
+  input_.close();
+  for (Segment& segment : info_.segments) segment.region.reset();
+  region_.reset();
+}
+
+std::string FileSource::name() const { return path_ == "-" ? "standard input" : path_; }
+
+}  // namespace ringtap

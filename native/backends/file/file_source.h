@@ -1,0 +1,71 @@
+// The Source of the file: backend.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "backends/file/chunks.h"
+#include "backends/file/input.h"
+#include "core/source.h"
+#include "format/reader.h"
+
+namespace ringtap {
+
+class FileSource final : public Source {
+ public:
+  FileSource(std::string path, Input input, std::shared_ptr<Region> region, uint32_t chunks, uint32_t snaplen);
+
+  /// Reads up to the first packet, so that link type and epoch are known.
+  Result<Ok> prepare();
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override { return Ok{}; }
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override { return chunks_.release(lease); }
+  Readiness readiness() const noexcept override;
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return *error_; }
+  void close() noexcept override;
+
+ private:
+  enum class Fill : uint8_t { kMore, kNothingYet, kEnd, kFailed };
+
+  Result<Ok> detect();
+  void describe();
+  std::string name() const;
+  RxBatch lend() noexcept;
+  void count() noexcept;
+  Fill fill(uint32_t need) noexcept;
+  void begin_skip() noexcept;
+  Fill advance() noexcept;
+  bool switch_link_type() noexcept;
+  Fill end_of_input() noexcept;
+  Fill fail(Error error) noexcept;
+
+  const std::string path_;
+  Input input_;
+  std::shared_ptr<Region> region_;
+  Chunks chunks_;
+  SourceInfo info_;
+  std::unique_ptr<RecordReader> reader_;
+  Walk walk_;
+  uint64_t bytes_read_ = 0;  // the file offset of walk_.end
+  uint64_t skip_ = 0;        // bytes yet to come that belong to nobody
+
+  std::shared_ptr<Filter> filter_;
+  std::map<uint32_t, std::unique_ptr<PacketFilter>> filters_;  // by link type
+
+  std::optional<Error> error_;
+  bool ended_ = false;
+  std::atomic<bool> interrupted_{false};
+  std::atomic<uint64_t> delivered_{0};
+  std::atomic<uint64_t> delivered_bytes_{0};
+  std::atomic<uint64_t> filtered_{0};
+};
+
+}  // namespace ringtap

@@ -1,0 +1,38 @@
+// The memory that packets are copied into: equal chunks, each lent whole.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/lease.h"
+#include "core/region.h"
+
+namespace ringtap {
+
+class Arena {
+ public:
+  /// A quarter of the capture buffer, at least 4 MiB, in 8 to 64 chunks that each hold a packet of `max_packet` bytes.
+  static Result<Arena> allocate(uint64_t buffer_bytes, uint32_t max_packet);
+
+  const std::shared_ptr<Region>& region() const noexcept { return region_; }
+  uint32_t chunks() const noexcept { return leases_.capacity(); }
+  uint32_t chunk_bytes() const noexcept { return chunk_bytes_; }
+
+  /// No chunk is free.
+  bool exhausted() const noexcept { return free_.empty(); }
+  /// Where the next batch goes, as an offset into the region. Not when exhausted().
+  uint32_t next_offset() const noexcept { return free_.back() * chunk_bytes_; }
+  /// Lends that chunk until release(lease).
+  Lease lend() noexcept;
+  bool release(Lease lease) noexcept;
+
+ private:
+  Arena(std::shared_ptr<Region> region, uint32_t chunks);
+
+  std::shared_ptr<Region> region_;
+  uint32_t chunk_bytes_;
+  LeaseTable leases_;
+  std::vector<uint32_t> free_;  // the one released last is used first: it is still in the cache
+};
+
+}  // namespace ringtap

@@ -1,0 +1,134 @@
+#include "backends/pcap/handle.h"
+
+#include <algorithm>
+#include <climits>
+
+#include "backends/pcap/packet_socket.h"
+
+namespace ringtap {
+namespace {
+
+#if defined(_WIN32)
+constexpr const char* kPermissionHint =
+    "Run as Administrator, or install Npcap without \"restrict to Administrators\".";
+#elif defined(__linux__)
+constexpr const char* kPermissionHint =
+    "Run as root, or grant CAP_NET_RAW: sudo setcap cap_net_raw+ep \"$(readlink -f \"$(command -v node)\")\"";
+#else
+constexpr const char* kPermissionHint =
+    "Run as root, or make /dev/bpf* readable for your user (on macOS: install Wireshark's ChmodBPF).";
+#endif
+constexpr const char* kHardwareTimeHint =
+    "Hardware timestamps need CAP_NET_ADMIN as well: sudo setcap cap_net_raw,cap_net_admin+ep "
+    "\"$(readlink -f \"$(command -v node)\")\", or ask for timestamp: 'kernel'.";
+
+/// libpcap's own words about the handle's last error, or its general ones about the status.
+std::string words(const LibPcap& library, pcap_t* handle, int status) {
+  const std::string own = library.geterr(handle);
+  return own.empty() ? library.statustostr(status) : own;
+}
+
+Error activation_error(const LibPcap& library, pcap_t* handle, int status, const std::string& target) {
+  const std::string text = words(library, handle, status);
+  Error error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_activate"};
+  switch (status) {
+    case kPcapErrorNoSuchDevice:
+      error.code = Code::kNoInterface;
+      error.message = target + ": there is no such interface";
+      break;
+    case kPcapErrorNotUp:
+      error.code = Code::kInterfaceDown;
+      error.message = target + ": the interface is down";
+      break;
+    case kPcapErrorPermission:
+    case kPcapErrorPromiscuousPermission:
+      error.code = Code::kNoPermission;
+      error.hint = text.find("CAP_NET_ADMIN") != std::string::npos ? kHardwareTimeHint : kPermissionHint;
+      break;
+  }
+  return error;
+}
+
+/// The NIC's clock in the better of libpcap's two kinds, 0 if the interface offers none.
+int hardware_clock(const LibPcap& library, pcap_t* handle) {
+  if (library.list_tstamp_types == nullptr || library.set_tstamp_type == nullptr) return 0;
+  int* types = nullptr;
+  const int count = library.list_tstamp_types(handle, &types);
+  if (count <= 0) return 0;
+  int best = 0;
+  for (const int wanted : {kPcapAdapterUnsynced, kPcapAdapter}) {
+    if (std::find(types, types + count, wanted) != types + count) best = wanted;
+  }
+  library.free_tstamp_types(types);
+  return best;
+}
+
+void choose_clock(const LibPcap& library, const OpenRequest& request, PcapSession& session) {
+  if (library.set_tstamp_precision != nullptr && library.set_tstamp_precision(session.handle.get(), kPcapNano) == 0) {
+    session.fraction_ns = 1;
+  } else {
+    session.fraction_ns = 1000;
+    session.notes.push_back("timestamps have microseconds only: this libpcap or interface offers no more");
+  }
+  if (request.options.text("timestamp", "auto") != "hardware") return;
+  const int clock = hardware_clock(library, session.handle.get());
+  session.hardware_time = clock != 0 && library.set_tstamp_type(session.handle.get(), clock) == 0;
+  if (!session.hardware_time) {
+    session.notes.push_back(request.target + " offers no hardware timestamps: the kernel stamps packets");
+  } else if (clock == kPcapAdapterUnsynced) {
+    session.notes.push_back("hardware timestamps come from the NIC's own clock, which is not the system's");
+  }
+}
+
+}  // namespace
+
+Direction requested_direction(const Options& options) {
+  const std::string text = options.text("direction", "both");
+  if (text == "in") return Direction::kIn;
+  return text == "out" ? Direction::kOut : Direction::kBoth;
+}
+
+Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& request) {
+  const std::string& target = request.target;
+  if (target.empty() || target.find('\0') != std::string::npos) {
+    return Error{.code = Code::kNoInterface,
+                 .message = request.uri + ": not the name of an interface",
+                 .hint = {},
+                 .syscall = {}};
+  }
+  char text[kPcapErrorBufferSize] = "";
+  PcapSession session{.handle = PcapHandle(library.create(target.c_str(), text))};
+  pcap_t* const handle = session.handle.get();
+  if (handle == nullptr)
+    return Error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_create"};
+
+  const Options& options = request.options;
+  library.set_snaplen(handle, kPcapMaxSnaplen);
+  library.set_promisc(handle, options.flag("promiscuous", true) ? 1 : 0);
+  library.set_timeout(handle, static_cast<int>(std::clamp<int64_t>(options.integer("timeoutMs", 10), 1, 10000)));
+  library.set_buffer_size(
+      handle, static_cast<int>(std::clamp<int64_t>(options.integer("bufferBytes", 64 << 20), 65536, INT_MAX)));
+  choose_clock(library, request, session);
+  if (library.set_protocol_linux != nullptr) {
+    session.silent = library.set_protocol_linux(handle, PacketSocket::kSilentProtocol) == 0;
+  }
+
+  const int status = library.activate(handle);
+  if (status < 0) return activation_error(library, handle, status, target);
+  if (status > 0) session.notes.push_back(words(library, handle, status));
+  if (status == kPcapWarningTimestampType) session.hardware_time = false;
+
+  if (library.setnonblock(handle, 1, text) < 0) {
+    return Error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_setnonblock"};
+  }
+  const Direction direction = requested_direction(options);
+  if (direction != Direction::kBoth && library.setdirection(handle, static_cast<int>(direction)) < 0) {
+    return Error{.code = Code::kUnsupported,
+                 .message = target + ": cannot tell directions apart: " + library.geterr(handle),
+                 .hint = "Leave out `direction`.",
+                 .syscall = "pcap_setdirection"};
+  }
+  return session;
+}
+
+}  // namespace ringtap

@@ -1,0 +1,42 @@
+// The AF_PACKET socket behind a libpcap handle on Linux: what libpcap offers no call for.
+#pragma once
+
+#include <optional>
+
+#include "core/program.h"
+
+namespace ringtap {
+
+/// Borrowed from the handle; valid as long as that is open.
+class PacketSocket {
+ public:
+  /// An EtherType below 0x600 is a length, so that no frame ever has this one.
+  static constexpr int kSilentProtocol = 0x05ff;
+
+  /// Nothing if `fd` is something else, as everywhere but on Linux.
+  static std::optional<PacketSocket> of(int fd) noexcept;
+
+  /// Installs a kernel program in place of the one before.
+  ///
+  /// WHY not pcap_setfilter(): it goes on in user space without saying so when the kernel refuses, and rejects packets
+  /// there that the kernel has already counted as received.
+  Result<Ok> attach(const Program& program) const;
+
+  /// Ends the silence that kSilentProtocol kept, so that the first packet to arrive meets the filter.
+  Result<Ok> listen() const;
+
+  /// Was the interface taken down since the last call?
+  bool went_down() const noexcept;
+
+  /// After went_down(): was it removed?
+  bool is_gone() const noexcept;
+
+ private:
+  explicit PacketSocket(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+/// The index of the loopback interface, 0 if there is none or it does not matter on this platform.
+uint32_t loopback_index() noexcept;
+
+}  // namespace ringtap

@@ -1,0 +1,37 @@
+#include "backends/pcap/pcap.h"
+
+#include "backends/pcap/source.h"
+#include "libpcap/library.h"
+
+namespace ringtap {
+
+Probe probe_pcap() {
+  const LibPcap* library = libpcap();
+  if (library == nullptr) return {.available = false, .error = libpcap_missing(), .detail = {}};
+  return {.available = true, .error = std::nullopt, .detail = library->lib_version()};
+}
+
+Result<std::unique_ptr<Source>> open_pcap(const OpenRequest& request) {
+  const LibPcap* library = libpcap();
+  if (library == nullptr) return libpcap_missing();
+  return PcapSource::open(*library, request);
+}
+
+std::vector<Device> devices_pcap() {
+  const LibPcap* library = libpcap();
+  if (library == nullptr) return {};
+  char error[kPcapErrorBufferSize] = "";
+  PcapInterface* list = nullptr;
+  if (library->findalldevs(&list, error) != 0) return {};
+  std::vector<Device> devices;
+  for (const PcapInterface* at = list; at != nullptr; at = at->next) {
+    devices.push_back({.target = at->name,
+                       .description = at->description != nullptr ? at->description : "",
+                       .up = (at->flags & kPcapUp) != 0,
+                       .loopback = (at->flags & kPcapLoopback) != 0});
+  }
+  library->freealldevs(list);
+  return devices;
+}
+
+}  // namespace ringtap

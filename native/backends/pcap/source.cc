@@ -1,0 +1,315 @@
+#include "backends/pcap/source.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "filter/opcodes.h"
+#include "libpcap/link_type.h"
+
+namespace ringtap {
+namespace {
+
+constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kLinuxSll = 113;
+constexpr uint32_t kLinuxSll2 = 276;
+constexpr uint32_t kPacketAlignment = 8;
+constexpr int64_t kMaxExactNs = int64_t{1} << 53;
+constexpr int64_t kSecond = 1'000'000'000;
+
+// How often receive() reads libpcap's 32-bit counters, so that none wraps unseen.
+constexpr uint32_t kBatchesPerRefresh = 4096;
+// How many bufferfuls may be rejected whole before receive() comes back: it must not go on for ever.
+constexpr int kFruitlessRounds = 16;
+
+Program accept_all(uint32_t snaplen) { return {{.code = bpf::kRet | bpf::kK, .k = snaplen}}; }
+
+uint32_t half_at(const std::byte* at) {
+  return std::to_integer<uint32_t>(at[0]) << 8 | std::to_integer<uint32_t>(at[1]);
+}
+
+/// Has this Ethernet frame a VLAN tag that Linux may have stripped?
+bool has_tag(const std::byte* bytes, uint32_t caplen) {
+  if (caplen < 14) return false;
+  const uint32_t type = half_at(bytes + 12);
+  return type == 0x8100 || type == 0x88a8;
+}
+
+int64_t now_in_seconds() {
+  using namespace std::chrono;
+  return floor<seconds>(system_clock::now()).time_since_epoch().count();
+}
+
+Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
+  const int fd = library.get_selectable_fd != nullptr ? library.get_selectable_fd(handle) : -1;
+  const timeval* timeout =
+      library.get_required_select_timeout != nullptr ? library.get_required_select_timeout(handle) : nullptr;
+  if (fd >= 0 && timeout == nullptr) return {.kind = Readiness::Kind::kFd, .fd = fd};
+  Readiness poll{.kind = Readiness::Kind::kPoll};
+  if (timeout != nullptr && timeout->tv_sec == 0) {
+    poll.max_sleep_us = std::clamp<uint32_t>(static_cast<uint32_t>(timeout->tv_usec), 1, poll.max_sleep_us);
+  }
+  return poll;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> PcapSource::open(const LibPcap& library, const OpenRequest& request) {
+  auto session = open_session(library, request);
+  if (!session) return std::move(session).error();
+  auto arena =
+      Arena::allocate(static_cast<uint64_t>(request.options.integer("bufferBytes", 64 << 20)), kPcapMaxSnaplen);
+  if (!arena) return std::move(arena).error();
+  std::unique_ptr<PcapSource> source(new PcapSource(library, *std::move(session), *std::move(arena), request));
+  const auto prepared = source->open_up();
+  if (!prepared) return prepared.error();
+  return std::unique_ptr<Source>(std::move(source));
+}
+
+PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena, const OpenRequest& request)
+    : library_(library),
+      session_(std::move(session)),
+      arena_(std::move(arena)),
+      target_(request.target),
+      direction_(requested_direction(request.options)),
+      snaplen_(static_cast<uint32_t>(
+          std::clamp<int64_t>(request.options.integer("snaplen", kPcapMaxSnaplen), 1, kPcapMaxSnaplen))) {
+  pcap_t* const handle = session_.handle.get();
+  info_.link_type = static_cast<uint32_t>(dlt_to_linktype(library.datalink(handle)));
+  info_.epoch_ns = now_in_seconds() * kSecond;
+  info_.snaplen = snaplen_;
+  info_.segments = {
+      Segment{.region = arena_.region(), .base = arena_.region()->base(), .bytes = arena_.region()->bytes()}};
+  info_.max_leases = arena_.chunks();
+  info_.mode = "copy";
+  info_.timestamp_source = session_.hardware_time ? "hardware" : "kernel";
+  info_.notes = session_.notes;
+  readiness_ = readiness_of(library, handle);
+  if (session_.silent) socket_ = PacketSocket::of(readiness_.fd);
+}
+
+/// Nothing arrives before start(): the socket still listens to kSilentProtocol.
+Result<Ok> PcapSource::open_up() {
+  if (socket_) return socket_->attach(kernel_program(accept_all(snaplen_)));
+  return Ok{};
+}
+
+bool PcapSource::cooked() const noexcept { return info_.link_type == kLinuxSll || info_.link_type == kLinuxSll2; }
+
+/// WHY the direction: libpcap tells directions apart behind the kernel's counters, which would break the ledger.
+Program PcapSource::kernel_program(const Program& program) const {
+  return with_direction_prefix(program, direction_, loopback_index());
+}
+
+Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
+  if (started_) return Error{.message = "pcap: set_filter after start", .hint = {}, .syscall = {}};
+  const auto program = filter->program(static_cast<int>(info_.link_type));
+  if (!program) return program.error();
+  vm_.emplace(**program);
+  return place_in_kernel(**program);
+}
+
+#if defined(__linux__)
+
+Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
+  if (!socket_) return place_in_user_space("libpcap before 1.9, or not a network interface: no filter in the kernel");
+  if (cooked()) return place_in_user_space("the kernel sees no cooked headers");
+  std::string obstacle = kernel_obstacle(program);
+  if (!obstacle.empty()) return place_in_user_space(std::move(obstacle));
+
+  const bool strips_tags = info_.link_type == kEthernet;
+  const Program capped = cap_snaplen(program, snaplen_);
+  const auto attached =
+      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kPcapMaxSnaplen) : capped));
+  if (!attached) return place_in_user_space(attached.error().message);
+  judged_ = strips_tags ? Judged::kTagged : Judged::kNone;
+  return FilterPlacement{
+      .where = "kernel",
+      .reason = strips_tags ? "VLAN-tagged frames are decided in user space, with the tag in its place" : ""};
+}
+
+#else
+
+Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
+  Program capped = cap_snaplen(program, snaplen_);
+  PcapProgram install{.length = static_cast<unsigned>(capped.size()), .instructions = capped.data()};
+  if (library_.setfilter(session_.handle.get(), &install) != 0) {
+    return place_in_user_space(library_.geterr(session_.handle.get()));
+  }
+  return FilterPlacement{.where = "kernel", .reason = "as far as libpcap tells"};
+}
+
+#endif
+
+Result<FilterPlacement> PcapSource::place_in_user_space(std::string reason) {
+  judged_ = Judged::kAll;
+  if (socket_) {
+    // Whole packets, so that the filter sees what it would see on the wire.
+    const auto attached = socket_->attach(kernel_program(accept_all(kPcapMaxSnaplen)));
+    if (!attached) return attached.error();
+  }
+  return FilterPlacement{.where = "user", .reason = std::move(reason)};
+}
+
+Result<Ok> PcapSource::start() {
+  if (socket_) {
+    auto listening = socket_->listen();
+    if (!listening) {
+      listening.error().message = target_ + ": " + listening.error().message;
+      return listening;
+    }
+  }
+  started_ = true;
+  return Ok{};
+}
+
+void PcapSource::on_packet(unsigned char* self, const PcapHeader* header, const unsigned char* bytes) {
+  // SAFETY: `self` is what dispatch() passed; bytes are bytes.
+  reinterpret_cast<PcapSource*>(self)->take(*header, reinterpret_cast<const std::byte*>(bytes));
+}
+
+uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* bytes) const noexcept {
+  switch (judged_) {
+    case Judged::kNone:
+      return snaplen_;
+    case Judged::kTagged:
+      // A frame whose tag was not stripped has been decided, and cut, by the kernel; stripped ones come whole.
+      if (header.caplen < header.len || !has_tag(bytes, header.caplen)) return snaplen_;
+      break;
+    case Judged::kAll:
+      break;
+  }
+  return std::min(vm_->run(bytes, header.len, header.caplen), snaplen_);
+}
+
+uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen, int64_t time_ns) const noexcept {
+  constexpr uint32_t kOutgoingPacket = 4;
+  const bool outgoing =
+      direction_ == Direction::kOut ||
+      (info_.link_type == kLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
+      (info_.link_type == kLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
+  uint32_t flags = outgoing ? uint32_t{kFlagOutgoing} : 0;
+  if (session_.hardware_time) flags |= kFlagHardwareTime;
+  if (time_ns > kMaxExactNs || time_ns < -kMaxExactNs) flags |= kFlagTimeInexact;
+  return flags;
+}
+
+void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept {
+  const uint32_t accepted = accepted_length(header, bytes);
+  if (accepted == 0) {
+    filtered_++;
+    return;
+  }
+  // SAFETY: dispatch() breaks off while a packet of kPcapMaxSnaplen bytes still fits; this holds even if libpcap gives
+  // more.
+  const uint32_t caplen = std::min({accepted, header.caplen, filling_.end - filling_.next});
+  std::memcpy(arena_.region()->base() + filling_.next, bytes, caplen);
+
+  const int64_t time_ns = static_cast<int64_t>(header.ts.tv_sec) * kSecond - info_.epoch_ns +
+                          static_cast<int64_t>(header.ts.tv_usec) * session_.fraction_ns;
+  filling_.block->set_basic(filling_.count++, filling_.next, caplen, header.len, static_cast<double>(time_ns),
+                            flags_of(bytes, header.caplen, time_ns));
+  delivered_bytes_ += header.len;
+
+  filling_.next += (caplen + kPacketAlignment - 1) & ~(kPacketAlignment - 1);
+  if (filling_.end - filling_.next < kPcapMaxSnaplen) library_.breakloop(session_.handle.get());
+}
+
+/// Fills the batch from what has arrived. Negative if that failed.
+int PcapSource::dispatch(uint32_t max) noexcept {
+  for (int round = 0; round < kFruitlessRounds; round++) {
+    // SAFETY: libpcap hands the pointer back to on_packet() and keeps no copy.
+    const int status = library_.dispatch(session_.handle.get(), static_cast<int>(max), on_packet,
+                                         reinterpret_cast<unsigned char*>(this));
+    if (filling_.count > 0 || status == 0) return status;
+    if (status < 0 && status != kPcapErrorBreak) return status;
+  }
+  return 0;
+}
+
+RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false)) return {.rx = Rx::kInterrupted};
+  if (failed_) return {.rx = Rx::kError};
+  if (arena_.exhausted()) return {.rx = Rx::kNoBuffer};
+
+  std::lock_guard lock(mutex_);
+  max = std::min(max, block.capacity());
+  if (!started_ || max == 0) return {.rx = Rx::kAgain};
+  if (!session_.handle) {
+    fail({.code = Code::kClosed, .message = target_ + ": the capture is closed", .hint = {}, .syscall = {}});
+    return {.rx = Rx::kError};
+  }
+
+  // Asked before libpcap does: it would take the indication and wait for the interface to come back.
+  if (socket_ && socket_->went_down()) down_ = true;
+  const uint32_t chunk = arena_.next_offset();
+  filling_ = {.block = &block, .next = chunk, .end = chunk + arena_.chunk_bytes()};
+  const int status = dispatch(max);
+  if (status < 0 && status != kPcapErrorBreak) {
+    const std::string text = library_.geterr(session_.handle.get());
+    const bool gone = text.find("disappeared") != std::string::npos;
+    const bool down = text.find("went down") != std::string::npos || text.find("not up") != std::string::npos;
+    fail({.code = gone   ? Code::kInterfaceGone
+                  : down ? Code::kInterfaceDown
+                         : Code::kSystem,
+          .message = target_ + ": " + text,
+          .hint = {},
+          .syscall = "pcap_dispatch"});
+  }
+
+  if (filling_.count > 0) {
+    delivered_ += filling_.count;
+    if (++batches_since_refresh_ == kBatchesPerRefresh) {
+      batches_since_refresh_ = 0;
+      counters_.refresh(library_, session_.handle.get());
+    }
+    return {.rx = Rx::kOk, .count = filling_.count, .link_type = info_.link_type, .lease = arena_.lend()};
+  }
+  if (down_ && !failed_) check_interface();
+  return {.rx = failed_ ? Rx::kError : Rx::kAgain};
+}
+
+/// The interface went down and nothing is readable: an error once nothing can come any more.
+void PcapSource::check_interface() noexcept {
+  counters_.refresh(library_, session_.handle.get());
+  // The kernel hands over its last block when the timeout has passed, and wakes the reader with it.
+  if (in_ring() > 0) return;
+  if (socket_->is_gone()) {
+    fail({.code = Code::kInterfaceGone, .message = target_ + ": the interface was removed", .hint = {}, .syscall = {}});
+  } else {
+    fail({.code = Code::kInterfaceDown, .message = target_ + ": the interface went down", .hint = {}, .syscall = {}});
+  }
+}
+
+void PcapSource::fail(Error error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+}
+
+/// Packets that the kernel has accepted and nobody has seen; known where the socket is libpcap's alone.
+uint64_t PcapSource::in_ring() const noexcept {
+  const uint64_t seen = delivered_ + filtered_ + counters_.dropped;
+  return socket_ && counters_.received > seen ? counters_.received - seen : 0;
+}
+
+Stats PcapSource::stats() const noexcept {
+  std::lock_guard lock(mutex_);
+  if (session_.handle) counters_.refresh(library_, session_.handle.get());
+  Stats stats{.delivered = delivered_,
+              .filtered = filtered_,
+              .dropped = counters_.dropped,
+              .pending = in_ring(),
+              .delivered_bytes = delivered_bytes_,
+              .drops = {{"buffer", counters_.dropped}, {"interface", std::nullopt}}};
+  stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
+  return stats;
+}
+
+void PcapSource::close() noexcept {
+  std::lock_guard lock(mutex_);
+  if (!session_.handle) return;
+  counters_.refresh(library_, session_.handle.get());
+  session_.handle.reset();
+}
+
+}  // namespace ringtap

@@ -1,0 +1,91 @@
+// The Source over a libpcap handle.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "backends/pcap/arena.h"
+#include "backends/pcap/counters.h"
+#include "backends/pcap/handle.h"
+#include "backends/pcap/packet_socket.h"
+#include "core/source.h"
+#include "filter/vm.h"
+
+namespace ringtap {
+
+class PcapSource final : public Source {
+ public:
+  static Result<std::unique_ptr<Source>> open(const LibPcap& library, const OpenRequest& request);
+  ~PcapSource() override { close(); }
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override;
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override { return arena_.release(lease); }
+  Readiness readiness() const noexcept override { return readiness_; }
+  void interrupt() noexcept override { interrupted_ = true; }
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return error_; }
+  void close() noexcept override;
+
+ private:
+  /// Which packets FilterVm decides; the kernel has decided the others.
+  enum class Judged : uint8_t { kNone, kTagged, kAll };
+
+  /// The batch that dispatch() fills.
+  struct Filling {
+    DescBlock* block = nullptr;
+    uint32_t count = 0;
+    uint32_t next = 0;  // offset of the next packet
+    uint32_t end = 0;   // of the chunk
+  };
+
+  PcapSource(const LibPcap& library, PcapSession session, Arena arena, const OpenRequest& request);
+
+  Result<Ok> open_up();
+  Result<FilterPlacement> place_in_kernel(const Program& program);
+  Result<FilterPlacement> place_in_user_space(std::string reason);
+  Program kernel_program(const Program& program) const;
+  bool cooked() const noexcept;
+
+  static void on_packet(unsigned char* self, const PcapHeader* header, const unsigned char* bytes);
+  void take(const PcapHeader& header, const std::byte* bytes) noexcept;
+  uint32_t accepted_length(const PcapHeader& header, const std::byte* bytes) const noexcept;
+  uint32_t flags_of(const std::byte* bytes, uint32_t caplen, int64_t time_ns) const noexcept;
+
+  int dispatch(uint32_t max) noexcept;
+  void fail(Error error) noexcept;
+  void check_interface() noexcept;
+  uint64_t in_ring() const noexcept;
+
+  const LibPcap& library_;
+  PcapSession session_;
+  Arena arena_;
+  const std::string target_;
+  const Direction direction_;
+  const uint32_t snaplen_;
+  SourceInfo info_;
+  Readiness readiness_;
+  std::optional<PacketSocket> socket_;
+  std::optional<FilterVm> vm_;
+  Judged judged_ = Judged::kNone;
+  bool started_ = false;
+
+  Filling filling_;
+  bool down_ = false;
+  bool failed_ = false;
+  Error error_;
+  std::atomic<bool> interrupted_{false};
+
+  // WHY: libpcap's handle and the ledger belong to one thread at a time, and stats() comes from any.
+  mutable std::mutex mutex_;
+  mutable PcapCounters counters_;
+  uint64_t delivered_ = 0;
+  uint64_t filtered_ = 0;
+  uint64_t delivered_bytes_ = 0;
+  uint32_t batches_since_refresh_ = 0;
+};
+
+}  // namespace ringtap

@@ -1,0 +1,294 @@
+#include "backends/synth/synth.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include "backends/synth/frames.h"
+#include "filter/vm.h"
+
+namespace ringtap {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint32_t kMaxLeases = 64;
+constexpr uint32_t kAlign = 64;  // a cache line: frames of 64 bytes stay contiguous
+constexpr int64_t kFlatOutGapNs = 1000;
+constexpr int64_t kFlatOutEpochNs = 1'600'000'000'000'000'000;  // fixed, so that a seed gives the same times, too
+
+uint32_t aligned(uint32_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+struct Faults {
+  uint64_t drop_every = 0;
+  uint64_t corrupt_every = 0;
+  uint64_t stall_after = 0;
+  std::chrono::milliseconds stall{0};
+  uint64_t error_after = 0;
+};
+
+/// Frames are made once, at open; packet k shows frame k modulo their number. Where corruption is asked for,
+/// each frame is followed by its damaged twin, so that nothing is written while JS may be reading.
+struct Frame {
+  uint32_t offset;
+  uint32_t bytes;
+};
+
+class Synth final : public Source {
+ public:
+  Synth(SourceInfo info, std::vector<std::vector<Frame>> frames, const OpenRequest& request)
+      : info_(std::move(info)),
+        frames_(std::move(frames)),
+        count_(static_cast<uint64_t>(request.options.integer("count"))),
+        rate_(request.options.number("rate")),
+        backlog_(static_cast<uint64_t>(request.options.integer("backlog", 65536))),
+        snaplen_(info_.snaplen),
+        leases_(kMaxLeases) {
+    const auto number = [&](const char* name) { return static_cast<uint64_t>(request.options.integer(name)); };
+    faults_.drop_every = number("dropEvery");
+    faults_.corrupt_every = number("corruptEvery");
+    faults_.stall_after = number("stallAfter");
+    faults_.stall = std::chrono::milliseconds(request.options.integer("stallMs", 100));
+    faults_.error_after = number("errorAfter");
+    error_ = Error{.code = Code::kInjected,
+                   .message = request.uri + ": failed on request after " + std::to_string(faults_.error_after) + " packets"};
+    gap_ns_ = rate_ > 0 ? 1e9 / rate_ : static_cast<double>(kFlatOutGapNs);
+  }
+
+  const SourceInfo& info() const noexcept override { return info_; }
+
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override {
+    auto program = filter->program(info_.link_type);
+    if (!program) return std::move(program).error();
+    filter_.emplace(**program);
+    return FilterPlacement{.where = "user", .reason = "synthetic packets pass no kernel"};
+  }
+
+  Result<Ok> start() override {
+    started_ = Clock::now();
+    return Ok{};
+  }
+
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override {
+    if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+    if (closed_) return {.rx = Rx::kEof};
+    if (leases_.full()) return {.rx = Rx::kNoBuffer};
+    const uint64_t end = available();
+    const bool plain = faults_.drop_every == 0 && faults_.corrupt_every == 0 && !filter_;
+    uint32_t n = 0;
+    uint64_t bytes = 0;
+    const uint64_t first = next_.load(std::memory_order_relaxed);
+    uint64_t next = first;
+    const std::vector<Frame>& frames = frames_[segment_];
+    const std::byte* base = info_.segments[segment_].base;
+    uint64_t drops = 0;
+    uint64_t filtered = 0;
+    while (n < max && next < end && index_ < frames.size()) {
+      const Frame frame = frames[index_++];
+      const uint64_t number = ++next;
+      uint32_t offset = frame.offset;
+      uint32_t flags = 0;
+      if (!plain) {
+        if (faults_.drop_every != 0 && number % faults_.drop_every == 0) {
+          drops++;
+          continue;
+        }
+        if (faults_.corrupt_every != 0 && number % faults_.corrupt_every == 0) {
+          offset += aligned(frame.bytes);
+          flags |= kFlagCorrupt;
+        }
+        if (filter_ && filter_->run(base + offset, frame.bytes, frame.bytes) == 0) {
+          filtered++;
+          continue;
+        }
+      }
+      __builtin_prefetch(base + offset);
+      block.set_basic(n++, offset, std::min(frame.bytes, snaplen_), frame.bytes,
+                      std::floor(static_cast<double>(number - 1) * gap_ns_), flags);
+      bytes += frame.bytes;
+    }
+    const uint32_t segment = segment_;
+    if (index_ == frames.size()) {
+      index_ = 0;
+      segment_ = segment_ + 1 == frames_.size() ? 0 : segment_ + 1;
+    }
+    next_.store(next, std::memory_order_relaxed);
+    injected_.fetch_add(drops, std::memory_order_relaxed);
+    filtered_.fetch_add(filtered, std::memory_order_relaxed);
+    if (n > 0) {
+      delivered_.fetch_add(n, std::memory_order_relaxed);
+      delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+      return {.rx = Rx::kOk, .count = n, .segment = segment, .link_type = info_.link_type, .lease = *leases_.acquire(0)};
+    }
+    if (faults_.error_after != 0 && next >= faults_.error_after) return {.rx = Rx::kError};
+    if (count_ != 0 && next >= count_) return {.rx = Rx::kEof};
+    return {.rx = Rx::kAgain};
+  }
+
+  bool release(Lease lease) noexcept override { return leases_.release(lease).has_value(); }
+
+  Readiness readiness() const noexcept override {
+    // A fruitless receive() of an unpaced source only means that faults or the filter ate a whole stretch.
+    if (rate_ <= 0 && faults_.stall_after == 0) return {.kind = Readiness::Kind::kAlways};
+    return {.kind = Readiness::Kind::kPoll, .max_sleep_us = 100};
+  }
+
+  bool pending() const noexcept override {
+    const uint64_t next = next_.load(std::memory_order_relaxed);
+    if (count_ != 0 && next >= count_) return true;
+    return !stalled() && (rate_ <= 0 || due() > next);
+  }
+
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+
+  Stats stats() const noexcept override {
+    Stats s;
+    const uint64_t injected = injected_.load(std::memory_order_relaxed);
+    const uint64_t late = late_.load(std::memory_order_relaxed);
+    s.delivered = delivered_.load(std::memory_order_relaxed);
+    s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+    s.filtered = filtered_.load(std::memory_order_relaxed);
+    s.dropped = injected + late;
+    if (rate_ > 0) {
+      const uint64_t next = next_.load(std::memory_order_relaxed);
+      s.pending = std::max(due(), next) - next;
+    }
+    s.received = s.delivered + s.filtered + s.dropped + s.pending;
+    s.drops = {{"ring", late}, {"injected", injected}};
+    return s;
+  }
+
+  const Error& error() const noexcept override { return error_; }
+
+  void close() noexcept override {
+    closed_ = true;
+    info_.segments.clear();
+  }
+
+ private:
+  /// How many packets exist by now, as a limit on next_. Counts what a slow reader has missed.
+  uint64_t available() noexcept {
+    uint64_t next = next_.load(std::memory_order_relaxed);
+    uint64_t end = count_ != 0 ? count_ : UINT64_MAX;
+    if (faults_.error_after != 0) end = std::min(end, faults_.error_after);
+    if (faults_.stall_after != 0) {
+      if (next < faults_.stall_after) {
+        end = std::min(end, faults_.stall_after);
+      } else if (stall_until_.load(std::memory_order_relaxed) == 0) {
+        stall_until_.store((Clock::now() + faults_.stall).time_since_epoch().count(), std::memory_order_relaxed);
+        return next;
+      } else if (stalled()) {
+        return next;
+      }
+    }
+    if (rate_ > 0) {
+      const uint64_t now = due();
+      if (now > next + backlog_) {
+        const uint64_t lost = now - backlog_ - next;
+        late_.fetch_add(lost, std::memory_order_relaxed);
+        next += lost;
+        next_.store(next, std::memory_order_relaxed);
+      }
+      end = std::min(end, now);
+    }
+    return end;
+  }
+
+  uint64_t due() const noexcept {
+    const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
+    const auto made = static_cast<uint64_t>(elapsed * rate_);
+    return count_ != 0 ? std::min(made, count_) : made;
+  }
+
+  bool stalled() const noexcept {
+    return Clock::now().time_since_epoch().count() < stall_until_.load(std::memory_order_relaxed);
+  }
+
+  SourceInfo info_;
+  const std::vector<std::vector<Frame>> frames_;  // one list per segment
+  const uint64_t count_;
+  const double rate_;
+  const uint64_t backlog_;
+  const uint32_t snaplen_;
+  double gap_ns_ = 0;
+  Faults faults_;
+  Error error_;
+  LeaseTable leases_;
+  std::optional<FilterVm> filter_;
+  Clock::time_point started_{};
+  uint32_t segment_ = 0;
+  size_t index_ = 0;
+  bool closed_ = false;
+  std::atomic<int64_t> stall_until_{0};
+  std::atomic<bool> interrupted_{false};
+  std::atomic<uint64_t> next_{0};  // packets made so far, whatever became of them
+  std::atomic<uint64_t> delivered_{0};
+  std::atomic<uint64_t> delivered_bytes_{0};
+  std::atomic<uint64_t> filtered_{0};
+  std::atomic<uint64_t> injected_{0};
+  std::atomic<uint64_t> late_{0};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
+  const Options& options = request.options;
+  auto profile = synth::parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
+  if (!profile) {
+    Error error = std::move(profile).error();
+    error.message = request.uri + ": " + error.message;
+    return error;
+  }
+  profile->flows = static_cast<uint32_t>(options.integer("flows", 256));
+  profile->vlan = static_cast<uint16_t>(options.integer("vlanId"));
+  const bool twins = options.integer("corruptEvery") != 0;
+
+  const auto budget = static_cast<size_t>(options.integer("bufferBytes", 1 << 20));
+  auto region = Region::allocate(std::max<size_t>(budget, 32768));  // room for one frame and its twin, at least
+  if (!region) return std::move(region).error();
+
+  SourceInfo info;
+  info.mode = "memory";
+  info.timestamp_source = "synthetic";
+  info.max_leases = kMaxLeases;
+  info.epoch_ns = kFlatOutEpochNs;
+  info.snaplen = static_cast<uint32_t>(options.integer("snaplen", 262144));
+  if (options.number("rate") > 0) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    info.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  }
+
+  synth::Random random(static_cast<uint64_t>(options.integer("seed", 1)));
+  std::vector<std::vector<Frame>> frames;
+  const size_t total = (*region)->bytes();
+  for (size_t start = 0; start < total; start += kMaxSegmentBytes) {
+    const Segment segment{*region, (*region)->base() + start, std::min(kMaxSegmentBytes, total - start)};
+    std::vector<Frame> list;
+    for (size_t at = 0;;) {
+      const auto protocol = profile->protocols[random.below(static_cast<uint32_t>(profile->protocols.size()))];
+      const uint32_t bytes = draw_size(*profile, protocol, random);
+      const uint32_t room = aligned(bytes) * (twins ? 2 : 1);
+      if (at + room > segment.bytes) break;
+      write_frame(segment.base + at, bytes, protocol, random.below(profile->flows), profile->vlan, random);
+      if (twins) {
+        std::byte* twin = segment.base + at + aligned(bytes);
+        std::copy_n(segment.base + at, bytes, twin);
+        twin[random.below(bytes)] ^= std::byte{1} << random.below(8);
+      }
+      list.push_back({static_cast<uint32_t>(at), bytes});
+      at += room;
+    }
+    if (list.empty()) break;  // a last segment too short for a frame
+    info.segments.push_back(segment);
+    frames.push_back(std::move(list));
+  }
+  return std::unique_ptr<Source>(std::make_unique<Synth>(std::move(info), std::move(frames), request));
+}
+
+Probe probe_synth() { return {}; }
+
+std::vector<Device> devices_synth() { return {}; }
+
+}  // namespace ringtap

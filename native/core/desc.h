@@ -1,0 +1,89 @@
+// Packet descriptors: what a backend says about each packet of a batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace ringtap {
+
+/// Bits of PacketDesc::flags; lib/batch.ts exports the same values as PacketFlags.
+enum PacketFlag : uint32_t {
+  kFlagOutgoing = 1,      // sent by this host
+  kFlagVlan = 2,          // `vlan` holds a tag that is NOT in the bytes
+  kFlagHardwareTime = 4,  // stamped by the NIC
+  kFlagTimeInexact = 8,   // more than 2^53 ns from the epoch: time is rounded
+  kFlagCorrupt = 16,      // damaged on purpose by synth:
+  kFlagFragmented = 32,   // arrived in pieces and was joined by a copy
+};
+
+/// One packet. `offset` counts from the start of the batch's segment.
+struct PacketDesc {
+  uint32_t offset = 0;
+  uint32_t caplen = 0;   // bytes captured, readable at offset
+  uint32_t wirelen = 0;  // bytes on the wire
+  int64_t time_ns = 0;   // ns since the source's epoch
+  uint32_t flags = 0;
+  uint32_t hash = 0;
+  uint16_t queue = 0;
+  uint16_t vlan = 0;
+};
+
+/// A struct of arrays of packet descriptors. JS reads the same memory, so native code writes it
+/// and never reads it back for a decision.
+///
+/// Layout of the one allocation (capacity n): time f64[n] | offset u32[n] | caplen u32[n] |
+/// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[2].
+class DescBlock {
+ public:
+  /// Written to the offsets of a released batch: any DataView read with it throws RangeError.
+  static constexpr uint32_t kPoison = 0x7fffffff;
+
+  explicit DescBlock(uint32_t capacity);
+
+  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 32 + 8; }
+
+  uint32_t capacity() const noexcept { return capacity_; }
+  std::byte* data() const noexcept { return memory_.get(); }
+  size_t bytes() const noexcept { return bytes_for(capacity_); }
+  /// Keeps the memory alive for as long as an ArrayBuffer shows it.
+  const std::shared_ptr<std::byte[]>& memory() const noexcept { return memory_; }
+
+  void set(uint32_t i, const PacketDesc& d) noexcept {
+    set_basic(i, d.offset, d.caplen, d.wirelen, static_cast<double>(d.time_ns), d.flags);
+    hash[i] = d.hash;
+    queue[i] = d.queue;
+    vlan[i] = d.vlan;
+  }
+
+  /// For sources that never set hash, queue or vlan: those arrays stay zero.
+  void set_basic(uint32_t i, uint32_t off, uint32_t cap, uint32_t wire, double time_ns, uint32_t flag) noexcept {
+    offset[i] = off;
+    caplen[i] = cap;
+    wirelen[i] = wire;
+    time[i] = time_ns;
+    flags[i] = flag;
+  }
+
+  /// Offsets [from, to) become unreadable.
+  void poison(uint32_t from, uint32_t to) noexcept {
+    for (uint32_t i = from; i < to; i++) offset[i] = kPoison;
+  }
+
+ private:
+  uint32_t capacity_;
+  std::shared_ptr<std::byte[]> memory_;
+
+ public:
+  double* time;
+  uint32_t* offset;
+  uint32_t* caplen;
+  uint32_t* wirelen;
+  uint32_t* flags;
+  uint32_t* hash;
+  uint16_t* queue;
+  uint16_t* vlan;
+  uint32_t* control;  // [segment, link type] of the batch
+};
+
+}  // namespace ringtap

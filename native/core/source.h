@@ -1,0 +1,135 @@
+// The contract between a capture method and everything above it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/desc.h"
+#include "core/error.h"
+#include "core/lease.h"
+#include "core/options.h"
+#include "core/program.h"
+#include "core/region.h"
+#include "core/stats.h"
+
+namespace ringtap {
+
+/// What a receive() came back with.
+enum class Rx : uint8_t {
+  kOk,           // a batch was lent
+  kAgain,        // nothing now; wait as readiness() says
+  kEof,          // nothing ever again
+  kNoBuffer,     // every lease is out: release one first
+  kInterrupted,  // interrupt() was called
+  kError,        // see error(); final
+};
+
+/// A lent batch. When rx is kOk, count > 0 and `lease` must be released exactly once.
+struct RxBatch {
+  Rx rx = Rx::kAgain;
+  uint32_t count = 0;
+  uint32_t segment = 0;    // index into SourceInfo::segments
+  uint32_t link_type = 0;  // LINKTYPE_ value of every packet in the batch
+  Lease lease = 0;
+};
+
+/// How to wait for a source.
+struct Readiness {
+  enum class Kind : uint8_t {
+    kFd,      // readable fd
+    kPoll,    // ask pending() from a thread, sleeping at most max_sleep_us in between
+    kAlways,  // receive() never has to wait
+  };
+  Kind kind = Kind::kAlways;
+  int fd = -1;
+  uint32_t max_sleep_us = 100;
+};
+
+/// Facts about an opened source, frozen by start().
+struct SourceInfo {
+  uint32_t link_type = 1;  // LINKTYPE_ETHERNET; of the first packet where there are several
+  int64_t epoch_ns = 0;    // Unix time that packet times count from
+  uint32_t snaplen = 262144;
+  std::vector<Segment> segments;
+  uint32_t max_leases = 1;       // leases that may be out at once
+  bool has_hash = false;         // which optional descriptor arrays the source writes
+  bool has_queue = false;
+  bool has_vlan = false;
+  std::string mode;              // native | generic | copy | zero-copy | ring | stream …
+  std::string timestamp_source;  // hardware | kernel | user | file | synthetic
+  std::vector<std::string> notes;  // what the user should know: reduced function, chosen sizes …
+};
+
+/// One capture method on one target. Life: open → set_filter? → start → receive/release … → close.
+///
+/// All calls come from one thread, except interrupt(), pending() and stats().
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual const SourceInfo& info() const noexcept = 0;
+
+  /// Before start() only. Answers where the filter runs; no packet that it rejects is ever lent.
+  virtual Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) = 0;
+
+  /// From here on packets may arrive. Until then nothing touched the target's traffic.
+  virtual Result<Ok> start() = 0;
+
+  /// Lends up to `max` packets. Never blocks, never throws. The bytes are valid until release(lease).
+  virtual RxBatch receive(DescBlock& block, uint32_t max) noexcept = 0;
+
+  /// Gives a batch back. Any order; a lease that is not out is ignored and reported false.
+  virtual bool release(Lease lease) noexcept = 0;
+
+  virtual Readiness readiness() const noexcept = 0;
+
+  /// For Readiness::kPoll: could receive() find something? Any thread.
+  virtual bool pending() const noexcept { return true; }
+
+  /// Makes the next receive() return kInterrupted once. Any thread.
+  virtual void interrupt() noexcept = 0;
+
+  /// Any thread.
+  virtual Stats stats() const noexcept = 0;
+
+  /// Why receive() said kError. Valid until close().
+  virtual const Error& error() const noexcept = 0;
+
+  /// Stops and frees everything but the regions, which live as long as somebody holds them. Idempotent.
+  virtual void close() noexcept = 0;
+};
+
+/// What to open.
+struct OpenRequest {
+  std::string uri;     // as the user wrote it, for messages
+  std::string target;  // what follows the scheme: an interface, a path …
+  Options options;
+};
+
+/// Can this host do it? `error` says what is missing when it cannot.
+struct Probe {
+  bool available = true;
+  std::optional<Error> error = {};
+  std::string detail = {};  // version of the library, kernel feature …
+};
+
+/// Something a backend can open.
+struct Device {
+  std::string target;
+  std::string description = {};
+  bool up = true;
+  bool loopback = false;
+};
+
+/// A row of the generated backend table.
+struct Backend {
+  const char* name;
+  Probe (*probe)();
+  Result<std::unique_ptr<Source>> (*open)(const OpenRequest& request);
+  std::vector<Device> (*devices)();
+};
+
+}  // namespace ringtap

@@ -1,0 +1,306 @@
+#include "filter/vm.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "filter/opcodes.h"
+#include "filter/validate.h"
+
+namespace ringtap {
+namespace {
+
+using namespace bpf;
+
+// The codes of validated instructions are below 0x100; these follow them.
+enum : uint16_t {
+  kReject = 0x100,  // a constant offset that no packet reaches
+  kLoop,            // a jump backwards
+  // A load and the comparison behind it in one step: most of what pcap filters do.
+  kWordEquals,
+  kHalfEquals,
+  kByteEquals,
+  kHalfHasBits,
+  kIndexedHalfEquals,
+};
+
+// WHY: a loop of libpcap's (protochain) takes some 40 steps for each header it follows; this is enough for every header
+// that fits into 64 KiB and little enough (a millisecond) for a program that never ends.
+constexpr int64_t kStepBudget = int64_t{1} << 20;
+
+uint32_t fused(uint16_t load, uint16_t jump) {
+  if (jump == (kJmp | kJeq | kK)) {
+    switch (load) {
+      case kLd | kW | kAbs:
+        return kWordEquals;
+      case kLd | kH | kAbs:
+        return kHalfEquals;
+      case kLd | kB | kAbs:
+        return kByteEquals;
+      case kLd | kH | kInd:
+        return kIndexedHalfEquals;
+    }
+  }
+  if (jump == (kJmp | kJset | kK) && load == (kLd | kH | kAbs)) return kHalfHasBits;
+  return load;
+}
+
+bool loads_constant_offset(uint16_t code) {
+  return code == (kLd | kW | kAbs) || code == (kLd | kH | kAbs) || code == (kLd | kB | kAbs) ||
+         code == (kLdx | kB | kMsh);
+}
+
+// SAFETY: callers have compared offset and size with caplen.
+uint32_t byte_at(const std::byte* at) { return std::to_integer<uint32_t>(*at); }
+uint32_t half_at(const std::byte* at) { return byte_at(at) << 8 | byte_at(at + 1); }
+uint32_t word_at(const std::byte* at) { return half_at(at) << 16 | half_at(at + 2); }
+
+}  // namespace
+
+FilterVm::FilterVm(const Program& program) : ops_(program.size()) {
+  assert(validate(program));
+  for (size_t i = 0; i < program.size(); i++) {
+    const BpfInsn& insn = program[i];
+    Op& op = ops_[i];
+    op = {.operation = insn.code,
+          .jt = static_cast<uint16_t>(i + 1 + insn.jt),
+          .jf = static_cast<uint16_t>(i + 1 + insn.jf),
+          .k = insn.k};
+    if (insn.code == (kJmp | kJa)) {
+      op.jt = static_cast<uint16_t>(i + 1 + insn.k);
+      if (op.jt <= i) op.operation = kLoop;
+    } else if (loads_constant_offset(insn.code) && insn.k >= kFirstKernelOffset) {
+      // From here on `k` plus the size of a load does not overflow.
+      op.operation = kReject;
+    }
+    uses_scratch_ |= insn.code == (kLd | kMem) || insn.code == (kLdx | kMem);
+  }
+  // The comparison stays where it is as well: another jump may lead to it.
+  for (size_t i = 0; i + 1 < ops_.size(); i++) {
+    const Op& next = ops_[i + 1];
+    const uint32_t operation = fused(ops_[i].operation, next.operation);
+    if (operation == ops_[i].operation) continue;
+    ops_[i] = {
+        .operation = static_cast<uint16_t>(operation), .jt = next.jt, .jf = next.jf, .k = ops_[i].k, .value = next.k};
+  }
+}
+
+uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept {
+  const Op* const ops = ops_.data();
+  const Op* op = ops;
+  uint32_t a = 0;
+  uint32_t x = 0;
+  uint32_t scratch[kScratchWords];
+  if (uses_scratch_) std::memset(scratch, 0, sizeof scratch);
+  int64_t budget = kStepBudget;
+
+  // SAFETY (every load): the last byte read lies below caplen; sums are formed where they cannot overflow.
+  for (;;) {
+    switch (op->operation) {
+      case kHalfEquals:
+        if (caplen < op->k + 2) return 0;
+        a = half_at(data + op->k);
+        op = ops + (a == op->value ? op->jt : op->jf);
+        continue;
+      case kByteEquals:
+        if (caplen <= op->k) return 0;
+        a = byte_at(data + op->k);
+        op = ops + (a == op->value ? op->jt : op->jf);
+        continue;
+      case kWordEquals:
+        if (caplen < op->k + 4) return 0;
+        a = word_at(data + op->k);
+        op = ops + (a == op->value ? op->jt : op->jf);
+        continue;
+      case kHalfHasBits:
+        if (caplen < op->k + 2) return 0;
+        a = half_at(data + op->k);
+        op = ops + ((a & op->value) != 0 ? op->jt : op->jf);
+        continue;
+      case kIndexedHalfEquals: {
+        const uint64_t at = uint64_t{x} + op->k;
+        if (caplen < at + 2) return 0;
+        a = half_at(data + at);
+        op = ops + (a == op->value ? op->jt : op->jf);
+        continue;
+      }
+
+      case kRet | kK:
+        return op->k;
+      case kRet | kA:
+        return a;
+      case kReject:
+        return 0;
+
+      case kLd | kW | kAbs:
+        if (caplen < op->k + 4) return 0;
+        a = word_at(data + op->k);
+        break;
+      case kLd | kH | kAbs:
+        if (caplen < op->k + 2) return 0;
+        a = half_at(data + op->k);
+        break;
+      case kLd | kB | kAbs:
+        if (caplen <= op->k) return 0;
+        a = byte_at(data + op->k);
+        break;
+      case kLd | kW | kInd: {
+        const uint64_t at = uint64_t{x} + op->k;
+        if (caplen < at + 4) return 0;
+        a = word_at(data + at);
+        break;
+      }
+      case kLd | kH | kInd: {
+        const uint64_t at = uint64_t{x} + op->k;
+        if (caplen < at + 2) return 0;
+        a = half_at(data + at);
+        break;
+      }
+      case kLd | kB | kInd: {
+        const uint64_t at = uint64_t{x} + op->k;
+        if (caplen <= at) return 0;
+        a = byte_at(data + at);
+        break;
+      }
+      case kLdx | kB | kMsh:
+        if (caplen <= op->k) return 0;
+        x = (byte_at(data + op->k) & 0xf) << 2;
+        break;
+      case kLd | kW | kLen:
+        a = wirelen;
+        break;
+      case kLdx | kW | kLen:
+        x = wirelen;
+        break;
+      case kLd | kImm:
+        a = op->k;
+        break;
+      case kLdx | kImm:
+        x = op->k;
+        break;
+      case kLd | kMem:
+        a = scratch[op->k];
+        break;
+      case kLdx | kMem:
+        x = scratch[op->k];
+        break;
+      case kSt:
+        scratch[op->k] = a;
+        break;
+      case kStx:
+        scratch[op->k] = x;
+        break;
+      case kMisc | kTax:
+        x = a;
+        break;
+      case kMisc | kTxa:
+        a = x;
+        break;
+
+      case kJmp | kJa:
+        op = ops + op->jt;
+        continue;
+      case kLoop:
+        budget -= op - ops - op->jt + 1;
+        if (budget < 0) return 0;
+        op = ops + op->jt;
+        continue;
+      case kJmp | kJeq | kK:
+        op = ops + (a == op->k ? op->jt : op->jf);
+        continue;
+      case kJmp | kJgt | kK:
+        op = ops + (a > op->k ? op->jt : op->jf);
+        continue;
+      case kJmp | kJge | kK:
+        op = ops + (a >= op->k ? op->jt : op->jf);
+        continue;
+      case kJmp | kJset | kK:
+        op = ops + ((a & op->k) != 0 ? op->jt : op->jf);
+        continue;
+      case kJmp | kJeq | kX:
+        op = ops + (a == x ? op->jt : op->jf);
+        continue;
+      case kJmp | kJgt | kX:
+        op = ops + (a > x ? op->jt : op->jf);
+        continue;
+      case kJmp | kJge | kX:
+        op = ops + (a >= x ? op->jt : op->jf);
+        continue;
+      case kJmp | kJset | kX:
+        op = ops + ((a & x) != 0 ? op->jt : op->jf);
+        continue;
+
+      case kAlu | kAdd | kK:
+        a += op->k;
+        break;
+      case kAlu | kSub | kK:
+        a -= op->k;
+        break;
+      case kAlu | kMul | kK:
+        a *= op->k;
+        break;
+      case kAlu | kDiv | kK:
+        a /= op->k;
+        break;
+      case kAlu | kMod | kK:
+        a %= op->k;
+        break;
+      case kAlu | kAnd | kK:
+        a &= op->k;
+        break;
+      case kAlu | kOr | kK:
+        a |= op->k;
+        break;
+      case kAlu | kXor | kK:
+        a ^= op->k;
+        break;
+      case kAlu | kLsh | kK:
+        a <<= op->k;
+        break;
+      case kAlu | kRsh | kK:
+        a >>= op->k;
+        break;
+      case kAlu | kNeg:
+        a = 0u - a;
+        break;
+      case kAlu | kAdd | kX:
+        a += x;
+        break;
+      case kAlu | kSub | kX:
+        a -= x;
+        break;
+      case kAlu | kMul | kX:
+        a *= x;
+        break;
+      case kAlu | kDiv | kX:
+        if (x == 0) return 0;
+        a /= x;
+        break;
+      case kAlu | kMod | kX:
+        if (x == 0) return 0;
+        a %= x;
+        break;
+      case kAlu | kAnd | kX:
+        a &= x;
+        break;
+      case kAlu | kOr | kX:
+        a |= x;
+        break;
+      case kAlu | kXor | kX:
+        a ^= x;
+        break;
+      case kAlu | kLsh | kX:
+        a = x < 32 ? a << x : 0;
+        break;
+      case kAlu | kRsh | kX:
+        a = x < 32 ? a >> x : 0;
+        break;
+
+      default:  // not in a validated program
+        return 0;
+    }
+    op++;
+  }
+}
+
+}  // namespace ringtap

@@ -1,0 +1,87 @@
+// Turning batches into the records of a trace format.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/desc.h"
+#include "core/error.h"
+
+namespace ringtap {
+
+/// A batch as it lies in memory that JS can write: every number in it is checked before it is used.
+struct BatchView {
+  const double* time = nullptr;
+  const uint32_t* offset = nullptr;
+  const uint32_t* caplen = nullptr;
+  const uint32_t* wirelen = nullptr;
+  const uint32_t* flags = nullptr;
+  uint32_t count = 0;
+  const std::byte* segment = nullptr;  // where offsets count from
+  size_t segment_bytes = 0;
+  int64_t epoch_ns = 0;
+  uint32_t link_type = 1;
+
+  static BatchView of(const DescBlock& block, uint32_t count, const std::byte* segment, size_t segment_bytes,
+                      int64_t epoch_ns, uint32_t link_type) {
+    return {block.time, block.offset, block.caplen,  block.wirelen, block.flags,
+            count,      segment,      segment_bytes, epoch_ns,      link_type};
+  }
+};
+
+/// Counts of a whole capture.
+struct DropCounts {
+  uint64_t received = 0;
+  uint64_t dropped = 0;
+};
+
+/// Memory that whole records are encoded into.
+struct EncodeBuffer {
+  std::byte* data = nullptr;
+  uint32_t capacity = 0;
+  uint32_t used = 0;
+  uint32_t packets = 0;
+  bool begins_file = false;  // the header of the file is in front of its records
+};
+
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+
+  /// The bytes that the file begins with.
+  virtual void header(EncodeBuffer& buffer) = 0;
+
+  /// Can `existing`, the first bytes of a file, be added to?
+  virtual std::optional<Error> continues(std::span<const std::byte> existing) const = 0;
+
+  /// Encodes packets from `next` on, advancing it, until the batch or the buffer is at its end.
+  virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
+
+  /// The bytes that the file ends with.
+  virtual void trailer(const DropCounts& counts, EncodeBuffer& buffer) = 0;
+
+  /// Of the first `bytes` of a buffer that encode() filled: how many are whole records, and how many of
+  /// these are packets.
+  struct Whole {
+    uint32_t bytes = 0;
+    uint32_t packets = 0;
+  };
+  virtual Whole whole_records(const EncodeBuffer& buffer, uint32_t bytes) const = 0;
+};
+
+struct EncoderOptions {
+  uint32_t link_type = 1;
+  uint32_t snaplen = 262144;
+  bool nanosecond = true;
+  std::string application;
+  std::string comment;
+};
+
+std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);
+std::unique_ptr<Encoder> make_pcapng_encoder(const EncoderOptions& options);
+
+}  // namespace ringtap

@@ -1,0 +1,109 @@
+#include <cstring>
+
+#include "format/byte_order.h"
+#include "format/checked_packet.h"
+#include "format/encoder.h"
+#include "format/trace_time.h"
+
+namespace ringtap {
+namespace {
+
+constexpr uint32_t kFileHeaderBytes = 24;
+constexpr uint32_t kRecordHeaderBytes = 16;
+constexpr uint32_t kMicroMagic = 0xa1b2c3d4;
+constexpr uint32_t kNanoMagic = 0xa1b23c4d;
+
+class PcapEncoder final : public Encoder {
+ public:
+  explicit PcapEncoder(const EncoderOptions& options)
+      : link_type_(options.link_type),
+        unit_(options.nanosecond ? 1 : 1000),
+        limits_{.snaplen = options.snaplen, .end_ns = (uint64_t{1} << 32) * kSecond} {}
+
+  void header(EncodeBuffer& buffer) override {
+    std::byte* at = buffer.data + buffer.used;
+    at = store<uint32_t>(at, magic());
+    at = store<uint16_t>(at, 2);
+    at = store<uint16_t>(at, 4);
+    at = store<uint64_t>(at, 0);  // time zone and accuracy, which nobody sets
+    at = store<uint32_t>(at, limits_.snaplen);
+    store<uint32_t>(at, link_type_);
+    buffer.used += kFileHeaderBytes;
+  }
+
+  std::optional<Error> continues(std::span<const std::byte> existing) const override {
+    if (existing.size() >= kFileHeaderBytes && load<uint32_t>(existing.data()) == magic() &&
+        (load<uint32_t>(&existing[20]) & 0xffff) == link_type_) {
+      return std::nullopt;
+    }
+    return Error{.code = Code::kFileFormat,
+                 .message = std::string("cannot append: the file is not pcap of this host's byte order with ") +
+                            (unit_ == 1 ? "nanoseconds" : "microseconds") + " and link type " +
+                            std::to_string(link_type_),
+                 .hint = "Write to a new file, or leave out append."};
+  }
+
+  std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
+
+  void trailer(const DropCounts&, EncodeBuffer&) override {}
+
+  Whole whole_records(const EncodeBuffer& buffer, uint32_t bytes) const override {
+    Whole whole;
+    if (buffer.begins_file) whole.bytes = kFileHeaderBytes;
+    if (whole.bytes > bytes) return {};
+    for (;;) {
+      const uint32_t data = whole.bytes + kRecordHeaderBytes;
+      if (data > bytes) return whole;
+      const uint32_t next = data + load<uint32_t>(buffer.data + whole.bytes + 8);
+      if (next > bytes) return whole;
+      whole.bytes = next;
+      whole.packets++;
+    }
+  }
+
+ private:
+  uint32_t magic() const noexcept { return unit_ == 1 ? kNanoMagic : kMicroMagic; }
+
+  const uint32_t link_type_;
+  const uint32_t unit_;  // ns per unit of the fraction
+  const PacketLimits limits_;
+};
+
+std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
+  if (batch.link_type != link_type_) {
+    return Error{.code = Code::kBadOption,
+                 .message = "a batch of link type " + std::to_string(batch.link_type) +
+                            " cannot go into a pcap file of link type " + std::to_string(link_type_),
+                 .hint = "Use pcapng:, which holds several link types."};
+  }
+  std::byte* at = buffer.data + buffer.used;
+  const std::byte* const end = buffer.data + buffer.capacity;
+  uint32_t i = next;
+  std::optional<Error> error;
+  for (; i < batch.count; i++) {
+    const CheckedPacket packet = check_packet(batch, i, limits_);
+    if (packet.data == nullptr) [[unlikely]] {
+      error = bad_packet(batch, i);
+      break;
+    }
+    if (static_cast<size_t>(end - at) < kRecordHeaderBytes + size_t{packet.caplen}) break;
+    at = store(at, static_cast<uint32_t>(packet.unix_ns / kSecond));
+    at = store(at, static_cast<uint32_t>(packet.unix_ns % kSecond) / unit_);
+    at = store(at, packet.caplen);
+    at = store(at, packet.wirelen);
+    std::memcpy(at, packet.data, packet.caplen);
+    at += packet.caplen;
+  }
+  buffer.used = static_cast<uint32_t>(at - buffer.data);
+  buffer.packets += i - next;
+  next = i;
+  return error;
+}
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options) {
+  return std::make_unique<PcapEncoder>(options);
+}
+
+}  // namespace ringtap

@@ -1,0 +1,359 @@
+#include "format/pcapng_reader.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "format/byte_order.h"
+#include "format/link_type.h"
+#include "format/pcapng_blocks.h"
+#include "format/pcapng_options.h"
+#include "format/tick_clock.h"
+
+namespace ringtap {
+namespace {
+
+using namespace pcapng;
+
+// A block that must be read whole and claims more than this is damage, not data.
+constexpr uint32_t kLongestBlock = 256u << 20;
+
+struct Interface {
+  uint32_t link_type;
+  uint32_t limit;    // most bytes that a packet may have
+  uint32_t snaplen;  // bounds simple packets, which do not say how much of them was captured
+  uint16_t index;    // counted over all sections, 65535 for all beyond
+  TickClock clock;
+};
+
+/// What the three kinds of packet block have in common.
+struct PacketBlock {
+  uint32_t interface;
+  uint64_t ticks;
+  uint32_t caplen;
+  uint32_t wirelen;
+  uint32_t data;  // where the bytes are in the block
+  uint16_t flags_option;
+};
+
+class PcapngReader final : public RecordReader {
+ public:
+  explicit PcapngReader(bool swapped) : swapped_(swapped) {
+    several_interfaces_ = true;
+    description_ = std::string("pcapng, ") + (swapped != kHostIsBig ? "big-endian" : "little-endian");
+  }
+
+  std::optional<uint32_t> link_type() const noexcept override { return link_type_; }
+
+  void set_epoch(int64_t seconds) noexcept override {
+    epoch_ = seconds;
+    for (Interface& interface : interfaces_) interface.clock.set_epoch(seconds);
+  }
+
+  void walk(Walk& w, DescBlock& out, uint32_t max) noexcept override {
+    w.count = 0;
+    w.filtered = 0;
+    w.wire_bytes = 0;
+    while (swapped_ ? run<true>(w, out, max) : run<false>(w, out, max)) {
+    }
+  }
+
+ private:
+  /// One stretch of sections in one byte order. True when the order changes at w.pos.
+  template <bool kSwap>
+  bool run(Walk& w, DescBlock& out, uint32_t max) noexcept;
+
+  /// The block at pos, which is not a packet. False stops the walk.
+  template <bool kSwap>
+  bool other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t total);
+  template <bool kSwap>
+  bool add_interface(Walk& w, uint64_t pos, uint32_t total);
+  bool section(Walk& w, uint64_t& pos);
+  bool skipped_block_ends(Walk& w, uint64_t& pos);
+
+  template <bool kSwap>
+  static bool whole(Walk& w, uint64_t pos, uint32_t total, uint32_t least);
+
+  template <bool kSwap>
+  PacketBlock simple_packet(const std::byte* block, uint32_t total) const noexcept;
+
+  bool swapped_;
+  bool first_packet_seen_ = false;
+  std::optional<uint32_t> link_type_;
+  std::vector<Interface> interfaces_;  // of the current section
+  uint32_t interfaces_before_ = 0;     // of the sections before
+  uint32_t skipped_total_ = 0;         // length of a block whose last 4 bytes are still to come
+};
+
+template <bool kSwap>
+PacketBlock enhanced_packet(const std::byte* block) noexcept {
+  return {
+      .interface = load<uint32_t, kSwap>(block + 8),
+      .ticks = (uint64_t{load<uint32_t, kSwap>(block + 12)} << 32) | load<uint32_t, kSwap>(block + 16),
+      .caplen = load<uint32_t, kSwap>(block + 20),
+      .wirelen = load<uint32_t, kSwap>(block + 24),
+      .data = 28,
+      .flags_option = kPacketFlags,
+  };
+}
+
+template <bool kSwap>
+PacketBlock obsolete_packet(const std::byte* block) noexcept {
+  PacketBlock packet = enhanced_packet<kSwap>(block);
+  packet.interface = load<uint16_t, kSwap>(block + 8);  // followed by a drop count
+  return packet;
+}
+
+template <bool kSwap>
+PacketBlock PcapngReader::simple_packet(const std::byte* block, uint32_t total) const noexcept {
+  const auto wirelen = load<uint32_t, kSwap>(block + 8);
+  const uint32_t snaplen = interfaces_.empty() || interfaces_[0].snaplen == 0 ? UINT32_MAX : interfaces_[0].snaplen;
+  return {
+      .interface = 0,
+      .ticks = 0,
+      .caplen = std::min({wirelen, snaplen, total - kSimpleBytes}),
+      .wirelen = wirelen,
+      .data = 12,
+      .flags_option = 0,
+  };
+}
+
+constexpr uint32_t least_bytes(uint32_t packet_type) noexcept {
+  return packet_type == kSimplePacket ? kSimpleBytes : kEnhancedBytes;
+}
+
+template <bool kSwap>
+uint32_t direction_flag(const std::byte* options, const std::byte* end, uint16_t flags_option) noexcept {
+  uint32_t flag = 0;
+  // Damaged options do not make the packet before them any worse.
+  (void)for_each_option<kSwap>(options, end, [&](uint16_t code, const std::byte* value, uint16_t length) {
+    if (code == flags_option && length == 4 && (load<uint32_t, kSwap>(value) & 3) == kOutbound) flag = kFlagOutgoing;
+  });
+  return flag;
+}
+
+template <bool kSwap>
+bool PcapngReader::whole(Walk& w, uint64_t pos, uint32_t total, uint32_t least) {
+  if (total < least || total % 4 != 0 || total > kLongestBlock) [[unlikely]] {
+    w.corrupt(pos, "block length " + std::to_string(total) + " is not possible for this type of block");
+    return false;
+  }
+  if (pos + total > w.end) {
+    w.starve(pos, total);
+    return false;
+  }
+  const auto trailer = load<uint32_t, kSwap>(w.base + pos + total - 4);
+  if (trailer != total) [[unlikely]] {
+    w.corrupt(pos, "block length is " + std::to_string(total) + " at its start but " + std::to_string(trailer) +
+                       " at its end");
+    return false;
+  }
+  return true;
+}
+
+template <bool kSwap>
+bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
+  const std::byte* const base = w.base;
+  uint64_t pos = w.pos;
+  uint32_t n = w.count;
+  bool other_order = false;
+  w.stop = Stop::kFull;
+  while (n < max || max == 0) {
+    if (skipped_total_ != 0 && !skipped_block_ends(w, pos)) break;
+    if (pos + kAnyBytes > w.end) {
+      w.starve(pos, pos == w.end ? 0 : kAnyBytes);
+      break;
+    }
+    const std::byte* const block = base + pos;
+    const auto type = load<uint32_t, kSwap>(block);
+    const auto total = load<uint32_t, kSwap>(block + 4);
+    if (type != kEnhancedPacket && type != kSimplePacket && type != kObsoletePacket) [[unlikely]] {
+      if (!other_block<kSwap>(w, pos, type, total)) break;
+      other_order = swapped_ != kSwap;
+      if (other_order) break;
+      continue;
+    }
+    if (!whole<kSwap>(w, pos, total, least_bytes(type))) break;
+    PacketBlock packet;
+    if (type == kEnhancedPacket) [[likely]] {
+      packet = enhanced_packet<kSwap>(block);
+    } else {
+      packet = type == kSimplePacket ? simple_packet<kSwap>(block, total) : obsolete_packet<kSwap>(block);
+    }
+    if (packet.interface >= interfaces_.size()) [[unlikely]] {
+      w.corrupt(pos, "packet of interface " + std::to_string(packet.interface) + ", but the section describes " +
+                         std::to_string(interfaces_.size()));
+      break;
+    }
+    const Interface& interface = interfaces_[packet.interface];
+    if (packet.caplen > interface.limit || packet.caplen > total - packet.data - 4) [[unlikely]] {
+      w.corrupt(pos, "captured length " + std::to_string(packet.caplen) + " is above " +
+                         std::to_string(std::min(interface.limit, total - packet.data - 4)) +
+                         ", the most for this packet");
+      break;
+    }
+    if (!first_packet_seen_) [[unlikely]] {
+      first_packet_seen_ = true;
+      link_type_ = interface.link_type;
+      if (!epoch_) set_epoch(interface.clock.second(packet.ticks));
+    }
+    if (max == 0) break;
+    if (interface.link_type != w.link_type) {
+      w.stop = Stop::kLinkType;
+      w.next_link_type = interface.link_type;
+      break;
+    }
+    pos += total;
+    prefetch(base + pos + 128);
+    const std::byte* const data = block + packet.data;
+    uint32_t keep = std::min(packet.caplen, w.snaplen);
+    if (w.filter != nullptr) {
+      const uint32_t wanted = w.filter->keep(data, packet.wirelen, packet.caplen);
+      if (wanted == 0) {
+        w.filtered++;
+        continue;
+      }
+      keep = std::min(keep, wanted);
+    }
+    Stamp stamp = interface.clock.stamp(packet.ticks);
+    const uint64_t options = packet.data + padded(packet.caplen);
+    if (options + 4 < total)
+      stamp.flags |= direction_flag<kSwap>(block + options, block + total - 4, packet.flags_option);
+    out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, stamp.ns, stamp.flags);
+    out.queue[n] = interface.index;
+    n++;
+    w.wire_bytes += packet.wirelen;
+  }
+  w.pos = static_cast<uint32_t>(pos);
+  w.count = n;
+  return other_order;
+}
+
+template <bool kSwap>
+bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t total) {
+  if (type == kSection) return section(w, pos);
+  if (type == kInterface) {
+    if (!whole<kSwap>(w, pos, total, kInterfaceBytes) || !add_interface<kSwap>(w, pos, total)) return false;
+    pos += total;
+    return true;
+  }
+  if (total < kAnyBytes || total % 4 != 0) {
+    w.corrupt(pos, "block length " + std::to_string(total) + " is not possible");
+    return false;
+  }
+  if (pos + total <= w.end) {
+    if (!whole<kSwap>(w, pos, total, kAnyBytes)) return false;
+    pos += total;
+    return true;
+  }
+  w.stop = Stop::kSkip;
+  w.record = w.file_base + pos;
+  w.record_bytes = total;
+  w.need = total - 4;
+  skipped_total_ = total;
+  return false;
+}
+
+bool PcapngReader::skipped_block_ends(Walk& w, uint64_t& pos) {
+  const uint64_t start = pos + 4 - skipped_total_;
+  if (pos + 4 > w.end) {
+    w.starve(start, skipped_total_);
+    w.need = 4;
+    return false;
+  }
+  const auto trailer = load<uint32_t>(w.base + pos, swapped_);
+  if (trailer != skipped_total_) {
+    w.corrupt(start, "block length is " + std::to_string(skipped_total_) + " at its start but " +
+                         std::to_string(trailer) + " at its end");
+    return false;
+  }
+  skipped_total_ = 0;
+  pos += 4;
+  return true;
+}
+
+bool PcapngReader::section(Walk& w, uint64_t& pos) {
+  if (pos + kSectionBytes > w.end) {
+    w.starve(pos, kSectionBytes);
+    return false;
+  }
+  const std::byte* const block = w.base + pos;
+  const auto magic = load<uint32_t>(block + 8);
+  if (magic != kByteOrderMagic && magic != swap_bytes(kByteOrderMagic)) {
+    w.corrupt(pos, "section header without a byte-order magic number");
+    return false;
+  }
+  const bool swap = magic != kByteOrderMagic;
+  const auto total = load<uint32_t>(block + 4, swap);
+  const auto major = load<uint16_t>(block + 12, swap);
+  if (major != 1) {
+    w.corrupt(pos, "section of pcapng version " + std::to_string(major) + "." +
+                       std::to_string(load<uint16_t>(block + 14, swap)) + ", which is not known (1.x is)");
+    return false;
+  }
+  if (!(swap ? whole<true>(w, pos, total, kSectionBytes) : whole<false>(w, pos, total, kSectionBytes))) return false;
+  // The section's own length is advice for skipping it and often -1: blocks say where they end.
+  swapped_ = swap;
+  interfaces_before_ += static_cast<uint32_t>(interfaces_.size());
+  interfaces_.clear();
+  pos += total;
+  return true;
+}
+
+template <bool kSwap>
+bool PcapngReader::add_interface(Walk& w, uint64_t pos, uint32_t total) {
+  const std::byte* const block = w.base + pos;
+  uint8_t resolution = 6;
+  int64_t offset = 0;
+  bool sound = true;
+  const bool complete = for_each_option<kSwap>(block + 16, block + total - 4,
+                                               [&](uint16_t code, const std::byte* value, uint16_t length) {
+                                                 if (code == kInterfaceResolution) {
+                                                   sound = sound && length == 1;
+                                                   resolution = load<uint8_t>(value);
+                                                 } else if (code == kInterfaceOffset) {
+                                                   sound = sound && length == 8;
+                                                   if (length == 8)
+                                                     offset = static_cast<int64_t>(load<uint64_t, kSwap>(value));
+                                                 }
+                                               });
+  if (!complete || !sound) {
+    w.corrupt(pos, "interface description with an option of an impossible length");
+    return false;
+  }
+  auto clock = TickClock::make(resolution, offset);
+  if (!clock) {
+    w.corrupt(pos, "interface with time units of " + std::string((resolution & 0x80) != 0 ? "2^-" : "10^-") +
+                       std::to_string(resolution & 0x7f) + " s, finer than 64 bits can count");
+    return false;
+  }
+  if (epoch_) clock->set_epoch(*epoch_);
+  const uint32_t link_type = load<uint16_t, kSwap>(block + 8);
+  const uint32_t index = std::min<uint32_t>(interfaces_before_ + static_cast<uint32_t>(interfaces_.size()), UINT16_MAX);
+  const auto snaplen = load<uint32_t, kSwap>(block + 12);
+  interfaces_.push_back({.link_type = link_type,
+                         .limit = max_caplen(link_type),
+                         .snaplen = snaplen,
+                         .index = static_cast<uint16_t>(index),
+                         .clock = *clock});
+  if (!link_type_) {
+    link_type_ = link_type;
+    snaplen_ = snaplen == 0 ? max_caplen(link_type) : std::min(snaplen, max_caplen(link_type));
+  }
+  return true;
+}
+
+}  // namespace
+
+bool is_pcapng(std::span<const std::byte> head) noexcept {
+  if (load<uint32_t>(head.data()) != kSection) return false;
+  const auto magic = load<uint32_t>(&head[8]);
+  return magic == kByteOrderMagic || magic == swap_bytes(kByteOrderMagic);
+}
+
+Result<std::unique_ptr<RecordReader>> open_pcapng(std::span<const std::byte> head) {
+  const bool swapped = load<uint32_t>(&head[8]) != kByteOrderMagic;
+  return std::unique_ptr<RecordReader>(std::make_unique<PcapngReader>(swapped));
+}
+
+}  // namespace ringtap

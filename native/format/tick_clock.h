@@ -1,0 +1,45 @@
+// The clock of a pcapng interface: 64-bit ticks of any resolution, made nanoseconds without overflow.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "format/trace_time.h"
+
+namespace ringtap {
+
+class TickClock {
+ public:
+  /// From if_tsresol and if_tsoffset. Nothing when a second has more ticks than 64 bits can count.
+  static std::optional<TickClock> make(uint8_t resolution, int64_t offset_seconds) noexcept;
+
+  /// The Unix second that a tick is in; 0 when it is beyond every calendar.
+  int64_t second(uint64_t ticks) const noexcept;
+
+  /// From here on stamp() counts from this Unix second.
+  void set_epoch(int64_t seconds) noexcept;
+
+  Stamp stamp(uint64_t ticks) const noexcept {
+    // Ticks near the epoch are a subtraction and a multiplication away from nanoseconds.
+    if (ticks - lowest_ < width_) return stamp_of((static_cast<int64_t>(ticks) - epoch_ticks_) * ns_per_tick_);
+    return exact_stamp(ticks);
+  }
+
+ private:
+  Stamp exact_stamp(uint64_t ticks) const noexcept;
+  uint64_t nanoseconds(uint64_t fraction) const noexcept;
+
+  bool binary_ = false;
+  uint8_t exponent_ = 6;
+  uint64_t per_second_ = 1'000'000;
+  int64_t offset_ = 0;
+  int64_t epoch_ = 0;
+
+  // The fast path of stamp(): ticks in [lowest_, lowest_ + width_); empty until an epoch is set.
+  int64_t ns_per_tick_ = 0;
+  int64_t epoch_ticks_ = 0;
+  uint64_t lowest_ = 0;
+  uint64_t width_ = 0;
+};
+
+}  // namespace ringtap

@@ -1,0 +1,159 @@
+#include "libpcap/library.h"
+
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+namespace ringtap {
+namespace {
+
+#if defined(_WIN32)
+
+using Handle = HMODULE;
+
+// WHY: Npcap lives in a folder of its own beside WinPcap; its Packet.dll must come from that folder, too.
+Handle open_library(const std::string& name) {
+  const bool has_folder = name.find('\\') != std::string::npos;
+  return LoadLibraryExA(name.c_str(), nullptr, has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : 0);
+}
+void* find_symbol(Handle library, const char* name) { return reinterpret_cast<void*>(GetProcAddress(library, name)); }
+std::string last_error(const std::string& name) {
+  return name + ": LoadLibrary failed with code " + std::to_string(GetLastError());
+}
+
+std::vector<std::string> usual_names() {
+  std::vector<std::string> names;
+  char system[MAX_PATH];
+  const UINT length = GetSystemDirectoryA(system, sizeof system);
+  if (length > 0 && length < sizeof system) names.push_back(std::string(system, length) + "\\Npcap\\wpcap.dll");
+  names.push_back("wpcap.dll");
+  return names;
+}
+constexpr const char* kInstallHint = "Install Npcap from https://npcap.com (also with WinPcap-compatible mode off).";
+
+#else
+
+using Handle = void*;
+
+Handle open_library(const std::string& name) { return dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL); }
+void* find_symbol(Handle library, const char* name) { return dlsym(library, name); }
+std::string last_error(const std::string& name) {
+  const char* text = dlerror();
+  return text != nullptr ? text : name + ": cannot be loaded";
+}
+
+#if defined(__APPLE__)
+std::vector<std::string> usual_names() { return {"libpcap.A.dylib", "/usr/lib/libpcap.dylib"}; }
+constexpr const char* kInstallHint =
+    "macOS brings libpcap; for another one: brew install libpcap, and set RINGTAP_LIBPCAP.";
+#else
+std::vector<std::string> usual_names() { return {"libpcap.so.1", "libpcap.so.0.8", "libpcap.so"}; }
+constexpr const char* kInstallHint =
+    "sudo apt-get install libpcap0.8 (Debian, Ubuntu), sudo dnf install libpcap (Fedora), apk add libpcap (Alpine).";
+#endif
+
+#endif
+
+struct Loaded {
+  std::optional<LibPcap> functions;
+  std::string why;
+};
+
+/// One function per line: where it goes, what it is called, whether to do without it.
+class Binder {
+ public:
+  explicit Binder(Handle library) : library_(library) {}
+
+  template <class Function>
+  void need(Function*& slot, const char* name) {
+    want(slot, name);
+    if (slot == nullptr && missing_.empty()) missing_ = name;
+  }
+  template <class Function>
+  void want(Function*& slot, const char* name) {
+    // SAFETY: the slots are declared as libpcap's manual pages declare the functions.
+    slot = reinterpret_cast<Function*>(find_symbol(library_, name));
+  }
+  const std::string& missing() const { return missing_; }
+
+ private:
+  Handle library_;
+  std::string missing_;
+};
+
+/// The name of a function that this library lacks; empty if all are there.
+std::string bind(Handle library, LibPcap& f) {
+  Binder binder(library);
+  binder.need(f.lib_version, "pcap_lib_version");
+  binder.need(f.create, "pcap_create");
+  binder.need(f.set_snaplen, "pcap_set_snaplen");
+  binder.need(f.set_promisc, "pcap_set_promisc");
+  binder.need(f.set_timeout, "pcap_set_timeout");
+  binder.need(f.set_buffer_size, "pcap_set_buffer_size");
+  binder.need(f.activate, "pcap_activate");
+  binder.need(f.setnonblock, "pcap_setnonblock");
+  binder.need(f.setdirection, "pcap_setdirection");
+  binder.need(f.setfilter, "pcap_setfilter");
+  binder.need(f.datalink, "pcap_datalink");
+  binder.need(f.dispatch, "pcap_dispatch");
+  binder.need(f.breakloop, "pcap_breakloop");
+  binder.need(f.stats, "pcap_stats");
+  binder.need(f.geterr, "pcap_geterr");
+  binder.need(f.statustostr, "pcap_statustostr");
+  binder.need(f.close, "pcap_close");
+  binder.need(f.findalldevs, "pcap_findalldevs");
+  binder.need(f.freealldevs, "pcap_freealldevs");
+  binder.need(f.open_dead, "pcap_open_dead");
+  binder.need(f.compile, "pcap_compile");
+  binder.need(f.freecode, "pcap_freecode");
+  binder.want(f.set_tstamp_type, "pcap_set_tstamp_type");
+  binder.want(f.set_tstamp_precision, "pcap_set_tstamp_precision");
+  binder.want(f.list_tstamp_types, "pcap_list_tstamp_types");
+  binder.want(f.free_tstamp_types, "pcap_free_tstamp_types");
+  binder.want(f.get_selectable_fd, "pcap_get_selectable_fd");
+  binder.want(f.get_required_select_timeout, "pcap_get_required_select_timeout");
+  binder.want(f.set_protocol_linux, "pcap_set_protocol_linux");
+  return binder.missing();
+}
+
+Loaded load() {
+  std::vector<std::string> names = usual_names();
+  const char* given = std::getenv("RINGTAP_LIBPCAP");
+  if (given != nullptr && *given != '\0') names = {given};
+
+  std::string why;
+  for (const std::string& name : names) {
+    const Handle library = open_library(name);
+    if (library == nullptr) {
+      if (why.empty()) why = last_error(name);
+      continue;
+    }
+    LibPcap functions{};
+    const std::string missing = bind(library, functions);
+    if (missing.empty()) return {functions, {}};
+    why = name + " is too old: it has no " + missing;
+  }
+  return {std::nullopt, why};
+}
+
+const Loaded& loaded() {
+  static const Loaded result = load();
+  return result;
+}
+
+}  // namespace
+
+const LibPcap* libpcap() { return loaded().functions ? &*loaded().functions : nullptr; }
+
+Error libpcap_missing() {
+  return Error{.code = Code::kBackendMissing,
+               .message = "libpcap cannot be loaded: " + loaded().why,
+               .hint = kInstallHint,
+               .syscall = "dlopen"};
+}
+
+}  // namespace ringtap

@@ -1,0 +1,181 @@
+// Makes a clean clone ready: system packages, npm packages, native build, TypeScript build. Each step only if needed.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const log = join(root, 'build/setup.log');
+
+const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+
+/** Is there such a program? */
+export function hasProgram(name) {
+  return directories.some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+const hasHeader = (path) =>
+  ['/usr/include', '/usr/local/include'].some((directory) => existsSync(join(directory, path)));
+
+function hasLibrary(name) {
+  return ['/lib', '/usr/lib', '/usr/local/lib'].some((directory) => {
+    if (!existsSync(directory)) return false;
+    const multiarch = readdirSync(directory).filter((entry) => entry.endsWith('-linux-gnu'));
+    return ['', ...multiarch].some((entry) => existsSync(join(directory, entry, name)));
+  });
+}
+
+const programs =
+  (...names) =>
+  () =>
+    names.every(hasProgram);
+
+// Debian package → is what we need from it here? What a stage lists comes on top of the stages before it.
+const PACKAGES = {
+  start: {
+    'g++': programs('g++'),
+    make: programs('make'),
+    cmake: programs('cmake'),
+    'pkg-config': programs('pkg-config'),
+    'libpcap0.8': () => hasLibrary('libpcap.so.0.8') || hasLibrary('libpcap.so.1'),
+    iproute2: programs('ip'),
+    'util-linux': programs('unshare', 'setpriv'),
+  },
+  test: {
+    'doctest-dev': () => hasHeader('doctest/doctest.h'),
+    'libpcap-dev': () => hasHeader('pcap/pcap.h'),
+    ethtool: programs('ethtool'),
+    tcpdump: programs('tcpdump'),
+    tshark: programs('tshark'),
+    'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
+  },
+  // Versions differ in what they print and complain about, so check.mjs insists on 14, which is Debian 12's.
+  check: {
+    'clang-format': programs('clang-format-14'),
+    'clang-tidy': programs('clang-tidy-14'),
+  },
+};
+const STAGES = Object.keys(PACKAGES);
+
+/** Debian packages that a stage needs and this machine lacks. */
+function missingPackages(stage) {
+  return STAGES.slice(0, STAGES.indexOf(stage) + 1).flatMap((name) =>
+    Object.entries(PACKAGES[name])
+      .filter(([, present]) => !present())
+      .map(([name]) => name),
+  );
+}
+
+/** Runs one step quietly: a line with its time, the log's tail if it fails. */
+function step(title, file, args, env = {}) {
+  process.stdout.write(`· ${title} … `);
+  const begin = performance.now();
+  const { status, signal, error, stdout, stderr } = spawnSync(file, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, ...env },
+  });
+  const output = `${stdout ?? ''}${stderr ?? ''}`;
+  appendFileSync(log, `$ ${[file, ...args].join(' ')}\n${output}\n`);
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  if (status === 0) {
+    console.log(`${seconds} s`);
+    return;
+  }
+  console.log(`failed after ${seconds} s`);
+  console.error(output.trimEnd().split('\n').slice(-60).join('\n'));
+  console.error(
+    `${[file, ...args].join(' ')}: ${error?.message ?? signal ?? `exit code ${status}`}; all of it: build/setup.log`,
+  );
+  process.exit(1);
+}
+
+function installPackages(stage) {
+  const missing = missingPackages(stage);
+  if (missing.length === 0) return;
+  const install = ['install', '--yes', '--no-install-recommends', ...missing];
+  if (!hasProgram('apt-get')) {
+    console.error(`These Debian packages, or what your system calls them, are missing: ${missing.join(' ')}`);
+    process.exit(1);
+  }
+  if (process.getuid() !== 0) {
+    console.error(
+      `Some system packages are missing. Run this, then try again:\n\n  sudo apt-get update && sudo apt-get ${install.join(' ')}\n`,
+    );
+    process.exit(1);
+  }
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  step('apt-get update', 'apt-get', ['update'], env);
+  step(`apt-get install ${missing.join(' ')}`, 'apt-get', install, env);
+  const still = missingPackages(stage);
+  if (still.length > 0) {
+    const versions = still.some((name) => name.startsWith('clang'))
+      ? ' (clang-format-14 and clang-tidy-14 are needed)'
+      : '';
+    console.error(`Installed, but not what is needed: ${still.join(' ')}${versions}`);
+    process.exit(1);
+  }
+}
+
+/** npm_config_nodedir, where Node came with its headers: spares node-gyp and cmake-js a download. */
+function nodeHeaders() {
+  const prefix = dirname(dirname(process.execPath));
+  const header = join(prefix, 'include/node/node_version.h');
+  if (process.env.npm_config_nodedir !== undefined || !existsSync(header)) return {};
+  const [major] = process.versions.node.split('.');
+  const same = readFileSync(header, 'utf8').includes(`#define NODE_MAJOR_VERSION ${major}\n`);
+  return same ? { npm_config_nodedir: prefix } : {};
+}
+
+function installNodeModules() {
+  const stamp = join(root, 'node_modules/.ringtap-lock');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  // Our own install script would build the addon a second time.
+  step('npm ci', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+  writeFileSync(stamp, lock);
+}
+
+/** Everything that `npm start` ('start'), `npm test` ('test') or `npm run check` ('check') needs. Exits 1 on failure. */
+export function setup({ for: stage }) {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    console.error(`Node ${process.versions.node} is too old: ringtap needs 20.19 or newer.`);
+    process.exit(1);
+  }
+  mkdirSync(dirname(log), { recursive: true });
+  writeFileSync(log, '');
+  installPackages(stage);
+  installNodeModules();
+  const env = {
+    ...nodeHeaders(),
+    CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism()),
+  };
+  step('native build', 'npm', ['run', 'build:native'], env);
+  step('TypeScript build', 'npm', ['run', 'build:ts']);
+  if (stage !== 'start') {
+    step('native tests: configure', 'cmake', ['--preset', 'dev']);
+    step('native tests: build', 'cmake', ['--build', '--preset', 'dev'], env);
+  }
+}

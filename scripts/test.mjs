@@ -1,0 +1,23 @@
+// `npm test`: set up, then the native tests and vitest, both inside a lab. Arguments go to vitest.
+import { join } from 'node:path';
+import { labCommand, labSupport, runForeground } from './lab.mjs';
+import { root, setup } from './setup.mjs';
+
+setup({ for: 'test' });
+const { reason } = labSupport();
+if (reason !== undefined) console.warn(`Without a lab, tests that need an interface are skipped: ${reason}`);
+const inLab = (argv) =>
+  reason === undefined ? labCommand(argv) : { file: argv[0], args: argv.slice(1), env: process.env };
+
+process.chdir(root);
+const failed = [];
+for (const [name, argv] of [
+  ['native tests', ['ctest', '--preset', 'dev']],
+  ['vitest', [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...process.argv.slice(2)]],
+]) {
+  if ((await runForeground(inLab(argv))) !== 0) failed.push(name);
+}
+if (failed.length > 0) {
+  console.error(`failed: ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
