@@ -9,6 +9,13 @@ const TURN_MS = 4;
 /** How long nextSync blocks at a stretch: worker.terminate() waits for it. */
 const BLOCK_MS = 20;
 
+/** What a read fails with. A signal's reason may be anything, so that only the wrapping tells it from a result. */
+class Failure {
+  constructor(readonly reason: unknown) {}
+}
+
+type Outcome = IteratorResult<Batch, undefined> | Failure;
+
 /**
  * An open capture. Read it with `for await`, {@link tryNext} or {@link nextSync}; one reader at a time.
  *
@@ -39,11 +46,11 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #always: boolean;
   #current: Batch;
   #reading = false;
-  #pending: ((outcome: IteratorResult<Batch> | Error) => void) | undefined;
+  #pending: ((outcome: Outcome) => void) | undefined;
   #turnEnds = 0;
   #closing: Promise<void> | undefined;
-  #failure: Error | undefined;
-  #abort: { readonly reason: unknown } | undefined;
+  #failure: unknown;
+  #abort: Failure | undefined;
   #forgetSignal: (() => void) | undefined;
 
   /** @internal Use `open()`. */
@@ -62,11 +69,13 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.#current = this.#addBatch();
     if (signal !== undefined) {
       const onAbort = () => {
-        this.#abort = { reason: signal.reason };
+        this.#abort = new Failure(signal.reason);
         void this.close();
       };
       signal.addEventListener('abort', onAbort, { once: true });
       this.#forgetSignal = () => signal.removeEventListener('abort', onAbort);
+      // It may have been aborted since open() looked.
+      if (signal.aborted) onAbort();
     }
   }
 
@@ -86,6 +95,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    */
   nextSync(timeoutMs = Number.POSITIVE_INFINITY): Batch | null {
     this.#refuseSecondReader();
+    if (Number.isNaN(Number(timeoutMs))) throw new RangeError(`nextSync(): timeoutMs is not a number: ${timeoutMs}`);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const batch = this.#step();
@@ -143,10 +153,14 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   /** @internal For a batch's hold(). */
   hold(batch: Batch): void {
     if (this.#held.size + 2 > this.#maxLeases) {
-      throw new CaptureError('RINGTAP_NO_BUFFER', `${this.uri}: ${this.#held.size} batches are held, and ${this.#maxLeases} is all there are`, {
-        uri: this.uri,
-        backend: this.backend,
-      });
+      throw new CaptureError(
+        'RINGTAP_NO_BUFFER',
+        `${this.uri}: ${this.#held.size} batches are held, and ${this.#maxLeases} is all there are`,
+        {
+          uri: this.uri,
+          backend: this.backend,
+        },
+      );
     }
     batch.held = true;
     this.#held.add(batch);
@@ -172,7 +186,13 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #addBatch(): Batch {
     const descriptors = this.#session.addSlot();
     const slot = this.#slots++;
-    return new Batch(descriptors, this.#capacity, this.#views[0]?.view.buffer as ArrayBuffer ?? new ArrayBuffer(0), slot, this);
+    return new Batch(
+      descriptors,
+      this.#capacity,
+      (this.#views[0]?.view.buffer as ArrayBuffer) ?? new ArrayBuffer(0),
+      slot,
+      this,
+    );
   }
 
   #slots = 0;
@@ -186,7 +206,10 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   }
 
   #closed(): CaptureError {
-    return new CaptureError('RINGTAP_CLOSED', `${this.uri}: the capture was closed`, { uri: this.uri, backend: this.backend });
+    return new CaptureError('RINGTAP_CLOSED', `${this.uri}: the capture was closed`, {
+      uri: this.uri,
+      backend: this.backend,
+    });
   }
 
   /** One batch; null at the end; undefined when there is none yet. Throws what ends the capture early. */
@@ -221,25 +244,29 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       case Rx.closed:
         throw this.#closed();
       default:
-        this.#failure = wrapNative(this.#session.error(), this.backend, this.uri) as Error;
+        this.#failure = wrapNative(this.#session.error(), this.backend, this.uri);
         throw this.#failure;
     }
   }
 
   #next(): Promise<IteratorResult<Batch, undefined>> {
     if (this.#pending !== undefined) {
-      return Promise.reject(new CaptureError('RINGTAP_BUSY', `${this.uri}: next() was called before the last one settled`, { uri: this.uri }));
+      return Promise.reject(
+        new CaptureError('RINGTAP_BUSY', `${this.uri}: next() was called before the last one settled`, {
+          uri: this.uri,
+        }),
+      );
     }
     if (!this.#reading || this.#closing !== undefined) {
       const outcome = this.#reading ? this.#end() : { value: undefined, done: true as const };
       this.#reading = false;
-      return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
+      return outcome instanceof Failure ? Promise.reject(outcome.reason) : Promise.resolve(outcome);
     }
     const now = performance.now();
     if (now < this.#turnEnds) {
       const outcome = this.#advance();
       if (outcome instanceof Batch) return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
-      if (outcome instanceof Error) return Promise.reject(outcome);
+      if (outcome instanceof Failure) return Promise.reject(outcome.reason);
       if (outcome !== undefined) return Promise.resolve(outcome);
       return this.#later(this.#always);
     }
@@ -247,7 +274,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   }
 
   /** A step of the iterator: a batch, the end, what it fails with, or nothing yet. */
-  #advance(): Batch | IteratorReturnResult<undefined> | Error | undefined {
+  #advance(): Batch | IteratorReturnResult<undefined> | Failure | undefined {
     try {
       const batch = this.#step();
       if (batch !== null) return batch;
@@ -255,7 +282,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       return { value: undefined, done: true };
     } catch (error) {
       this.#reading = false;
-      return error as Error;
+      return new Failure(error);
     }
   }
 
@@ -264,8 +291,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#pending = (outcome) => {
         this.#pending = undefined;
-        if (outcome instanceof Error) reject(outcome);
-        else resolve(outcome as IteratorResult<Batch, undefined>);
+        if (outcome instanceof Failure) reject(outcome.reason);
+        else resolve(outcome);
       };
       if (turn) setImmediate(this.#resume);
       else this.#session.wait(this.#resume);
@@ -282,15 +309,15 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     else this.#session.wait(this.#resume);
   };
 
-  #settle(outcome: IteratorResult<Batch> | Error): void {
+  #settle(outcome: Outcome): void {
     if (this.#pending === undefined) return;
-    if (outcome instanceof Error || outcome.done) this.#reading = false;
+    if (outcome instanceof Failure || outcome.done) this.#reading = false;
     this.#pending(outcome);
   }
 
   /** How a reader learns that the capture was closed under it. */
-  #end(): IteratorReturnResult<undefined> | Error {
-    return this.#abort === undefined ? { value: undefined, done: true } : (this.#abort.reason as Error);
+  #end(): IteratorReturnResult<undefined> | Failure {
+    return this.#abort ?? { value: undefined, done: true };
   }
 
   #stop(): Promise<IteratorReturnResult<undefined>> {

@@ -86,7 +86,13 @@ export interface NativeDevice {
 
 export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
-  openWriter(request: { path: string; format: string; linkType: number; snaplen: number; application: string }): NativeWriter;
+  openWriter(request: {
+    path: string;
+    format: string;
+    linkType: number;
+    snaplen: number;
+    application: string;
+  }): NativeWriter;
   probe(backend: string): NativeProbe;
   devices(backend: string): NativeDevice[];
   compileFilter(expression: string, linkType: number, snaplen: number): Uint32Array;

@@ -22,13 +22,19 @@ export async function open(uri: string, options: OpenOptions = {}): Promise<Capt
   const { session, info, plan } = await abortable(follow(parsed, options, false), signal);
   const first = plan.candidates[0];
   if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    process.emitWarning(`${uri}: using ${plan.backend}: because ${first.reason}`, { type: 'RingtapWarning', code: 'RINGTAP_FALLBACK' });
+    process.emitWarning(`${uri}: using ${plan.backend}: because ${first.reason}`, {
+      type: 'RingtapWarning',
+      code: 'RINGTAP_FALLBACK',
+    });
   }
   return new Capture(session, info, plan, signal);
 }
 
 /** Rejects as soon as the signal aborts; what was being opened is closed when it arrives. */
-async function abortable(opening: ReturnType<typeof follow>, signal: AbortSignal | undefined): ReturnType<typeof follow> {
+async function abortable(
+  opening: ReturnType<typeof follow>,
+  signal: AbortSignal | undefined,
+): ReturnType<typeof follow> {
   if (signal === undefined) return opening;
   let onAbort = () => {};
   const aborted = new Promise<never>((_, reject) => {
@@ -52,6 +58,7 @@ async function abortable(opening: ReturnType<typeof follow>, signal: AbortSignal
  */
 export async function explain(uri: string, options: OpenOptions = {}): Promise<Explanation> {
   const parsed = parseUri(uri);
+  signalOf(parsed, options);
   try {
     const { session, plan } = await follow(parsed, options, true);
     await session.close();

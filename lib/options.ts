@@ -1,6 +1,12 @@
 import { closest } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
-import { type BackendOptions, type CommonOptions, type FilterProgram, OPEN_OPTIONS, type OptionSchema } from './generated/schema.js';
+import {
+  type BackendOptions,
+  type CommonOptions,
+  type FilterProgram,
+  OPEN_OPTIONS,
+  type OptionSchema,
+} from './generated/schema.js';
 import { type ParsedUri, schemaOf } from './uri.js';
 
 type Intersect<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
@@ -58,7 +64,12 @@ export function signalOf(parsed: ParsedUri, options: OpenOptions): AbortSignal |
   return signal;
 }
 
-function unknownOption(parsed: ParsedUri, name: string, backend: string, options: readonly OptionSchema[]): CaptureError {
+function unknownOption(
+  parsed: ParsedUri,
+  name: string,
+  backend: string,
+  options: readonly OptionSchema[],
+): CaptureError {
   const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];
   return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend}: has no option "${name}"`, {
     uri: parsed.uri,
@@ -89,7 +100,11 @@ function check(parsed: ParsedUri, option: OptionSchema, value: unknown): number 
     default: {
       const number = typeof value === 'string' ? parseNumber(value) : value;
       const whole = option.type === 'integer' ? 'a whole number' : 'a number';
-      if (typeof number !== 'number' || !Number.isFinite(number) || (option.type === 'integer' && !Number.isInteger(number))) {
+      if (
+        typeof number !== 'number' ||
+        !Number.isFinite(number) ||
+        (option.type === 'integer' && !Number.isInteger(number))
+      ) {
         throw bad(parsed, option.name, `must be ${whole}, not ${shown}`);
       }
       const { min = -Infinity, max = Infinity, unit } = option;
@@ -109,11 +124,17 @@ function parseNumber(text: string): number {
 
 function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
   if (typeof value === 'string') return value.trim() === '' ? undefined : value;
-  const insn = (row: unknown) => Array.isArray(row) && row.length === 4 && row.every((n) => Number.isInteger(n) && n >= 0 && n <= 0xffffffff);
+  const most = [0xffff, 0xff, 0xff, 0xffffffff];
+  const insn = (row: unknown) =>
+    Array.isArray(row) && row.length === 4 && row.every((n, i) => Number.isInteger(n) && n >= 0 && n <= most[i]!);
   if (Array.isArray(value) && value.length > 0 && value.every(insn)) return value as unknown as FilterProgram;
-  throw new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter must be an expression or a program [[code, jt, jf, k], …]`, {
-    uri: parsed.uri,
-  });
+  throw new CaptureError(
+    'RINGTAP_BAD_FILTER',
+    `${parsed.uri}: filter must be an expression or a program [[code, jt, jf, k], …]`,
+    {
+      uri: parsed.uri,
+    },
+  );
 }
 
 /** A program as the addon takes it. */

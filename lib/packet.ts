@@ -60,7 +60,7 @@ export class Packet {
 
   #at(o: number, bytes: number): number {
     const batch = this.#batch;
-    if (o < 0 || o + bytes > batch.caplen[this.index]! || this.index >= batch.length) {
+    if (!(o >= 0 && o + bytes <= batch.caplen[this.index]!) || this.index >= batch.length) {
       throw new RangeError(`offset ${o} is outside the packet's ${batch.caplen[this.index]} captured bytes`);
     }
     return batch.offset[this.index]! + o;

@@ -75,7 +75,11 @@ function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
 }
 
 /** Follows the candidates to the first that opens. Every rejection is kept with its reason. */
-export async function follow(parsed: ParsedUri, options: OpenOptions, dry: boolean): Promise<{ session: NativeSession; info: NativeInfo; plan: Plan }> {
+export async function follow(
+  parsed: ParsedUri,
+  options: OpenOptions,
+  dry: boolean,
+): Promise<{ session: NativeSession; info: NativeInfo; plan: Plan }> {
   const names = candidatesFor(parsed, options);
   const candidates: Candidate[] = [];
   // Checked first, so that a misspelt option is an error whichever method is chosen in the end.
@@ -88,7 +92,9 @@ export async function follow(parsed: ParsedUri, options: OpenOptions, dry: boole
       const session = await openNative(parsed, backend, settings, dry);
       const info = session.info();
       candidates.push({ backend, chosen: true });
-      const rest = names.slice(candidates.length).map((name) => ({ backend: name, chosen: false, reason: `${backend} works` }));
+      const rest = names
+        .slice(candidates.length)
+        .map((name) => ({ backend: name, chosen: false, reason: `${backend} works` }));
       return { session, info, plan: describe(parsed, backend, settings, info, [...candidates, ...rest]) };
     } catch (error) {
       const wrapped = await explainMissing(wrapNative(error, backend, parsed.uri), parsed);
@@ -112,8 +118,14 @@ export const rejected = new WeakMap<Error, readonly Candidate[]>();
 function openNative(parsed: ParsedUri, backend: string, settings: Settings, dry: boolean): Promise<NativeSession> {
   const schema = schemaOf(backend);
   if (schema === undefined || !schema.platforms.includes(process.platform)) {
-    const where = schema === undefined ? 'this version of ringtap does not have it yet' : `it does not exist on ${process.platform}`;
-    throw new CaptureError('RINGTAP_BACKEND_MISSING', `${parsed.uri}: ${backend}: ${where}`, { backend, uri: parsed.uri });
+    const where =
+      schema === undefined
+        ? 'this version of ringtap does not have it yet'
+        : `it does not exist on ${process.platform}`;
+    throw new CaptureError('RINGTAP_BACKEND_MISSING', `${parsed.uri}: ${backend}: ${where}`, {
+      backend,
+      uri: parsed.uri,
+    });
   }
   return addon().open({
     backend,
@@ -132,10 +144,22 @@ async function explainMissing(error: unknown, parsed: ParsedUri): Promise<unknow
   const near = nearestInterface(parsed.target);
   if (near === undefined) return error;
   const { backend, uri, syscall, errno } = error;
-  return new CaptureError(error.code, error.message, { backend, uri, syscall, errno, hint: `Did you mean "${near}"? ${error.hint}` });
+  return new CaptureError(error.code, error.message, {
+    backend,
+    uri,
+    syscall,
+    errno,
+    hint: `Did you mean "${near}"? ${error.hint}`,
+  });
 }
 
-function describe(parsed: ParsedUri, backend: string, settings: Settings, info: NativeInfo, candidates: readonly Candidate[]): Plan {
+function describe(
+  parsed: ParsedUri,
+  backend: string,
+  settings: Settings,
+  info: NativeInfo,
+  candidates: readonly Candidate[],
+): Plan {
   const notes = [...info.notes];
   if (settings.ignored.length > 0) notes.push(`${backend} has no option ${settings.ignored.join(', ')}: ignored`);
   if (!info.external) notes.push('this runtime refuses external buffers: each batch is copied once');
@@ -161,7 +185,14 @@ function describe(parsed: ParsedUri, backend: string, settings: Settings, info: 
 export async function probe(): Promise<ProbeResult[]> {
   return BACKENDS.map(({ name, title, platforms }) => {
     if (!platforms.includes(process.platform)) {
-      return { backend: name, title, available: false, code: 'RINGTAP_BACKEND_MISSING', reason: `${name} does not exist on ${process.platform}`, detail: '' };
+      return {
+        backend: name,
+        title,
+        available: false,
+        code: 'RINGTAP_BACKEND_MISSING',
+        reason: `${name} does not exist on ${process.platform}`,
+        detail: '',
+      };
     }
     const { available, detail, error } = addon().probe(name satisfies BackendName);
     if (error === undefined) return { backend: name, title, available, detail };

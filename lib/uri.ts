@@ -42,7 +42,10 @@ export function schemaOf(name: string): BackendSchema | undefined {
 /** Takes a URI apart. `RINGTAP_BAD_URI` or `RINGTAP_UNKNOWN_SCHEME` when it has no meaning. */
 export function parseUri(uri: string): ParsedUri {
   if (typeof uri !== 'string' || uri === '') {
-    throw new CaptureError('RINGTAP_BAD_URI', `a capture URI is a string such as afpacket:eth0, not ${JSON.stringify(uri)}`);
+    throw new CaptureError(
+      'RINGTAP_BAD_URI',
+      `a capture URI is a string such as afpacket:eth0, not ${JSON.stringify(uri)}`,
+    );
   }
   if (uri.includes('\0')) throw new CaptureError('RINGTAP_BAD_URI', `${JSON.stringify(uri)} contains a NUL`, { uri });
   const match = /^([A-Za-z][A-Za-z0-9+.-]+):(.*)$/s.exec(uri);
@@ -60,9 +63,20 @@ export function parseUri(uri: string): ParsedUri {
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
   const wants = schemaOf(scheme)?.target ?? (scheme === 'rpcap' ? 'device' : 'interface');
   if (target === '' && wants !== 'none') {
-    throw new CaptureError('RINGTAP_BAD_URI', `${uri}: after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`, {
-      uri,
-    });
+    throw new CaptureError(
+      'RINGTAP_BAD_URI',
+      `${uri}: after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`,
+      {
+        uri,
+      },
+    );
+  }
+  if (target !== '' && wants === 'none') {
+    throw new CaptureError(
+      'RINGTAP_BAD_URI',
+      `${uri}: after "${match[1]}:" comes nothing but ?option=value, not "${target}"`,
+      { uri },
+    );
   }
   return { uri, scheme, target, params: parseQuery(query, uri) };
 }

@@ -51,11 +51,14 @@ export class Writer implements AsyncDisposable {
    * RINGTAP_BAD_OPTION (another link type in a `pcap:` file), RINGTAP_CLOSED
    */
   async write(batch: Batch): Promise<void> {
-    if (this.#closing !== undefined) throw new CaptureError('RINGTAP_CLOSED', `${this.uri}: the writer was closed`, { uri: this.uri });
+    if (this.#closing !== undefined)
+      throw new CaptureError('RINGTAP_CLOSED', `${this.uri}: the writer was closed`, { uri: this.uri });
     if (this.#failure !== undefined) throw this.#failure;
     const session = sourceOf(batch);
     if (session === undefined) {
-      throw new CaptureError('RINGTAP_RELEASED', `${this.uri}: write() takes batches that a capture lends`, { uri: this.uri });
+      throw new CaptureError('RINGTAP_RELEASED', `${this.uri}: write() takes batches that a capture lends`, {
+        uri: this.uri,
+      });
     }
     this.#native ??= this.#create(batch.linkType);
     try {
@@ -145,7 +148,11 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   const { linkType, snaplen = MAX_SNAPLEN } = options;
   const whole = (name: string, value: number, min: number, max: number) => {
     if (Number.isInteger(value) && value >= min && value <= max) return;
-    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} must be a whole number from ${min} to ${max}, not ${value}`, { uri });
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `${uri}: option ${name} must be a whole number from ${min} to ${max}, not ${value}`,
+      { uri },
+    );
   };
   whole('snaplen', snaplen, 14, MAX_SNAPLEN);
   if (linkType !== undefined) whole('linkType', linkType, 0, 65535);
@@ -167,7 +174,8 @@ async function touch(path: string, uri: string): Promise<void> {
     const existing = await stat(path).catch(() => undefined);
     // A FIFO or device is opened once, by the writer: opening it here would wait for, or confuse, its reader.
     if (existing === undefined || existing.isFile()) await (await open(path, 'w')).close();
-    else if (existing.isDirectory()) throw Object.assign(new Error('is a directory'), { errno: -constants.errno.EISDIR, syscall: 'open' });
+    else if (existing.isDirectory())
+      throw Object.assign(new Error('is a directory'), { errno: -constants.errno.EISDIR, syscall: 'open' });
   } catch (error) {
     const { message, errno, syscall } = error as NodeJS.ErrnoException;
     throw new CaptureError('RINGTAP_FILE_WRITE', `${uri}: cannot create ${path}: ${message}`, {
@@ -196,6 +204,8 @@ function parseWriterUri(uri: string): { format: 'pcap' | 'pcapng'; path: string 
 let cachedVersion: string | undefined;
 
 function version(): string {
-  cachedVersion ??= (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+  cachedVersion ??= (
+    JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  ).version;
   return cachedVersion;
 }

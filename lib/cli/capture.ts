@@ -8,7 +8,7 @@ import { showRate } from './rate.js';
 import { Run } from './run.js';
 import { announce, summarize, withCapture } from './session.js';
 import { addSummaryOptions, type SummaryFlags, summaryOptions } from './summary/options.js';
-import { Summary } from './summary/summary.js';
+import { Summary, type SummaryOptions } from './summary/summary.js';
 
 interface CaptureFlags extends OpenFlags, SummaryFlags {
   write?: string;
@@ -44,14 +44,18 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
   if (flags.write === '-' && process.stdout.isTTY) {
     throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
   }
-  await withCapture(uri, openOptions(flags), async (capture) => {
+  const options = openOptions(flags);
+  const summary = summaryOptions(flags);
+  // WHY: write() takes whole batches; single packets make -c exact.
+  if (flags.write !== undefined && flags.count !== undefined) options.batchSize = 1;
+  await withCapture(uri, options, async (capture) => {
     const writer = flags.write === undefined ? undefined : await openWriter(writerUri(flags.write));
     if (!flags.quiet) announce(capture.plan);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
     try {
-      await run.each(handler(capture, writer, flags));
+      await run.each(handler(capture, writer, flags.quiet ? undefined : summary));
       await writer?.close(capture.stats());
     } catch (error) {
       // `capture -w - | head`: as quiet as it is for lines.
@@ -61,15 +65,16 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
       throw error;
     } finally {
       endRate();
-      summarize(capture, run);
+      summarize(capture, run, writer);
     }
   });
 }
 
-function handler(capture: Capture, writer: Writer | undefined, flags: CaptureFlags) {
+/** What to do with each batch: write it, print it, or nothing but count it. */
+function handler(capture: Capture, writer: Writer | undefined, options: SummaryOptions | undefined) {
   if (writer !== undefined) return (batch: Batch) => writer.write(batch);
-  if (flags.quiet) return () => {};
-  const summary = new Summary(capture.epoch, summaryOptions(flags));
+  if (options === undefined) return () => {};
+  const summary = new Summary(capture.epoch, options);
   return (batch: Batch, count: number) => print(summary.lines(batch, count));
 }
 

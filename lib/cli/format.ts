@@ -5,7 +5,7 @@ export function integer(value: number): string {
   return group.format(Math.round(value));
 }
 
-/** 1234567 → "1.23 M", with the unit appended: "1.23 Mbit/s". */
+/** 1234567 → "1.23 Mbit/s". */
 export function scaled(value: number, unit: string): string {
   const prefixes = ['', 'k', 'M', 'G', 'T'];
   let power = 0;

@@ -6,7 +6,7 @@ import { addDoctor } from './doctor.js';
 import { report, say } from './errors.js';
 import { addExplain } from './explain.js';
 import { addList } from './list.js';
-import { endQuietlyOnBrokenPipe } from './output.js';
+import { endWithOutput } from './output.js';
 import { addRead } from './read.js';
 import { addStats } from './stats.js';
 
@@ -34,7 +34,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage. NODE_DEBUG=ringtap shows where an 
   );
 for (const add of [addList, addDoctor, addExplain, addCapture, addStats, addRead]) add(program);
 
-endQuietlyOnBrokenPipe();
+endWithOutput();
 // Node's own handler would print the process id and a code. The library warns of fallbacks this way.
 process.removeAllListeners('warning').on('warning', ({ message }) => say(`warning: ${message}`));
 try {

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
+import { EXIT, report } from './errors.js';
 
-/** Whoever read our output has gone, as after `| head`: there is nobody to tell, and nothing left to do. */
-export function endQuietlyOnBrokenPipe(): void {
+/** Ends the process when its output cannot be written: quietly where the reader has gone, as after `| head`. */
+export function endWithOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(process.exitCode ?? 0);
+      process.exit(error.code === 'EPIPE' ? (process.exitCode ?? EXIT.done) : report(error));
     });
   }
 }

@@ -14,7 +14,7 @@ export function showRate(capture: Capture, run: Run): () => void {
     const seconds = (now.at - before.at) / 1000;
     const parts = [
       `${integer(now.packets)} packets`,
-      scaled((now.packets - before.packets) / seconds, 'packets/s'),
+      scaled((now.packets - before.packets) / seconds, 'pps'),
       scaled(((now.bytes - before.bytes) * 8) / seconds, 'bit/s'),
       `${integer(capture.stats().dropped)} dropped`,
     ];

@@ -1,4 +1,4 @@
-import { type Capture, type OpenOptions, open, type Plan } from '../index.js';
+import { type Capture, type OpenOptions, open, type Plan, type Writer } from '../index.js';
 import { say } from './errors.js';
 import { causes, integer, scaled } from './format.js';
 import type { Run } from './run.js';
@@ -28,14 +28,15 @@ export function announce(plan: Plan): void {
 }
 
 /** The account of a run: what came, and what did not, by cause. */
-export function summarize(capture: Capture, run: Run): void {
+export function summarize(capture: Capture, run: Run, writer: Writer | undefined): void {
   const { filtered, dropped, pending, drops } = capture.stats();
-  const rate = run.seconds > 0 ? `, ${scaled(run.packets / run.seconds, 'packets/s')}` : '';
+  const rate = run.seconds > 0 ? `, ${scaled(run.packets / run.seconds, 'pps')}` : '';
   const lines = [
     `${integer(run.packets)} packets captured (${integer(run.bytes)} bytes in ${run.seconds.toFixed(3)} s${rate})`,
     `${integer(filtered)} packets filtered`,
     `${integer(dropped)} packets dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
   ];
+  if (writer !== undefined) lines.push(`${integer(writer.stats().packets)} packets written`);
   if (pending > 0) lines.push(`${integer(pending)} packets received, but not read`);
   process.stderr.write(`${lines.join('\n')}\n`);
 }

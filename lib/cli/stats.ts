@@ -87,7 +87,7 @@ function describe(capture: Capture, { packets, bytes, seconds, pps, bps, dropped
   return `packets  ${integer(packets)}
 bytes    ${integer(bytes)}
 seconds  ${seconds.toFixed(3)}
-rate     ${scaled(pps, 'packets/s')}, ${scaled(bps, 'bit/s')}
+rate     ${scaled(pps, 'pps')}, ${scaled(bps, 'bit/s')}
 dropped  ${integer(dropped)}${byCause === '' ? '' : ` (${byCause})`}
 `;
 }

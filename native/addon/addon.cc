@@ -41,7 +41,10 @@ class OpenWorker final : public Napi::AsyncWorker {
     }
   }
 
-  void OnOK() override { deferred_.Resolve(Session::make(Env(), std::move(opened_))); }
+  void OnOK() override {
+    const Napi::Object session = Session::make(Env(), std::move(opened_));
+    if (!session.IsEmpty()) deferred_.Resolve(session);
+  }
   void OnError(const Napi::Error&) override { deferred_.Reject(to_js(Env(), failure_).Value()); }
 
  private:
@@ -90,8 +93,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), request.Get("dry").ToBoolean(),
-                                request.Get("batchSize").ToNumber().Uint32Value(), request.Get("external").ToBoolean());
+  auto* worker =
+      new OpenWorker(env, *backend, std::move(open_request), std::move(filter), request.Get("dry").ToBoolean(),
+                     request.Get("batchSize").ToNumber().Uint32Value(), request.Get("external").ToBoolean());
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

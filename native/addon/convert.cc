@@ -35,7 +35,8 @@ Options to_options(const Napi::Object& object) {
 Program to_program(const Napi::Uint32Array& flat) {
   Program program;
   for (size_t i = 0; i + 3 < flat.ElementLength(); i += 4) {
-    program.push_back({static_cast<uint16_t>(flat[i]), static_cast<uint8_t>(flat[i + 1]), static_cast<uint8_t>(flat[i + 2]), flat[i + 3]});
+    program.push_back({static_cast<uint16_t>(flat[i]), static_cast<uint8_t>(flat[i + 1]),
+                       static_cast<uint8_t>(flat[i + 2]), flat[i + 3]});
   }
   return program;
 }

@@ -66,6 +66,7 @@ Napi::Function Session::define(Napi::Env env) {
 
 Napi::Object Session::make(Napi::Env env, Opened opened) {
   Napi::Object object = Environment::of(env).session_constructor.New({});
+  if (object.IsEmpty()) return object;  // the worker is being terminated
   Unwrap(object)->adopt(std::move(opened));
   return object;
 }
@@ -120,7 +121,8 @@ Napi::Value Session::add_slot(const Napi::CallbackInfo& call) {
   auto slot = std::make_unique<Slot>();
   slot->block = std::make_unique<DescBlock>(batch_size_);
   Napi::ArrayBuffer buffer;
-  if (external_ && ExposedMemory::expose(env, slot->block->data(), slot->block->bytes(), slot->block->memory(), slot->shown)) {
+  if (external_ &&
+      ExposedMemory::expose(env, slot->block->data(), slot->block->bytes(), slot->block->memory(), slot->shown)) {
     buffer = slot->shown.buffer();
   } else {
     external_ = false;

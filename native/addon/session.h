@@ -26,6 +26,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   };
 
   static Napi::Function define(Napi::Env env);
+  /// Empty when the environment is ending; the source is closed then.
   static Napi::Object make(Napi::Env env, Opened opened);
 
   explicit Session(const Napi::CallbackInfo& info);
@@ -44,10 +45,10 @@ class Session final : public Napi::ObjectWrap<Session> {
     uint32_t count = 0;
     uint32_t segment = 0;
     uint32_t link_type = 0;
-    ExposedMemory shown;                               // the descriptors
-    Napi::Reference<Napi::ArrayBuffer> copied_desc;    // without external buffers: a copy of them …
-    Napi::Reference<Napi::ArrayBuffer> copied_bytes;   // … and of the packets, made anew for each batch
-    std::unique_ptr<std::byte[]> kept;                 // … and ours, for a writer
+    ExposedMemory shown;                              // the descriptors
+    Napi::Reference<Napi::ArrayBuffer> copied_desc;   // without external buffers: a copy of them …
+    Napi::Reference<Napi::ArrayBuffer> copied_bytes;  // … and of the packets, made anew for each batch
+    std::unique_ptr<std::byte[]> kept;                // … and ours, for a writer
     size_t kept_bytes = 0;
   };
 

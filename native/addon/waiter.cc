@@ -74,7 +74,8 @@ void Waiter::arm(bool paced) {
   } else if (has_poll_ && !paced) {
     uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { static_cast<Waiter*>(handle->data)->fire(); });
   } else {
-    uv_timer_start(&timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, 1, 0);
+    uv_timer_start(
+        &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, 1, 0);
   }
   apply_ref();
 }

@@ -22,7 +22,9 @@ class Options {
   int64_t integer(const std::string& name, int64_t otherwise = 0) const {
     return static_cast<int64_t>(get<double>(name, static_cast<double>(otherwise)));
   }
-  std::string text(const std::string& name, std::string otherwise = {}) const { return get<std::string>(name, std::move(otherwise)); }
+  std::string text(const std::string& name, std::string otherwise = {}) const {
+    return get<std::string>(name, std::move(otherwise));
+  }
   std::vector<double> list(const std::string& name) const { return get<std::vector<double>>(name, {}); }
 
  private:

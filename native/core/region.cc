@@ -24,7 +24,8 @@ Result<std::shared_ptr<Region>> Region::allocate(size_t bytes) {
                                   [](std::byte* at, size_t size) { munmap(at, size); });
 #else
   void* base = std::calloc(bytes, 1);
-  if (base == nullptr) return Error{.code = Code::kNoMemory, .message = "cannot allocate " + std::to_string(bytes) + " bytes"};
+  if (base == nullptr)
+    return Error{.code = Code::kNoMemory, .message = "cannot allocate " + std::to_string(bytes) + " bytes"};
   return std::make_shared<Region>(static_cast<std::byte*>(base), bytes, [](std::byte* at, size_t) { std::free(at); });
 #endif
 }

@@ -14,6 +14,7 @@
 #include "core/program.h"
 #include "core/region.h"
 #include "core/stats.h"
+#include "core/tx.h"
 
 namespace ringtap {
 
@@ -54,12 +55,12 @@ struct SourceInfo {
   int64_t epoch_ns = 0;    // Unix time that packet times count from
   uint32_t snaplen = 262144;
   std::vector<Segment> segments;
-  uint32_t max_leases = 1;       // leases that may be out at once
-  bool has_hash = false;         // which optional descriptor arrays the source writes
+  uint32_t max_leases = 1;  // leases that may be out at once
+  bool has_hash = false;    // which optional descriptor arrays the source writes
   bool has_queue = false;
   bool has_vlan = false;
-  std::string mode;              // native | generic | copy | zero-copy | ring | stream …
-  std::string timestamp_source;  // hardware | kernel | user | file | synthetic
+  std::string mode;                // native | generic | copy | zero-copy | ring | stream …
+  std::string timestamp_source;    // hardware | kernel | user | file | synthetic
   std::vector<std::string> notes;  // what the user should know: reduced function, chosen sizes …
 };
 
@@ -97,6 +98,9 @@ class Source {
 
   /// Why receive() said kError. Valid until close().
   virtual const Error& error() const noexcept = 0;
+
+  /// The sending side, or null where there is none. Owned by the source; gone with close().
+  virtual Tx* tx() noexcept { return nullptr; }
 
   /// Stops and frees everything but the regions, which live as long as somebody holds them. Idempotent.
   virtual void close() noexcept = 0;

@@ -77,8 +77,8 @@ struct EncoderOptions {
   uint32_t link_type = 1;
   uint32_t snaplen = 262144;
   bool nanosecond = true;
-  std::string application;
-  std::string comment;
+  std::string application = {};
+  std::string comment = {};
 };
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);

@@ -22,7 +22,6 @@ struct Interface {
   uint32_t link_type;
   uint32_t limit;    // most bytes that a packet may have
   uint32_t snaplen;  // bounds simple packets, which do not say how much of them was captured
-  uint16_t index;    // counted over all sections, 65535 for all beyond
   TickClock clock;
 };
 
@@ -81,7 +80,6 @@ class PcapngReader final : public RecordReader {
   bool first_packet_seen_ = false;
   std::optional<uint32_t> link_type_;
   std::vector<Interface> interfaces_;  // of the current section
-  uint32_t interfaces_before_ = 0;     // of the sections before
   uint32_t skipped_total_ = 0;         // length of a block whose last 4 bytes are still to come
 };
 
@@ -220,7 +218,7 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
     if (options + 4 < total)
       stamp.flags |= direction_flag<kSwap>(block + options, block + total - 4, packet.flags_option);
     out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, stamp.ns, stamp.flags);
-    out.queue[n] = interface.index;
+    out.queue[n] = static_cast<uint16_t>(std::min<uint32_t>(packet.interface, UINT16_MAX));
     n++;
     w.wire_bytes += packet.wirelen;
   }
@@ -294,7 +292,6 @@ bool PcapngReader::section(Walk& w, uint64_t& pos) {
   if (!(swap ? whole<true>(w, pos, total, kSectionBytes) : whole<false>(w, pos, total, kSectionBytes))) return false;
   // The section's own length is advice for skipping it and often -1: blocks say where they end.
   swapped_ = swap;
-  interfaces_before_ += static_cast<uint32_t>(interfaces_.size());
   interfaces_.clear();
   pos += total;
   return true;
@@ -329,13 +326,8 @@ bool PcapngReader::add_interface(Walk& w, uint64_t pos, uint32_t total) {
   }
   if (epoch_) clock->set_epoch(*epoch_);
   const uint32_t link_type = load<uint16_t, kSwap>(block + 8);
-  const uint32_t index = std::min<uint32_t>(interfaces_before_ + static_cast<uint32_t>(interfaces_.size()), UINT16_MAX);
   const auto snaplen = load<uint32_t, kSwap>(block + 12);
-  interfaces_.push_back({.link_type = link_type,
-                         .limit = max_caplen(link_type),
-                         .snaplen = snaplen,
-                         .index = static_cast<uint16_t>(index),
-                         .clock = *clock});
+  interfaces_.push_back({.link_type = link_type, .limit = max_caplen(link_type), .snaplen = snaplen, .clock = *clock});
   if (!link_type_) {
     link_type_ = link_type;
     snaplen_ = snaplen == 0 ? max_caplen(link_type) : std::min(snaplen, max_caplen(link_type));

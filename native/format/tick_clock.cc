@@ -1,15 +1,13 @@
 #include "format/tick_clock.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace ringtap {
 namespace {
 
-// Seconds within which every sum of a tick's second, an offset and an epoch stays an int64.
-constexpr int64_t kSafeSeconds = int64_t{1} << 60;
+constexpr double kFarSeconds = 4e18;  // well inside an int64, rounding included
 // Seconds whose nanoseconds, with a fraction added, fit an int64.
-constexpr int64_t kSafeNsSeconds = INT64_MAX / kSecond - 1;
+constexpr int64_t kExactSeconds = INT64_MAX / kSecond - 1;
 
 constexpr uint64_t power_of_10(uint32_t exponent) noexcept {
   uint64_t value = 1;
@@ -29,17 +27,26 @@ std::optional<TickClock> TickClock::make(uint8_t resolution, int64_t offset_seco
   return clock;
 }
 
+/// seconds + offset - epoch, where 64 bits hold it, and else the farthest second of that direction.
+int64_t TickClock::from_epoch(uint64_t seconds) const noexcept {
+  const double about = static_cast<double>(seconds) + static_cast<double>(offset_) - static_cast<double>(epoch_);
+  if (about > kFarSeconds) return INT64_MAX;
+  if (about < -kFarSeconds) return INT64_MIN;
+  // Modulo 2^64 the sum is right whatever overflowed on the way.
+  return static_cast<int64_t>(seconds + static_cast<uint64_t>(offset_) - static_cast<uint64_t>(epoch_));
+}
+
 int64_t TickClock::second(uint64_t ticks) const noexcept {
-  const uint64_t seconds = ticks / per_second_;
-  if (seconds > uint64_t{kSafeSeconds} || offset_ > kSafeSeconds || offset_ < -kSafeSeconds) return 0;
-  const int64_t unix_second = static_cast<int64_t>(seconds) + offset_;
-  return std::abs(unix_second) <= kSafeNsSeconds ? unix_second : 0;
+  TickClock unix_clock = *this;
+  unix_clock.epoch_ = 0;
+  const int64_t second = unix_clock.from_epoch(ticks / per_second_);
+  return second >= -kExactSeconds && second <= kExactSeconds ? second : 0;
 }
 
 void TickClock::set_epoch(int64_t seconds) noexcept {
   epoch_ = seconds;
   width_ = 0;
-  if (binary_ || exponent_ > 9 || offset_ > kSafeSeconds || offset_ < -kSafeSeconds) return;
+  if (binary_ || exponent_ > 9 || offset_ > kExactSeconds || offset_ < -kExactSeconds) return;
   const int64_t from_offset = seconds - offset_;
   const auto per_second = static_cast<int64_t>(per_second_);
   if (from_offset < 0 || from_offset > (int64_t{1} << 62) / per_second) return;
@@ -65,15 +72,12 @@ uint64_t TickClock::nanoseconds(uint64_t fraction) const noexcept {
 }
 
 Stamp TickClock::exact_stamp(uint64_t ticks) const noexcept {
-  const uint64_t seconds = ticks / per_second_;
+  const int64_t seconds = from_epoch(ticks / per_second_);
   const uint64_t fraction = nanoseconds(ticks % per_second_);
-  const double far = static_cast<double>(seconds) + static_cast<double>(offset_) - static_cast<double>(epoch_);
-  if (far > kSafeNsSeconds || far < -kSafeNsSeconds || seconds > uint64_t{kSafeSeconds} || offset_ > kSafeSeconds ||
-      offset_ < -kSafeSeconds) {
-    return {far * kSecond + static_cast<double>(fraction), kFlagTimeInexact};
+  if (seconds > kExactSeconds || seconds < -kExactSeconds) {
+    return {static_cast<double>(seconds) * kSecond + static_cast<double>(fraction), kFlagTimeInexact};
   }
-  const int64_t from_epoch = static_cast<int64_t>(seconds) + offset_ - epoch_;
-  return stamp_of(from_epoch * kSecond + static_cast<int64_t>(fraction));
+  return stamp_of(seconds * kSecond + static_cast<int64_t>(fraction));
 }
 
 }  // namespace ringtap

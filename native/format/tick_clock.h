@@ -26,6 +26,7 @@ class TickClock {
   }
 
  private:
+  int64_t from_epoch(uint64_t seconds) const noexcept;
   Stamp exact_stamp(uint64_t ticks) const noexcept;
   uint64_t nanoseconds(uint64_t fraction) const noexcept;
 

@@ -9,6 +9,8 @@ namespace {
 
 constexpr uint32_t kMostSnaplen = 262144;  // libpcap reads no longer packets
 
+std::string shown(const std::string& path) { return path == "-" ? "standard output" : path; }
+
 }  // namespace
 
 Result<std::unique_ptr<TraceWriter>> TraceWriter::create(const WriterRequest& request) {
@@ -18,8 +20,9 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::create(const WriterRequest& re
                                .application = request.application,
                                .comment = request.comment};
   if (request.link_type > UINT16_MAX) {
-    return Error{.code = Code::kBadOption,
-                 .message = request.path + ": link type " + std::to_string(request.link_type) + " is above 65535"};
+    return Error{
+        .code = Code::kBadOption,
+        .message = shown(request.path) + ": link type " + std::to_string(request.link_type) + " is above 65535"};
   }
   auto encoder = request.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
   auto region = Region::allocate(size_t{kBuffers} * kBufferBytes);
@@ -29,12 +32,12 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::create(const WriterRequest& re
   const bool fresh = file->existing().empty();
   if (!fresh) {
     if (auto error = encoder->continues(file->existing())) {
-      error->message = request.path + ": " + error->message;
+      error->message = shown(request.path) + ": " + error->message;
       return *std::move(error);
     }
   }
   std::unique_ptr<TraceWriter> writer(
-      new TraceWriter(request.path, *std::move(file), std::move(encoder), *std::move(region)));
+      new TraceWriter(shown(request.path), *std::move(file), std::move(encoder), *std::move(region)));
   // A pcapng file goes on with a section of its own.
   if (fresh || request.format == TraceFormat::kPcapng) {
     writer->encoder_->header(*writer->filling_);
@@ -43,9 +46,9 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::create(const WriterRequest& re
   return writer;
 }
 
-TraceWriter::TraceWriter(std::string path, OutputFile file, std::unique_ptr<Encoder> encoder,
+TraceWriter::TraceWriter(std::string name, OutputFile file, std::unique_ptr<Encoder> encoder,
                          std::shared_ptr<Region> region)
-    : path_(std::move(path)), file_(std::move(file)), encoder_(std::move(encoder)), region_(std::move(region)) {
+    : name_(std::move(name)), file_(std::move(file)), encoder_(std::move(encoder)), region_(std::move(region)) {
   for (uint32_t i = 0; i < kBuffers; i++) {
     buffers_[i] = {.data = region_->base() + size_t{i} * kBufferBytes, .capacity = kBufferBytes};
     free_.push_back(&buffers_[i]);
@@ -56,22 +59,23 @@ TraceWriter::TraceWriter(std::string path, OutputFile file, std::unique_ptr<Enco
 Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
   constexpr int64_t kFar = int64_t{1} << 62;
   if (batch.epoch_ns > kFar || batch.epoch_ns < -kFar) {
-    return Error{.code = Code::kBadOption, .message = path_ + ": the batch has an epoch that no format can hold"};
+    return Error{.code = Code::kBadOption, .message = name_ + ": the batch has an epoch that no format can hold"};
   }
   uint32_t next = first;
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
       if (error_) return *error_;
-      if (closed_) return Error{.code = Code::kClosed, .message = path_ + ": the writer is closed"};
+      if (closed_) return Error{.code = Code::kClosed, .message = name_ + ": the writer is closed"};
       if (filling_ == nullptr && !take_free()) return next;
     }
     if (auto error = encoder_->encode(batch, next, *filling_)) {
-      error->message = path_ + ": " + error->message;
+      error->message = name_ + ": " + error->message;
       return *std::move(error);
     }
     if (next >= batch.count) return next;
-    flush();
+    const std::lock_guard lock(mutex_);
+    hand_over();
   }
 }
 
@@ -93,10 +97,14 @@ bool TraceWriter::ready() const {
   return !full_.empty();
 }
 
+/// Queues the buffer that is being filled. With mutex_ held.
+void TraceWriter::hand_over() {
+  if (filling_ != nullptr && filling_->used > 0) full_.push_back(std::exchange(filling_, nullptr));
+}
+
 void TraceWriter::flush() {
-  if (filling_ == nullptr || filling_->used == 0) return;
   const std::lock_guard lock(mutex_);
-  full_.push_back(std::exchange(filling_, nullptr));
+  if (!closed_) hand_over();
 }
 
 Result<Ok> TraceWriter::drain() {
@@ -136,7 +144,7 @@ std::optional<Error> TraceWriter::write_out(EncodeBuffer& buffer) {
   bytes_ += whole.bytes;
   Error error =
       system_error(Code::kFileWrite,
-                   path_ + ": cannot write beyond " + std::to_string(packets_) + " packets, " + std::to_string(bytes_) +
+                   name_ + ": cannot write beyond " + std::to_string(packets_) + " packets, " + std::to_string(bytes_) +
                        " bytes, which are " + (clean ? "kept" : "followed by part of a record"),
                    "write", err);
   error.position = static_cast<int64_t>(bytes_);
@@ -156,22 +164,20 @@ Result<Ok> TraceWriter::close() {
       return Ok{};
     }
     closed_ = true;
+    hand_over();
   }
-  flush();
   auto drained = drain();
   if (drained && drop_counts_) {
-    {
-      const std::lock_guard lock(mutex_);
-      take_free();
-    }
+    const std::lock_guard lock(mutex_);
+    take_free();
     encoder_->trailer(*drop_counts_, *filling_);
-    flush();
-    drained = drain();
+    hand_over();
   }
+  if (drained) drained = drain();
   const int err = file_.close();
   if (drained && err != 0) {
     const std::lock_guard lock(mutex_);
-    error_ = system_error(Code::kFileWrite, path_ + ": cannot close", "close", err);
+    error_ = system_error(Code::kFileWrite, name_ + ": cannot close", "close", err);
     return *error_;
   }
   return drained;

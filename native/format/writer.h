@@ -23,12 +23,12 @@ enum class TraceFormat : uint8_t { kPcap, kPcapng };
 struct WriterRequest {
   std::string path;  // `-` is standard output
   TraceFormat format = TraceFormat::kPcap;
-  uint32_t link_type = 1;     // of the file (pcap), or of its first interface (pcapng)
-  uint32_t snaplen = 262144;  // packets are cut to this length; at most 262144
-  bool nanosecond = true;     // false: microseconds
-  bool append = false;        // add to an existing trace of the same kind; else it is emptied
-  std::string application;    // pcapng: who wrote it, such as "ringtap 1.0.0"
-  std::string comment;        // pcapng: about the section
+  uint32_t link_type = 1;        // of the file (pcap), or of its first interface (pcapng)
+  uint32_t snaplen = 262144;     // packets are cut to this length; at most 262144
+  bool nanosecond = true;        // false: microseconds
+  bool append = false;           // add to an existing trace of the same kind; else it is emptied
+  std::string application = {};  // pcapng: who wrote it, such as "ringtap 1.0.0"
+  std::string comment = {};      // pcapng: about the section
 };
 
 /// How to use it: append() and flush() on one thread; drain() on the same or on another one, at any time;
@@ -73,18 +73,18 @@ class TraceWriter {
   static constexpr uint32_t kBufferBytes = 1 << 20;
 
  private:
-  TraceWriter(std::string path, OutputFile file, std::unique_ptr<Encoder> encoder, std::shared_ptr<Region> region);
+  TraceWriter(std::string name, OutputFile file, std::unique_ptr<Encoder> encoder, std::shared_ptr<Region> region);
 
   bool take_free();
+  void hand_over();
   std::optional<Error> write_out(EncodeBuffer& buffer);
-  Error lost(const EncodeBuffer& buffer, const char* syscall, int err);
 
-  const std::string path_;
+  const std::string name_;  // as messages show it
   OutputFile file_;
   const std::unique_ptr<Encoder> encoder_;
   const std::shared_ptr<Region> region_;
   EncodeBuffer buffers_[kBuffers];
-  EncodeBuffer* filling_ = nullptr;  // touched by append(), flush() and close() only
+  EncodeBuffer* filling_ = nullptr;  // its bytes are touched by append() only
 
   std::mutex drain_mutex_;    // one drain at a time; taken before mutex_
   mutable std::mutex mutex_;  // guards what follows

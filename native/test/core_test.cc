@@ -29,7 +29,14 @@ TEST_CASE("a lease is released once, in any order, and never twice") {
 TEST_CASE("a descriptor block lays its arrays out without overlap") {
   DescBlock block(7);
   for (uint32_t i = 0; i < 7; i++) {
-    block.set(i, PacketDesc{.offset = i, .caplen = i + 1, .wirelen = i + 2, .time_ns = i + 3, .flags = i + 4, .hash = i + 5, .queue = 6, .vlan = 7});
+    block.set(i, PacketDesc{.offset = i,
+                            .caplen = i + 1,
+                            .wirelen = i + 2,
+                            .time_ns = i + 3,
+                            .flags = i + 4,
+                            .hash = i + 5,
+                            .queue = 6,
+                            .vlan = 7});
   }
   block.control[0] = 8;
   block.control[1] = 9;

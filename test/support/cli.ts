@@ -64,3 +64,8 @@ export async function tcpdump(...args: string[]): Promise<string[]> {
 export function lines(text: string): string[] {
   return text.split('\n').filter((line) => line !== '');
 }
+
+/** How many packets tcpdump finds in a trace. */
+export async function packetsIn(path: string): Promise<number> {
+  return (await tcpdump('-q', '-r', path)).length;
+}

@@ -1,5 +1,5 @@
 import { ipv4Address, ipv6Address } from './address.js';
-import type { Frame } from './frame.js';
+import { type Frame, TRUNCATED } from './frame.js';
 import { icmp } from './icmp.js';
 import { icmp6 } from './icmp6.js';
 import { tcp } from './tcp.js';
@@ -87,7 +87,8 @@ export function ipv6(frame: Frame, at: number, length: number): void {
   }
   const payloadLength = frame.u16(at + 4);
   if (length < payloadLength + 40) frame.text += `truncated-ip6 - ${payloadLength + 40 - length} bytes missing!`;
-  frame.endAt(at + 40 + payloadLength);
+  const end = at + 40 + payloadLength;
+  frame.endAt(end);
   const ends = { source: ipv6Address(frame, at + 8), destination: ipv6Address(frame, at + 24) };
   let next = frame.u8(at + 6);
   if (!printsPorts(next)) frame.text += `${ends.source} > ${ends.destination}: `;
@@ -115,7 +116,7 @@ export function ipv6(frame: Frame, at: number, length: number): void {
       case PROTOCOL.fragment: {
         frame.protocol = 'frag6';
         const offset = frame.u16(from + 2) & 0xfff8;
-        frame.text += `frag (${offset}|${payloadLength + 40 - (from - at) - 8})`;
+        frame.text += `frag (${offset}|${end - from - 8})`;
         if (offset !== 0) return;
         frame.text += ' ';
         advance = 8;
@@ -123,7 +124,7 @@ export function ipv6(frame: Frame, at: number, length: number): void {
         break;
       }
       default:
-        payload(frame, next, from, payloadLength + 40 - (from - at), 6, isFragment, inner);
+        payload(frame, next, from, end - from, 6, isFragment, inner);
         return;
     }
     next = frame.u8(from);
@@ -131,7 +132,7 @@ export function ipv6(frame: Frame, at: number, length: number): void {
     // The addresses are on the line already; what follows prints its ports alone.
     inner = undefined;
     frame.protocol = 'ip6';
-    if (from - at > payloadLength + 40) frame.need(from, frame.end - from + 1);
+    if (from > end) throw TRUNCATED;
   }
 }
 

@@ -33,6 +33,8 @@ constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kSll2Bytes = 20;
 constexpr uint32_t kMacBytes = 12;
 constexpr uint32_t kTagBytes = 4;
+constexpr uint32_t kWhole = 262144;           // an accept length beyond every packet
+constexpr uint16_t kSilentProtocol = 0xffff;  // an EtherType that no packet has
 constexpr int kMaxFruitlessBlocks = 8;
 
 template <class T>
@@ -95,7 +97,8 @@ class AfPacket final : public Source {
       return FilterPlacement{"user", std::move(obstacle)};
     }
     kernel_filter_ = **program;
-    return FilterPlacement{"kernel", "VLAN-tagged frames are decided in user space, where their tag is back in the bytes"};
+    return FilterPlacement{"kernel",
+                           "VLAN-tagged frames are decided in user space, where their tag is back in the bytes"};
   }
 
   Result<Ok> start() override {
@@ -112,17 +115,9 @@ class AfPacket final : public Source {
     if (const int err = attach(fd_.get(), gate ? Program{{BPF_RET | BPF_K, 0, 0, 0}} : program); err != 0) {
       return failed("cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
     }
-    sockaddr_ll address{};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
-    address.sll_ifindex = interface_.index;
-    // SAFETY: bind() takes every address family through sockaddr.
-    if (bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return failed("bind", "bind", errno);
-    if (promiscuous_ && interface_.index != 0) {
-      packet_mreq request{};
-      request.mr_ifindex = interface_.index;
-      request.mr_type = PACKET_MR_PROMISC;
-      if (const int err = set_option(fd_.get(), PACKET_ADD_MEMBERSHIP, request); err != 0) {
+    if (const int err = bind_to(ETH_P_ALL); err != 0) return failed("bind", "bind", err);
+    if (const auto request = promiscuous_request()) {
+      if (const int err = set_option(fd_.get(), PACKET_ADD_MEMBERSHIP, *request); err != 0) {
         return failed("promiscuous mode", "setsockopt(PACKET_ADD_MEMBERSHIP)", err);
       }
     }
@@ -136,10 +131,13 @@ class AfPacket final : public Source {
                     {"rollover", PACKET_FANOUT_ROLLOVER},
                     {"rnd", PACKET_FANOUT_RND},
                     {"qm", PACKET_FANOUT_QM}};
-      const auto* mode = std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& m) { return fanout_mode_ == m.name; });
-      if (mode == std::end(kModes)) return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
+      const auto* mode =
+          std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& m) { return fanout_mode_ == m.name; });
+      if (mode == std::end(kModes))
+        return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
       if (const int err = set_option(fd_.get(), PACKET_FANOUT, fanout_ | mode->mode << 16); err != 0) {
-        return failed("cannot join the fanout group (another mode or interface uses it?)", "setsockopt(PACKET_FANOUT)", err);
+        return failed("cannot join the fanout group (another mode or interface uses it?)", "setsockopt(PACKET_FANOUT)",
+                      err);
       }
       if (const int err = attach(fd_.get(), program); err != 0) {
         return failed("cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
@@ -151,6 +149,7 @@ class AfPacket final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override {
     if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
     if (!fd_) return {.rx = Rx::kEof};
+    if (failed_) return {.rx = Rx::kError};
     if (leases_.full()) return {.rx = Rx::kNoBuffer};
     // WHY: a filter that rejects everything must not keep the caller here; the fd stays readable.
     for (int blocks = 0; blocks < kMaxFruitlessBlocks; blocks++) {
@@ -176,7 +175,7 @@ class AfPacket final : public Source {
   bool release(Lease lease) noexcept override {
     const auto block = leases_.release(lease);
     if (!block) return false;
-    ring_->give_back(*block);
+    if (ring_) ring_->give_back(*block);
     return true;
   }
 
@@ -193,9 +192,11 @@ class AfPacket final : public Source {
     s.filtered = filtered_.load(std::memory_order_acquire);
     const uint64_t damaged = damaged_.load(std::memory_order_acquire);
     collect();
-    s.received = kernel_packets_;
     s.dropped = kernel_drops_ + damaged;
-    s.pending = s.received - s.dropped - s.delivered - s.filtered;
+    // WHY: a ring that JS has scribbled over may seem to hold more packets than the kernel has counted.
+    const uint64_t known = s.delivered + s.filtered + s.dropped;
+    s.received = std::max(kernel_packets_, known);
+    s.pending = s.received - known;
     s.drops = {{"ring", kernel_drops_}, {"damaged", damaged}, {"nic", std::nullopt}};
     return s;
   }
@@ -206,15 +207,43 @@ class AfPacket final : public Source {
     if (!fd_) return;
     const std::scoped_lock lock(stats_mutex_);
     collect();
-    fd_.reset();
+    const std::weak_ptr<Region> region = info_.segments.front().region;
     info_.segments.clear();
+    ring_.reset();
+    if (!region.expired()) fall_silent();
+    fd_.reset();
   }
 
  private:
+  // WHY: the mapping keeps the socket alive for as long as somebody holds the region. Until then it must not receive.
+  void fall_silent() noexcept {
+    attach(fd_.get(), {{BPF_RET | BPF_K, 0, 0, 0}});
+    if (const auto request = promiscuous_request()) set_option(fd_.get(), PACKET_DROP_MEMBERSHIP, *request);
+    bind_to(kSilentProtocol);  // refused in a fanout group: there only the filter keeps it silent
+  }
+
+  int bind_to(uint16_t protocol) const noexcept {
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(protocol);
+    address.sll_ifindex = interface_.index;
+    // SAFETY: bind() takes every address family through sockaddr.
+    return bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+  }
+
+  std::optional<packet_mreq> promiscuous_request() const noexcept {
+    if (!promiscuous_ || interface_.index == 0) return std::nullopt;
+    packet_mreq request{};
+    request.mr_ifindex = interface_.index;
+    request.mr_type = PACKET_MR_PROMISC;
+    return request;
+  }
+
   // What the socket runs on each packet: direction, then the filter for untagged packets, then the cut to snaplen.
+  // What is decided in user space comes whole, and is cut there.
   Program kernel_program(const Program* filter) const {
-    const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), info_.snaplen)
-                                           : Program{{BPF_RET | BPF_K, 0, 0, info_.snaplen}};
+    const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kWhole)
+                                           : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kWhole : info_.snaplen}};
     return with_direction_prefix(tail, direction_, loopback_);
   }
 
@@ -223,6 +252,7 @@ class AfPacket final : public Source {
     uint32_t count = 0;
     uint64_t bytes = 0;
     uint32_t filtered = 0;
+    const uint32_t snaplen = info_.snaplen;
     while (count < max && ring_->has_packets()) {
       const std::optional<Frame> frame = ring_->peek();
       if (!frame) {
@@ -243,7 +273,8 @@ class AfPacket final : public Source {
       if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
       ring_->pop(*frame);
       if (!(special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) || finish(*frame, at, desc)) {
-        block.set_basic(count, desc.offset, desc.caplen, desc.wirelen, static_cast<double>(desc.time_ns), desc.flags);
+        block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen,
+                        static_cast<double>(desc.time_ns), desc.flags);
         block.hash[count] = desc.hash;
         block.vlan[count] = desc.vlan;
         bytes += desc.wirelen;
@@ -280,7 +311,7 @@ class AfPacket final : public Source {
       grow(desc, kTagBytes);
     }
     const bool decide = vm_ && (filter_all_ || tagged);
-    const bool accept = !decide || vm_->run(data, desc.wirelen, desc.caplen) != 0;
+    const uint32_t keep = decide ? vm_->run(data, desc.wirelen, desc.caplen) : kWhole;
     if (insert && !inline_vlan_) {
       std::memmove(data + kTagBytes, data, kMacBytes);
       desc = untouched;
@@ -289,8 +320,8 @@ class AfPacket final : public Source {
       desc.vlan = frame.vlan_tci;
       desc.flags |= kFlagVlan;
     }
-    desc.caplen = std::min(desc.caplen, info_.snaplen);
-    return accept;
+    desc.caplen = std::min(desc.caplen, keep);
+    return keep != 0;
   }
 
   static void grow(PacketDesc& desc, uint32_t bytes) {
@@ -311,8 +342,9 @@ class AfPacket final : public Source {
       uint8_t type;
       uint8_t address_bytes;
       uint8_t address[8];
-    } sll2{from.sll_protocol, 0, htonl(static_cast<uint32_t>(from.sll_ifindex)), htons(from.sll_hatype), from.sll_pkttype,
-           from.sll_halen, {}};
+    } sll2{
+        from.sll_protocol, 0, htonl(static_cast<uint32_t>(from.sll_ifindex)), htons(from.sll_hatype), from.sll_pkttype,
+        from.sll_halen,    {}};
     static_assert(sizeof sll2 == kSll2Bytes);
     std::memcpy(sll2.address, from.sll_addr, sizeof sll2.address);
     std::memcpy(header, &sll2, sizeof sll2);
@@ -325,8 +357,7 @@ class AfPacket final : public Source {
       socklen_t length = sizeof err;
       if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &err, &length) != 0 || err == 0) return Rx::kAgain;
       if (err != ENETDOWN) {
-        error_ = system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err);
-        return Rx::kError;
+        return fail(system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err));
       }
       down_ = true;
     }
@@ -334,8 +365,16 @@ class AfPacket final : public Source {
     if (stats().pending > 0) return Rx::kAgain;
     char name[IF_NAMESIZE];
     const bool gone = if_indextoname(static_cast<unsigned>(interface_.index), name) == nullptr;
-    error_ = gone ? Error{.code = Code::kInterfaceGone, .message = uri_ + ": interface \"" + name_ + "\" was removed", .syscall = "poll", .err = ENETDOWN}
-                  : Error{.code = Code::kInterfaceDown, .message = uri_ + ": interface \"" + std::string(name) + "\" went down", .syscall = "poll", .err = ENETDOWN};
+    const std::string what = gone ? "\"" + name_ + "\" was removed" : "\"" + std::string(name) + "\" went down";
+    return fail({.code = gone ? Code::kInterfaceGone : Code::kInterfaceDown,
+                 .message = uri_ + ": interface " + what,
+                 .syscall = "poll",
+                 .err = ENETDOWN});
+  }
+
+  Rx fail(Error error) noexcept {
+    error_ = std::move(error);
+    failed_ = true;
     return Rx::kError;
   }
 
@@ -368,6 +407,7 @@ class AfPacket final : public Source {
   bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
   bool special_ = interface_.cooked;
   bool down_ = false;
+  bool failed_ = false;
   Error error_;
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
@@ -388,17 +428,20 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
     if (errno == EPERM || errno == EACCES) return no_permission(uri, errno);
-    return system_error(errno == EAFNOSUPPORT ? Code::kBackendMissing : Code::kSystem, uri + ": AF_PACKET", "socket", errno);
+    return system_error(errno == EAFNOSUPPORT ? Code::kBackendMissing : Code::kSystem, uri + ": AF_PACKET", "socket",
+                        errno);
   }
   auto interface = afpacket::query_interface(fd.get(), request.target, uri);
   if (!interface) return std::move(interface).error();
-  if (!interface->up) return Error{.code = Code::kInterfaceDown, .message = uri + ": interface \"" + request.target + "\" is down"};
+  if (!interface->up)
+    return Error{.code = Code::kInterfaceDown, .message = uri + ": interface \"" + request.target + "\" is down"};
   if (interface->cooked) {
     fd.reset(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return system_error(Code::kSystem, uri + ": AF_PACKET", "socket", errno);
   }
   if (const int err = set_option(fd.get(), PACKET_VERSION, int{TPACKET_V3}); err != 0) {
-    return system_error(Code::kBackendMissing, uri + ": the kernel has no TPACKET_V3", "setsockopt(PACKET_VERSION)", err);
+    return system_error(Code::kBackendMissing, uri + ": the kernel has no TPACKET_V3", "setsockopt(PACKET_VERSION)",
+                        err);
   }
   if (const int err = set_option(fd.get(), PACKET_RESERVE, afpacket::kHeadroom); err != 0) {
     return system_error(Code::kSystem, uri + ": headroom", "setsockopt(PACKET_RESERVE)", err);
@@ -411,15 +454,17 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
     if (err == 0 && set_option(fd.get(), PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) == 0) {
       info.timestamp_source = "hardware";
     } else {
-      info.notes.push_back("no hardware timestamps from " + request.target + ": " + std::strerror(err) + "; the kernel's clock is used");
+      info.notes.push_back("no hardware timestamps from " + request.target + ": " + std::strerror(err) +
+                           "; the kernel's clock is used");
     }
   }
 
   tpacket_req3 ring_request{};
   ring_request.tp_block_size = static_cast<uint32_t>(options.integer("blockBytes", 1 << 20));
   if (ring_request.tp_block_size < 65536 || ring_request.tp_block_size % 65536 != 0) {
-    return Error{.code = Code::kBadOption,
-                 .message = uri + ": blockBytes=" + std::to_string(ring_request.tp_block_size) + " is not a multiple of 65536"};
+    return Error{
+        .code = Code::kBadOption,
+        .message = uri + ": blockBytes=" + std::to_string(ring_request.tp_block_size) + " is not a multiple of 65536"};
   }
   const int64_t buffer = options.integer("bufferBytes", 64 << 20);
   ring_request.tp_block_nr = static_cast<uint32_t>(std::max<int64_t>(2, buffer / ring_request.tp_block_size));
@@ -431,7 +476,8 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   const size_t bytes = size_t{ring_request.tp_block_size} * ring_request.tp_block_nr;
   if (const int err = set_option(fd.get(), PACKET_RX_RING, ring_request); err != 0) {
     return system_error(err == ENOMEM ? Code::kNoMemory : Code::kSystem,
-                        uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes", "setsockopt(PACKET_RX_RING)", err);
+                        uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes",
+                        "setsockopt(PACKET_RX_RING)", err);
   }
   void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (mapped == MAP_FAILED) return system_error(Code::kNoMemory, uri + ": cannot map the ring", "mmap", errno);
@@ -450,7 +496,8 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   info.has_vlan = true;
   info.mode = "ring";
   if (interface->cooked && request.target != "any") {
-    info.notes.push_back(request.target + " has no link-level header that we know: packets carry an SLL2 header instead");
+    info.notes.push_back(request.target +
+                         " has no link-level header that we know: packets carry an SLL2 header instead");
   }
   return std::unique_ptr<Source>(
       std::make_unique<AfPacket>(std::move(fd), *interface, std::move(ring), std::move(info), request));
@@ -460,7 +507,7 @@ Probe probe_afpacket() {
   const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (fd) return {.detail = "TPACKET_V3"};
   const int err = errno;
-  if (err == EPERM || err == EACCES) return {.available = false, .error = no_permission("afpacket:", err)};
+  if (err == EPERM || err == EACCES) return {.available = false, .error = no_permission("afpacket", err)};
   return {.available = false,
           .error = system_error(Code::kBackendMissing, "afpacket: the kernel has no AF_PACKET", "socket", err)};
 }
@@ -471,7 +518,7 @@ std::vector<Device> devices_afpacket() {
   struct if_nameindex* names = if_nameindex();
   if (names == nullptr) return devices;
   for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    const auto interface = afpacket::query_interface(fd.get(), entry->if_name, "afpacket:");
+    const auto interface = afpacket::query_interface(fd.get(), entry->if_name, "afpacket");
     if (interface) devices.push_back({entry->if_name, "", interface->up, interface->loopback});
   }
   if_freenameindex(names);

@@ -43,8 +43,8 @@ Result<Interface> query_interface(int fd, const std::string& name, const std::st
     return result;
   }
   const auto missing = [&](int err) {
-    return system_error(err == ENODEV || err == ENXIO ? Code::kNoInterface : Code::kSystem, uri + ": interface \"" + name + "\"",
-                        "ioctl", err);
+    return system_error(err == ENODEV || err == ENXIO ? Code::kNoInterface : Code::kSystem,
+                        uri + ": interface \"" + name + "\"", "ioctl", err);
   };
   result.index = static_cast<int>(if_nametoindex(name.c_str()));
   if (result.index == 0) return missing(errno);

@@ -18,8 +18,8 @@ namespace ringtap::afpacket {
 
 /// A packet header, copied out of the ring and checked against its block.
 struct Frame {
-  uint32_t next;    // offset from this header to the next one
-  uint32_t data;    // offset from this header to the packet's first byte
+  uint32_t next;  // offset from this header to the next one
+  uint32_t data;  // offset from this header to the packet's first byte
   uint32_t caplen;
   uint32_t wirelen;
   uint32_t seconds;

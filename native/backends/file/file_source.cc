@@ -223,6 +223,7 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   }
   const uint32_t missing = need - std::min(need, walk_.end - walk_.pos);
   const Chunks::Room room = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
+  walk_.file_base = bytes_read_ - walk_.end;
   const int64_t n = input_.read(room.at, std::min(room.bytes, std::max(missing, kReadBytes)));
   if (n == Input::kNothingYet) return Fill::kNothingYet;
   if (n == Input::kFailed) {
@@ -234,7 +235,6 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   const auto got = static_cast<uint32_t>(n);
   walk_.end += got;
   bytes_read_ += got;
-  walk_.file_base = bytes_read_ - walk_.end;
   const auto skipped = static_cast<uint32_t>(std::min<uint64_t>(skip_, got));
   walk_.pos += skipped;
   skip_ -= skipped;

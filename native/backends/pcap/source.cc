@@ -245,17 +245,7 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   const uint32_t chunk = arena_.next_offset();
   filling_ = {.block = &block, .next = chunk, .end = chunk + arena_.chunk_bytes()};
   const int status = dispatch(max);
-  if (status < 0 && status != kPcapErrorBreak) {
-    const std::string text = library_.geterr(session_.handle.get());
-    const bool gone = text.find("disappeared") != std::string::npos;
-    const bool down = text.find("went down") != std::string::npos || text.find("not up") != std::string::npos;
-    fail({.code = gone   ? Code::kInterfaceGone
-                  : down ? Code::kInterfaceDown
-                         : Code::kSystem,
-          .message = target_ + ": " + text,
-          .hint = {},
-          .syscall = "pcap_dispatch"});
-  }
+  if (status < 0 && status != kPcapErrorBreak) handle_error();
 
   if (filling_.count > 0) {
     delivered_ += filling_.count;
@@ -267,6 +257,22 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   }
   if (down_ && !failed_) check_interface();
   return {.rx = failed_ ? Rx::kError : Rx::kAgain};
+}
+
+void PcapSource::handle_error() noexcept {
+  const std::string text = library_.geterr(session_.handle.get());
+  const bool gone = text.find("disappeared") != std::string::npos;
+  const bool down = text.find("went down") != std::string::npos || text.find("not up") != std::string::npos;
+  if (socket_ && (gone || down)) {
+    down_ = true;  // and packets may still come: check_interface() waits for them
+    return;
+  }
+  fail({.code = gone   ? Code::kInterfaceGone
+                : down ? Code::kInterfaceDown
+                       : Code::kSystem,
+        .message = target_ + ": " + text,
+        .hint = {},
+        .syscall = "pcap_dispatch"});
 }
 
 /// The interface went down and nothing is readable: an error once nothing can come any more.

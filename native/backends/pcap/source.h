@@ -57,6 +57,7 @@ class PcapSource final : public Source {
 
   int dispatch(uint32_t max) noexcept;
   void fail(Error error) noexcept;
+  void handle_error() noexcept;
   void check_interface() noexcept;
   uint64_t in_ring() const noexcept;
 

@@ -60,7 +60,8 @@ Result<Profile> parse_profile(const std::string& sizes, const std::string& proto
     std::istringstream in(sizes);
     if (!(in >> low)) return bad("sizes: \"" + sizes + "\" is neither a number, a range such as 64-1518, nor imix");
     high = low;
-    if (in >> dash && (dash != '-' || !(in >> high))) return bad("sizes: \"" + sizes + "\" is not a range such as 64-1518");
+    if (in >> dash && (dash != '-' || !(in >> high)))
+      return bad("sizes: \"" + sizes + "\" is not a range such as 64-1518");
     if (in >> rest || low < 60 || high > kMaxFrame || low > high) {
       return bad("sizes: \"" + sizes + "\" must lie between 60 and " + std::to_string(kMaxFrame) + " bytes");
     }
@@ -70,11 +71,13 @@ Result<Profile> parse_profile(const std::string& sizes, const std::string& proto
   static constexpr struct {
     const char* name;
     Protocol protocol;
-  } kNames[] = {{"udp", Protocol::kUdp},   {"tcp", Protocol::kTcp},     {"icmp", Protocol::kIcmp}, {"udp6", Protocol::kUdp6},
-                {"tcp6", Protocol::kTcp6}, {"icmp6", Protocol::kIcmp6}, {"arp", Protocol::kArp}};
+  } kNames[] = {{"udp", Protocol::kUdp},   {"tcp", Protocol::kTcp},   {"icmp", Protocol::kIcmp},
+                {"udp6", Protocol::kUdp6}, {"tcp6", Protocol::kTcp6}, {"icmp6", Protocol::kIcmp6},
+                {"arp", Protocol::kArp}};
   std::istringstream list(protocols);
   for (std::string name; std::getline(list, name, ',');) {
-    const auto* found = std::find_if(std::begin(kNames), std::end(kNames), [&](const auto& n) { return name == n.name; });
+    const auto* found =
+        std::find_if(std::begin(kNames), std::end(kNames), [&](const auto& n) { return name == n.name; });
     if (found == std::end(kNames)) {
       return bad("protocols: \"" + name + "\" is none of udp, tcp, icmp, udp6, tcp6, icmp6, arp");
     }

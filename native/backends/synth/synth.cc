@@ -15,9 +15,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kMaxLeases = 64;
-constexpr uint32_t kAlign = 64;  // a cache line: frames of 64 bytes stay contiguous
+constexpr uint32_t kAlign = 64;              // a cache line: frames of 64 bytes stay contiguous
+constexpr uint64_t kMostPerReceive = 65536;  // made in one receive(), even if none of them is delivered
 constexpr int64_t kFlatOutGapNs = 1000;
+constexpr int64_t kNever = INT64_MAX;
 constexpr int64_t kFlatOutEpochNs = 1'600'000'000'000'000'000;  // fixed, so that a seed gives the same times, too
+
+int64_t clock_ns() { return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count(); }
 
 uint32_t aligned(uint32_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -41,7 +45,6 @@ class Synth final : public Source {
   Synth(SourceInfo info, std::vector<std::vector<Frame>> frames, const OpenRequest& request)
       : info_(std::move(info)),
         frames_(std::move(frames)),
-        count_(static_cast<uint64_t>(request.options.integer("count"))),
         rate_(request.options.number("rate")),
         backlog_(static_cast<uint64_t>(request.options.integer("backlog", 65536))),
         snaplen_(info_.snaplen),
@@ -52,8 +55,13 @@ class Synth final : public Source {
     faults_.stall_after = number("stallAfter");
     faults_.stall = std::chrono::milliseconds(request.options.integer("stallMs", 100));
     faults_.error_after = number("errorAfter");
-    error_ = Error{.code = Code::kInjected,
-                   .message = request.uri + ": failed on request after " + std::to_string(faults_.error_after) + " packets"};
+    for (const uint64_t end : {number("count"), faults_.error_after}) {
+      if (end != 0) limit_ = std::min(limit_, end);
+    }
+    for (const std::vector<Frame>& list : frames_) frame_count_ += list.size();
+    error_ =
+        Error{.code = Code::kInjected,
+              .message = request.uri + ": failed on request after " + std::to_string(faults_.error_after) + " packets"};
     gap_ns_ = rate_ > 0 ? 1e9 / rate_ : static_cast<double>(kFlatOutGapNs);
   }
 
@@ -67,20 +75,19 @@ class Synth final : public Source {
   }
 
   Result<Ok> start() override {
-    started_ = Clock::now();
+    started_ns_.store(clock_ns(), std::memory_order_relaxed);
     return Ok{};
   }
 
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override {
     if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
-    if (closed_) return {.rx = Rx::kEof};
+    if (closed_ns_.load(std::memory_order_relaxed) != kNever) return {.rx = Rx::kEof};
     if (leases_.full()) return {.rx = Rx::kNoBuffer};
     const uint64_t end = available();
     const bool plain = faults_.drop_every == 0 && faults_.corrupt_every == 0 && !filter_;
     uint32_t n = 0;
     uint64_t bytes = 0;
-    const uint64_t first = next_.load(std::memory_order_relaxed);
-    uint64_t next = first;
+    uint64_t next = next_.load(std::memory_order_relaxed);
     const std::vector<Frame>& frames = frames_[segment_];
     const std::byte* base = info_.segments[segment_].base;
     uint64_t drops = 0;
@@ -90,6 +97,7 @@ class Synth final : public Source {
       const uint64_t number = ++next;
       uint32_t offset = frame.offset;
       uint32_t flags = 0;
+      uint32_t keep = snaplen_;
       if (!plain) {
         if (faults_.drop_every != 0 && number % faults_.drop_every == 0) {
           drops++;
@@ -99,32 +107,31 @@ class Synth final : public Source {
           offset += aligned(frame.bytes);
           flags |= kFlagCorrupt;
         }
-        if (filter_ && filter_->run(base + offset, frame.bytes, frame.bytes) == 0) {
+        if (filter_) keep = std::min(keep, filter_->run(base + offset, frame.bytes, frame.bytes));
+        if (keep == 0) {
           filtered++;
           continue;
         }
       }
       __builtin_prefetch(base + offset);
-      block.set_basic(n++, offset, std::min(frame.bytes, snaplen_), frame.bytes,
+      block.set_basic(n++, offset, std::min(frame.bytes, keep), frame.bytes,
                       std::floor(static_cast<double>(number - 1) * gap_ns_), flags);
       bytes += frame.bytes;
     }
     const uint32_t segment = segment_;
-    if (index_ == frames.size()) {
-      index_ = 0;
-      segment_ = segment_ + 1 == frames_.size() ? 0 : segment_ + 1;
-    }
+    if (index_ == frames.size()) next_segment();
     next_.store(next, std::memory_order_relaxed);
-    injected_.fetch_add(drops, std::memory_order_relaxed);
-    filtered_.fetch_add(filtered, std::memory_order_relaxed);
+    // Released, so that whoever reads a count also finds that its packets have come due.
+    injected_.fetch_add(drops, std::memory_order_release);
+    filtered_.fetch_add(filtered, std::memory_order_release);
     if (n > 0) {
-      delivered_.fetch_add(n, std::memory_order_relaxed);
       delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-      return {.rx = Rx::kOk, .count = n, .segment = segment, .link_type = info_.link_type, .lease = *leases_.acquire(0)};
+      delivered_.fetch_add(n, std::memory_order_release);
+      return {
+          .rx = Rx::kOk, .count = n, .segment = segment, .link_type = info_.link_type, .lease = *leases_.acquire(0)};
     }
-    if (faults_.error_after != 0 && next >= faults_.error_after) return {.rx = Rx::kError};
-    if (count_ != 0 && next >= count_) return {.rx = Rx::kEof};
-    return {.rx = Rx::kAgain};
+    if (next < limit_) return {.rx = Rx::kAgain};
+    return {.rx = limit_ == faults_.error_after ? Rx::kError : Rx::kEof};
   }
 
   bool release(Lease lease) noexcept override { return leases_.release(lease).has_value(); }
@@ -137,7 +144,7 @@ class Synth final : public Source {
 
   bool pending() const noexcept override {
     const uint64_t next = next_.load(std::memory_order_relaxed);
-    if (count_ != 0 && next >= count_) return true;
+    if (next >= limit_) return true;
     return !stalled() && (rate_ <= 0 || due() > next);
   }
 
@@ -145,17 +152,15 @@ class Synth final : public Source {
 
   Stats stats() const noexcept override {
     Stats s;
-    const uint64_t injected = injected_.load(std::memory_order_relaxed);
-    const uint64_t late = late_.load(std::memory_order_relaxed);
-    s.delivered = delivered_.load(std::memory_order_relaxed);
+    const uint64_t injected = injected_.load(std::memory_order_acquire);
+    const uint64_t late = late_.load(std::memory_order_acquire);
+    s.delivered = delivered_.load(std::memory_order_acquire);
     s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-    s.filtered = filtered_.load(std::memory_order_relaxed);
+    s.filtered = filtered_.load(std::memory_order_acquire);
     s.dropped = injected + late;
-    if (rate_ > 0) {
-      const uint64_t next = next_.load(std::memory_order_relaxed);
-      s.pending = std::max(due(), next) - next;
-    }
-    s.received = s.delivered + s.filtered + s.dropped + s.pending;
+    const uint64_t made = s.delivered + s.filtered + s.dropped;
+    s.received = rate_ > 0 ? std::max(made, due()) : made;
+    s.pending = s.received - made;
     s.drops = {{"ring", late}, {"injected", injected}};
     return s;
   }
@@ -163,21 +168,20 @@ class Synth final : public Source {
   const Error& error() const noexcept override { return error_; }
 
   void close() noexcept override {
-    closed_ = true;
-    info_.segments.clear();
+    int64_t open = kNever;
+    if (closed_ns_.compare_exchange_strong(open, clock_ns())) info_.segments.clear();
   }
 
  private:
   /// How many packets exist by now, as a limit on next_. Counts what a slow reader has missed.
   uint64_t available() noexcept {
     uint64_t next = next_.load(std::memory_order_relaxed);
-    uint64_t end = count_ != 0 ? count_ : UINT64_MAX;
-    if (faults_.error_after != 0) end = std::min(end, faults_.error_after);
+    uint64_t end = limit_;
     if (faults_.stall_after != 0) {
       if (next < faults_.stall_after) {
         end = std::min(end, faults_.stall_after);
-      } else if (stall_until_.load(std::memory_order_relaxed) == 0) {
-        stall_until_.store((Clock::now() + faults_.stall).time_since_epoch().count(), std::memory_order_relaxed);
+      } else if (stall_until_ns_.load(std::memory_order_relaxed) == 0) {
+        stall_until_ns_.store(clock_ns() + std::chrono::nanoseconds(faults_.stall).count(), std::memory_order_relaxed);
         return next;
       } else if (stalled()) {
         return next;
@@ -187,41 +191,54 @@ class Synth final : public Source {
       const uint64_t now = due();
       if (now > next + backlog_) {
         const uint64_t lost = now - backlog_ - next;
-        late_.fetch_add(lost, std::memory_order_relaxed);
+        late_.fetch_add(lost, std::memory_order_release);
         next += lost;
         next_.store(next, std::memory_order_relaxed);
+        skip_frames(lost);
       }
       end = std::min(end, now);
     }
-    return end;
+    return std::min(end, next + kMostPerReceive);
   }
 
+  /// With a rate: how many packets there should be by now. None before start(), no more after close().
   uint64_t due() const noexcept {
-    const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
-    const auto made = static_cast<uint64_t>(elapsed * rate_);
-    return count_ != 0 ? std::min(made, count_) : made;
+    const int64_t now = std::min(clock_ns(), closed_ns_.load(std::memory_order_relaxed));
+    const int64_t elapsed = std::max<int64_t>(0, now - started_ns_.load(std::memory_order_relaxed));
+    return std::min(static_cast<uint64_t>(static_cast<double>(elapsed) * 1e-9 * rate_), limit_);
   }
 
-  bool stalled() const noexcept {
-    return Clock::now().time_since_epoch().count() < stall_until_.load(std::memory_order_relaxed);
+  void next_segment() noexcept {
+    index_ = 0;
+    segment_ = segment_ + 1 == frames_.size() ? 0 : segment_ + 1;
   }
+
+  /// For packets that nobody sees.
+  void skip_frames(uint64_t packets) noexcept {
+    packets %= frame_count_;
+    for (size_t rest; packets >= (rest = frames_[segment_].size() - index_); packets -= rest) next_segment();
+    index_ += packets;
+  }
+
+  bool stalled() const noexcept { return clock_ns() < stall_until_ns_.load(std::memory_order_relaxed); }
 
   SourceInfo info_;
   const std::vector<std::vector<Frame>> frames_;  // one list per segment
-  const uint64_t count_;
   const double rate_;
   const uint64_t backlog_;
   const uint32_t snaplen_;
+  uint64_t limit_ = UINT64_MAX;  // no packet is made after so many
   double gap_ns_ = 0;
   Faults faults_;
   Error error_;
   LeaseTable leases_;
   std::optional<FilterVm> filter_;
-  Clock::time_point started_{};
+  uint64_t frame_count_ = 0;
   uint32_t segment_ = 0;
   size_t index_ = 0;
-  bool closed_ = false;
-  std::atomic<int64_t> stall_until_{0};
+  std::atomic<int64_t> started_ns_{kNever};
+  std::atomic<int64_t> closed_ns_{kNever};
+  std::atomic<int64_t> stall_until_ns_{0};
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> next_{0};  // packets made so far, whatever became of them
   std::atomic<uint64_t> delivered_{0};

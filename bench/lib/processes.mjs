@@ -1,0 +1,111 @@
+// Readers, peers and generators: pinned processes that say READY on stderr and print JSON lines.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { root } from '../../scripts/files.mjs';
+
+/** The sender's core takes the softirqs of a veth; the reader has the other one. */
+export const SENDER_CORE = 0;
+export const READER_CORE = availableParallelism() > 1 ? 1 : 0;
+
+const running = new Set();
+
+/** A program of bench/native, or undefined where it was not built. */
+export function program(name) {
+  const path = join(root, 'build/addon/bin', name);
+  return existsSync(path) ? path : undefined;
+}
+
+/** The command line of a reader in bench/readers. */
+export function reader(name, ...args) {
+  return [process.execPath, '--expose-gc', fileURLToPath(new URL(`../readers/${name}.mjs`, import.meta.url)), ...args];
+}
+
+/** A pinned process. */
+export class Pinned {
+  #child;
+  #lines = [];
+  #wanted = [];
+  #complaints = '';
+  #closed;
+  ready;
+
+  constructor(core, command) {
+    const argv = ['-c', String(core), ...command.map(String)];
+    this.#child = spawn('taskset', argv, { stdio: ['pipe', 'pipe', 'pipe'], cwd: root });
+    running.add(this);
+    this.#child.stdin.on('error', () => {}); // it may have ended already; its exit code says why
+    this.ready = new Promise((resolve) => {
+      createInterface({ input: this.#child.stderr }).on('line', (line) => {
+        if (line === 'READY') resolve();
+        else this.#complaints += `${line}\n`;
+      });
+      this.#child.on('close', resolve);
+    });
+    createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      const wanted = this.#wanted.shift();
+      if (wanted === undefined) this.#lines.push(line);
+      else wanted.resolve(JSON.parse(line));
+    });
+    this.#closed = new Promise((resolve) => {
+      this.#child.on('close', (code, signal) => {
+        running.delete(this);
+        const error = new Error(`${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`);
+        for (const { reject } of this.#wanted) reject(error);
+        this.#wanted = { push: ({ reject }) => reject(error) };
+        resolve();
+      });
+    });
+  }
+
+  /** The next JSON line. */
+  result() {
+    const line = this.#lines.shift();
+    if (line !== undefined) return Promise.resolve(JSON.parse(line));
+    return new Promise((resolve, reject) => this.#wanted.push({ resolve, reject }));
+  }
+
+  /** Sends a line, and gives the JSON line that answers it. */
+  ask(line) {
+    this.#child.stdin.write(`${line}\n`);
+    return this.result();
+  }
+
+  /** Tells it that no more lines come, and waits for its end. */
+  end() {
+    this.#child.stdin.end();
+    return this.#closed;
+  }
+
+  kill() {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** Ends what still runs; for a crash or Ctrl-C. */
+export function killAll() {
+  for (const process of running) process.kill();
+}
+
+/** Runs a reader to its end: its result. */
+export async function runReader(command) {
+  const process = new Pinned(READER_CORE, command);
+  await process.ready;
+  const result = await process.result();
+  await process.end();
+  return result;
+}
+
+/** Sends `count` frames to a reader that is waiting for them: what both say. */
+export async function transfer(command, { iface, count, ...options }) {
+  const argv = Object.entries({ iface, count, ...options }).flatMap(([name, value]) => [`--${name}`, value]);
+  const sender = new Pinned(SENDER_CORE, [program('ringtap-pktgen'), '--wait', '--core', SENDER_CORE, ...argv]);
+  const receiver = new Pinned(READER_CORE, command);
+  await Promise.all([sender.ready, receiver.ready]);
+  const [sent, received] = await Promise.all([sender.ask('go'), receiver.result()]);
+  await Promise.all([sender.end(), receiver.end()]);
+  return { sent, ...received };
+}

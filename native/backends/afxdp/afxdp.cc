@@ -1,0 +1,48 @@
+#include "backends/afxdp/afxdp.h"
+
+#include <net/if.h>
+
+#include <cerrno>
+
+#include "backends/afxdp/abi.h"
+#include "backends/afxdp/bpf.h"
+#include "backends/afxdp/source.h"
+
+namespace ringtap {
+
+Result<std::unique_ptr<Source>> open_afxdp(const OpenRequest& request) { return afxdp::AfXdp::open(request); }
+
+Probe probe_afxdp() {
+  const UniqueFd fd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  const int err = errno;
+  if (!fd && err != EPERM && err != EACCES) {
+    return {.available = false, .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
+  }
+  std::string missing;
+  const auto need = [&](afxdp::Capability capability, const char* name) {
+    if (!afxdp::has_capability(capability)) missing += (missing.empty() ? "" : ", ") + std::string(name);
+  };
+  need(afxdp::Capability::kNetRaw, "CAP_NET_RAW");
+  need(afxdp::Capability::kNetAdmin, "CAP_NET_ADMIN");
+  if (!afxdp::has_capability(afxdp::Capability::kSysAdmin)) need(afxdp::Capability::kBpf, "CAP_BPF");
+  if (missing.empty()) return {.detail = "XDP sockets"};
+  return {.available = false,
+          .error = Error{.code = Code::kNoPermission,
+                         .message = "AF_XDP needs " + missing,
+                         .hint = "Run as root, or: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep \"$(readlink -f \"$(command -v node)\")\""}};
+}
+
+std::vector<Device> devices_afxdp() {
+  std::vector<Device> devices;
+  struct if_nameindex* names = if_nameindex();
+  if (names == nullptr) return devices;
+  for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
+    const auto state = afxdp::link_state(static_cast<int>(entry->if_index));
+    const std::string name = entry->if_name;
+    if (name != "lo") devices.push_back({.target = name, .up = state == afxdp::LinkState::kUp});
+  }
+  if_freenameindex(names);
+  return devices;
+}
+
+}  // namespace ringtap

@@ -1,0 +1,249 @@
+#include "backends/afxdp/bpf.h"
+
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace ringtap::afxdp {
+namespace {
+
+// What older <linux/bpf.h> lack.
+constexpr uint32_t kHasFrags = 1u << 5;        // BPF_F_XDP_HAS_FRAGS
+constexpr uint32_t kTestLiveFrames = 1u << 1;  // BPF_F_TEST_XDP_LIVE_FRAMES
+constexpr int kNotSupported = 524;             // ENOTSUPP, which the kernel leaks to user space
+constexpr size_t kLogBytes = size_t{1} << 20;
+
+constexpr const char* kCapabilityHint =
+    "Run as root, or grant the capabilities: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep "
+    "\"$(readlink -f \"$(command -v node)\")\"";
+
+/// WHY: the kernel refuses an attr whose bytes behind the last known field are not zero, so all of it starts as zeros.
+bpf_attr zero_attr() {
+  bpf_attr attr;
+  std::memset(&attr, 0, sizeof attr);
+  return attr;
+}
+
+int bpf(bpf_cmd command, bpf_attr& attr) { return static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr)); }
+
+uint64_t address(const void* pointer) {
+  // SAFETY: the kernel takes pointers as 64-bit numbers.
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+
+std::string missing_capabilities() {
+  std::string names;
+  const auto need = [&](Capability capability, const char* name) {
+    if (!has_capability(capability)) names += (names.empty() ? "" : " and ") + std::string(name);
+  };
+  // CAP_SYS_ADMIN stands in for CAP_BPF.
+  if (!has_capability(Capability::kSysAdmin)) need(Capability::kBpf, "CAP_BPF");
+  need(Capability::kNetAdmin, "CAP_NET_ADMIN");
+  return names;
+}
+
+std::string locked_memory_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return "";
+  return " (RLIMIT_MEMLOCK is " + std::to_string(limit.rlim_cur / 1024) + " KiB)";
+}
+
+Error bpf_error(const std::string& what, int err) {
+  if (err == EPERM || err == EACCES) {
+    const std::string missing = missing_capabilities();
+    if (!missing.empty()) {
+      Error error = system_error(Code::kNoPermission, what + " needs " + missing, "bpf", err);
+      error.hint = kCapabilityHint;
+      return error;
+    }
+    Error error = system_error(Code::kNoPermission, what + " is not allowed" + locked_memory_limit(), "bpf", err);
+    error.hint =
+        "The process has CAP_BPF and CAP_NET_ADMIN, but perhaps only in a container's user namespace; a security "
+        "policy "
+        "(seccomp, kernel lockdown) may forbid bpf(2); and before Linux 5.11 the locked-memory limit counts: ulimit -l "
+        "unlimited.";
+    return error;
+  }
+  if (err == ENOMEM || err == ENOBUFS) {
+    return system_error(Code::kNoMemory, what + ": no memory" + locked_memory_limit(), "bpf", err);
+  }
+  if (err == ENOSYS) return system_error(Code::kUnsupported, what + ": this kernel has no bpf(2)", "bpf", err);
+  return system_error(Code::kSystem, what, "bpf", err);
+}
+
+/// The last line of a verifier's log that is about the program.
+std::string last_words(const std::string& log) {
+  size_t end = log.size();
+  while (end > 0) {
+    const size_t newline = log.rfind('\n', end - 1);
+    const size_t start = newline == std::string::npos ? 0 : newline + 1;
+    const std::string line = log.substr(start, end - start);
+    if (!line.empty() && line.find("processed ") != 0 && line.find("verification time") != 0 &&
+        line.find("stack depth") != 0) {
+      return line.substr(0, 200);
+    }
+    end = start == 0 ? 0 : start - 1;
+  }
+  return "";
+}
+
+bpf_attr load_attr(const EbpfProgram& program, bool frags) {
+  bpf_attr attr = zero_attr();
+  attr.prog_type = BPF_PROG_TYPE_XDP;
+  attr.expected_attach_type = BPF_XDP;
+  attr.insns = address(program.data());
+  attr.insn_cnt = static_cast<uint32_t>(program.size());
+  attr.license = address("Dual MIT/GPL");
+  attr.prog_flags = frags ? kHasFrags : 0;
+  std::strncpy(attr.prog_name, "ringtap", sizeof attr.prog_name - 1);
+  return attr;
+}
+
+std::string verifier_log(bpf_attr attr) {
+  std::vector<char> text(kLogBytes);
+  attr.log_buf = address(text.data());
+  attr.log_size = static_cast<uint32_t>(text.size());
+  attr.log_level = 1;
+  const UniqueFd loaded(bpf(BPF_PROG_LOAD, attr));  // a log too long for the buffer is cut
+  text.back() = '\0';
+  return text.data();
+}
+
+}  // namespace
+
+bool has_capability(Capability capability) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  const auto bit = static_cast<uint32_t>(capability);
+  return (data[bit / 32].effective >> (bit % 32) & 1) != 0;
+}
+
+Result<UniqueFd> create_map(const MapSpec& spec) {
+  bpf_attr attr = zero_attr();
+  attr.map_type = spec.type;
+  attr.key_size = spec.key_size;
+  attr.value_size = spec.value_size;
+  attr.max_entries = spec.entries;
+  attr.map_flags = spec.flags;
+  std::strncpy(attr.map_name, spec.name, sizeof attr.map_name - 1);
+  UniqueFd map(bpf(BPF_MAP_CREATE, attr));
+  if (!map) return bpf_error("creating a BPF map", errno);
+  return map;
+}
+
+Result<Ok> set_map(int map, uint32_t key, uint32_t value) {
+  bpf_attr attr = zero_attr();
+  attr.map_fd = static_cast<uint32_t>(map);
+  attr.key = address(&key);
+  attr.value = address(&value);
+  if (bpf(BPF_MAP_UPDATE_ELEM, attr) != 0) return bpf_error("writing to a BPF map", errno);
+  return Ok{};
+}
+
+Result<Ok> clear_map(int map, uint32_t key) {
+  bpf_attr attr = zero_attr();
+  attr.map_fd = static_cast<uint32_t>(map);
+  attr.key = address(&key);
+  if (bpf(BPF_MAP_DELETE_ELEM, attr) != 0 && errno != ENOENT) return bpf_error("clearing a BPF map's entry", errno);
+  return Ok{};
+}
+
+Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log) {
+  bpf_attr attr = load_attr(program, frags);
+  UniqueFd loaded(bpf(BPF_PROG_LOAD, attr));
+  if (loaded) return loaded;
+  const int err = errno;
+  const std::string what = "loading an XDP program of " + std::to_string(program.size()) + " instructions";
+  const std::string text = verifier_log(attr);
+  if (log != nullptr) *log = text;
+  // No log: it was not the verifier that refused.
+  if (text.empty()) return bpf_error(what, err);
+  Error error = system_error(Code::kUnsupported, what, "bpf", err);
+  error.message += ": the kernel's verifier says: " + last_words(text);
+  return error;
+}
+
+Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string& interface_name, AttachMode mode) {
+  bpf_attr attr = zero_attr();
+  attr.link_create.prog_fd = static_cast<uint32_t>(program);
+  attr.link_create.target_ifindex = static_cast<uint32_t>(interface_index);
+  attr.link_create.attach_type = BPF_XDP;
+  attr.link_create.flags = mode == AttachMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  UniqueFd link(bpf(BPF_LINK_CREATE, attr));
+  if (link) return link;
+
+  const int err = errno;
+  const std::string where = interface_name + (mode == AttachMode::kNative ? " (native XDP)" : " (generic XDP)");
+  switch (err) {
+    case EBUSY:
+    case EEXIST: {
+      Error error = system_error(Code::kBusy, where + ": another XDP program is attached", "bpf", err);
+      error.hint = "See it with: ip link show dev " + interface_name + "; or sudo bpftool net. Stop what attached it.";
+      return error;
+    }
+    case EOPNOTSUPP:
+    case kNotSupported:
+      return system_error(Code::kUnsupported, where + ": the driver cannot do it", "bpf", err);
+    case ERANGE: {
+      Error error = system_error(Code::kUnsupported, where + ": the MTU is too big for this XDP program", "bpf", err);
+      error.hint = "Lower the MTU: sudo ip link set dev " + interface_name + " mtu 1500";
+      return error;
+    }
+  }
+  // EINVAL means many things, this one among them.
+  char name[IF_NAMESIZE];
+  if (if_indextoname(static_cast<unsigned>(interface_index), name) == nullptr) {
+    return system_error(Code::kNoInterface, where + ": the interface is gone", "bpf", err);
+  }
+  return bpf_error(where + ": attaching an XDP program", err);
+}
+
+bool has_helper(uint32_t helper) {
+  using namespace ebpf;
+  Assembler as;
+  as.store(Size::kDouble, R10, -8, 0);
+  as.mov64(R2, 0);
+  as.mov64(R3, R10);
+  as.alu64(Alu::kAdd, R3, -8);
+  as.mov64(R4, 4);
+  as.call(helper);
+  as.mov64(R0, 2);
+  as.exit();
+  const auto program = as.finish();
+  if (!program) return false;
+  bpf_attr attr = load_attr(*program, false);
+  return bool(UniqueFd(bpf(BPF_PROG_LOAD, attr)));
+}
+
+Result<TestResult> test_run(int program, const TestRun& run) {
+  bpf_attr attr = zero_attr();
+  attr.test.prog_fd = static_cast<uint32_t>(program);
+  attr.test.repeat = run.repeat;
+  attr.test.data_in = address(run.packet.data());
+  attr.test.data_size_in = static_cast<uint32_t>(run.packet.size());
+  if (!run.output.empty()) {
+    attr.test.data_out = address(run.output.data());
+    attr.test.data_size_out = static_cast<uint32_t>(run.output.size());
+  }
+  if (!run.context.empty()) {
+    attr.test.ctx_in = address(run.context.data());
+    attr.test.ctx_size_in = static_cast<uint32_t>(run.context.size());
+  }
+  attr.test.flags = run.live_frames ? kTestLiveFrames : 0;
+  // ENOSPC: `output` is too short for all of it.
+  if (bpf(BPF_PROG_TEST_RUN, attr) != 0 && errno != ENOSPC) return bpf_error("a test run of an XDP program", errno);
+  return TestResult{
+      .verdict = attr.test.retval, .output_size = attr.test.data_size_out, .nanoseconds = attr.test.duration};
+}
+
+}  // namespace ringtap::afxdp

@@ -1,0 +1,515 @@
+#include "backends/afxdp/source.h"
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+#include "backends/afxdp/bpf.h"
+#include "backends/afxdp/memory.h"
+
+namespace ringtap::afxdp {
+
+namespace {
+
+constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kTxEntries = 1024;
+constexpr uint32_t kJoinedSlots = 256;
+constexpr uint32_t kLinkHeader = ETH_HLEN + 8;  // with two VLAN tags
+constexpr uint32_t kXdpHeadroom = 256;
+constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
+constexpr uint32_t kMaxLeases = 1024;
+constexpr auto kWatchEvery = std::chrono::milliseconds(250);
+
+int64_t clock_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
+  std::vector<uint32_t> queues;
+  for (const double queue : options.list("queue")) queues.push_back(static_cast<uint32_t>(queue));
+  if (queues.empty()) {
+    for (uint32_t queue = 0; queue < device.queues; queue++) queues.push_back(queue);
+  }
+  for (const uint32_t queue : queues) {
+    if (queue < device.queues) continue;
+    const std::string there = device.queues == 1 ? "0 is the only one" : "0–" + std::to_string(device.queues - 1);
+    return Error{.code = Code::kBadOption,
+                 .message = uri + ": queue " + std::to_string(queue) + " of " + device.name + " does not exist (" + there + ")",
+                 .hint = "See ethtool -l " + device.name};
+  }
+  return queues;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
+  const Options& options = request.options;
+  auto device = query_device(request.target, request.uri);
+  if (!device) return std::move(device).error();
+  if (!device->up) {
+    return Error{.code = Code::kInterfaceDown, .message = request.uri + ": interface \"" + request.target + "\" is down"};
+  }
+  auto queues = chosen_queues(options, *device, request.uri);
+  if (!queues) return std::move(queues).error();
+
+  Settings settings;
+  settings.queues = *std::move(queues);
+  settings.mode = options.text("mode", "auto");
+  settings.zerocopy = options.text("zerocopy", "auto");
+  settings.timestamp = options.text("timestamp", "auto");
+  settings.frames = std::bit_ceil(static_cast<uint32_t>(options.integer("frames", 16384)));
+  settings.frame_bytes = options.integer("frameBytes", 2048) > 2048 ? 4096 : 2048;
+  settings.rx_entries = static_cast<uint32_t>(options.integer("rxRing"));
+  settings.batch_size = static_cast<uint32_t>(options.integer("batchSize", 256));
+  settings.busy_poll_us = static_cast<uint32_t>(options.integer("busyPoll"));
+  settings.need_wakeup = options.flag("needWakeup", true);
+  settings.huge_pages = options.flag("hugePages");
+  settings.promiscuous = options.flag("promiscuous", true);
+  if (settings.mode == "generic" && settings.zerocopy == "require") {
+    return Error{.code = Code::kBadOption,
+                 .message = request.uri + ": zerocopy=require contradicts mode=generic: only drivers copy nothing"};
+  }
+
+  std::unique_ptr<AfXdp> source(new AfXdp(request, *std::move(device), std::move(settings)));
+  if (auto done = source->open_sockets(); !done) return std::move(done).error();
+  return std::unique_ptr<Source>(std::move(source));
+}
+
+AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
+    : uri_(request.uri), device_(std::move(device)), settings_(std::move(settings)) {
+  info_.link_type = kEthernet;
+  info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", 262144));
+  info_.has_queue = true;
+  info_.mode = settings_.mode == "generic" ? "generic" : "native";
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.notes.push_back("packets that are captured are taken away from " + device_.name +
+                        ": the host does not see them; with a filter only what matches is taken");
+  multi_buffer_ = device_.mtu + kLinkHeader > settings_.frame_bytes - kXdpHeadroom;
+}
+
+Result<Ok> AfXdp::open_sockets() {
+  const auto count = static_cast<uint32_t>(settings_.queues.size());
+  tx_entries_ = std::min(kTxEntries, settings_.frames);
+  bool raised = false;
+  for (;;) {
+    MemoryRequest memory{.frames = settings_.frames + tx_entries_,
+                         .frame_bytes = settings_.frame_bytes,
+                         .huge_pages = settings_.huge_pages};
+    if (multi_buffer_) {
+      memory.joined_slots = kJoinedSlots;
+      memory.joined_bytes = (device_.mtu + kLinkHeader + 63) / 64 * 64;
+    }
+    auto made = allocate(memory, uri_, info_.notes);
+    if (!made) return std::move(made).error();
+    joined_bytes_ = memory.joined_bytes;
+    joined_at_ = made->joined_at;
+    umem_ = {.region = made->region, .frames = memory.frames, .frame_bytes = memory.frame_bytes, .multi_buffer = multi_buffer_};
+
+    const uint32_t per_queue = std::max(1u, settings_.frames / count);
+    std::optional<Error> failed;
+    for (const uint32_t queue : settings_.queues) {
+      XskRequest request{.ifindex = device_.index, .queue = queue};
+      request.fill_entries = std::bit_ceil(per_queue);
+      request.rx_entries = settings_.rx_entries != 0 ? std::bit_ceil(settings_.rx_entries) : request.fill_entries;
+      if (queues_.empty()) {
+        request.tx_entries = tx_entries_;
+      } else {
+        request.shared_with = queues_.front()->xsk.fd();
+      }
+      auto xsk = Xsk::create(umem_, request, uri_);
+      if (!xsk) {
+        failed = std::move(xsk).error();
+        break;
+      }
+      queues_.push_back(std::make_unique<Queue>(Queue{.xsk = *std::move(xsk)}));
+    }
+    if (!failed) break;
+    queues_.clear();
+    if (failed->err != ENOBUFS) return *std::move(failed);
+    // The memory counts against RLIMIT_MEMLOCK, unless the process has CAP_IPC_LOCK.
+    if (!raised && raise_memlock()) {
+      raised = true;
+      info_.notes.emplace_back("RLIMIT_MEMLOCK was raised for packet memory");
+      continue;
+    }
+    const uint64_t limit = memlock_limit();
+    if (settings_.frames / 2 < std::max(kMinFrames, count)) {
+      failed->message += ", RLIMIT_MEMLOCK is " + std::to_string(limit) + " bytes";
+      failed->hint = "Grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep) or raise the limit: ulimit -l unlimited";
+      return *std::move(failed);
+    }
+    settings_.frames /= 2;
+    tx_entries_ = std::min(tx_entries_, settings_.frames);
+    const std::string note = "RLIMIT_MEMLOCK (" + std::to_string(limit) + " bytes) leaves room for ";
+    std::erase_if(info_.notes, [&](const std::string& other) { return other.starts_with(note); });
+    info_.notes.push_back(note + std::to_string(settings_.frames) + " frames: grant CAP_IPC_LOCK or ulimit -l unlimited for more");
+  }
+
+  const uint32_t leases = std::clamp(settings_.frames / 2 / std::max(1u, settings_.batch_size), 1u, kMaxLeases);
+  leases_ = LeaseTable(leases);
+  lent_.resize(leases);
+  for (Lent& lent : lent_) lent.addresses.reserve(settings_.batch_size);
+  lent_slots_ = SlotPool(leases);
+  joined_slots_ = SlotPool(multi_buffer_ ? kJoinedSlots : 0);
+  info_.max_leases = leases;
+  info_.segments = {{umem_.region, umem_.region->base(), umem_.region->bytes()}};
+
+  auto map = create_map({.type = BPF_MAP_TYPE_XSKMAP, .entries = device_.queues, .name = "ringtap_xsks"});
+  if (!map) return std::move(map).error();
+  map_ = *std::move(map);
+  user_time_ = settings_.timestamp == "user";
+  info_.timestamp_source = user_time_ ? "user" : "kernel";
+  return Ok{};
+}
+
+Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
+  filter_ = std::move(filter);
+  if (auto loaded = load_program(); !loaded) return std::move(loaded).error();
+  return program_->filter;
+}
+
+Result<Ok> AfXdp::load_program() {
+  LoadSpec spec{.xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kTai, .frags = multi_buffer_};
+  if (filter_) {
+    auto program = filter_->program(kEthernet);
+    if (!program) return std::move(program).error();
+    spec.filter = *program;
+  }
+  auto loaded = load(spec);
+  if (!loaded) {
+    Error error = std::move(loaded).error();
+    error.message = uri_ + ": " + error.message;
+    return error;
+  }
+  program_.emplace(*std::move(loaded));
+  info_.notes.insert(info_.notes.end(), program_->notes.begin(), program_->notes.end());
+  if (spec.filter != nullptr && program_->keep == 0) vm_.emplace(*spec.filter);
+  keep_ = program_->keep != 0 ? std::min(program_->keep, info_.snaplen) : info_.snaplen;
+  if (settings_.timestamp == "hardware") {
+    info_.notes.emplace_back("hardware timestamps are not read yet: the XDP program stamps with the kernel's clock");
+  }
+  info_.timestamp_source = program_->stamps ? "kernel" : "user";
+  return Ok{};
+}
+
+Result<Ok> AfXdp::start() {
+  if (!program_) {
+    if (auto loaded = load_program(); !loaded) return loaded;
+  }
+  if (auto attached = attach(); !attached) return attached;
+  if (settings_.promiscuous) {
+    promiscuous_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    packet_mreq request{};
+    request.mr_ifindex = device_.index;
+    request.mr_type = PACKET_MR_PROMISC;
+    if (setsockopt(promiscuous_.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) {
+      info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(errno)));
+    }
+  }
+  tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);
+  sync_clock();
+  return watch();
+}
+
+// Native first, generic next; what was obtained stands in the plan.
+Result<Ok> AfXdp::attach() {
+  std::optional<Error> refused;
+  if (settings_.mode != "generic") {
+    auto link = attach_xdp(program_->fd.get(), device_.index, device_.name, AttachMode::kNative);
+    if (link) {
+      link_ = *std::move(link);
+      if (auto bound = bind_sockets(true); !bound) return bound;
+      const bool zero_copy = std::all_of(queues_.begin(), queues_.end(), [](const auto& queue) { return queue->xsk.zero_copy(); });
+      info_.mode = zero_copy ? "native, zero-copy" : "native, copy";
+      return Ok{};
+    }
+    refused = std::move(link).error();
+    refused->message = uri_ + ": " + refused->message;
+    if (settings_.mode == "native" || settings_.zerocopy == "require" || refused->code != Code::kUnsupported) return *std::move(refused);
+    info_.notes.push_back("no native XDP: " + refused->message);
+  }
+  auto link = attach_xdp(program_->fd.get(), device_.index, device_.name, AttachMode::kGeneric);
+  if (!link) {
+    Error error = std::move(link).error();
+    error.message = uri_ + ": " + error.message;
+    return error;
+  }
+  link_ = *std::move(link);
+  if (auto bound = bind_sockets(false); !bound) return bound;
+  info_.mode = "generic, copy";
+  return Ok{};
+}
+
+Result<Ok> AfXdp::bind_sockets(bool native) {
+  uint16_t flags = settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0;
+  if (!native || settings_.zerocopy == "off") flags |= XDP_COPY;
+  if (settings_.zerocopy == "require") flags |= XDP_ZEROCOPY;
+  if (multi_buffer_) flags |= XDP_USE_SG;
+  for (uint32_t i = 0; i < queues_.size(); i++) {
+    Queue& queue = *queues_[i];
+    const std::string where = uri_ + ": queue " + std::to_string(queue.xsk.queue()) + " of " + device_.name;
+    switch (const int err = queue.xsk.bind(flags)) {
+      case 0:
+        break;
+      case EBUSY:
+        return Error{.code = Code::kBusy, .message = where + " is taken by another AF_XDP socket", .hint = "Find it with: ss --xdp -p", .syscall = "bind", .err = err};
+      case EOPNOTSUPP:
+      case 524:  // ENOTSUPP, which the kernel leaks here
+        return Error{.code = Code::kUnsupported, .message = where + ": the driver has no zero copy", .hint = "Use zerocopy=auto.", .syscall = "bind", .err = err};
+      case EINVAL:
+        if (multi_buffer_) {
+          return Error{.code = Code::kUnsupported,
+                       .message = where + ": an MTU of " + std::to_string(device_.mtu) + " needs packets in several fragments, which this kernel or driver does not have",
+                       .hint = "Lower the MTU to 1500, or use afpacket:.",
+                       .syscall = "bind",
+                       .err = err};
+        }
+        [[fallthrough]];
+      default:
+        return system_error(err == ENODEV ? Code::kNoInterface : Code::kSystem, where + " cannot be bound", "bind", err);
+    }
+    if (settings_.busy_poll_us != 0) {
+      const int prefer = 1;
+      const int micros = static_cast<int>(settings_.busy_poll_us);
+      const int budget = 64;
+      if (setsockopt(queue.xsk.fd(), SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof prefer) != 0 ||
+          setsockopt(queue.xsk.fd(), SOL_SOCKET, SO_BUSY_POLL, &micros, sizeof micros) != 0 ||
+          setsockopt(queue.xsk.fd(), SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof budget) != 0) {
+        info_.notes.push_back("no busy polling: " + std::string(std::strerror(errno)));
+      }
+    }
+    const uint32_t share = settings_.frames / static_cast<uint32_t>(queues_.size());
+    for (uint32_t frame = i * share; frame < (i + 1) * share; frame++) {
+      queue.xsk.fill[queue.filled++] = uint64_t{frame} * settings_.frame_bytes;
+    }
+    queue.xsk.fill.publish(queue.filled);
+    if (queue.xsk.fill.needs_wakeup()) queue.xsk.kick_rx();
+    if (auto set = set_map(map_.get(), queue.xsk.queue(), static_cast<uint32_t>(queue.xsk.fd())); !set) return set;
+  }
+  return Ok{};
+}
+
+// One descriptor for all queues, and a timer, because nothing tells of a program that somebody removes.
+Result<Ok> AfXdp::watch() {
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const auto nanoseconds = std::chrono::nanoseconds(kWatchEvery).count();
+  const itimerspec every{{0, nanoseconds}, {0, nanoseconds}};
+  timerfd_settime(timer_.get(), 0, &every, nullptr);
+  const auto add = [this](int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  };
+  bool good = epoll_ && timer_ && add(timer_.get());
+  for (const auto& queue : queues_) good = good && add(queue->xsk.fd());
+  if (!good) return system_error(Code::kSystem, uri_ + ": cannot wait for packets", "epoll", errno);
+  return Ok{};
+}
+
+RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  if (!link_) return {.rx = Rx::kEof};
+  if (leases_.full()) return {.rx = Rx::kNoBuffer};
+  max = std::min(max, settings_.batch_size);
+  const auto count = static_cast<uint32_t>(queues_.size());
+  const std::scoped_lock lock(stats_mutex_);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t index = turn_ + i < count ? turn_ + i : turn_ + i - count;
+    Queue& queue = *queues_[index];
+    if (queue.xsk.rx.produced() == queue.consumed) continue;
+    const uint32_t slot = lent_slots_.take();
+    Lent& lent = lent_[slot];
+    lent.queue = index;
+    const uint32_t packets = walk(queue, block, max, lent);
+    if (packets == 0) {
+      lent_slots_.give(slot);
+      continue;
+    }
+    turn_ = index + 1 < count ? index + 1 : 0;
+    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(slot)};
+  }
+  if (settings_.busy_poll_us != 0) {
+    for (const auto& queue : queues_) queue->xsk.kick_rx();
+  }
+  return {.rx = check_link()};
+}
+
+uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept {
+  const uint32_t produced = queue.xsk.rx.produced();
+  const std::byte* base = umem_.region->base();
+  const bool stamped = program_->stamps && program_->stamps->intact();
+  const int64_t now = stamped ? 0 : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
+  const auto queue_id = static_cast<uint16_t>(queue.xsk.queue());
+  uint32_t position = queue.consumed;
+  uint32_t packets = 0;
+  uint64_t bytes = 0;
+  uint64_t filtered = 0;
+  while (packets < max && position != produced) {
+    // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
+    const xdp_desc& entry = queue.xsk.rx[position];
+    PacketDesc packet{.offset = static_cast<uint32_t>(entry.addr), .caplen = entry.len, .wirelen = entry.len};
+    const std::byte* head = base + entry.addr;
+    if ((entry.options & XDP_PKT_CONTD) != 0) {
+      if (!join(queue, position, produced, lent, packet)) break;
+    } else {
+      lent.addresses.push_back(entry.addr);
+      position++;
+    }
+    if (position != produced) __builtin_prefetch(base + queue.xsk.rx[position].addr);
+    packet.time_ns = now;
+    if (stamped) {
+      const auto stamp = program_->stamps->read(head);
+      packet.time_ns = stamp ? *stamp + clock_offset_ns_ : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
+    }
+    uint32_t keep = keep_;
+    if (vm_) {
+      keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen));
+      if (keep == 0) {
+        filtered++;
+        continue;  // its frame goes back with the batch
+      }
+    }
+    block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen, static_cast<double>(packet.time_ns), packet.flags);
+    block.queue[packets] = queue_id;
+    bytes += packet.wirelen;
+    packets++;
+  }
+  queue.consumed = position;
+  queue.xsk.rx.retire(position);
+  delivered_.fetch_add(packets, std::memory_order_relaxed);
+  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  filtered_.fetch_add(filtered, std::memory_order_relaxed);
+  if (packets == 0) give_back(lent);
+  return packets;
+}
+
+// Puts a packet of several fragments together. False when its end has not arrived, or no slot is free: later then.
+bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept {
+  uint32_t end = position;
+  uint64_t total = 0;
+  for (bool more = true; more; end++) {
+    if (end == produced) return false;
+    total += queue.xsk.rx[end].len;
+    more = (queue.xsk.rx[end].options & XDP_PKT_CONTD) != 0;
+  }
+  if (joined_slots_.empty()) return false;
+  const uint32_t slot = joined_slots_.take();
+  lent.joined.push_back(slot);
+  const size_t at = joined_at_ + size_t{slot} * joined_bytes_;
+  uint32_t copied = 0;
+  for (; position != end; position++) {
+    const xdp_desc& entry = queue.xsk.rx[position];
+    const uint32_t part = std::min(entry.len, joined_bytes_ - copied);
+    std::memcpy(umem_.region->base() + at + copied, umem_.region->base() + entry.addr, part);
+    copied += part;
+    lent.addresses.push_back(entry.addr);
+  }
+  packet = {.offset = static_cast<uint32_t>(at), .caplen = copied, .wirelen = static_cast<uint32_t>(total), .flags = kFlagFragmented};
+  joined_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void AfXdp::give_back(Lent& lent) noexcept {
+  Queue& queue = *queues_[lent.queue];
+  const uint64_t frame = ~uint64_t{settings_.frame_bytes - 1};
+  for (const uint64_t address : lent.addresses) queue.xsk.fill[queue.filled++] = address & frame;
+  queue.xsk.fill.publish(queue.filled);
+  if (queue.xsk.fill.needs_wakeup()) queue.xsk.kick_rx();
+  for (const uint32_t slot : lent.joined) joined_slots_.give(slot);
+  lent.addresses.clear();
+  lent.joined.clear();
+}
+
+bool AfXdp::release(Lease lease) noexcept {
+  const auto slot = leases_.release(lease);
+  if (!slot) return false;
+  if (link_) give_back(lent_[*slot]);
+  lent_slots_.give(*slot);
+  return true;
+}
+
+// Nothing to receive: is there still a program on an interface that is up? Asked a few times a second.
+Rx AfXdp::check_link() noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_check_) return Rx::kAgain;
+  next_check_ = now + kWatchEvery;
+  uint64_t expirations = 0;
+  (void)!read(timer_.get(), &expirations, sizeof expirations);
+  sync_clock();
+  const std::string where = uri_ + ": interface \"" + device_.name + "\"";
+  switch (link_state(device_.index)) {
+    case LinkState::kGone:
+      error_ = {.code = Code::kInterfaceGone, .message = where + " was removed"};
+      return Rx::kError;
+    case LinkState::kDown:
+      error_ = {.code = Code::kInterfaceDown, .message = where + " went down"};
+      return Rx::kError;
+    case LinkState::kUp:
+      break;
+  }
+  if (link_is_attached(link_.get())) return Rx::kAgain;
+  error_ = {.code = Code::kInterfaceGone,
+            .message = uri_ + ": somebody removed the capture's XDP program from " + device_.name,
+            .hint = "Find out who with: bpftool link; then open the capture again."};
+  return Rx::kError;
+}
+
+void AfXdp::sync_clock() noexcept {
+  if (!program_->stamps) return;
+  const bool tai = program_->stamps->clock() == StampClock::kTai;
+  const int64_t real = clock_ns(CLOCK_REALTIME);
+  const int64_t kernel = clock_ns(tai ? CLOCK_TAI : CLOCK_MONOTONIC);
+  int64_t apart = real - kernel;
+  // TAI and real time differ by whole seconds; what is more is the time between the two calls.
+  if (tai) apart = (apart + (apart < 0 ? -500'000'000 : 500'000'000)) / 1'000'000'000 * 1'000'000'000;
+  clock_offset_ns_ = apart - info_.epoch_ns;
+}
+
+Stats AfXdp::stats() const noexcept {
+  const std::scoped_lock lock(stats_mutex_);
+  Stats s;
+  s.delivered = delivered_.load(std::memory_order_relaxed);
+  s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+  s.filtered = filtered_.load(std::memory_order_relaxed);
+  uint64_t dropped = 0;
+  uint64_t full = 0;
+  uint64_t invalid = 0;
+  for (const auto& queue : queues_) {
+    // WHY: rx_fill_ring_empty_descs repeats rx_dropped, and so may the driver's own counters: neither is added.
+    const xdp_statistics now = queue->xsk.statistics();
+    dropped += now.rx_dropped;
+    full += now.rx_ring_full;
+    invalid += now.rx_invalid_descs;
+    const uint32_t produced = queue->xsk.rx.produced();
+    for (uint32_t i = queue->consumed; i != produced; i++) {
+      if ((queue->xsk.rx[i].options & XDP_PKT_CONTD) == 0) s.pending++;
+    }
+  }
+  s.dropped = dropped + full + invalid;
+  s.received = s.delivered + s.filtered + s.dropped + s.pending;
+  s.drops = {{"rxDropped", dropped}, {"rxRingFull", full}, {"rxInvalidDescs", invalid}, {"nic", std::nullopt}};
+  return s;
+}
+
+void AfXdp::close() noexcept {
+  const std::scoped_lock lock(stats_mutex_);
+  link_.reset();
+  tx_.reset();
+  queues_.clear();
+  info_.segments.clear();
+}
+
+}  // namespace ringtap::afxdp

@@ -1,0 +1,113 @@
+// The Source of afxdp: several sockets, one UMEM, one capture.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/afxdp/device.h"
+#include "backends/afxdp/frames.h"
+#include "backends/afxdp/program.h"
+#include "backends/afxdp/transmit.h"
+#include "backends/afxdp/xsk.h"
+#include "core/source.h"
+#include "filter/vm.h"
+
+namespace ringtap::afxdp {
+
+/// Options of one open, checked.
+struct Settings {
+  std::vector<uint32_t> queues;
+  std::string mode;       // auto | native | generic
+  std::string zerocopy;   // auto | require | off
+  std::string timestamp;  // auto | kernel | hardware | user
+  uint32_t frames = 16384;
+  uint32_t frame_bytes = 2048;
+  uint32_t rx_entries = 0;
+  uint32_t batch_size = 256;
+  uint32_t busy_poll_us = 0;
+  bool need_wakeup = true;
+  bool huge_pages = false;
+  bool promiscuous = true;
+};
+
+class AfXdp final : public Source {
+ public:
+  static Result<std::unique_ptr<Source>> open(const OpenRequest& request);
+  ~AfXdp() override { close(); }
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override;
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override;
+  Readiness readiness() const noexcept override { return {.kind = Readiness::Kind::kFd, .fd = epoll_.get()}; }
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return error_; }
+  Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
+  void close() noexcept override;
+
+ private:
+  struct Queue {
+    Xsk xsk;
+    uint32_t filled = 0;    // our side of the fill ring
+    uint32_t consumed = 0;  // our side of the RX ring
+  };
+
+  AfXdp(const OpenRequest& request, Device device, Settings settings);
+
+  Result<Ok> open_sockets();
+  Result<Ok> load_program();
+  Result<Ok> attach();
+  Result<Ok> bind_sockets(bool native);
+  Result<Ok> watch();
+
+  uint32_t walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept;
+  bool join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept;
+  void give_back(Lent& lent) noexcept;
+  Rx check_link() noexcept;
+  void sync_clock() noexcept;
+
+  const std::string uri_;
+  const Device device_;
+  Settings settings_;
+  Umem umem_;
+  uint32_t tx_entries_ = 0;
+  bool multi_buffer_ = false;
+  size_t joined_at_ = 0;  // where the slots for joined packets begin
+  uint32_t joined_bytes_ = 0;
+  SourceInfo info_;
+  std::shared_ptr<Filter> filter_;
+  std::optional<FilterVm> vm_;  // only where the filter runs in user space
+  std::optional<LoadedProgram> program_;
+  UniqueFd map_;
+  UniqueFd link_;
+  std::vector<std::unique_ptr<Queue>> queues_;
+  std::optional<XskTx> tx_;
+  UniqueFd promiscuous_;  // an AF_PACKET socket that only keeps the interface in promiscuous mode
+  UniqueFd epoll_;
+  UniqueFd timer_;
+  uint32_t turn_ = 0;  // the queue that is served next
+  LeaseTable leases_{0};
+  std::vector<Lent> lent_;
+  SlotPool lent_slots_{0};
+  SlotPool joined_slots_{0};
+  int64_t clock_offset_ns_ = 0;  // from the program's clock to the capture's epoch
+  bool user_time_ = false;
+  uint32_t keep_ = 0;  // bytes kept of each packet, at most
+  std::chrono::steady_clock::time_point next_check_{};
+  std::atomic<uint64_t> joined_{0};
+  Error error_;
+  std::atomic<bool> interrupted_{false};
+  std::atomic<uint64_t> delivered_{0};
+  std::atomic<uint64_t> delivered_bytes_{0};
+  std::atomic<uint64_t> filtered_{0};
+  mutable std::mutex stats_mutex_;
+};
+
+}  // namespace ringtap::afxdp

@@ -1,0 +1,3 @@
+if(TARGET ringtap_xdp)
+  ringtap_test(ebpf SOURCES ${CMAKE_SOURCE_DIR}/native/test/ebpf_test.cc LINK ringtap_xdp ringtap_libpcap ${CMAKE_DL_LIBS})
+endif()

@@ -1,0 +1,107 @@
+#include "backends/afxdp/xsk.h"
+
+#include <cerrno>
+
+namespace ringtap::afxdp {
+
+namespace {
+
+template <class T>
+int set_option(int fd, int name, const T& value) {
+  return setsockopt(fd, SOL_XDP, name, &value, sizeof value) == 0 ? 0 : errno;
+}
+
+template <class T>
+int map_ring(int fd, uint64_t page_offset, const xdp_ring_offset& offset, uint32_t entries, Ring<T>& out) {
+  const size_t bytes = offset.desc + size_t{entries} * sizeof(T);
+  void* base =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, static_cast<off_t>(page_offset));
+  if (base == MAP_FAILED) return errno;
+  out = Ring<T>(base, bytes, offset, entries);
+  return 0;
+}
+
+}  // namespace
+
+Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::string& uri) {
+  const auto failed = [&](const char* what, const char* call, int err) {
+    return system_error(err == ENOBUFS || err == ENOMEM ? Code::kNoMemory : Code::kSystem, uri + ": " + what, call,
+                        err);
+  };
+  Xsk xsk;
+  xsk.request_ = request;
+  xsk.fd_.reset(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (!xsk.fd_) {
+    const int err = errno;
+    if (err == EPERM || err == EACCES)
+      return system_error(Code::kNoPermission, uri + ": an AF_XDP socket needs CAP_NET_RAW", "socket", err);
+    const bool missing = err == EAFNOSUPPORT || err == EPROTONOSUPPORT || err == ESOCKTNOSUPPORT;
+    return system_error(missing ? Code::kBackendMissing : Code::kSystem, uri + ": the kernel has no AF_XDP", "socket",
+                        err);
+  }
+  const int fd = xsk.fd_.get();
+  if (request.shared_with < 0) {
+    xdp_umem_reg reg{};
+    reg.addr = reinterpret_cast<uint64_t>(umem.region->base());  // SAFETY: an address for the kernel
+    reg.len = uint64_t{umem.frames} * umem.frame_bytes;
+    reg.chunk_size = umem.frame_bytes;
+    if (const int err = set_option(fd, XDP_UMEM_REG, reg); err != 0)
+      return failed("cannot register packet memory", "setsockopt(XDP_UMEM_REG)", err);
+  }
+  const uint32_t completion_entries = request.tx_entries != 0 ? request.tx_entries : 64;
+  if (const int err = set_option(fd, XDP_UMEM_FILL_RING, request.fill_entries); err != 0)
+    return failed("fill ring", "setsockopt(XDP_UMEM_FILL_RING)", err);
+  if (const int err = set_option(fd, XDP_UMEM_COMPLETION_RING, completion_entries); err != 0)
+    return failed("completion ring", "setsockopt(XDP_UMEM_COMPLETION_RING)", err);
+  if (const int err = set_option(fd, XDP_RX_RING, request.rx_entries); err != 0)
+    return failed("RX ring", "setsockopt(XDP_RX_RING)", err);
+  if (request.tx_entries != 0) {
+    if (const int err = set_option(fd, XDP_TX_RING, request.tx_entries); err != 0)
+      return failed("TX ring", "setsockopt(XDP_TX_RING)", err);
+  }
+  xdp_mmap_offsets offsets{};
+  socklen_t length = sizeof offsets;
+  if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) != 0)
+    return failed("ring layout", "getsockopt(XDP_MMAP_OFFSETS)", errno);
+  int err = map_ring(fd, XDP_PGOFF_RX_RING, offsets.rx, request.rx_entries, xsk.rx);
+  if (err == 0) err = map_ring(fd, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, request.fill_entries, xsk.fill);
+  if (err == 0) err = map_ring(fd, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, completion_entries, xsk.completion);
+  if (err == 0 && request.tx_entries != 0)
+    err = map_ring(fd, XDP_PGOFF_TX_RING, offsets.tx, request.tx_entries, xsk.tx);
+  if (err != 0) return failed("cannot map a ring", "mmap", err);
+  return xsk;
+}
+
+int Xsk::bind(uint16_t flags) const {
+  sockaddr_xdp address{};
+  address.sxdp_family = AF_XDP;
+  address.sxdp_ifindex = static_cast<uint32_t>(request_.ifindex);
+  address.sxdp_queue_id = request_.queue;
+  address.sxdp_flags = flags;
+  if (request_.shared_with >= 0) {
+    // The first socket's flags hold for all.
+    address.sxdp_flags = XDP_SHARED_UMEM;
+    address.sxdp_shared_umem_fd = static_cast<uint32_t>(request_.shared_with);
+  }
+  // SAFETY: bind() takes every address family through sockaddr.
+  return ::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+}
+
+bool Xsk::zero_copy() const {
+  xdp_options options{};
+  socklen_t length = sizeof options;
+  return getsockopt(fd(), SOL_XDP, XDP_OPTIONS, &options, &length) == 0 && (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+}
+
+xdp_statistics Xsk::statistics() const {
+  xdp_statistics now{};
+  socklen_t length = sizeof now;
+  if (getsockopt(fd(), SOL_XDP, XDP_STATISTICS, &now, &length) != 0) return {};
+  return now;
+}
+
+void Xsk::kick_rx() const { recvfrom(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
+
+int Xsk::kick_tx() const { return sendto(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0 ? 0 : errno; }
+
+}  // namespace ringtap::afxdp

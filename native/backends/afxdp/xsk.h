@@ -1,0 +1,57 @@
+// One AF_XDP socket on one queue.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "backends/afxdp/rings.h"
+#include "core/error.h"
+#include "core/region.h"
+#include "core/unique_fd.h"
+
+namespace ringtap::afxdp {
+
+/// The memory that packets arrive in, as the kernel is told about it.
+struct Umem {
+  std::shared_ptr<Region> region;
+  uint32_t frames = 0;
+  uint32_t frame_bytes = 0;
+  bool multi_buffer = false;
+};
+
+struct XskRequest {
+  int ifindex = 0;
+  uint32_t queue = 0;
+  uint32_t rx_entries = 0;  // powers of two
+  uint32_t fill_entries = 0;
+  uint32_t tx_entries = 0;  // 0: no sending
+  int shared_with = -1;  // socket whose UMEM this one uses; -1 registers it
+};
+
+class Xsk {
+ public:
+  /// Socket, UMEM and rings; nothing is bound yet. ENOBUFS keeps its errno, so that the caller can ask for less.
+  static Result<Xsk> create(const Umem& umem, const XskRequest& request, const std::string& uri);
+  /// Binds to the queue. Returns errno, 0 on success.
+  int bind(uint16_t flags) const;
+
+  int fd() const noexcept { return fd_.get(); }
+  uint32_t queue() const noexcept { return request_.queue; }
+  bool zero_copy() const;
+  /// Counts since the socket was made; reading them changes nothing. Any thread.
+  xdp_statistics statistics() const;
+  /// Wakes the kernel's side: it fills (or, with TX, sends) what we put into the rings.
+  void kick_rx() const;
+  int kick_tx() const;
+
+  Ring<xdp_desc> rx;
+  Ring<xdp_desc> tx;
+  Ring<uint64_t> fill;
+  Ring<uint64_t> completion;
+
+ private:
+  UniqueFd fd_;
+  XskRequest request_;
+};
+
+}  // namespace ringtap::afxdp

@@ -1,0 +1,2 @@
+# libpcap, tcpdump, tshark, editcap, mergecap and text2pcap are oracles here: without them the tests fail.
+ringtap_test(file SOURCES ${CMAKE_SOURCE_DIR}/native/test/file_test.cc LINK ringtap_backend_file pcap)

@@ -1,0 +1,1 @@
+ringtap_fuzz(format SOURCES ${CMAKE_SOURCE_DIR}/native/fuzz/format_fuzz.cc LINK ringtap_format)

@@ -1,0 +1,213 @@
+// What a process or worker may do to a capture at any moment. Each program must end by itself, cleanly.
+
+/** Runs in a worker: captures `uri` in one way or another until it is terminated, or does it to itself. */
+const WORKER = `
+import { parentPort, workerData } from 'node:worker_threads';
+import { open } from 'ringtap';
+const { uri, mode } = workerData;
+const run = async () => {
+  if (mode === 'open') {
+    parentPort.postMessage('ready');
+    for (;;) await (await open(uri)).close();
+  }
+  const capture = await open(uri);
+  if (mode === 'nextSync') {
+    parentPort.postMessage('ready');
+    for (;;) capture.nextSync();
+  }
+  if (mode === 'closing') {
+    capture.nextSync(100);
+    parentPort.postMessage('ready');
+    await capture.close();
+    for (;;) await (await open(uri)).close();
+  }
+  const held = [];
+  let packets = 0;
+  if (mode === 'idle') {
+    parentPort.postMessage('ready');
+    setInterval(() => {}, 1000);
+    return;
+  }
+  for await (const batch of capture) {
+    if (mode === 'hold' && held.length < 5) held.push(batch.hold());
+    if (packets === 0) parentPort.postMessage('ready');
+    packets += batch.length;
+    if (mode === 'exit') process.exit(0);
+    if (mode === 'throw') throw new Error('thrown on purpose');
+    if (mode === 'count' && packets > 20000) break;
+  }
+  await capture.close();
+};
+await run();
+`;
+
+const START = `
+import { Worker } from 'node:worker_threads';
+const uri = process.argv[1];
+const source = ${JSON.stringify(WORKER)};
+const start = (mode) => new Promise((resolve, reject) => {
+  const worker = new Worker(source, { eval: true, execArgv: ['--input-type=module'], workerData: { uri, mode } });
+  worker.ended = new Promise((done) => worker.once('exit', done));
+  worker.once('message', () => resolve(worker));
+  worker.once('error', reject);
+});
+`;
+
+const terminate = (mode: string) => `${START}
+for (let round = 0; round < 8; round++) {
+  const workers = await Promise.all([start('${mode}'), start('${mode}')]);
+  await new Promise((resolve) => setTimeout(resolve, round * 7));
+  await Promise.all(workers.map((worker) => worker.terminate()));
+}
+console.log('done');`;
+
+const READER = `
+import { open } from 'ringtap';
+const uri = process.argv[1];
+`;
+
+export const programs: Readonly<Record<string, { source: string; flags?: readonly string[]; output?: string }>> = {
+  'several workers capture at once': {
+    source: `${START}
+      const workers = await Promise.all(Array.from({ length: 4 }, () => start('count')));
+      console.log((await Promise.all(workers.map(({ ended }) => ended))).join());`,
+    output: '0,0,0,0',
+  },
+  'workers are terminated while they iterate': { source: terminate('iterate') },
+  'workers are terminated while nextSync() blocks them': { source: terminate('nextSync') },
+  'workers are terminated while they open': { source: terminate('open') },
+  'workers are terminated while they close': { source: terminate('closing') },
+  'workers are terminated while they hold batches': { source: terminate('hold') },
+  'workers are terminated with an open capture that nobody reads': { source: terminate('idle') },
+  'workers exit inside the loop': {
+    source: `${START}
+      for (let round = 0; round < 5; round++) console.log(await (await start('exit')).ended);`,
+    output: '0\n0\n0\n0\n0',
+  },
+  'workers throw inside the loop': {
+    source: `${START}
+      const worker = await start('throw');
+      console.log(await new Promise((resolve) => worker.once('error', ({ message }) => resolve(message))));`,
+    output: 'thrown on purpose',
+  },
+  'the process exits inside the loop': {
+    source: `${READER}
+      let batches = 0;
+      for await (const batch of await open(uri)) if (++batches === 3) { console.log('done'); process.exit(0); }`,
+  },
+  'the process exits inside a batch, with others held': {
+    source: `${READER}
+      const held = [];
+      for await (const batch of await open(uri)) {
+        held.push(batch.hold());
+        if (held.length === 3) for (const packet of batch) { packet.u8(0); console.log('done'); process.exit(0); }
+      }`,
+  },
+  'the process exits from a timer while a read waits': {
+    source: `${READER}
+      const capture = await open(uri);
+      setTimeout(() => { console.log('done'); process.exit(0); }, 50);
+      for await (const batch of capture);`,
+  },
+  'the process ends with captures open and unread': {
+    source: `${READER}
+      const captures = [await open(uri), await open(uri)];
+      captures[0].nextSync(50);
+      console.log('done');`,
+  },
+  'unclosed captures are garbage-collected': {
+    flags: ['--expose-gc'],
+    source: `${READER}
+      import { readdirSync, readFileSync } from 'node:fs';
+      const count = () => ({
+        fds: readdirSync('/proc/self/fd').length,
+        rings: readFileSync('/proc/self/maps', 'utf8').split('\\n').filter((line) => line.includes('socket:')).length,
+        threads: Number(/Threads:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]),
+      });
+      await (await open(uri)).close();
+      const before = count();
+      const use = async (n) => {
+        for (let i = 0; i < n; i++) {
+          const capture = await open(uri);
+          const batch = capture.nextSync(20);
+          if (batch !== null && i % 2 === 0) batch.hold();
+          if (i % 3 === 0) capture.ref();
+        }
+      };
+      await use(12);
+      const deadline = performance.now() + 5000;
+      let after;
+      do {
+        globalThis.gc();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        after = count();
+      } while (JSON.stringify(after) !== JSON.stringify(before) && performance.now() < deadline);
+      console.log(JSON.stringify(after) === JSON.stringify(before) ? 'done' : JSON.stringify({ before, after }));`,
+  },
+  'buffers are transferred away': {
+    source: `${READER}
+      for (const how of ['view', 'offset', 'both', 'post']) {
+        const capture = await open(uri);
+        const batch = capture.nextSync(2000);
+        const moved = [];
+        const move = (buffer) => {
+          try { moved.push(structuredClone(buffer, { transfer: [buffer] })); } catch (error) { moved.push(error.name); }
+          if (buffer.transfer) try { moved.push(buffer.transfer()); } catch (error) { moved.push(error.name); }
+        };
+        if (how === 'post') {
+          const { port1, port2 } = new MessageChannel();
+          port2.close();
+          try { port1.postMessage(batch.view.buffer, [batch.view.buffer]); } catch {}
+          port1.close();
+        }
+        if (how !== 'offset' && how !== 'post') move(batch.view.buffer);
+        if (how !== 'view' && how !== 'post') move(batch.offset.buffer);
+        for (let i = 0; i < 20; i++) {
+          try { for (const packet of capture.nextSync(20) ?? []) { packet.u8(0); packet.copy(); } } catch (error) { if (!(error instanceof Error)) throw error; }
+        }
+        await capture.close();
+        for (const buffer of moved) if (buffer instanceof ArrayBuffer) new Uint8Array(buffer).fill(1);
+        batch.release();
+      }
+      console.log('done');`,
+  },
+  'views are read after close, in optimised code, too': {
+    flags: ['--expose-gc'],
+    source: `${READER}
+      const capture = await open(uri);
+      const batch = capture.nextSync(2000).hold();
+      const { view, bytes, offset, caplen } = batch;
+      const sum = () => { let s = 0; for (let i = 0; i < 256; i++) s += (bytes[offset[i]] ?? 0) + (caplen[i] ?? 0); return s; };
+      for (let i = 0; i < 20000; i++) sum();
+      await capture.close();
+      globalThis.gc();
+      if (sum() !== 0) throw new Error('views still show something');
+      let thrown = 0;
+      for (let i = 0; i < 5; i++) try { view.getUint8(0); } catch (error) { if (error instanceof TypeError) thrown++; }
+      bytes[0] = 1;
+      console.log(thrown === 5 ? 'done' : 'not thrown');`,
+  },
+};
+
+/** Opens and closes many times over, and says what has grown. */
+export const CYCLES = `${READER}
+import { readdirSync, readFileSync } from 'node:fs';
+const status = (name) => Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+const measure = () => ({ fds: readdirSync('/proc/self/fd').length, threads: status('Threads'), maps: readFileSync('/proc/self/maps', 'utf8').split('\\n').length, rss: status('VmRSS') });
+const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 20)); } };
+const cycle = async (n) => {
+  for (let i = 0; i < n; i++) {
+    const capture = await open(uri);
+    if (i % 3 === 0) capture.tryNext()?.hold();
+    if (i % 3 === 1) { const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next; }
+    await capture.close();
+  }
+};
+await cycle(200);
+await settle();
+const before = measure();
+await cycle(1000);
+await settle();
+const after = measure();
+console.log(JSON.stringify({ before, after }));
+`;

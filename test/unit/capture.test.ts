@@ -1,0 +1,266 @@
+import { type Batch, open } from 'ringtap';
+import { describe, expect, test } from 'vitest';
+import { count, expectBalanced, failure } from '../support/packets.js';
+import { sleep, within } from '../support/wait.js';
+
+/** Runs `work` beside a for-await that never ends by itself; resolves to what that loop ended with. */
+async function reading(uri: string, options: Parameters<typeof open>[1], work: (capture: Awaited<ReturnType<typeof open>>) => unknown) {
+  const capture = await open(uri, options);
+  let batches = 0;
+  const loop = (async () => {
+    for await (const _ of capture) batches++;
+  })().then(
+    () => ({ ended: true as const, at: performance.now() }),
+    (reason: unknown) => ({ ended: false as const, reason, at: performance.now() }),
+  );
+  await sleep(30);
+  const asked = performance.now();
+  await work(capture);
+  const outcome = await within(loop, 'the end of the loop', 2000);
+  await capture.close();
+  return { capture, outcome, batches, ms: outcome.at - asked };
+}
+
+const sources = { 'flat out': 'synth:', 'at a trickle': 'synth:?rate=1', stalled: 'synth:?stallAfter=1&stallMs=60000' };
+
+describe('readers', () => {
+  test('are one at a time: a second one is RINGTAP_BUSY, whatever it reads with', async () => {
+    await using capture = await open('synth:?batchSize=8');
+    for await (const batch of capture) {
+      for (const call of [() => capture[Symbol.asyncIterator](), () => capture.tryNext(), () => capture.nextSync(1)]) {
+        const error = await failure(call);
+        expect(error).toMatchObject({ code: 'RINGTAP_BUSY', uri: capture.uri, backend: 'synth' });
+      }
+      expect(batch.length).toBe(8);
+      break;
+    }
+    expect(capture.tryNext()!.length).toBe(8);
+  });
+
+  test('may not call next() before the last one settled', async () => {
+    await using capture = await open('synth:?rate=1');
+    const iterator = capture[Symbol.asyncIterator]();
+    const first = iterator.next();
+    expect((await failure(() => iterator.next())).code).toBe('RINGTAP_BUSY');
+    await capture.close();
+    expect(await within(first, 'the first next()')).toEqual({ value: undefined, done: true });
+  });
+
+  test('may break and go on later without losing a packet', async () => {
+    await using capture = await open('synth:?count=1000&batchSize=10');
+    let seen = 0;
+    for (let round = 0; round < 5; round++) {
+      let batches = 0;
+      for await (const batch of capture) {
+        seen += batch.length;
+        if (++batches === 7) break;
+      }
+    }
+    expect(seen).toBe(350);
+    seen += capture.tryNext()!.length;
+    seen += await count(capture);
+    expect(seen).toBe(1000);
+    expect(await count(capture)).toBe(0);
+    expect(capture.tryNext()).toBeNull();
+    expect(capture.nextSync(1)).toBeNull();
+  });
+
+  test('that break release the batch at once', async () => {
+    await using capture = await open('synth:');
+    let last: Batch | undefined;
+    for await (const batch of capture) {
+      last = batch;
+      break;
+    }
+    expect(last!.length).toBe(0);
+  });
+
+  test('that throw leave the capture open', async () => {
+    await using capture = await open('synth:?count=100&batchSize=10');
+    const work = async () => {
+      for await (const _ of capture) throw new Error('mine');
+    };
+    await expect(work()).rejects.toThrow('mine');
+    expect(await count(capture)).toBe(90);
+  });
+
+  test('get the same batch object and result, step after step', async () => {
+    await using capture = await open('synth:?count=2000&batchSize=100');
+    const batches = new Set<Batch>();
+    for await (const batch of capture) batches.add(batch);
+    expect(batches.size).toBe(1);
+  });
+});
+
+describe('tryNext()', () => {
+  test('never waits', async () => {
+    await using capture = await open('synth:?rate=1');
+    const started = performance.now();
+    for (let i = 0; i < 100; i++) expect(capture.tryNext()).toBeNull();
+    expect(performance.now() - started).toBeLessThan(200);
+  });
+
+  test('releases the batch before it', async () => {
+    await using capture = await open('synth:?count=20&batchSize=10');
+    const first = capture.tryNext()!;
+    expect(capture.tryNext()).toBe(first);
+    expect(capture.tryNext()).toBeNull();
+    expect(first.length).toBe(0);
+  });
+});
+
+describe('nextSync()', () => {
+  test('waits for a packet', async () => {
+    await using capture = await open('synth:?rate=20');
+    const started = performance.now();
+    expect(capture.nextSync(2000)!.length).toBe(1);
+    const ms = performance.now() - started;
+    expect(ms).toBeGreaterThan(20);
+    expect(ms).toBeLessThan(500);
+  });
+
+  test('gives up when its time is up, not before', async () => {
+    await using capture = await open('synth:?stallAfter=1&stallMs=60000');
+    expect(capture.nextSync(1000)!.length).toBe(1);
+    for (const timeoutMs of [0, -5, 30, 75]) {
+      const started = performance.now();
+      expect(capture.nextSync(timeoutMs)).toBeNull();
+      const ms = performance.now() - started;
+      expect(ms).toBeGreaterThanOrEqual(Math.max(0, timeoutMs) - 0.5);
+      expect(ms).toBeLessThan(timeoutMs + 100);
+    }
+  });
+
+  test('refuses a time that is not a number, instead of waiting for ever', async () => {
+    await using capture = await open('synth:?rate=1');
+    expect(() => capture.nextSync(Number.NaN)).toThrow(RangeError);
+    expect(() => capture.nextSync('soon' as unknown as number)).toThrow(RangeError);
+  });
+});
+
+describe('close()', () => {
+  test.each(Object.entries(sources))('ends a for await that reads %s', async (_, uri) => {
+    const { outcome, ms } = await reading(uri, {}, (capture) => void capture.close());
+    expect(outcome.ended).toBe(true);
+    expect(ms).toBeLessThan(100);
+  });
+
+  test('inside the loop ends it', async () => {
+    const capture = await open('synth:');
+    let batches = 0;
+    for await (const batch of capture) {
+      batches++;
+      await capture.close();
+      expect(batch.length).toBe(0);
+    }
+    expect(batches).toBe(1);
+  });
+
+  test('may be called again, and gives the same promise', async () => {
+    const capture = await open('synth:');
+    const closing = capture.close();
+    expect(capture.close()).toBe(closing);
+    await closing;
+    await capture.close();
+  });
+
+  test('leaves the ledger readable and final', async () => {
+    const capture = await open('synth:?count=1000&batchSize=10&filter=udp');
+    capture.nextSync(1000);
+    const before = capture.stats();
+    await capture.close();
+    expect(capture.stats()).toEqual(before);
+    expectBalanced(capture.stats());
+    expect(before.delivered).toBe(10);
+  });
+
+  test('makes every later read RINGTAP_CLOSED', async () => {
+    const capture = await open('synth:');
+    await capture.close();
+    for (const call of [() => capture.tryNext(), () => capture.nextSync(10), () => capture[Symbol.asyncIterator](), () => count(capture)]) {
+      expect((await failure(call)).code).toBe('RINGTAP_CLOSED');
+    }
+    expect(capture.ref().unref()).toBe(capture);
+  });
+
+  test('is what await using does', async () => {
+    let outside: Awaited<ReturnType<typeof open>>;
+    {
+      await using capture = await open('synth:');
+      outside = capture;
+      expect(capture.tryNext()).not.toBeNull();
+    }
+    expect(() => outside.tryNext()).toThrow(expect.objectContaining({ code: 'RINGTAP_CLOSED' }));
+  });
+});
+
+describe('a signal', () => {
+  test('that has aborted already rejects open() with its reason', async () => {
+    const reason = new Error('too early');
+    await expect(open('synth:', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
+  test('that aborts during open() rejects it with its reason', async () => {
+    const controller = new AbortController();
+    const reason = new Error('meanwhile');
+    const opening = open('synth:?bufferBytes=256m', { signal: controller.signal });
+    controller.abort(reason);
+    await expect(within(opening, 'open()', 1000)).rejects.toBe(reason);
+  });
+
+  test('that aborts between opening and the first read is not missed', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const forget = signal.removeEventListener.bind(signal);
+    // The moment when open() stops listening, and the capture does not listen yet.
+    signal.removeEventListener = (...args: Parameters<typeof forget>) => {
+      forget(...args);
+      controller.abort('in the gap');
+    };
+    const outcome = open('synth:?rate=1', { signal }).then((capture) => count(capture));
+    await expect(within(outcome, 'the rejection', 2000)).rejects.toBe('in the gap');
+  });
+
+  test.each(Object.entries(sources))('that aborts ends a for await that reads %s, at once, with its reason', async (_, uri) => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const { outcome, ms, capture } = await reading(uri, { signal: controller.signal }, () => controller.abort(reason));
+    expect(outcome).toMatchObject({ ended: false });
+    expect('reason' in outcome && outcome.reason).toBe(reason);
+    expect(ms).toBeLessThan(50);
+    expectBalanced(capture.stats());
+    await expect(count(capture)).rejects.toBe(reason);
+  });
+
+  test.each([['a string'], [null], [0], [{ done: true }]])('may abort with any reason (%s)', async (reason) => {
+    for (const uri of Object.values(sources)) {
+      const controller = new AbortController();
+      const { outcome } = await reading(uri, { signal: controller.signal }, () => controller.abort(reason));
+      expect(outcome).toMatchObject({ ended: false });
+      expect('reason' in outcome && outcome.reason).toBe(reason);
+    }
+  });
+
+  test('that aborts inside the loop body ends the loop with its reason', async () => {
+    const controller = new AbortController();
+    const capture = await open('synth:', { signal: controller.signal });
+    let batches = 0;
+    const loop = async () => {
+      for await (const batch of capture) {
+        batches++;
+        controller.abort('inside');
+        expect(batch.length).toBe(0);
+      }
+    };
+    await expect(within(loop(), 'the loop')).rejects.toBe('inside');
+    expect(batches).toBe(1);
+  });
+
+  test('that aborts after close() changes nothing', async () => {
+    const controller = new AbortController();
+    const capture = await open('synth:', { signal: controller.signal });
+    await capture.close();
+    controller.abort();
+    expect((await failure(() => capture.tryNext())).code).toBe('RINGTAP_CLOSED');
+  });
+});

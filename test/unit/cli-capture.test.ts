@@ -1,0 +1,190 @@
+// `ringtap capture` on synth:, which needs no rights.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, lines, packetsIn, type Running, ringtap, shell, startRingtap } from '../support/cli.js';
+
+let folder: string;
+let files = 0;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ringtap-capture-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const outFile = (extension: string) => join(folder, `${++files}.${extension}`);
+/** Waits until the run says that it captures. */
+async function untilCapturing({ process }: Running): Promise<void> {
+  await once(process.stderr!, 'data');
+  await sleep(300);
+}
+
+describe('ringtap capture', () => {
+  test('prints a line for each packet to stdout and everything else to stderr', async () => {
+    const { code, stdout, stderr } = await ringtap('capture', '-t', 'synth:?count=1000&protocols=udp');
+    expect(code).toBe(0);
+    expect(lines(stdout)).toHaveLength(1000);
+    for (const line of lines(stdout)) expect(line).toMatch(/^IP 10\.\S+ > 10\.\S+: UDP, length 22$/);
+    expect(stderr).toMatch(
+      /^ringtap: capturing from synth:\?\S+ with synth \(memory, Ethernet, timestamps: synthetic\)\n/,
+    );
+  });
+
+  test('accounts for the packets by cause at the end', async () => {
+    const uri = 'synth:?count=1000&dropEvery=10&protocols=udp,tcp';
+    const { stderr } = await ringtap('capture', uri, '-q', '-f', 'udp');
+    const count = (pattern: RegExp) => Number(pattern.exec(stderr)?.[1]);
+    const captured = count(/^(\d+) packets captured \(/m);
+    const filtered = count(/^(\d+) packets filtered$/m);
+    expect(stderr).toMatch(/^100 packets dropped \(ring 0, injected 100\)$/m);
+    expect(captured).toBeGreaterThan(0);
+    expect(captured + filtered + 100).toBe(1000);
+  });
+
+  test('-q prints nothing but the summary', async () => {
+    const { stdout, stderr } = await ringtap('capture', 'synth:', '-c', '10', '-q');
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^10 packets captured .*\n0 packets filtered\n0 packets dropped .*\n$/);
+  });
+
+  test.each(['1', '255', '257', '100000'])(
+    '-c %s stops after exactly as many, in lines and in a file',
+    async (count) => {
+      const path = outFile('pcap');
+      const [printed, written] = [
+        await ringtap('capture', 'synth:', '-c', count),
+        await ringtap('capture', 'synth:', '-c', count, '-w', path),
+      ];
+      expect(lines(printed.stdout)).toHaveLength(Number(count));
+      expect(printed.stderr).toContain(`${Number(count).toLocaleString('en-US')} packets captured`);
+      expect(written.stderr).toContain(`${Number(count).toLocaleString('en-US')} packets written`);
+      expect(await packetsIn(path)).toBe(Number(count));
+    },
+    20_000,
+  );
+
+  test.each([
+    ['pcap', '4d3cb2a1'],
+    ['pcapng', '0a0d0d0a'],
+    ['anything', '4d3cb2a1'],
+  ])(
+    '-w writes the format that .%s names, and the packets that it would have printed',
+    async (extension, magic) => {
+      const path = outFile(extension);
+      const uri = 'synth:?count=5000&seed=7';
+      const { code } = await ringtap('capture', uri, '-w', path);
+      expect(code).toBe(0);
+      expect(readFileSync(path).subarray(0, 4).toString('hex')).toBe(magic);
+      const printed = await ringtap('capture', uri, '-t');
+      expect((await ringtap('read', '-t', path)).stdout).toBe(printed.stdout);
+      expect(await packetsIn(path)).toBe(5000);
+    },
+    20_000,
+  );
+
+  test('-w - writes a trace to standard output, for tcpdump to read', async () => {
+    const { stdout, stderr } = await shell(
+      'ringtap capture "synth:?count=1000" -w - 2>/dev/null | tcpdump -nn -r - | wc -l',
+    );
+    expect(stdout.trim()).toBe('1000');
+    expect(stderr).toContain('reading from file -');
+  });
+
+  test('-w - refuses a terminal', async () => {
+    const { stdout } = await shell(
+      `script -qec '"${process.execPath}" dist/cli/main.js capture synth: -w -; echo $?' /dev/null`,
+    );
+    expect(stdout).toContain('a trace is not for a terminal');
+    expect(stdout).toMatch(/\n2\r?\n$/);
+  });
+
+  test('ends quietly when the reader of its lines or of its trace does', async () => {
+    const text = await shell(`ringtap capture synth: 2>/dev/null | head -n 2; echo \${PIPESTATUS[0]}`);
+    expect(lines(text.stdout)).toHaveLength(3);
+    expect(text.stdout).toMatch(/\n0\n$/);
+    const trace = await shell(`ringtap capture synth: -w - | head -c 1000 | wc -c; echo \${PIPESTATUS[0]}`);
+    expect(trace.stdout).toBe('1000\n0\n');
+    expect(trace.stderr).not.toContain('hint');
+  });
+
+  test('ends with 1 when its lines cannot be written', async () => {
+    const { stdout, stderr } = await shell('ringtap capture synth: > /dev/full; echo $?');
+    expect(stdout).toBe('1\n');
+    expect(stderr).toMatch(/^ringtap: .*ENOSPC/m);
+  });
+
+  test('--duration ends it in time', async () => {
+    const begin = performance.now();
+    const { code, stderr } = await ringtap('capture', 'synth:?rate=1000', '--duration', '500ms', '-q');
+    expect(code).toBe(0);
+    expect(performance.now() - begin).toBeLessThan(4000);
+    const packets = Number(/^(\d+) packets captured/.exec(stderr)?.[1]);
+    expect(packets).toBeGreaterThan(400);
+    expect(packets).toBeLessThan(700);
+  });
+
+  test('-s and --batch-size are passed on', async () => {
+    const path = outFile('pcap');
+    await ringtap('capture', 'synth:?count=10&sizes=500', '-s', '60', '--batch-size', '3', '-w', path);
+    expect(statSync(path).size).toBe(24 + 10 * (16 + 60));
+    const { stdout } = await ringtap('stats', `file:${path}`, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ packets: 10, bytes: 5000 });
+  });
+});
+
+describe('a signal', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends a capture with a complete file and the summary',
+    async (signal) => {
+      const path = outFile('pcapng');
+      const run = startRingtap(['capture', 'synth:?rate=10000', '-w', path]);
+      await untilCapturing(run);
+      run.process.kill(signal);
+      const { code, stderr } = await run.outcome;
+      expect(code).toBe(0);
+      const captured = /^([\d,]+) packets captured/m.exec(stderr)?.[1]?.replaceAll(',', '');
+      expect(Number(captured)).toBeGreaterThan(0);
+      expect(await packetsIn(path)).toBe(Number(captured));
+    },
+  );
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('a second %s ends it at once with %i', async (signal, expected) => {
+    // Nobody reads its output: the first signal cannot be heeded before somebody does.
+    const child = spawn(process.execPath, [cli, 'capture', 'synth:'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    await once(child.stderr, 'data');
+    await sleep(300);
+    child.kill(signal);
+    await sleep(300);
+    expect(child.exitCode).toBe(null);
+    child.kill(signal);
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(expected);
+  });
+
+  test('ends stats with the counts so far', async () => {
+    const run = startRingtap(['stats', 'synth:?rate=10000', '--json']);
+    await untilCapturing(run);
+    run.process.kill('SIGINT');
+    const { code, stdout } = await run.outcome;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).packets).toBeGreaterThan(0);
+  });
+});
+
+describe('on a terminal', () => {
+  test('a rate line shows how it is getting on, and is wiped at the end', async () => {
+    const path = outFile('pcap');
+    const command = `"${process.execPath}" dist/cli/main.js capture synth:?rate=1000 -w ${path} --duration 1200ms`;
+    const { stdout } = await shell(`script -qec '${command}' /dev/null`);
+    expect(stdout).toMatch(/\r.\[K[\d,]+ packets {2}\S+ \S*pps {2}\S+ \S*bit\/s {2}0 dropped/);
+    expect(stdout).toMatch(/\r.\[K[\d,]+ packets captured/);
+  });
+});

@@ -1,0 +1,115 @@
+import { explain, type OpenOptions, open } from 'ringtap';
+import { describe, expect, test } from 'vitest';
+import { count, failure } from '../support/packets.js';
+
+const refused = (options: Record<string, unknown>, uri = 'synth:?count=1') =>
+  failure(() => open(uri, options as OpenOptions));
+
+describe('an option', () => {
+  test('means the same in the URI and in the object', async () => {
+    const inUri = await explain('synth:?count=7&sizes=imix&rate=1.5e3&batchSize=8');
+    const inObject = await explain('synth:', { count: 7, sizes: 'imix', rate: 1500, batchSize: 8 });
+    expect(inUri.options).toEqual(inObject.options);
+    expect(inUri.options).toMatchObject({ count: 7, sizes: 'imix', rate: 1500, batchSize: 8 });
+  });
+
+  test('of the object wins over that of the URI', async () => {
+    await using capture = await open('synth:?count=9', { count: 4 });
+    expect(await count(capture)).toBe(4);
+  });
+
+  test('that is undefined counts as not given', async () => {
+    expect((await explain('synth:?count=9', { count: undefined })).options.count).toBe(9);
+  });
+
+  test.each([
+    ['64k', 65536],
+    ['2M', 2097152],
+    ['1g', 1073741824],
+    ['1.5k', 1536],
+    ['1e6', 1000000],
+  ])('may be written %s', async (text, number) => {
+    expect((await explain(`synth:?count=${text}`)).options.count).toBe(number);
+  });
+
+  test.each([
+    ['count', 1.5],
+    ['count', -1],
+    ['count', Number.NaN],
+    ['count', Number.POSITIVE_INFINITY],
+    ['count', 'many'],
+    ['count', ''],
+    ['count', '0x10'],
+    ['count', 5n],
+    ['count', null],
+    ['count', {}],
+    ['batchSize', 0],
+    ['batchSize', 4097],
+    ['snaplen', 13],
+    ['snaplen', 262145],
+    ['vlanId', 4095],
+    ['bufferBytes', 100],
+    ['sizes', true],
+    ['sizes', '10'],
+    ['sizes', '9019'],
+    ['sizes', '100-64'],
+    ['sizes', '64-'],
+    ['sizes', '64x'],
+    ['protocols', 'udp,sctp'],
+    ['protocols', ''],
+  ])('%s does not take %s', async (name, value) => {
+    const error = await refused({ [name]: value });
+    expect(error.code).toBe('RINGTAP_BAD_OPTION');
+    expect(error.message).toMatch(new RegExp(`synth:.*${name}`));
+    expect(error.uri).toBe('synth:?count=1');
+  });
+
+  test.each([
+    ['promiscuous', 'yes'],
+    ['promiscuous', 1],
+    ['direction', 'inout'],
+    ['vlan', 5],
+    ['timestamp', 'nic'],
+    ['fallback', 'maybe'],
+  ])('%s of afpacket: does not take %s', async (name, value) => {
+    const error = await refused({ [name]: value }, 'afpacket:nosuch0');
+    expect(error.code).toBe('RINGTAP_BAD_OPTION');
+    expect(error.message).toContain(`option ${name}`);
+  });
+
+  test.each(['true', 'false', '1', '0'])('that is a switch may be written %s in a URI', async (text) => {
+    expect((await explain(`synth:?fallback=${text}`)).error).toBeNull();
+  });
+
+  test('that is out of range is refused with the range and unit', async () => {
+    expect((await refused({ batchSize: 5000 })).message).toContain('must be 1 to 4096 packets, not 5000');
+  });
+
+  test('nobody knows is refused with the nearest, wherever it stands', async () => {
+    for (const error of [await refused({ snapLen: 5 }), await refused({}, 'synth:?snapLen=5')]) {
+      expect(error).toMatchObject({ code: 'RINGTAP_UNKNOWN_OPTION', backend: 'synth' });
+      expect(error.message).toContain('"snapLen"');
+      expect(error.hint).toContain('Did you mean "snaplen"');
+    }
+  });
+
+  test('of another backend is refused', async () => {
+    expect((await refused({ fanout: 1 })).code).toBe('RINGTAP_UNKNOWN_OPTION');
+  });
+
+  test('of a method that would only be fallen back to is refused, too', async () => {
+    expect((await refused({ sead: 1 }, 'afpacket:nosuch0')).code).toBe('RINGTAP_UNKNOWN_OPTION');
+  });
+
+  test('signal is refused in a URI, by open and by explain', async () => {
+    for (const call of [() => open('synth:?signal=now'), () => explain('synth:?signal=now')]) {
+      const error = await failure(call);
+      expect(error.code).toBe('RINGTAP_BAD_OPTION');
+      expect(error.message).toContain('signal');
+    }
+  });
+
+  test('signal takes an AbortSignal only', async () => {
+    expect((await refused({ signal: {} })).code).toBe('RINGTAP_BAD_OPTION');
+  });
+});

@@ -1,0 +1,99 @@
+import { devices, explain, open, openTransmitter, probe } from 'ringtap';
+import { describe, expect, test } from 'vitest';
+import { script } from '../support/child.js';
+import { failure } from '../support/packets.js';
+
+describe('probe()', () => {
+  test('says of every method whether it works here, and if not, why and what helps', async () => {
+    const results = await probe();
+    expect(results.map(({ backend }) => backend)).toEqual(expect.arrayContaining(['afpacket', 'file', 'pcap', 'synth']));
+    for (const { backend, title, available, code, reason, hint, detail } of results) {
+      expect(title).toBeTruthy();
+      expect(typeof detail).toBe('string');
+      if (available) expect([backend, code, reason]).toEqual([backend, undefined, undefined]);
+      else expect([code, reason, hint].every(Boolean)).toBe(true);
+    }
+    for (const name of ['file', 'synth']) expect(results.find(({ backend }) => backend === name)!.available).toBe(true);
+  });
+});
+
+describe('devices()', () => {
+  test('lists interfaces with URIs that open() takes as they stand', async () => {
+    const found = await devices();
+    const loopback = found.find(({ loopback }) => loopback)!;
+    expect(loopback).toMatchObject({ name: 'lo', loopback: true });
+    expect(loopback.addresses.every((address) => /^[0-9a-f.:]+\/\d+$/.test(address))).toBe(true);
+    expect(loopback.uris[0]).toBe('afpacket:lo');
+    for (const { name, uris } of found) {
+      expect(uris.length).toBeGreaterThan(0);
+      for (const uri of uris) expect((await explain(uri)).target, uri).toBe(name);
+    }
+  });
+});
+
+describe('explain()', () => {
+  test('gives the plan that open() follows', async () => {
+    const uri = 'synth:?count=5&filter=udp';
+    const { error, ...plan } = await explain(uri);
+    expect(error).toBeNull();
+    await using capture = await open(uri);
+    expect(plan).toEqual(capture.plan);
+    expect(plan).toMatchObject({
+      uri,
+      backend: 'synth',
+      target: '',
+      candidates: [{ backend: 'synth', chosen: true }],
+      mode: 'memory',
+      filter: 'user',
+      timestamp: 'synthetic',
+      linkType: 1,
+      zeroCopy: true,
+      takesTraffic: false,
+      maxLeases: 64,
+      options: { count: 5, batchSize: 256 },
+      notes: [],
+    });
+    expect(plan.filterReason).toBeTruthy();
+    expect(Object.isFrozen(capture.plan)).toBe(true);
+  });
+
+  test('explains what cannot be opened, too', async () => {
+    const explained = await explain('dpdk:0000:01:00.0');
+    expect(explained).toMatchObject({ backend: null, zeroCopy: false, maxLeases: 0 });
+    expect(explained.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
+    expect(explained.candidates).toEqual([
+      { backend: 'dpdk', chosen: false, code: 'RINGTAP_BACKEND_MISSING', reason: explained.error!.message, fix: explained.error!.hint },
+    ]);
+    expect((await explain('/no/such/trace.pcap')).error!.code).toBe('RINGTAP_FILE_OPEN');
+    expect((await explain('synth:?filter=udp+and')).error!.code).toBe('RINGTAP_BAD_FILTER');
+  });
+
+  test('throws for what means nothing', async () => {
+    expect((await failure(() => explain('nonsense:x'))).code).toBe('RINGTAP_UNKNOWN_SCHEME');
+    expect((await failure(() => explain('synth:?colour=red'))).code).toBe('RINGTAP_UNKNOWN_OPTION');
+  });
+});
+
+test('openTransmitter() is RINGTAP_UNSUPPORTED in this version, and captures have none', async () => {
+  expect(await failure(() => openTransmitter('afpacket:eth0'))).toMatchObject({ code: 'RINGTAP_UNSUPPORTED', uri: 'afpacket:eth0' });
+  await using capture = await open('synth:');
+  expect(capture.transmit).toBeNull();
+});
+
+test('a fallback is a warning with a code, once the capture is open', async () => {
+  const { stdout, stderr } = await script(
+    `import { open } from 'ringtap';
+     process.on('warning', ({ name, code, message }) => console.log(JSON.stringify({ name, code, message })));
+     await open('afxdp:nosuch0').catch(({ code }) => console.log(code));
+     const capture = await open('afxdp:lo').catch(({ code }) => code);
+     if (typeof capture === 'string') console.log(capture);
+     else { console.log(capture.backend, capture.plan.candidates[0].chosen); await capture.close(); }`,
+  );
+  const [first, second, third] = stdout.trim().split('\n');
+  if (first === 'RINGTAP_NO_PERMISSION') return expect(second).toBe('RINGTAP_NO_PERMISSION');
+  expect(first).toMatch(/RINGTAP_(NO_INTERFACE|BACKEND_MISSING)/);
+  expect(second).toBe('afpacket false');
+  expect(JSON.parse(third!)).toMatchObject({ name: 'RingtapWarning', code: 'RINGTAP_FALLBACK' });
+  expect(third).toContain('using afpacket:');
+  expect(stderr).toContain('afxdp:lo');
+});
