@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Batch, fill, look, poison } from './batch.js';
 import { CaptureError, wrapNative } from './errors.js';
 import { type NativeInfo, type NativeSession, Rx } from './native.js';

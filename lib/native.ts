@@ -51,8 +51,8 @@ export interface NativeSession {
 }
 
 export interface NativeWriter {
-  /** Encodes packets from `first` on; the index of the first one that found no room. */
-  append(session: NativeSession, slot: number, first: number): number;
+  /** Encodes packets [first, end); the index of the first one that found no room. */
+  append(session: NativeSession, slot: number, first: number, end: number): number;
   /** Whether a full buffer waits to be written. */
   ready(): boolean;
   drain(flush: boolean): Promise<void>;

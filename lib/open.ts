@@ -1,7 +1,7 @@
 import { Capture } from './capture.js';
 import { CaptureError } from './errors.js';
 import { type OpenOptions, signalOf } from './options.js';
-import { type Explanation, follow, rejected } from './plan.js';
+import { type Explanation, follow, type Plan, rejected } from './plan.js';
 import { parseUri } from './uri.js';
 
 /**
@@ -27,7 +27,21 @@ export async function open(uri: string, options: OpenOptions = {}): Promise<Capt
       code: 'RINGTAP_FALLBACK',
     });
   }
+  if (plan.takesTraffic) warnOfTraffic(plan);
   return new Capture(session, info, plan, signal);
+}
+
+let warnedOfTraffic = false;
+
+/** Once a process: a capture that starves the host's own programs must not come as a surprise. */
+function warnOfTraffic({ backend, target, filter }: Plan): void {
+  if (warnedOfTraffic) return;
+  warnedOfTraffic = true;
+  const what = filter === 'none' || filter === 'user' ? 'every packet' : 'every packet that matches the filter';
+  process.emitWarning(`${backend}: takes ${what} away from the host's network stack on ${target}`, {
+    type: 'RingtapWarning',
+    code: 'RINGTAP_TAKES_TRAFFIC',
+  });
 }
 
 /** Rejects as soon as the signal aborts; what was being opened is closed when it arrives. */

@@ -14,9 +14,12 @@ type Intersect<U> = (U extends unknown ? (u: U) => void : never) extends (i: inf
 /** Everything `open()` takes. Which options a backend has stands in docs/uri.md and in its own type. */
 export type OpenOptions = CommonOptions & Partial<Intersect<BackendOptions[keyof BackendOptions]>>;
 
+/** The value of an option after validation. */
+export type OptionValue = number | boolean | string | readonly number[];
+
 /** Options after validation: defaults filled in, every value of the type its schema says. */
 export interface Settings {
-  readonly values: Readonly<Record<string, number | boolean | string>>;
+  readonly values: Readonly<Record<string, OptionValue>>;
   readonly filter: string | FilterProgram | undefined;
   /** Options that were given but mean nothing to this backend; only after a fallback. */
   readonly ignored: readonly string[];
@@ -31,7 +34,7 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
   const given = new Map<string, unknown>(parsed.params);
   for (const [name, value] of Object.entries(options)) if (value !== undefined) given.set(name, value);
 
-  const values: Record<string, number | boolean | string> = {};
+  const values: Record<string, OptionValue> = {};
   const ignored: string[] = [];
   let filter: Settings['filter'];
   for (const option of schema.options) if (option.default !== undefined) values[option.name] = option.default;
@@ -82,7 +85,7 @@ function bad(parsed: ParsedUri, name: string, what: string): CaptureError {
   return new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} ${what}`, { uri: parsed.uri });
 }
 
-function check(parsed: ParsedUri, option: OptionSchema, value: unknown): number | boolean | string {
+function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
   const shown = typeof value === 'string' ? `"${value}"` : String(value);
   switch (option.type) {
     case 'boolean':
@@ -97,6 +100,8 @@ function check(parsed: ParsedUri, option: OptionSchema, value: unknown): number 
       if (typeof value === 'string') return value;
       if (typeof value === 'number') return String(value);
       throw bad(parsed, option.name, `must be a string, not ${shown}`);
+    case 'queues':
+      return parseQueues(value) ?? fail(parsed, option.name, `must be all, a queue, a list or a range, not ${shown}`);
     default: {
       const number = typeof value === 'string' ? parseNumber(value) : value;
       const whole = option.type === 'integer' ? 'a whole number' : 'a number';
@@ -114,6 +119,26 @@ function check(parsed: ParsedUri, option: OptionSchema, value: unknown): number 
       return number;
     }
   }
+}
+
+function fail(parsed: ParsedUri, name: string, what: string): never {
+  throw bad(parsed, name, what);
+}
+
+/** Queues as numbers in ascending order; none means all. */
+function parseQueues(value: unknown): readonly number[] | undefined {
+  if (value === 'all') return [];
+  const parts = Array.isArray(value) ? value : typeof value === 'number' ? [value] : String(value).split(',');
+  const queues = new Set<number>();
+  for (const part of parts) {
+    const range = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(String(part));
+    if (range === null) return undefined;
+    const first = Number(range[1]);
+    const last = Number(range[2] ?? first);
+    if (last < first) return undefined;
+    for (let queue = first; queue <= last; queue++) queues.add(queue);
+  }
+  return queues.size === 0 ? undefined : [...queues].sort((a, b) => a - b);
 }
 
 function parseNumber(text: string): number {

@@ -2,7 +2,7 @@ import { nearestInterface } from './devices.js';
 import { CaptureError, wrapNative } from './errors.js';
 import { BACKENDS, type BackendName } from './generated/schema.js';
 import { addon, type NativeInfo, type NativeSession } from './native.js';
-import { flatten, type OpenOptions, type Settings, validate, wantsFallback } from './options.js';
+import { flatten, type OpenOptions, type OptionValue, type Settings, validate, wantsFallback } from './options.js';
 import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
 
 /** A method that was considered. */
@@ -42,7 +42,7 @@ export interface Plan {
   /** Batches that may be held at once, the current one included. */
   readonly maxLeases: number;
   /** Options in force, defaults included. */
-  readonly options: Readonly<Record<string, number | boolean | string>>;
+  readonly options: Readonly<Record<string, OptionValue>>;
   /** What else is worth knowing: reduced function, sizes chosen, options ignored. */
   readonly notes: readonly string[];
 }

@@ -45,12 +45,12 @@ export class Writer implements AsyncDisposable {
   }
 
   /**
-   * Appends every packet of a lent batch. The batch may be released as soon as the promise settles; what it resolves
+   * Appends the packets of a lent batch, or the first `count` of them. The batch may be released as soon as the promise settles; what it resolves
    * to be written may still be in memory until `flush()` or `close()`.
    * @throws CaptureError RINGTAP_FILE_WRITE (disk full …: complete records stay readable), RINGTAP_RELEASED,
    * RINGTAP_BAD_OPTION (another link type in a `pcap:` file), RINGTAP_CLOSED
    */
-  async write(batch: Batch): Promise<void> {
+  async write(batch: Batch, count = batch.length): Promise<void> {
     if (this.#closing !== undefined)
       throw new CaptureError('RINGTAP_CLOSED', `${this.uri}: the writer was closed`, { uri: this.uri });
     if (this.#failure !== undefined) throw this.#failure;
@@ -61,11 +61,11 @@ export class Writer implements AsyncDisposable {
       });
     }
     this.#native ??= this.#create(batch.linkType);
+    const end = Math.min(count, batch.length);
     try {
-      const count = batch.length;
       for (let taken = 0; ; ) {
-        taken = this.#native.append(session, batch.slot, taken);
-        if (taken >= count) break;
+        taken = this.#native.append(session, batch.slot, taken, end);
+        if (taken >= end) break;
         await this.#drain(false);
       }
     } catch (error) {

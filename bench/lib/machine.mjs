@@ -40,7 +40,9 @@ export class Watch {
     const stealShare = (now.steal - this.#start.steal) / Math.max(1, now.total - this.#start.total);
     const warnings = [];
     if (this.#load > BUSY_LOAD) {
-      warnings.push(`The machine was not idle: load ${this.#load.toFixed(2)} before the start. Trust ratios, not figures.`);
+      warnings.push(
+        `The machine was not idle: load ${this.#load.toFixed(2)} before the start. Trust ratios, not figures.`,
+      );
     }
     if (stealShare > MUCH_STEAL) {
       warnings.push(`The hypervisor took ${(stealShare * 100).toFixed(1)} % of the processors' time (steal).`);

@@ -53,7 +53,9 @@ export class Pinned {
     this.#closed = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => {
         running.delete(this);
-        const error = new Error(`${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`);
+        const error = new Error(
+          `${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`,
+        );
         for (const { reject } of this.#wanted) reject(error);
         this.#wanted = { push: ({ reject }) => reject(error) };
         resolve();

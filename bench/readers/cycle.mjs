@@ -22,7 +22,13 @@ async function sample(opened) {
   await settle();
   const status = readFileSync('/proc/self/status', 'utf8');
   const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
-  return { opened, fds: readdirSync('/proc/self/fd').length, threads: field('Threads'), rssKiB: field('VmRSS'), mapsKiB: field('VmSize') };
+  return {
+    opened,
+    fds: readdirSync('/proc/self/fd').length,
+    threads: field('Threads'),
+    rssKiB: field('VmRSS'),
+    mapsKiB: field('VmSize'),
+  };
 }
 
 async function cycle(times) {

@@ -46,8 +46,6 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
   }
   const options = openOptions(flags);
   const summary = summaryOptions(flags);
-  // WHY: write() takes whole batches; single packets make -c exact.
-  if (flags.write !== undefined && flags.count !== undefined) options.batchSize = 1;
   await withCapture(uri, options, async (capture) => {
     const writer = flags.write === undefined ? undefined : await openWriter(writerUri(flags.write));
     if (!flags.quiet) announce(capture.plan);
@@ -72,7 +70,7 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
 
 /** What to do with each batch: write it, print it, or nothing but count it. */
 function handler(capture: Capture, writer: Writer | undefined, options: SummaryOptions | undefined) {
-  if (writer !== undefined) return (batch: Batch) => writer.write(batch);
+  if (writer !== undefined) return (batch: Batch, count: number) => writer.write(batch, count);
   if (options === undefined) return () => {};
   const summary = new Summary(capture.epoch, options);
   return (batch: Batch, count: number) => print(summary.lines(batch, count));

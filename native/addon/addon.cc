@@ -75,27 +75,26 @@ class OpenWorker final : public Napi::AsyncWorker {
 Napi::Value open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto request = info[0].As<Napi::Object>();
-  const std::string name = request.Get("backend").ToString();
+  const std::string name = text(request.Get("backend"));
   const Backend* backend = find_backend(name);
   if (backend == nullptr) {
     const auto failed = Napi::Promise::Deferred::New(env);
     failed.Reject(to_js(env, missing_backend(name)).Value());
     return failed.Promise();
   }
-  OpenRequest open_request{.uri = request.Get("uri").ToString(),
-                           .target = request.Get("target").ToString(),
-                           .options = to_options(request.Get("options").As<Napi::Object>())};
+  OpenRequest open_request{.uri = text(request.Get("uri")),
+                           .target = text(request.Get("target")),
+                           .options = to_options(request.Get("options"))};
   std::shared_ptr<Filter> filter;
   const Napi::Value given = request.Get("filter");
   const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", 262144));
   if (given.IsString()) {
-    filter = make_filter(given.As<Napi::String>().Utf8Value(), snaplen);
+    filter = make_filter(text(given), snaplen);
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto* worker =
-      new OpenWorker(env, *backend, std::move(open_request), std::move(filter), request.Get("dry").ToBoolean(),
-                     request.Get("batchSize").ToNumber().Uint32Value(), request.Get("external").ToBoolean());
+  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), flag(request.Get("dry")),
+                                static_cast<uint32_t>(number(request.Get("batchSize"))), flag(request.Get("external")));
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
@@ -103,7 +102,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
 
 /// probe(name) → {available, detail, error?}
 Napi::Value probe(const Napi::CallbackInfo& info) {
-  const std::string name = info[0].ToString();
+  const std::string name = text(info[0]);
   const Backend* backend = find_backend(name);
   if (backend == nullptr) return from_probe(info.Env(), {.available = false, .error = missing_backend(name)});
   return from_probe(info.Env(), backend->probe());
@@ -111,13 +110,14 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
 
 /// devices(name) → [{target, description, up, loopback}]
 Napi::Value devices(const Napi::CallbackInfo& info) {
-  const Backend* backend = find_backend(info[0].ToString());
+  const Backend* backend = find_backend(text(info[0]));
   return from_devices(info.Env(), backend != nullptr ? backend->devices() : std::vector<Device>{});
 }
 
 /// compileFilter(expression, linkType, snaplen) → Uint32Array of code, jt, jf, k
 Napi::Value compile(const Napi::CallbackInfo& info) {
-  auto program = compile_filter(info[0].ToString(), info[1].ToNumber().Int32Value(), info[2].ToNumber().Uint32Value());
+  auto program =
+      compile_filter(text(info[0]), static_cast<int>(number(info[1])), static_cast<uint32_t>(number(info[2])));
   if (program) return from_program(info.Env(), *program);
   raise(info.Env(), program.error());
   return {};

@@ -6,26 +6,33 @@ namespace ringtap::addon {
 
 namespace {
 
-Napi::Number number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+Napi::Number from_number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
 
 }  // namespace
 
-Options to_options(const Napi::Object& object) {
+std::string text(const Napi::Value& value) { return value.IsString() ? value.As<Napi::String>().Utf8Value() : ""; }
+double number(const Napi::Value& value) { return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0; }
+bool flag(const Napi::Value& value) { return value.IsBoolean() && value.As<Napi::Boolean>().Value(); }
+
+Options to_options(const Napi::Value& value) {
   Options options;
+  if (!value.IsObject()) return options;
+  const auto object = value.As<Napi::Object>();
   const Napi::Array names = object.GetPropertyNames();
+  if (names.IsEmpty()) return options;
   for (uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
-    const Napi::Value value = object.Get(name);
-    if (value.IsBoolean()) {
-      options.set(name, value.As<Napi::Boolean>().Value());
-    } else if (value.IsNumber()) {
-      options.set(name, value.As<Napi::Number>().DoubleValue());
-    } else if (value.IsString()) {
-      options.set(name, value.As<Napi::String>().Utf8Value());
-    } else if (value.IsArray()) {
-      const auto array = value.As<Napi::Array>();
+    const std::string name = text(names.Get(i));
+    const Napi::Value option = object.Get(name);
+    if (option.IsBoolean()) {
+      options.set(name, flag(option));
+    } else if (option.IsNumber()) {
+      options.set(name, number(option));
+    } else if (option.IsString()) {
+      options.set(name, text(option));
+    } else if (option.IsArray()) {
+      const auto array = option.As<Napi::Array>();
       std::vector<double> list;
-      for (uint32_t j = 0; j < array.Length(); j++) list.push_back(array.Get(j).ToNumber().DoubleValue());
+      for (uint32_t j = 0; j < array.Length(); j++) list.push_back(number(array.Get(j)));
       options.set(name, std::move(list));
     }
   }
@@ -43,6 +50,7 @@ Program to_program(const Napi::Uint32Array& flat) {
 
 Napi::Uint32Array from_program(Napi::Env env, const Program& program) {
   Napi::Uint32Array flat = Napi::Uint32Array::New(env, program.size() * 4);
+  if (flat.IsEmpty()) return flat;
   for (size_t i = 0; i < program.size(); i++) {
     flat[i * 4] = program[i].code;
     flat[i * 4 + 1] = program[i].jt;
@@ -54,15 +62,15 @@ Napi::Uint32Array from_program(Napi::Env env, const Program& program) {
 
 Napi::Object from_stats(Napi::Env env, const Stats& stats) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("received", number(env, stats.received));
-  object.Set("delivered", number(env, stats.delivered));
-  object.Set("filtered", number(env, stats.filtered));
-  object.Set("dropped", number(env, stats.dropped));
-  object.Set("pending", number(env, stats.pending));
-  object.Set("deliveredBytes", number(env, stats.delivered_bytes));
+  object.Set("received", from_number(env, stats.received));
+  object.Set("delivered", from_number(env, stats.delivered));
+  object.Set("filtered", from_number(env, stats.filtered));
+  object.Set("dropped", from_number(env, stats.dropped));
+  object.Set("pending", from_number(env, stats.pending));
+  object.Set("deliveredBytes", from_number(env, stats.delivered_bytes));
   Napi::Object drops = Napi::Object::New(env);
   for (const DropCause& cause : stats.drops) {
-    drops.Set(cause.name, cause.count ? Napi::Value(number(env, *cause.count)) : env.Undefined());
+    drops.Set(cause.name, cause.count ? Napi::Value(from_number(env, *cause.count)) : env.Undefined());
   }
   object.Set("drops", drops);
   return object;

@@ -12,7 +12,13 @@
 
 namespace ringtap::addon {
 
-Options to_options(const Napi::Object& object);
+// WHY not As<String>() and the like: in a worker that is being terminated every call into JS fails, also in the middle
+// of one of ours, and using the empty value that it leaves would abort the process. Here that is empty, zero or false.
+std::string text(const Napi::Value& value);
+double number(const Napi::Value& value);
+bool flag(const Napi::Value& value);
+
+Options to_options(const Napi::Value& value);
 Program to_program(const Napi::Uint32Array& flat);  // code, jt, jf, k, code, jt …
 Napi::Uint32Array from_program(Napi::Env env, const Program& program);
 Napi::Object from_stats(Napi::Env env, const Stats& stats);

@@ -66,8 +66,9 @@ Napi::Function Session::define(Napi::Env env) {
 
 Napi::Object Session::make(Napi::Env env, Opened opened) {
   Napi::Object object = Environment::of(env).session_constructor.New({});
-  if (object.IsEmpty()) return object;  // the worker is being terminated
-  Unwrap(object)->adopt(std::move(opened));
+  Session* session = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (session == nullptr) return {};  // the worker is being terminated
+  session->adopt(std::move(opened));
   return object;
 }
 
@@ -174,6 +175,7 @@ bool Session::copy_out(Napi::Env env, Slot& slot) {
   for (uint32_t i = 0; i < slot.count; i++) total += block.caplen[i];
   const Segment& segment = source_->info().segments[slot.segment];
   Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, total);
+  if (bytes.IsEmpty()) return false;
   if (slot.kept_bytes < total) {
     slot.kept = std::make_unique<std::byte[]>(total);
     slot.kept_bytes = total;
@@ -251,7 +253,7 @@ Napi::Value Session::error(const Napi::CallbackInfo& call) {
 void Session::set_ref(const Napi::CallbackInfo& call) {
   if (!source_) return;
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
-  waiter_->set_ref(call[0].ToBoolean());
+  waiter_->set_ref(flag(call[0]));
 }
 
 void Session::interrupt(const Napi::CallbackInfo&) {

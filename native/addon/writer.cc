@@ -1,7 +1,9 @@
 #include "addon/writer.h"
 
+#include <algorithm>
 #include <functional>
 
+#include "addon/convert.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 
@@ -54,33 +56,36 @@ Napi::Function Writer::define(Napi::Env env) {
 Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto request = info[0].As<Napi::Object>();
-  const std::string format = request.Get("format").ToString();
-  auto writer = TraceWriter::create({.path = request.Get("path").ToString(),
+  const std::string format = text(request.Get("format"));
+  auto writer = TraceWriter::create({.path = text(request.Get("path")),
                                      .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
-                                     .link_type = request.Get("linkType").ToNumber(),
-                                     .snaplen = request.Get("snaplen").ToNumber(),
-                                     .application = request.Get("application").ToString(),
+                                     .link_type = static_cast<uint32_t>(number(request.Get("linkType"))),
+                                     .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
+                                     .application = text(request.Get("application")),
                                      .comment = {}});
   if (!writer) {
     raise(env, writer.error());
     return {};
   }
   Napi::Object object = Environment::of(env).writer_constructor.New({});
-  if (object.IsEmpty()) return {};
-  Unwrap(object)->writer_ = *std::move(writer);
+  Writer* made = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (made == nullptr) return {};  // the worker is being terminated
+  made->writer_ = *std::move(writer);
   return object;
 }
 
-/// append(session, slot, first) → the index of the first packet not taken: drain() and go on from there.
+/// append(session, slot, first, end) → the index of the first packet not taken: drain() and go on from there.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::Unwrap(info[0].As<Napi::Object>());
-  const auto view = session->view(info[1].ToNumber());
+  if (session == nullptr) return {};  // the worker is being terminated
+  auto view = session->view(static_cast<uint32_t>(number(info[1])));
   if (!view) {
     raise(env, Error{.code = Code::kReleased, .message = "write(): the batch was released"});
     return {};
   }
-  auto taken = writer_->append(*view, info[2].ToNumber());
+  view->count = std::min(view->count, static_cast<uint32_t>(number(info[3])));
+  auto taken = writer_->append(*view, static_cast<uint32_t>(number(info[2])));
   if (!taken) {
     raise(env, taken.error());
     return {};
@@ -93,15 +98,14 @@ Napi::Value Writer::ready(const Napi::CallbackInfo& info) { return Napi::Boolean
 
 /// drain(flush) → Promise: writes full buffers; with `flush` the one being filled, too.
 Napi::Value Writer::drain(const Napi::CallbackInfo& info) {
-  if (info[0].ToBoolean()) writer_->flush();
+  if (flag(info[0])) writer_->flush();
   return WriteWorker::run(info.Env(), [writer = writer_] { return writer->drain(); });
 }
 
 /// close(received, dropped) → Promise
 Napi::Value Writer::close(const Napi::CallbackInfo& info) {
   if (info[0].IsNumber()) {
-    writer_->set_drop_counts(static_cast<uint64_t>(info[0].ToNumber().Int64Value()),
-                             static_cast<uint64_t>(info[1].ToNumber().Int64Value()));
+    writer_->set_drop_counts(static_cast<uint64_t>(number(info[0])), static_cast<uint64_t>(number(info[1])));
   }
   return WriteWorker::run(info.Env(), [writer = writer_] { return writer->close(); });
 }

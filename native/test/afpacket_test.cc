@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <random>
 #include <thread>
 
@@ -255,7 +254,7 @@ TEST_CASE("whatever the headers say, a walk stays inside its block, ends, and ac
   };
   uint64_t walked = 0;
   uint64_t damaged = 0;
-  for (int round = 0; round < 200'000; round++) {
+  for (int round = 0; round < 50'000; round++) {
     FakeRing fake;
     std::vector<uint32_t> lengths(below(6));
     for (uint32_t& length : lengths) length = below(400);
@@ -287,8 +286,8 @@ TEST_CASE("whatever the headers say, a walk stays inside its block, ends, and ac
     walked += result.packets;
     damaged += result.damaged;
   }
-  CHECK(walked > 50'000);
-  CHECK(damaged > 50'000);
+  CHECK(walked > 10'000);
+  CHECK(damaged > 10'000);
 }
 
 TEST_CASE("what a tiny ring could not take is counted to the packet") {
@@ -467,10 +466,7 @@ TEST_CASE("an interface that goes down or away ends the capture with its own err
 TEST_CASE("nothing is captured any more after close, even while somebody still looks at the ring") {
   NEEDS_LAB();
   const auto promiscuous = [] {
-    std::ifstream flags("/sys/class/net/" + kCaptureHere + "/flags");
-    unsigned value = 0;
-    flags >> std::hex >> value;
-    return (value & IFF_PROMISC) != 0;
+    return std::system(("ip -d link show " + kCaptureHere + " | grep -q 'promiscuity 1'").c_str()) == 0;
   };
   Sender sender(kSendHere);
   Capture capture;

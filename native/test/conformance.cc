@@ -116,10 +116,12 @@ class Session {
     REQUIRE(batch.count <= max);
     REQUIRE(batch.lease != 0);
     REQUIRE(batch.segment < info.segments.size());
+    bool inside = true;
     for (uint32_t i = 0; i < batch.count; i++) {
-      REQUIRE(uint64_t{block_.offset[i]} + block_.caplen[i] <= info.segments[batch.segment].bytes);
-      REQUIRE(block_.caplen[i] <= std::min(block_.wirelen[i], info.snaplen));
+      inside &= uint64_t{block_.offset[i]} + block_.caplen[i] <= info.segments[batch.segment].bytes;
+      inside &= block_.caplen[i] <= std::min(block_.wirelen[i], info.snaplen);
     }
+    REQUIRE(inside);
     return batch;
   }
 
@@ -145,7 +147,7 @@ class Session {
     std::vector<Seen> seen;
     for (const Packet& packet : held.packets()) {
       const auto number = fixture_.number(packet);
-      REQUIRE_MESSAGE(number.has_value(), "a packet that nobody sent");
+      if (!number) FAIL("a packet that nobody sent");
       const auto caplen = static_cast<uint32_t>(packet.bytes.size());
       const bool odd = caplen > kSomeByte && (packet.bytes[kSomeByte] & std::byte{1}) != std::byte{0};
       seen.push_back({*number, caplen, odd});

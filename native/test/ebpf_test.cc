@@ -223,14 +223,14 @@ TEST_CASE("filters decide in XDP as they do in libpcap: all expressions, 5,000 p
   constexpr uint64_t kSeed = 20261121;
   const auto packets = frames(kSeed, 5000);
 
-  std::vector<const char*> expressions(std::begin(test::kExpressions), std::end(test::kExpressions));
+  std::vector<std::string> expressions(std::begin(test::kExpressions), std::end(test::kExpressions));
   expressions.insert(expressions.end(), std::begin(test::kMoreExpressions), std::end(test::kMoreExpressions));
   size_t translated = 0;
   size_t selective = 0;
   size_t runs = 0;
   size_t split_runs = 0;
   double kernel_seconds = 0;
-  for (const char* expression : expressions) {
+  for (const std::string& expression : expressions) {
     const Program program = compiled(expression);
     const FilterVm vm(program);
     std::vector<bool> expected;
@@ -301,7 +301,7 @@ TEST_CASE("filters read beyond the first fragment of a packet") {
     packets.push_back(source.next(i % 3 == 0 ? 3500 + source.pick(40) : 3000 + source.pick(50'000)));
   }
   for (const Access access : {Access::kDirect, Access::kMixed, Access::kLoadBytes}) {
-    for (const char* expression : kExpressions) {
+    for (const std::string expression : kExpressions) {
       const Program program = compiled(expression);
       const Machine machine(*target, &program, {.access = access, .frags = true}, &stamps);
       REQUIRE_MESSAGE(machine.fd() >= 0, expression, ": ", machine.refusal(), "\n", machine.log());
@@ -462,7 +462,7 @@ TEST_CASE("without CAP_PERFMON constant offsets are read directly, variable ones
   in_thread([&] {
     drop({Capability::kPerfmon, Capability::kSysAdmin});
     for (const bool frags : {false, true}) {
-      for (const char* expression : {"ether proto 0x800", "len > 60", "ip host 10.0.0.1 and not udp", "vlan 5"}) {
+      for (const std::string expression : {"ether proto 0x800", "len > 60", "ip host 10.0.0.1 and not udp", "vlan 5"}) {
         const Program constant = compiled(expression);
         auto direct = load({.xsk_map = target->map(), .filter = &constant, .clock = StampClock::kTai, .frags = frags});
         REQUIRE_MESSAGE(bool(direct), direct.error().message);
@@ -486,7 +486,7 @@ TEST_CASE("every expression can be loaded without CAP_PERFMON") {
     drop({Capability::kPerfmon, Capability::kSysAdmin});
     size_t direct = 0;
     size_t helped = 0;
-    for (const char* expression : test::kExpressions) {
+    for (const std::string expression : test::kExpressions) {
       const Program program = compiled(expression);
       if (has_loop(program)) continue;
       const auto loaded = load({.xsk_map = target->map(), .filter = &program, .clock = StampClock::kTai});

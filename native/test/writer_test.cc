@@ -76,6 +76,12 @@ void expect_packets(const std::vector<Packet>& packets, const Batch& batch, size
   }
 }
 
+/// Takes a mount away again, whatever the test came to.
+struct Mounted {
+  std::string path;
+  ~Mounted() { umount2(path.c_str(), MNT_DETACH); }
+};
+
 int in_child(const std::function<bool()>& body) {
   fflush(stdout);  // sanitizers flush it again in the child
   const pid_t child = fork();
@@ -335,7 +341,7 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
         return right;
       });
       CHECK(status == 0);
-      reported = limit > 10 ? std::stoull("0" + load_file(dir.file("count"))) : 0;
+      reported = limit > 10 ? std::stoull(load_file(dir.file("count"))) : 0;
       if (limit >= 4000) {
         const Reading back = read_trace(path);
         CHECK_FALSE(back.failed);
@@ -352,6 +358,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     FAIL("needs root, for a small tmpfs");
     return;
   }
+  const Mounted mounted{dir.path()};
   for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
     const std::string path = dir.file("a");
     auto writer = create(path, format);
@@ -369,7 +376,6 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
       CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[i], batch.block.caplen[i]));
     CHECK_FALSE(writer->close());
   }
-  umount(dir.path().c_str());
 }
 
 TEST_CASE("a reader that goes away is EPIPE, not SIGPIPE") {

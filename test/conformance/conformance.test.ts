@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { Batch, Capture, CaptureStats, OpenOptions } from 'ringtap';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { lab, labMissing, traffic } from '../support/lab.js';
-import { expectBalanced, failure } from '../support/packets.js';
+import { expectBalanced, type failure } from '../support/packets.js';
 import { type Subject, subjects } from '../support/subjects.js';
 import { sleep, until, within } from '../support/wait.js';
 
@@ -30,9 +30,11 @@ async function take(from: Capture, count: number, each: (batch: Batch) => void):
   expect(seen).toBe(count);
 }
 
-const numbers = (subject: Subject, batch: Batch) => Array.from({ length: batch.length }, (_, i) => subject.number(batch, i));
+const numbers = (subject: Subject, batch: Batch) =>
+  Array.from({ length: batch.length }, (_, i) => subject.number(batch, i));
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
-const content = (batch: Batch) => Array.from({ length: batch.length }, (_, i) => Buffer.from(batch.copy(i)).toString('hex'));
+const content = (batch: Batch) =>
+  Array.from({ length: batch.length }, (_, i) => Buffer.from(batch.copy(i)).toString('hex'));
 
 /** Small leases, so that there are many of them. */
 const small: OpenOptions = { batchSize: 10 };
@@ -93,7 +95,7 @@ describe.each([
 
     test.each([
       ['in order', (held: Batch[]) => held],
-      ['in reverse', (held: Batch[]) => held.toReversed()],
+      ['in reverse', (held: Batch[]) => [...held].reverse()],
       ['from the middle', (held: Batch[]) => [...held.slice(1), ...held.slice(0, 1)]],
     ])('keeps the bytes of held batches while it goes on, released %s', async (_, order) => {
       const from = await start(3000, smallRing(subject));
@@ -183,7 +185,10 @@ describe.each([
     });
 
     test('keeps a ledger that only grows and adds up, whenever it is read', async () => {
-      const from = await start(5000, { batchSize: 50, filter: 'udp src port 49152 or udp src port 1024 or greater 1000' });
+      const from = await start(5000, {
+        batchSize: 50,
+        filter: 'udp src port 49152 or udp src port 1024 or greater 1000',
+      });
       const sending = subject.feed(5000);
       let before: CaptureStats = from.stats();
       const check = () => {

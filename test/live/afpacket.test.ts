@@ -4,7 +4,7 @@ import { type Batch, open } from 'ringtap';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { lab, labMissing, send, traffic } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll } from '../support/packets.js';
-import { sleep, until, within } from '../support/wait.js';
+import { sleep, within } from '../support/wait.js';
 
 const methods = ['afpacket', 'pcap'] as const;
 const rx = lab?.rx ?? '';
@@ -25,7 +25,14 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
     expect(sent).toBe(30_000);
     expect(received() - before).toBe(30_000);
     expect(seen.map(({ data }) => numberOf(data))).toEqual(Array.from({ length: 30_000 }, (_, i) => i));
-    expect(capture.stats()).toMatchObject({ received: 30_000, delivered: 30_000, filtered: 0, dropped: 0, pending: 0, deliveredBytes: 1_800_000 });
+    expect(capture.stats()).toMatchObject({
+      received: 30_000,
+      delivered: 30_000,
+      filtered: 0,
+      dropped: 0,
+      pending: 0,
+      deliveredBytes: 1_800_000,
+    });
   });
 
   test('counts what a small buffer loses under a stalled reader, to the packet', async () => {
@@ -134,7 +141,11 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
   test('goes on beside another capture of the same interface', async () => {
     await using one = await open(`${method}:${rx}`);
     await using two = await open(`${method}:${rx}`);
-    const [first, second] = await Promise.all([readAll(one, 5000), readAll(two, 5000), send({ count: 5000, rate: 100_000 })]);
+    const [first, second] = await Promise.all([
+      readAll(one, 5000),
+      readAll(two, 5000),
+      send({ count: 5000, rate: 100_000 }),
+    ]);
     expect(first.map(({ data }) => numberOf(data))).toEqual(second.map(({ data }) => numberOf(data)));
   });
 });
@@ -194,7 +205,12 @@ describe.skipIf(lab === null)('afpacket', () => {
       },
       'in block headers': ({ view, bytes }) => {
         const blocks = bytes.length / 65536;
-        for (let i = 0; i < 50; i++) view.setUint32(random(blocks) * 65536 + 4 * random(12), [0, 1, 0xffffffff, random(2 ** 32)][random(4)]!, true);
+        for (let i = 0; i < 50; i++)
+          view.setUint32(
+            random(blocks) * 65536 + 4 * random(12),
+            [0, 1, 0xffffffff, random(2 ** 32)][random(4)]!,
+            true,
+          );
       },
       'in descriptors': (batch) => {
         for (const array of [batch.offset, batch.caplen, batch.wirelen, batch.flags, batch.control]) {
@@ -204,38 +220,42 @@ describe.skipIf(lab === null)('afpacket', () => {
       },
     };
 
-    test.each(Object.entries(anywhere))('%s, keeps its ledger and closes, and the next capture is sound', async (_, scribble) => {
-      const stop = new AbortController();
-      const flowing = traffic({ count: 0, rate: 100_000 }, stop.signal);
-      try {
-        let batches = 0;
-        for (let round = 0; round < 15; round++) {
-          const capture = await open(`afpacket:${rx}`, { bufferBytes: 1 << 20, blockBytes: 65536, timeoutMs: 1 });
-          let last = capture.stats();
-          const deadline = performance.now() + 60;
-          while (performance.now() < deadline) {
-            const batch = capture.nextSync(5);
-            const now = capture.stats();
-            expectBalanced(now);
-            for (const name of ['received', 'delivered', 'dropped'] as const) expect(now[name]).toBeGreaterThanOrEqual(last[name]);
-            last = now;
-            if (batch === null) continue;
-            batches++;
-            for (const packet of batch) packet.data();
-            scribble(batch);
-            for (const packet of batch) packet.data();
+    test.each(Object.entries(anywhere))(
+      '%s, keeps its ledger and closes, and the next capture is sound',
+      async (_, scribble) => {
+        const stop = new AbortController();
+        const flowing = traffic({ count: 0, rate: 100_000 }, stop.signal);
+        try {
+          let batches = 0;
+          for (let round = 0; round < 15; round++) {
+            const capture = await open(`afpacket:${rx}`, { bufferBytes: 1 << 20, blockBytes: 65536, timeoutMs: 1 });
+            let last = capture.stats();
+            const deadline = performance.now() + 60;
+            while (performance.now() < deadline) {
+              const batch = capture.nextSync(5);
+              const now = capture.stats();
+              expectBalanced(now);
+              for (const name of ['received', 'delivered', 'dropped'] as const)
+                expect(now[name]).toBeGreaterThanOrEqual(last[name]);
+              last = now;
+              if (batch === null) continue;
+              batches++;
+              for (const packet of batch) packet.data();
+              scribble(batch);
+              for (const packet of batch) packet.data();
+            }
+            await within(capture.close(), 'close()');
+            expectBalanced(capture.stats());
           }
-          await within(capture.close(), 'close()');
-          expectBalanced(capture.stats());
+          expect(batches).toBeGreaterThan(15);
+        } finally {
+          stop.abort();
+          await flowing.sent;
         }
-        expect(batches).toBeGreaterThan(15);
-      } finally {
-        stop.abort();
-        await flowing.sent;
-      }
-      await using capture = await open(`afpacket:${rx}`);
-      await send({ count: 1000, rate: 50_000 });
-      expect(await drain(capture)).toHaveLength(1000);
-    });
+        await using capture = await open(`afpacket:${rx}`);
+        await send({ count: 1000, rate: 50_000 });
+        expect(await drain(capture)).toHaveLength(1000);
+      },
+    );
   });
 });

@@ -1,16 +1,17 @@
 // What interfaces do while they are captured, and what is asked of them.
-import { PacketFlags, type Capture, type OpenOptions, explain, open } from 'ringtap';
+import { type Capture, explain, type OpenOptions, open, PacketFlags } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
 import { lab, send } from '../support/lab.js';
-import { drain, expectBalanced, failure, readAll, see, type Seen } from '../support/packets.js';
+import { drain, expectBalanced, failure, readAll, type Seen, see } from '../support/packets.js';
 import { sendRaw } from '../support/raw.js';
 import { bytes, ethernet, ipv4, udp } from '../support/trace.js';
 import { sleep, until, within } from '../support/wait.js';
 
 const { rx, tx } = lab ?? { rx: '', tx: '' };
 const ip = (...args: string[]) => run('ip', ...args);
-const packet = (port: number, length = 18) => ethernet(0x0800, ipv4({ protocol: 17 }, udp(port, 40001, Buffer.alloc(length))));
+const packet = (port: number, length = 18) =>
+  ethernet(0x0800, ipv4({ protocol: 17 }, udp(port, 40001, Buffer.alloc(length))));
 const port = ({ data }: Seen, at = 34) => data.readUInt16BE(at);
 
 /** A pair of interfaces for one test. */
@@ -63,13 +64,20 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('%s', (method) => {
       await using capture = await start(rx, { snaplen: 60, filter });
       await sendRaw(tx, [packet(1, 200), packet(2, 18), ethernet(0x0800, packet(3, 100).subarray(14), [[0x8100, 5]])]);
       const seen = await drain(capture);
-      const expected = [[60, 242], [60, 60], [60, 146]];
-      expect(seen.map(({ data, wirelen }) => [data.length, wirelen])).toEqual(filter === 'udp' ? expected.slice(0, 2) : expected);
+      const expected = [
+        [60, 242],
+        [60, 60],
+        [60, 146],
+      ];
+      expect(seen.map(({ data, wirelen }) => [data.length, wirelen])).toEqual(
+        filter === 'udp' ? expected.slice(0, 2) : expected,
+      );
     }
   });
 
   test('asks for promiscuous mode unless told not to', async () => {
-    const flags = async () => Number((JSON.parse(await ip('-d', '-j', 'link', 'show', 'dev', rx)) as [{ promiscuity: number }])[0].promiscuity);
+    const flags = async () =>
+      Number((JSON.parse(await ip('-d', '-j', 'link', 'show', 'dev', rx)) as [{ promiscuity: number }])[0].promiscuity);
     {
       await using _ = await start(rx, { promiscuous: false });
       expect(await flags()).toBe(0);
@@ -204,7 +212,10 @@ for i in range(20):
       { prefix: ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--securebits=+noroot'] },
     );
     expect(stderr).toBe('');
-    const results = stdout.trim().split('\n').map((line) => JSON.parse(line) as { code: string; text: string });
+    const results = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { code: string; text: string });
     expect(results).toHaveLength(2);
     for (const { code, text } of results) {
       expect(code).toBe('RINGTAP_NO_PERMISSION');
@@ -236,7 +247,11 @@ for i in range(20):
 describe.skipIf(lab === null)('afpacket', () => {
   test('captures the loopback once', async () => {
     await using capture = await open('afpacket:lo', { filter: 'udp port 4321' });
-    await run('python3', '-c', "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x' * 30, ('127.0.0.1', 4321))");
+    await run(
+      'python3',
+      '-c',
+      "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x' * 30, ('127.0.0.1', 4321))",
+    );
     const seen = await drain(capture);
     expect(seen).toHaveLength(1);
     expect(capture.linkType).toBe(1);
@@ -251,6 +266,8 @@ describe.skipIf(lab === null)('afpacket', () => {
     const frames = Array.from({ length: 30 }, (_, i) => bytes(packet(i, 1400)));
     await sendRaw(tx, frames);
     await sleep(20);
-    expect((await drain(capture)).map(({ data }) => data.toString('hex'))).toEqual(frames.map((frame) => frame.toString('hex')));
+    expect((await drain(capture)).map(({ data }) => data.toString('hex'))).toEqual(
+      frames.map((frame) => frame.toString('hex')),
+    );
   });
 });

@@ -13,6 +13,14 @@ describe.skipIf(lab === null)('under traffic', () => {
     await flowing.sent;
   });
 
-  lifetimes('afpacket:', () => `afpacket:${lab!.rx}?bufferBytes=4m`, () => `afpacket:${lab!.rx}?bufferBytes=128k&blockBytes=64k`);
-  lifetimes('pcap:', () => `pcap:${lab!.rx}?bufferBytes=4m`, () => `pcap:${lab!.rx}?bufferBytes=128k`);
+  lifetimes(
+    'afpacket:',
+    () => `afpacket:${lab!.rx}?bufferBytes=4m`,
+    () => `afpacket:${lab!.rx}?bufferBytes=256k&blockBytes=64k`,
+  );
+  lifetimes(
+    'pcap:',
+    () => `pcap:${lab!.rx}?bufferBytes=4m`,
+    () => `pcap:${lab!.rx}?bufferBytes=128k`,
+  );
 });

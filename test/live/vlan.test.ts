@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { PacketFlags, open } from 'ringtap';
+import { open, PacketFlags } from 'ringtap';
 import { describe, expect, test } from 'vitest';
-import { lines, start } from '../support/cli.js';
 import { run } from '../support/child.js';
+import { lines, start } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab, send } from '../support/lab.js';
+import { arp, mixture } from '../support/mixture.js';
 import { drain, expectBalanced, readAll } from '../support/packets.js';
 import { sendRaw } from '../support/raw.js';
-import { arp, mixture } from '../support/mixture.js';
 import { ethernet, ipv4, udp, writePcap } from '../support/trace.js';
 import { until } from '../support/wait.js';
 
@@ -31,8 +31,14 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('VLAN tags on %s', (met
     const frames = [
       ethernet(0x0800, ip(1), [[0x8100, 5]]),
       ethernet(0x0800, ip(2), [[0x8100, 0xe005]]),
-      ethernet(0x0800, ip(3), [[0x88a8, 100], [0x8100, 5]]),
-      ethernet(0x0800, ip(4), [[0x8100, 100], [0x8100, 5]]),
+      ethernet(0x0800, ip(3), [
+        [0x88a8, 100],
+        [0x8100, 5],
+      ]),
+      ethernet(0x0800, ip(4), [
+        [0x8100, 100],
+        [0x8100, 5],
+      ]),
       ethernet(0x0800, ip(5), [[0x8100, 0]]),
       ethernet(0x0800, ip(6)),
       arp,
@@ -43,27 +49,43 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('VLAN tags on %s', (met
   });
 
   // The same words select the same packets: live, by either method, in a trace, and in tcpdump's reading of it.
-  test.each(['vlan', 'vlan 5', 'vlan 5 and udp', 'udp', 'not vlan', 'vlan 100 and vlan 5', 'arp or vlan 6', 'ip', 'greater 100', 'len <= 64', 'ether[12:2] = 0x8100', 'vlan and src port 7'])(
-    'are what the filter "%s" sees: like a trace of the wire',
-    async (filter) => {
-      const frames = mixture();
-      await using capture = await open(`${method}:${rx}`, { filter });
-      await sendRaw(tx, frames);
-      const live = await drain(capture, 100);
+  test.each([
+    'vlan',
+    'vlan 5',
+    'vlan 5 and udp',
+    'udp',
+    'not vlan',
+    'vlan 100 and vlan 5',
+    'arp or vlan 6',
+    'ip',
+    'greater 100',
+    'len <= 64',
+    'ether[12:2] = 0x8100',
+    'vlan and src port 7',
+  ])('are what the filter "%s" sees: like a trace of the wire', async (filter) => {
+    const frames = mixture();
+    await using capture = await open(`${method}:${rx}`, { filter });
+    await sendRaw(tx, frames);
+    const live = await drain(capture, 100);
 
-      writePcap(path('wire.pcap'), frames.map((data) => ({ data })));
-      await using trace = await open(`file:${path('wire.pcap')}`, { filter });
-      const read = await readAll(trace);
-      const { stdout } = await start('tcpdump', ['-r', path('wire.pcap'), '-nn', '-t', '-w', path('out.pcap'), filter]).outcome;
-      expect(stdout).toBe('');
-      const counted = lines(await run('tcpdump', '-r', path('out.pcap'), '-nn', '-t')).filter((line) => !line.startsWith('\t'));
-      expect(hex(live)).toEqual(hex(read));
-      expect(read).toHaveLength(counted.length);
-      const stats = capture.stats();
-      expectBalanced(stats);
-      expect(stats).toMatchObject({ delivered: live.length, dropped: 0, pending: 0 });
-    },
-  );
+    writePcap(
+      path('wire.pcap'),
+      frames.map((data) => ({ data })),
+    );
+    await using trace = await open(`file:${path('wire.pcap')}`, { filter });
+    const read = await readAll(trace);
+    const { stdout } = await start('tcpdump', ['-r', path('wire.pcap'), '-nn', '-t', '-w', path('out.pcap'), filter])
+      .outcome;
+    expect(stdout).toBe('');
+    const counted = lines(await run('tcpdump', '-r', path('out.pcap'), '-nn', '-t')).filter(
+      (line) => !line.startsWith('\t'),
+    );
+    expect(hex(live)).toEqual(hex(read));
+    expect(read).toHaveLength(counted.length);
+    const stats = capture.stats();
+    expectBalanced(stats);
+    expect(stats).toMatchObject({ delivered: live.length, dropped: 0, pending: 0 });
+  });
 });
 
 describe.skipIf(lab === null)('vlan: metadata on afpacket', () => {

@@ -1,11 +1,10 @@
 // The capture methods that the conformance suite runs over.
-import { rmSync } from 'node:fs';
-import { type Batch, type Capture, type OpenOptions, open } from 'ringtap';
-import { lab, send } from './lab.js';
-import { bytes, ethernet, ipv4, pcapFile, udp, u32 } from './trace.js';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeFileSync } from 'node:fs';
+import { type Batch, type Capture, type OpenOptions, open } from 'ringtap';
+import { lab, send } from './lab.js';
+import { bytes, ethernet, ipv4, pcapFile, u32, udp } from './trace.js';
 
 export interface Subject {
   readonly name: string;
@@ -65,4 +64,5 @@ const onWire = (name: string): Subject => ({
   number: payloadNumber,
 });
 
-export const subjects: readonly Subject[] = lab === null ? [synth, file] : [synth, file, onWire('afpacket'), onWire('pcap')];
+export const subjects: readonly Subject[] =
+  lab === null ? [synth, file] : [synth, file, onWire('afpacket'), onWire('pcap')];

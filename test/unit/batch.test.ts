@@ -38,13 +38,19 @@ describe('a batch', () => {
 
   test('gives an owned copy of itself, which outlives the capture', async () => {
     const batch = next();
-    const before = Array.from(batch, (packet) => [packet.timeNs, packet.wirelen, Buffer.from(packet.data()).toString('hex')]);
+    const before = Array.from(batch, (packet) => [
+      packet.timeNs,
+      packet.wirelen,
+      Buffer.from(packet.data()).toString('hex'),
+    ]);
     const copy = batch.copy();
     expect(copy.constructor).toBe(batch.constructor);
     next();
     await capture.close();
     expect(copy.length).toBe(16);
-    expect(Array.from(copy, (packet) => [packet.timeNs, packet.wirelen, Buffer.from(packet.data()).toString('hex')])).toEqual(before);
+    expect(
+      Array.from(copy, (packet) => [packet.timeNs, packet.wirelen, Buffer.from(packet.data()).toString('hex')]),
+    ).toEqual(before);
     expect(copy.copy().timeNs(0)).toBe(before[0]![0]);
     copy.release();
     expect(copy.length).toBe(16);
@@ -87,7 +93,8 @@ describe('a packet', () => {
 
   test('refuses to read outside its bytes', () => {
     for (const packet of next()) {
-      for (const o of [-1, packet.caplen, Number.NaN, Number.POSITIVE_INFINITY]) expect(() => packet.u8(o)).toThrow(RangeError);
+      for (const o of [-1, packet.caplen, Number.NaN, Number.POSITIVE_INFINITY])
+        expect(() => packet.u8(o)).toThrow(RangeError);
       expect(() => packet.u16(packet.caplen - 1)).toThrow(RangeError);
       expect(() => packet.u32(packet.caplen - 3)).toThrow(RangeError);
       expect(() => packet.u32(-2)).toThrow(RangeError);
@@ -108,7 +115,13 @@ async function expectReleased(batch: Batch, packets: number): Promise<void> {
   expect(batch.length).toBe(0);
   expect([...batch]).toEqual([]);
   for (let i = 0; i < packets; i++) expect(() => batch.view.getUint8(batch.offset[i]!)).toThrow(RangeError);
-  for (const call of [() => batch.data(0), () => batch.copy(0), () => batch.copy(), () => batch.timeNs(0), () => batch.hold()]) {
+  for (const call of [
+    () => batch.data(0),
+    () => batch.copy(0),
+    () => batch.copy(),
+    () => batch.timeNs(0),
+    () => batch.hold(),
+  ]) {
     expect((await failure(call)).code).toBe('RINGTAP_RELEASED');
   }
 }

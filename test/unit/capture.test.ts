@@ -4,7 +4,11 @@ import { count, expectBalanced, failure } from '../support/packets.js';
 import { sleep, within } from '../support/wait.js';
 
 /** Runs `work` beside a for-await that never ends by itself; resolves to what that loop ended with. */
-async function reading(uri: string, options: Parameters<typeof open>[1], work: (capture: Awaited<ReturnType<typeof open>>) => unknown) {
+async function reading(
+  uri: string,
+  options: Parameters<typeof open>[1],
+  work: (capture: Awaited<ReturnType<typeof open>>) => unknown,
+) {
   const capture = await open(uri, options);
   let batches = 0;
   const loop = (async () => {
@@ -177,7 +181,12 @@ describe('close()', () => {
   test('makes every later read RINGTAP_CLOSED', async () => {
     const capture = await open('synth:');
     await capture.close();
-    for (const call of [() => capture.tryNext(), () => capture.nextSync(10), () => capture[Symbol.asyncIterator](), () => count(capture)]) {
+    for (const call of [
+      () => capture.tryNext(),
+      () => capture.nextSync(10),
+      () => capture[Symbol.asyncIterator](),
+      () => count(capture),
+    ]) {
       expect((await failure(call)).code).toBe('RINGTAP_CLOSED');
     }
     expect(capture.ref().unref()).toBe(capture);
@@ -221,16 +230,21 @@ describe('a signal', () => {
     await expect(within(outcome, 'the rejection', 2000)).rejects.toBe('in the gap');
   });
 
-  test.each(Object.entries(sources))('that aborts ends a for await that reads %s, at once, with its reason', async (_, uri) => {
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const { outcome, ms, capture } = await reading(uri, { signal: controller.signal }, () => controller.abort(reason));
-    expect(outcome).toMatchObject({ ended: false });
-    expect('reason' in outcome && outcome.reason).toBe(reason);
-    expect(ms).toBeLessThan(50);
-    expectBalanced(capture.stats());
-    await expect(count(capture)).rejects.toBe(reason);
-  });
+  test.each(Object.entries(sources))(
+    'that aborts ends a for await that reads %s, at once, with its reason',
+    async (_, uri) => {
+      const controller = new AbortController();
+      const reason = new Error('enough');
+      const { outcome, ms, capture } = await reading(uri, { signal: controller.signal }, () =>
+        controller.abort(reason),
+      );
+      expect(outcome).toMatchObject({ ended: false });
+      expect('reason' in outcome && outcome.reason).toBe(reason);
+      expect(ms).toBeLessThan(50);
+      expectBalanced(capture.stats());
+      await expect(count(capture)).rejects.toBe(reason);
+    },
+  );
 
   test.each([['a string'], [null], [0], [{ done: true }]])('may abort with any reason (%s)', async (reason) => {
     for (const uri of Object.values(sources)) {

@@ -6,7 +6,9 @@ import { failure } from '../support/packets.js';
 describe('probe()', () => {
   test('says of every method whether it works here, and if not, why and what helps', async () => {
     const results = await probe();
-    expect(results.map(({ backend }) => backend)).toEqual(expect.arrayContaining(['afpacket', 'file', 'pcap', 'synth']));
+    expect(results.map(({ backend }) => backend)).toEqual(
+      expect.arrayContaining(['afpacket', 'file', 'pcap', 'synth']),
+    );
     for (const { backend, title, available, code, reason, hint, detail } of results) {
       expect(title).toBeTruthy();
       expect(typeof detail).toBe('string');
@@ -62,7 +64,13 @@ describe('explain()', () => {
     expect(explained).toMatchObject({ backend: null, zeroCopy: false, maxLeases: 0 });
     expect(explained.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
     expect(explained.candidates).toEqual([
-      { backend: 'dpdk', chosen: false, code: 'RINGTAP_BACKEND_MISSING', reason: explained.error!.message, fix: explained.error!.hint },
+      {
+        backend: 'dpdk',
+        chosen: false,
+        code: 'RINGTAP_BACKEND_MISSING',
+        reason: explained.error!.message,
+        fix: explained.error!.hint,
+      },
     ]);
     expect((await explain('/no/such/trace.pcap')).error!.code).toBe('RINGTAP_FILE_OPEN');
     expect((await explain('synth:?filter=udp+and')).error!.code).toBe('RINGTAP_BAD_FILTER');
@@ -75,7 +83,10 @@ describe('explain()', () => {
 });
 
 test('openTransmitter() is RINGTAP_UNSUPPORTED in this version, and captures have none', async () => {
-  expect(await failure(() => openTransmitter('afpacket:eth0'))).toMatchObject({ code: 'RINGTAP_UNSUPPORTED', uri: 'afpacket:eth0' });
+  expect(await failure(() => openTransmitter('afpacket:eth0'))).toMatchObject({
+    code: 'RINGTAP_UNSUPPORTED',
+    uri: 'afpacket:eth0',
+  });
   await using capture = await open('synth:');
   expect(capture.transmit).toBeNull();
 });
@@ -84,8 +95,8 @@ test('a fallback is a warning with a code, once the capture is open', async () =
   const { stdout, stderr } = await script(
     `import { open } from 'ringtap';
      process.on('warning', ({ name, code, message }) => console.log(JSON.stringify({ name, code, message })));
-     await open('afxdp:nosuch0').catch(({ code }) => console.log(code));
-     const capture = await open('afxdp:lo').catch(({ code }) => code);
+     await open('pfring:nosuch0').catch(({ code }) => console.log(code));
+     const capture = await open('pfring:lo').catch(({ code }) => code);
      if (typeof capture === 'string') console.log(capture);
      else { console.log(capture.backend, capture.plan.candidates[0].chosen); await capture.close(); }`,
   );
@@ -95,5 +106,5 @@ test('a fallback is a warning with a code, once the capture is open', async () =
   expect(second).toBe('afpacket false');
   expect(JSON.parse(third!)).toMatchObject({ name: 'RingtapWarning', code: 'RINGTAP_FALLBACK' });
   expect(third).toContain('using afpacket:');
-  expect(stderr).toContain('afxdp:lo');
+  expect(stderr).toContain('pfring:lo');
 });

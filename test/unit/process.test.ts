@@ -6,12 +6,17 @@ const program = (body: string) => `import { open } from 'ringtap'; ${body}`;
 
 describe('a capture', () => {
   test('that waits for packets keeps the process alive', async () => {
-    const { late } = await script(program("for await (const _ of await open('synth:?stallAfter=1&stallMs=60000'));"), { timeoutMs: 1500 });
+    const { late } = await script(program("for await (const _ of await open('synth:?stallAfter=1&stallMs=60000'));"), {
+      timeoutMs: 1500,
+    });
     expect(late).toBe(true);
   });
 
   test.each([
-    ['before reading', "const capture = await open('synth:?stallAfter=1&stallMs=60000'); capture.unref(); (async () => { for await (const _ of capture); })();"],
+    [
+      'before reading',
+      "const capture = await open('synth:?stallAfter=1&stallMs=60000'); capture.unref(); (async () => { for await (const _ of capture); })();",
+    ],
     [
       'while reading waits',
       "const capture = await open('synth:?stallAfter=1&stallMs=60000'); (async () => { for await (const _ of capture); })(); setTimeout(() => capture.unref(), 50);",
@@ -22,7 +27,8 @@ describe('a capture', () => {
   });
 
   test('with ref() after unref() keeps it alive again', async () => {
-    const body = "const capture = (await open('synth:?stallAfter=1&stallMs=60000')).unref().ref(); for await (const _ of capture);";
+    const body =
+      "const capture = (await open('synth:?stallAfter=1&stallMs=60000')).unref().ref(); for await (const _ of capture);";
     expect((await script(program(body), { timeoutMs: 1500 })).late).toBe(true);
   });
 
@@ -32,7 +38,8 @@ describe('a capture', () => {
   });
 
   test('that was read and closed lets the process end', async () => {
-    const body = "const capture = await open('synth:?rate=10'); const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next;";
+    const body =
+      "const capture = await open('synth:?rate=10'); const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next;";
     const { code, late } = await script(program(body), { timeoutMs: 5000 });
     expect({ code, late }).toEqual({ code: 0, late: false });
   });

@@ -117,22 +117,19 @@ describe('a URI', () => {
     expect(error.message).toContain('"count" is given twice');
   });
 
-  test.each(['afxdp:nosuch0', 'pfring:nosuch0'])(
-    '%s falls back from a method that is not there, and says why',
-    async (uri) => {
-      const { candidates } = await explain(uri);
-      expect(candidates[0]).toMatchObject({
-        backend: uri.split(':')[0],
-        chosen: false,
-        code: 'RINGTAP_BACKEND_MISSING',
-      });
-      expect(candidates[0]!.reason).toBeTruthy();
-      expect(candidates[0]!.fix).toBeTruthy();
-      expect(candidates[1]!.backend).toBe('afpacket');
-    },
-  );
+  test.each(['pfring:nosuch0'])('%s falls back from a method that is not there, and says why', async (uri) => {
+    const { candidates } = await explain(uri);
+    expect(candidates[0]).toMatchObject({
+      backend: uri.split(':')[0],
+      chosen: false,
+      code: 'RINGTAP_BACKEND_MISSING',
+    });
+    expect(candidates[0]!.reason).toBeTruthy();
+    expect(candidates[0]!.fix).toBeTruthy();
+    expect(candidates[1]!.backend).toBe('afpacket');
+  });
 
-  test.each(['dpdk:0', 'rpcap:host/eth0', 'afxdp:nosuch0?fallback=false'])('%s does not fall back', async (uri) => {
+  test.each(['dpdk:0', 'rpcap:host/eth0', 'pfring:nosuch0?fallback=false'])('%s does not fall back', async (uri) => {
     expect(await methods(uri)).toHaveLength(1);
     expect((await failure(() => open(uri))).code).toBe('RINGTAP_BACKEND_MISSING');
   });

@@ -253,16 +253,16 @@ class AfPacket final : public Source {
     uint64_t bytes = 0;
     uint32_t filtered = 0;
     const uint32_t snaplen = info_.snaplen;
-    while (count < max && ring_->has_packets()) {
-      const std::optional<Frame> frame = ring_->peek();
+    const uint32_t start = ring_->offset_in_segment();
+    afpacket::Walk walk = ring_->walk();
+    while (count < max && walk.has_packets()) {
+      const std::optional<Frame> frame = walk.peek();
       if (!frame) {
-        damaged_.fetch_add(ring_->skip_block(), std::memory_order_release);
+        damaged_.fetch_add(walk.skip(), std::memory_order_release);
         break;
       }
-      std::byte* at = ring_->at();
-      __builtin_prefetch(at + frame->next);
-      __builtin_prefetch(at + frame->next + 64);
-      PacketDesc desc{.offset = ring_->offset_in_segment() + frame->data,
+      std::byte* at = walk.at();
+      PacketDesc desc{.offset = start + walk.offset() + frame->data,
                       .caplen = frame->caplen,
                       .wirelen = frame->wirelen,
                       .time_ns = (int64_t{frame->seconds} - epoch_seconds_) * 1'000'000'000 + frame->nanoseconds,
@@ -271,7 +271,7 @@ class AfPacket final : public Source {
         desc.flags |= kFlagOutgoing;
       }
       if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
-      ring_->pop(*frame);
+      walk.pop(*frame);
       if (!(special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) || finish(*frame, at, desc)) {
         block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen,
                         static_cast<double>(desc.time_ns), desc.flags);
@@ -283,6 +283,7 @@ class AfPacket final : public Source {
         filtered++;
       }
     }
+    ring_->set_walk(walk);
     delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
     delivered_.fetch_add(count, std::memory_order_release);
@@ -442,9 +443,6 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   if (const int err = set_option(fd.get(), PACKET_VERSION, int{TPACKET_V3}); err != 0) {
     return system_error(Code::kBackendMissing, uri + ": the kernel has no TPACKET_V3", "setsockopt(PACKET_VERSION)",
                         err);
-  }
-  if (const int err = set_option(fd.get(), PACKET_RESERVE, afpacket::kHeadroom); err != 0) {
-    return system_error(Code::kSystem, uri + ": headroom", "setsockopt(PACKET_RESERVE)", err);
   }
 
   SourceInfo info;

@@ -1,7 +1,6 @@
 #include "backends/afpacket/ring.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace ringtap::afpacket {
 
@@ -44,40 +43,9 @@ Ring::Next Ring::advance() noexcept {
   current_ = following_;
   following_ = following_ + 1 == block_count_ ? 0 : following_ + 1;
   state_[current_].ours = true;
-  cursor_ = std::min(first, block_bytes_);
-  remaining_ = std::min(packets, block_bytes_ / kMinFrame);
+  walk_ = Walk(base, block_bytes_, std::min(first, block_bytes_), std::min(packets, block_bytes_ / kMinFrame));
   settle();
   return Next::kReady;
-}
-
-std::optional<Frame> Ring::peek() const noexcept {
-  const uint32_t room = block_bytes_ - cursor_;
-  if (room < kFrameHead) return std::nullopt;
-  tpacket3_hdr h;
-  std::memcpy(&h, at(), sizeof h);  // SAFETY: within the block; copied so that a second look cannot differ
-  if (h.tp_mac < kFrameHead || h.tp_mac > room || h.tp_snaplen > room - h.tp_mac) return std::nullopt;
-  if (remaining_ > 1 && (h.tp_next_offset < kFrameHead || h.tp_next_offset > room)) return std::nullopt;
-  return Frame{.next = h.tp_next_offset,
-               .data = h.tp_mac,
-               .caplen = h.tp_snaplen,
-               .wirelen = h.tp_len,
-               .seconds = h.tp_sec,
-               .nanoseconds = h.tp_nsec,
-               .status = h.tp_status,
-               .hash = h.hv1.tp_rxhash,
-               .vlan_tci = static_cast<uint16_t>(h.hv1.tp_vlan_tci),
-               .vlan_tpid = h.hv1.tp_vlan_tpid};
-}
-
-void Ring::pop(const Frame& frame) noexcept {
-  remaining_--;
-  if (remaining_ > 0) cursor_ += frame.next;
-}
-
-uint32_t Ring::skip_block() noexcept {
-  const uint32_t skipped = remaining_;
-  remaining_ = 0;
-  return skipped;
 }
 
 void Ring::give_back(uint32_t block) noexcept {
@@ -89,7 +57,7 @@ void Ring::settle() noexcept { return_if_done(current_); }
 
 void Ring::return_if_done(uint32_t block) noexcept {
   BlockState& state = state_[block];
-  if (!state.ours || state.leases > 0 || (block == current_ && remaining_ > 0)) return;
+  if (!state.ours || state.leases > 0 || (block == current_ && has_packets())) return;
   state.ours = false;
   // SAFETY: hands the block to the kernel; our reads of it come before.
   __atomic_store_n(&header_of(block_base(block))->block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);

@@ -16,7 +16,8 @@ Probe probe_afxdp() {
   const UniqueFd fd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   const int err = errno;
   if (!fd && err != EPERM && err != EACCES) {
-    return {.available = false, .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
+    return {.available = false,
+            .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
   }
   std::string missing;
   const auto need = [&](afxdp::Capability capability, const char* name) {
@@ -29,7 +30,8 @@ Probe probe_afxdp() {
   return {.available = false,
           .error = Error{.code = Code::kNoPermission,
                          .message = "AF_XDP needs " + missing,
-                         .hint = "Run as root, or: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep \"$(readlink -f \"$(command -v node)\")\""}};
+                         .hint = "Run as root, or: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep "
+                                 "\"$(readlink -f \"$(command -v node)\")\""}};
 }
 
 std::vector<Device> devices_afxdp() {

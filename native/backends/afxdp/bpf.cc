@@ -208,6 +208,17 @@ Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string&
   return bpf_error(where + ": attaching an XDP program", err);
 }
 
+bool link_is_attached(int link) {
+  bpf_link_info info;
+  std::memset(&info, 0, sizeof info);
+  bpf_attr attr = zero_attr();
+  attr.info.bpf_fd = static_cast<uint32_t>(link);
+  attr.info.info_len = sizeof info;
+  attr.info.info = reinterpret_cast<uint64_t>(&info);  // SAFETY: an address for the kernel
+  // A detached link has no interface any more.
+  return bpf(BPF_OBJ_GET_INFO_BY_FD, attr) == 0 && info.xdp.ifindex != 0;
+}
+
 bool has_helper(uint32_t helper) {
   using namespace ebpf;
   Assembler as;

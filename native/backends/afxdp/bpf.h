@@ -43,6 +43,9 @@ enum class AttachMode : uint8_t { kNative, kGeneric };
 /// attached. UNSUPPORTED: not in this mode, or not with this MTU.
 Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string& interface_name, AttachMode mode);
 
+/// Is the program of this link still attached? Somebody else may remove it (bpftool link detach).
+bool link_is_attached(int link);
+
 /// Has this kernel the helper, for XDP programs, and may the process use it? Good for helpers that take nothing, or
 /// (context, number, stack, number).
 bool has_helper(uint32_t helper);

@@ -34,9 +34,9 @@ Result<Memory> allocate(const MemoryRequest& request, const std::string& uri, st
                                                [](std::byte* at, size_t size) { munmap(at, size); });
       return memory;
     }
-    notes.push_back("no huge pages (" + std::string(std::strerror(errno)) +
-                    "): ordinary ones are used; reserve some with sysctl vm.nr_hugepages=" +
-                    std::to_string(whole / kHugePage));
+    notes.push_back(
+        "no huge pages (" + std::string(std::strerror(errno)) +
+        "): ordinary ones are used; reserve some with sysctl vm.nr_hugepages=" + std::to_string(whole / kHugePage));
   }
   auto region = Region::allocate(bytes);
   if (!region) return std::move(region).error();

@@ -44,9 +44,10 @@ Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device
   for (const uint32_t queue : queues) {
     if (queue < device.queues) continue;
     const std::string there = device.queues == 1 ? "0 is the only one" : "0–" + std::to_string(device.queues - 1);
-    return Error{.code = Code::kBadOption,
-                 .message = uri + ": queue " + std::to_string(queue) + " of " + device.name + " does not exist (" + there + ")",
-                 .hint = "See ethtool -l " + device.name};
+    return Error{
+        .code = Code::kBadOption,
+        .message = uri + ": queue " + std::to_string(queue) + " of " + device.name + " does not exist (" + there + ")",
+        .hint = "See ethtool -l " + device.name};
   }
   return queues;
 }
@@ -58,7 +59,8 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   auto device = query_device(request.target, request.uri);
   if (!device) return std::move(device).error();
   if (!device->up) {
-    return Error{.code = Code::kInterfaceDown, .message = request.uri + ": interface \"" + request.target + "\" is down"};
+    return Error{.code = Code::kInterfaceDown,
+                 .message = request.uri + ": interface \"" + request.target + "\" is down"};
   }
   auto queues = chosen_queues(options, *device, request.uri);
   if (!queues) return std::move(queues).error();
@@ -115,7 +117,10 @@ Result<Ok> AfXdp::open_sockets() {
     if (!made) return std::move(made).error();
     joined_bytes_ = memory.joined_bytes;
     joined_at_ = made->joined_at;
-    umem_ = {.region = made->region, .frames = memory.frames, .frame_bytes = memory.frame_bytes, .multi_buffer = multi_buffer_};
+    umem_ = {.region = made->region,
+             .frames = memory.frames,
+             .frame_bytes = memory.frame_bytes,
+             .multi_buffer = multi_buffer_};
 
     const uint32_t per_queue = std::max(1u, settings_.frames / count);
     std::optional<Error> failed;
@@ -154,7 +159,8 @@ Result<Ok> AfXdp::open_sockets() {
     tx_entries_ = std::min(tx_entries_, settings_.frames);
     const std::string note = "RLIMIT_MEMLOCK (" + std::to_string(limit) + " bytes) leaves room for ";
     std::erase_if(info_.notes, [&](const std::string& other) { return other.starts_with(note); });
-    info_.notes.push_back(note + std::to_string(settings_.frames) + " frames: grant CAP_IPC_LOCK or ulimit -l unlimited for more");
+    info_.notes.push_back(note + std::to_string(settings_.frames) +
+                          " frames: grant CAP_IPC_LOCK or ulimit -l unlimited for more");
   }
 
   const uint32_t leases = std::clamp(settings_.frames / 2 / std::max(1u, settings_.batch_size), 1u, kMaxLeases);
@@ -181,7 +187,8 @@ Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
 }
 
 Result<Ok> AfXdp::load_program() {
-  LoadSpec spec{.xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kTai, .frags = multi_buffer_};
+  LoadSpec spec{
+      .xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kTai, .frags = multi_buffer_};
   if (filter_) {
     auto program = filter_->program(kEthernet);
     if (!program) return std::move(program).error();
@@ -231,13 +238,15 @@ Result<Ok> AfXdp::attach() {
     if (link) {
       link_ = *std::move(link);
       if (auto bound = bind_sockets(true); !bound) return bound;
-      const bool zero_copy = std::all_of(queues_.begin(), queues_.end(), [](const auto& queue) { return queue->xsk.zero_copy(); });
+      const bool zero_copy =
+          std::all_of(queues_.begin(), queues_.end(), [](const auto& queue) { return queue->xsk.zero_copy(); });
       info_.mode = zero_copy ? "native, zero-copy" : "native, copy";
       return Ok{};
     }
     refused = std::move(link).error();
     refused->message = uri_ + ": " + refused->message;
-    if (settings_.mode == "native" || settings_.zerocopy == "require" || refused->code != Code::kUnsupported) return *std::move(refused);
+    if (settings_.mode == "native" || settings_.zerocopy == "require" || refused->code != Code::kUnsupported)
+      return *std::move(refused);
     info_.notes.push_back("no native XDP: " + refused->message);
   }
   auto link = attach_xdp(program_->fd.get(), device_.index, device_.name, AttachMode::kGeneric);
@@ -264,21 +273,31 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
       case 0:
         break;
       case EBUSY:
-        return Error{.code = Code::kBusy, .message = where + " is taken by another AF_XDP socket", .hint = "Find it with: ss --xdp -p", .syscall = "bind", .err = err};
+        return Error{.code = Code::kBusy,
+                     .message = where + " is taken by another AF_XDP socket",
+                     .hint = "Find it with: ss --xdp -p",
+                     .syscall = "bind",
+                     .err = err};
       case EOPNOTSUPP:
       case 524:  // ENOTSUPP, which the kernel leaks here
-        return Error{.code = Code::kUnsupported, .message = where + ": the driver has no zero copy", .hint = "Use zerocopy=auto.", .syscall = "bind", .err = err};
+        return Error{.code = Code::kUnsupported,
+                     .message = where + ": the driver has no zero copy",
+                     .hint = "Use zerocopy=auto.",
+                     .syscall = "bind",
+                     .err = err};
       case EINVAL:
         if (multi_buffer_) {
           return Error{.code = Code::kUnsupported,
-                       .message = where + ": an MTU of " + std::to_string(device_.mtu) + " needs packets in several fragments, which this kernel or driver does not have",
+                       .message = where + ": an MTU of " + std::to_string(device_.mtu) +
+                                  " needs packets in several fragments, which this kernel or driver does not have",
                        .hint = "Lower the MTU to 1500, or use afpacket:.",
                        .syscall = "bind",
                        .err = err};
         }
         [[fallthrough]];
       default:
-        return system_error(err == ENODEV ? Code::kNoInterface : Code::kSystem, where + " cannot be bound", "bind", err);
+        return system_error(err == ENODEV ? Code::kNoInterface : Code::kSystem, where + " cannot be bound", "bind",
+                            err);
     }
     if (settings_.busy_poll_us != 0) {
       const int prefer = 1;
@@ -382,7 +401,8 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
         continue;  // its frame goes back with the batch
       }
     }
-    block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen, static_cast<double>(packet.time_ns), packet.flags);
+    block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen,
+                    static_cast<double>(packet.time_ns), packet.flags);
     block.queue[packets] = queue_id;
     bytes += packet.wirelen;
     packets++;
@@ -417,7 +437,10 @@ bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent
     copied += part;
     lent.addresses.push_back(entry.addr);
   }
-  packet = {.offset = static_cast<uint32_t>(at), .caplen = copied, .wirelen = static_cast<uint32_t>(total), .flags = kFlagFragmented};
+  packet = {.offset = static_cast<uint32_t>(at),
+            .caplen = copied,
+            .wirelen = static_cast<uint32_t>(total),
+            .flags = kFlagFragmented};
   joined_.fetch_add(1, std::memory_order_relaxed);
   return true;
 }

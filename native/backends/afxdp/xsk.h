@@ -25,7 +25,7 @@ struct XskRequest {
   uint32_t rx_entries = 0;  // powers of two
   uint32_t fill_entries = 0;
   uint32_t tx_entries = 0;  // 0: no sending
-  int shared_with = -1;  // socket whose UMEM this one uses; -1 registers it
+  int shared_with = -1;     // socket whose UMEM this one uses; -1 registers it
 };
 
 class Xsk {

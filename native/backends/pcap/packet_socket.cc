@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/unique_fd.h"
+
 namespace ringtap {
 namespace {
 
@@ -81,6 +83,11 @@ bool PacketSocket::is_gone() const noexcept {
 
 uint32_t loopback_index() noexcept { return if_nametoindex("lo"); }
 
+int packet_socket_refused() noexcept {
+  const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  return fd ? 0 : errno;
+}
+
 }  // namespace ringtap
 
 #else
@@ -95,6 +102,7 @@ Result<Ok> PacketSocket::listen() const { return Error{.message = "not Linux", .
 bool PacketSocket::went_down() const noexcept { return false; }
 bool PacketSocket::is_gone() const noexcept { return false; }
 uint32_t loopback_index() noexcept { return 0; }
+int packet_socket_refused() noexcept { return 0; }
 
 }  // namespace ringtap
 

@@ -39,4 +39,7 @@ class PacketSocket {
 /// The index of the loopback interface, 0 if there is none or it does not matter on this platform.
 uint32_t loopback_index() noexcept;
 
+/// May this process open a packet socket? errno if not, 0 if so or if it does not matter on this platform.
+int packet_socket_refused() noexcept;
+
 }  // namespace ringtap

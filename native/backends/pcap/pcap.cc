@@ -1,5 +1,8 @@
 #include "backends/pcap/pcap.h"
 
+#include <cerrno>
+
+#include "backends/pcap/packet_socket.h"
 #include "backends/pcap/source.h"
 #include "libpcap/library.h"
 
@@ -8,6 +11,11 @@ namespace ringtap {
 Probe probe_pcap() {
   const LibPcap* library = libpcap();
   if (library == nullptr) return {.available = false, .error = libpcap_missing(), .detail = {}};
+  if (const int err = packet_socket_refused(); err == EPERM || err == EACCES) {
+    return {.available = false,
+            .error = system_error(Code::kNoPermission, "libpcap needs CAP_NET_RAW here", "socket", err),
+            .detail = library->lib_version()};
+  }
   return {.available = true, .error = std::nullopt, .detail = library->lib_version()};
 }
 

@@ -1,0 +1,142 @@
+// The public names and their types, as docs/architecture.md fixes them.
+import type {
+  Batch,
+  Capture,
+  CaptureStats,
+  Device,
+  ErrorCode,
+  Explanation,
+  FilterProgram,
+  Packet,
+  Plan,
+  ProbeResult,
+  Transmitter,
+  Writer,
+} from 'ringtap';
+import { type CaptureError, devices, explain, open, openTransmitter, openWriter, PacketFlags, probe } from 'ringtap';
+import { describe, expectTypeOf, test } from 'vitest';
+
+describe('functions', () => {
+  test('have the types that the documentation gives', () => {
+    expectTypeOf(open).parameter(0).toEqualTypeOf<string>();
+    expectTypeOf(open).returns.toEqualTypeOf<Promise<Capture>>();
+    expectTypeOf(explain).returns.toEqualTypeOf<Promise<Explanation>>();
+    expectTypeOf(probe).returns.toEqualTypeOf<Promise<ProbeResult[]>>();
+    expectTypeOf(devices).returns.toEqualTypeOf<Promise<Device[]>>();
+    expectTypeOf(openWriter).returns.toEqualTypeOf<Promise<Writer>>();
+    expectTypeOf(openTransmitter).returns.toEqualTypeOf<Promise<Transmitter>>();
+    expectTypeOf(PacketFlags.outgoing).toEqualTypeOf<1>();
+  });
+
+  test('take every option of every backend, and a filter as text or program', () => {
+    const program: FilterProgram = [[6, 0, 0, 262144]];
+    void open('synth:', {
+      filter: 'udp',
+      snaplen: 96,
+      promiscuous: false,
+      direction: 'in',
+      bufferBytes: 1 << 20,
+      batchSize: 64,
+    });
+    void open('afpacket:eth0', {
+      timeoutMs: 5,
+      timestamp: 'hardware',
+      vlan: 'metadata',
+      fallback: false,
+      fanout: 1,
+      fanoutMode: 'lb',
+    });
+    void open('synth:', { filter: program, signal: new AbortController().signal, seed: 1, count: 5, sizes: 'imix' });
+    void open('synth:', { count: undefined });
+  });
+
+  test('refuse what is no option, or no value of one', () => {
+    // @ts-expect-error unknown option
+    void open('synth:', { snapLen: 96 });
+    // @ts-expect-error wrong type
+    void open('synth:', { snaplen: '96' });
+    // @ts-expect-error not one of the choices
+    void open('synth:', { direction: 'inout' });
+    // @ts-expect-error not a signal
+    void open('synth:', { signal: true });
+    // @ts-expect-error not a row of a program
+    void open('synth:', { filter: [[1, 2, 3]] });
+    // @ts-expect-error the URI comes first
+    void open({ count: 5 });
+    // @ts-expect-error unknown option of a writer
+    void openWriter('out.pcap', { compress: true });
+  });
+});
+
+describe('a capture', () => {
+  test('has its members', () => {
+    expectTypeOf<Capture>().toExtend<AsyncIterable<Batch> & AsyncDisposable>();
+    expectTypeOf<Capture['uri']>().toEqualTypeOf<string>();
+    expectTypeOf<Capture['backend']>().toEqualTypeOf<string>();
+    expectTypeOf<Capture['linkType']>().toEqualTypeOf<number>();
+    expectTypeOf<Capture['epoch']>().toEqualTypeOf<bigint>();
+    expectTypeOf<Capture['plan']>().toEqualTypeOf<Plan>();
+    expectTypeOf<Capture['tryNext']>().toEqualTypeOf<() => Batch | null>();
+    expectTypeOf<Capture['nextSync']>().toEqualTypeOf<(timeoutMs?: number) => Batch | null>();
+    expectTypeOf<Capture['stats']>().toEqualTypeOf<() => CaptureStats>();
+    expectTypeOf<Capture['close']>().toEqualTypeOf<() => Promise<void>>();
+    expectTypeOf<Capture['transmit']>().toExtend<Transmitter | null>();
+  });
+
+  test('cannot be written to', () => {
+    const capture = {} as Capture;
+    // @ts-expect-error read-only
+    capture.uri = '';
+    // @ts-expect-error read-only
+    capture.plan.backend = '';
+    // @ts-expect-error read-only
+    capture.stats().received = 0;
+  });
+});
+
+describe('a batch', () => {
+  test('is a struct of arrays', () => {
+    expectTypeOf<Batch>().toExtend<Iterable<Packet>>();
+    expectTypeOf<Batch['length']>().toEqualTypeOf<number>();
+    for (const name of ['offset', 'caplen', 'wirelen', 'flags', 'hash'] as const)
+      expectTypeOf<Batch[typeof name]>().toExtend<Uint32Array>();
+    for (const name of ['queue', 'vlan'] as const) expectTypeOf<Batch[typeof name]>().toExtend<Uint16Array>();
+    expectTypeOf<Batch['time']>().toExtend<Float64Array>();
+    expectTypeOf<Batch['view']>().toExtend<DataView>();
+    expectTypeOf<Batch['bytes']>().toExtend<Uint8Array>();
+  });
+
+  test('lends, copies and is held', () => {
+    const batch = {} as Batch;
+    expectTypeOf(() => batch.timeNs(0)).returns.toEqualTypeOf<bigint>();
+    expectTypeOf(() => batch.data(0)).returns.toExtend<Uint8Array>();
+    expectTypeOf(() => batch.copy(0)).returns.toExtend<Uint8Array>();
+    expectTypeOf(() => batch.copy()).returns.toEqualTypeOf<Batch>();
+    expectTypeOf(() => batch.hold()).returns.toEqualTypeOf<Batch>();
+    expectTypeOf(() => batch.release()).returns.toEqualTypeOf<void>();
+  });
+
+  test('has packets that are cursors', () => {
+    for (const read of ['u8', 'u16', 'u32'] as const)
+      expectTypeOf<Packet[typeof read]>().toEqualTypeOf<(o: number) => number>();
+    for (const name of ['caplen', 'wirelen', 'time'] as const)
+      expectTypeOf<Packet[typeof name]>().toEqualTypeOf<number>();
+    expectTypeOf<Packet['timeNs']>().toEqualTypeOf<bigint>();
+    expectTypeOf<Packet['data']>().returns.toExtend<Uint8Array>();
+    expectTypeOf<Packet['copy']>().returns.toExtend<Uint8Array>();
+  });
+});
+
+test('the ledger counts, and unknown is not zero', () => {
+  expectTypeOf<CaptureStats['received' | 'delivered' | 'filtered' | 'dropped' | 'pending']>().toEqualTypeOf<number>();
+  expectTypeOf<CaptureStats['drops']>().toEqualTypeOf<Readonly<Record<string, number | undefined>>>();
+});
+
+test('an error has a code that can be switched on', () => {
+  expectTypeOf<CaptureError>().toExtend<Error>();
+  expectTypeOf<CaptureError['code']>().toEqualTypeOf<ErrorCode>();
+  expectTypeOf<'RINGTAP_BUSY'>().toExtend<ErrorCode>();
+  expectTypeOf<'RINGTAP_WHATEVER'>().not.toExtend<ErrorCode>();
+  expectTypeOf<CaptureError['syscall' | 'backend' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['errno' | 'position']>().toEqualTypeOf<number | undefined>();
+});
