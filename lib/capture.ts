@@ -238,6 +238,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       case Rx.eof:
         return null;
       case Rx.noBuffer:
+        // WHY: a kernel ring is filled in order and may come round to a block that is held. A loop waits for its release;
+        // who asks synchronously is the only one who can release it.
+        if (this.#reading) return undefined;
         throw new CaptureError('RINGTAP_NO_BUFFER', `${this.uri}: held batches take all memory of the capture`, {
           uri: this.uri,
           backend: this.backend,

@@ -98,7 +98,7 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   if (!source_) return object;
   const SourceInfo& info = source_->info();
   object.Set("linkType", info.link_type);
-  object.Set("epochSeconds", static_cast<double>(info.epoch_ns / 1'000'000'000));
+  object.Set("epochSeconds", static_cast<double>(int64_t{info.epoch_ns / 1'000'000'000}));
   object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
   object.Set("snaplen", info.snaplen);
   object.Set("maxLeases", info.max_leases);

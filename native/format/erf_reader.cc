@@ -178,7 +178,7 @@ void ErfReader::walk(Walk& w, DescBlock& out, uint32_t max) noexcept {
 bool plausible(const Record& record, const std::byte* at, uint64_t before) noexcept {
   if (record.type == kPad) return record.length >= kHeaderBytes;
   if (record.type == 0 || record.type > kLastKnown || record.length < kHeaderBytes + 1) return false;
-  constexpr uint64_t kYear = uint64_t{365 * 24 * 3600} << 32;
+  constexpr uint64_t kYear = uint64_t{365} * 24 * 3600 << 32;
   constexpr uint64_t kSlack = uint64_t{2} << 32;  // ports of one card are not in strict order
   if (before != 0 && (record.time + kSlack < before || record.time > before + kYear)) return false;
   const TypeInfo info = info_of(record.type);

@@ -97,7 +97,9 @@ class Session {
   }
 
   Session& start() {
-    REQUIRE(source_->start());
+    auto started = source_->start();
+    INFO((started ? std::string() : started.error().message));
+    REQUIRE(started);
     return *this;
   }
 
@@ -512,11 +514,12 @@ TEST_CASE("interrupts, statistics and pending from other threads disturb no pack
 TEST_CASE("a filter decides alone which packets are delivered, on the whole packet whatever the snaplen") {
   with_each_fixture([](const Fixture& fixture) {
     const std::vector<uint64_t> expected = odd_numbers(fixture, 2000);
-    Session session(fixture, small(), odd_filter(kSomeByte));
-    for (const Seen& packet : session.start().take(expected, 2000)) REQUIRE(packet.odd);
-    CHECK(session.source().stats().delivered == expected.size());
-    if (!fixture.endless) CHECK(session.receive().rx == Rx::kAgain);
-
+    {
+      Session session(fixture, small(), odd_filter(kSomeByte));
+      for (const Seen& packet : session.start().take(expected, 2000)) REQUIRE(packet.odd);
+      CHECK(session.source().stats().delivered == expected.size());
+      if (!fixture.endless) CHECK(session.receive().rx == Rx::kAgain);
+    }
     Session cut(fixture, small(24), odd_filter(kSomeByte));
     const std::vector<Seen> seen = cut.start().take(expected, 2000);
     CHECK(numbers(seen) == expected);

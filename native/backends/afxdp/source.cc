@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <thread>
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/memory.h"
@@ -27,12 +28,24 @@ constexpr uint32_t kLinkHeader = ETH_HLEN + 8;  // with two VLAN tags
 constexpr uint32_t kXdpHeadroom = 256;
 constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
 constexpr uint32_t kMaxLeases = 1024;
+constexpr auto kReleaseTime = std::chrono::milliseconds(500);
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
 
 int64_t clock_ns(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// WHY: the kernel lets go of a queue a moment after its socket was closed. Somebody who stays is somebody else.
+int bind_patiently(const Xsk& xsk, uint16_t flags) {
+  const auto deadline = std::chrono::steady_clock::now() + kReleaseTime;
+  int err = xsk.bind(flags);
+  while (err == EBUSY && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    err = xsk.bind(flags);
+  }
+  return err;
 }
 
 Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
@@ -269,7 +282,7 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
   for (uint32_t i = 0; i < queues_.size(); i++) {
     Queue& queue = *queues_[i];
     const std::string where = uri_ + ": queue " + std::to_string(queue.xsk.queue()) + " of " + device_.name;
-    switch (const int err = queue.xsk.bind(flags)) {
+    switch (const int err = bind_patiently(queue.xsk, flags)) {
       case 0:
         break;
       case EBUSY:
