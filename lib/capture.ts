@@ -4,6 +4,7 @@ import { CaptureError, wrapNative } from './errors.js';
 import { type NativeInfo, type NativeSession, Rx } from './native.js';
 import type { Plan } from './plan.js';
 import { type CaptureStats, toStats } from './stats.js';
+import { SessionTransmitter, type Transmitter } from './transmit.js';
 
 /** How long batches may follow each other before timers, I/O and signals get their turn. */
 const TURN_MS = 4;
@@ -35,7 +36,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   /** How the capture is done, and why so. */
   readonly plan: Plan;
   /** Sends packets through the same method; null where it cannot. */
-  readonly transmit = null;
+  readonly transmit: Transmitter | null;
 
   readonly #session: NativeSession;
   readonly #maxLeases: number;
@@ -60,6 +61,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.uri = plan.uri;
     this.backend = plan.backend;
     this.plan = plan;
+    this.transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
     this.linkType = info.linkType;
     this.epoch = BigInt(info.epochSeconds) * 1_000_000_000n + BigInt(info.epochNanos);
     this.#maxLeases = info.external ? info.maxLeases : 1024;

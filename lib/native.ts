@@ -31,6 +31,7 @@ export interface NativeInfo {
   filterReason: string;
   readiness: 'fd' | 'poll' | 'always';
   external: boolean;
+  transmits: boolean;
   batchSize: number;
   segments: ArrayBuffer[];
 }
@@ -47,6 +48,9 @@ export interface NativeSession {
   error(): Error;
   setRef(ref: boolean): void;
   interrupt(): void;
+  send(frame: Uint8Array): boolean;
+  flushTx(): number;
+  txStats(): { sent: number; queued: number; failed: number };
   close(): Promise<void>;
 }
 
@@ -60,13 +64,16 @@ export interface NativeWriter {
   close(received?: number, dropped?: number): Promise<void>;
 }
 
+/** What a session is for: only `capture` touches traffic. */
+export type Purpose = 'capture' | 'explain' | 'transmit';
+
 export interface OpenRequest {
   backend: string;
   uri: string;
   target: string;
   options: Record<string, unknown>;
   filter: string | Uint32Array | undefined;
-  dry: boolean;
+  purpose: Purpose;
   batchSize: number;
   external: boolean;
 }

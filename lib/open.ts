@@ -2,6 +2,7 @@ import { Capture } from './capture.js';
 import { CaptureError } from './errors.js';
 import { type OpenOptions, signalOf } from './options.js';
 import { type Explanation, follow, type Plan, rejected } from './plan.js';
+import { SessionTransmitter, type Transmitter } from './transmit.js';
 import { parseUri } from './uri.js';
 
 /**
@@ -19,7 +20,7 @@ export async function open(uri: string, options: OpenOptions = {}): Promise<Capt
   const parsed = parseUri(uri);
   const signal = signalOf(parsed, options);
   signal?.throwIfAborted();
-  const { session, info, plan } = await abortable(follow(parsed, options, false), signal);
+  const { session, info, plan } = await abortable(follow(parsed, options, 'capture'), signal);
   const first = plan.candidates[0];
   if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
     process.emitWarning(`${uri}: using ${plan.backend}: because ${first.reason}`, {
@@ -42,6 +43,24 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
     type: 'RingtapWarning',
     code: 'RINGTAP_TAKES_TRAFFIC',
   });
+}
+
+/**
+ * Opens the sending side of a capture method, without a capture: no traffic is touched.
+ * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send
+ */
+export async function openTransmitter(uri: string, options: OpenOptions = {}): Promise<Transmitter> {
+  const parsed = parseUri(uri);
+  const { session, info, plan } = await follow(parsed, { ...options, fallback: false }, 'transmit');
+  if (!info.transmits) {
+    await session.close();
+    throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
+      uri,
+      backend: plan.backend,
+      hint: 'Send with afxdp:IFACE.',
+    });
+  }
+  return new SessionTransmitter(session, uri, plan.backend, () => session.close());
 }
 
 /** Rejects as soon as the signal aborts; what was being opened is closed when it arrives. */
@@ -74,7 +93,7 @@ export async function explain(uri: string, options: OpenOptions = {}): Promise<E
   const parsed = parseUri(uri);
   signalOf(parsed, options);
   try {
-    const { session, plan } = await follow(parsed, options, true);
+    const { session, plan } = await follow(parsed, options, 'explain');
     await session.close();
     return { ...plan, error: null };
   } catch (error) {

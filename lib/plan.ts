@@ -1,7 +1,7 @@
 import { nearestInterface } from './devices.js';
 import { CaptureError, wrapNative } from './errors.js';
 import { BACKENDS, type BackendName } from './generated/schema.js';
-import { addon, type NativeInfo, type NativeSession } from './native.js';
+import { addon, type NativeInfo, type NativeSession, type Purpose } from './native.js';
 import { flatten, type OpenOptions, type OptionValue, type Settings, validate, wantsFallback } from './options.js';
 import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
 
@@ -78,7 +78,7 @@ function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
 export async function follow(
   parsed: ParsedUri,
   options: OpenOptions,
-  dry: boolean,
+  purpose: Purpose,
 ): Promise<{ session: NativeSession; info: NativeInfo; plan: Plan }> {
   const names = candidatesFor(parsed, options);
   const candidates: Candidate[] = [];
@@ -89,7 +89,7 @@ export async function follow(
   for (const backend of names) {
     try {
       const settings = validate(parsed, options, backend, backend !== primary);
-      const session = await openNative(parsed, backend, settings, dry);
+      const session = await openNative(parsed, backend, settings, purpose);
       const info = session.info();
       candidates.push({ backend, chosen: true });
       const rest = names
@@ -115,7 +115,7 @@ export async function follow(
 /** The candidates behind a failure of follow(), for explain(). */
 export const rejected = new WeakMap<Error, readonly Candidate[]>();
 
-function openNative(parsed: ParsedUri, backend: string, settings: Settings, dry: boolean): Promise<NativeSession> {
+function openNative(parsed: ParsedUri, backend: string, settings: Settings, purpose: Purpose): Promise<NativeSession> {
   const schema = schemaOf(backend);
   if (schema === undefined || !schema.platforms.includes(process.platform)) {
     const where =
@@ -133,7 +133,7 @@ function openNative(parsed: ParsedUri, backend: string, settings: Settings, dry:
     target: parsed.target,
     options: settings.values,
     filter: flatten(settings.filter),
-    dry,
+    purpose,
     batchSize: Number(settings.values.batchSize ?? 256),
     external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
   });

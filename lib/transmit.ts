@@ -1,23 +1,75 @@
-import { CaptureError } from './errors.js';
-import { parseUri } from './uri.js';
+import { CaptureError, wrapNative } from './errors.js';
+import type { NativeSession } from './native.js';
+
+/** What became of the frames that were sent. */
+export interface TransmitStats {
+  /** Taken by the kernel or NIC and given back. */
+  readonly sent: number;
+  /** Accepted by `send()`, not given back yet. */
+  readonly queued: number;
+  /** Refused as malformed. */
+  readonly failed: number;
+}
 
 /** Sends packets through a capture method. */
 export interface Transmitter extends AsyncDisposable {
-  /** Queues one frame, copied; false when there is no room: flush and try again. */
+  /**
+   * Queues one whole frame, link-level header included; it is copied.
+   * @returns false when all buffers are under way: `await flush()` and try again
+   * @throws CaptureError RINGTAP_BAD_OPTION when the frame is too short or too long, RINGTAP_CLOSED
+   */
   send(frame: Uint8Array): boolean;
-  /** Hands queued frames to the kernel or NIC. Resolves when they are on their way. */
+  /** Resolves when every queued frame has been sent. Rejects when the interface cannot send. */
   flush(): Promise<void>;
+  stats(): TransmitStats;
+  /** Sends what is queued. A capture's transmitter ends with the capture; one of `openTransmitter()` frees everything. */
   close(): Promise<void>;
 }
 
-/**
- * Opens the sending side of a capture method, without a capture.
- * @throws CaptureError RINGTAP_UNSUPPORTED: no backend of this version can send
- */
-export async function openTransmitter(uri: string): Promise<Transmitter> {
-  const { scheme } = parseUri(uri);
-  throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${scheme} cannot send packets in this version`, {
-    uri,
-    hint: 'No capture method of this version sends yet.',
-  });
+/** @internal The sending side of a native session. */
+export class SessionTransmitter implements Transmitter {
+  readonly #session: NativeSession;
+  readonly #uri: string;
+  readonly #backend: string;
+  readonly #onClose: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(session: NativeSession, uri: string, backend: string, onClose: () => Promise<void> = async () => {}) {
+    this.#session = session;
+    this.#uri = uri;
+    this.#backend = backend;
+    this.#onClose = onClose;
+  }
+
+  send(frame: Uint8Array): boolean {
+    if (this.#closing !== undefined) {
+      throw new CaptureError('RINGTAP_CLOSED', `${this.#uri}: the transmitter was closed`, { uri: this.#uri });
+    }
+    try {
+      return this.#session.send(frame);
+    } catch (error) {
+      throw wrapNative(error, this.#backend, this.#uri);
+    }
+  }
+
+  async flush(): Promise<void> {
+    try {
+      while (this.#session.flushTx() > 0) await new Promise((resolve) => setImmediate(resolve));
+    } catch (error) {
+      throw wrapNative(error, this.#backend, this.#uri);
+    }
+  }
+
+  stats(): TransmitStats {
+    return this.#session.txStats();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.flush().finally(() => this.#onClose());
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }

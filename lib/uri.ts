@@ -18,7 +18,6 @@ export interface ParsedUri {
 
 /** Schemes with a fixed meaning whose backends are not part of this build. */
 export const RESERVED = {
-  afxdp: { aliases: ['xdp'], fallback: ['afpacket', 'pcap'] },
   dpdk: { aliases: ['dpdkvdev'], fallback: [] },
   pfring: { aliases: ['pfringold'], fallback: ['afpacket', 'pcap'] },
   rpcap: { aliases: [], fallback: [] },

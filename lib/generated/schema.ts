@@ -57,6 +57,38 @@ export interface AfPacketOptions {
   fanoutMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
 }
 
+/** Options of `afxdp:` (AF_XDP (kernel bypass for sockets)). */
+export interface AfXdpOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** Ask the interface for frames addressed to others, too. (default true) */
+  promiscuous?: boolean | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** auto is kernel: the XDP program stamps each packet; hardware asks the driver; user is the reader's clock, once per batch. (default auto) */
+  timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
+  /** RX queues: one (0), a list (0,2), a range (0-3) or all. (default all) */
+  queue?: number | readonly number[] | 'all' | string | undefined;
+  /** Where XDP runs: in the driver (native) or on socket buffers (generic). auto tries native first. (default auto) */
+  mode?: 'auto' | 'native' | 'generic' | undefined;
+  /** Whether the driver writes packets straight into our memory. (default auto) */
+  zerocopy?: 'auto' | 'require' | 'off' | undefined;
+  /** Packet buffers, shared by all queues, rounded up to a power of two. Loss begins when they are used up. (in frames; range 128 – 1048576; default 16384) */
+  frames?: number | undefined;
+  /** Size of one buffer: 2048 or 4096. (in bytes; range 2048 – 4096; default 2048) */
+  frameBytes?: number | undefined;
+  /** Packets of one queue that may wait for the reader; 0: as many as there are frames. (in packets; range 0 – 1048576; default 0) */
+  rxRing?: number | undefined;
+  /** Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. (default false) */
+  hugePages?: boolean | undefined;
+  /** Let waiting poll the driver for so long; 0 waits for interrupts. (in µs; range 0 – 1000; default 0) */
+  busyPoll?: number | undefined;
+  /** Let the kernel say when it needs a system call to go on, instead of making one each time. (default true) */
+  needWakeup?: boolean | undefined;
+}
+
 /** Options of `file:` (Trace files and pipes (pcap, pcapng, ERF)). */
 export interface FileOptions {
   /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
@@ -130,6 +162,7 @@ export interface SynthOptions {
 /** Options of every backend by name. */
 export interface BackendOptions {
   afpacket: AfPacketOptions;
+  afxdp: AfXdpOptions;
   file: FileOptions;
   pcap: PcapOptions;
   synth: SynthOptions;
@@ -290,6 +323,141 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "hash",
         "doc": "How the group splits packets."
+      }
+    ]
+  },
+  {
+    "name": "afxdp",
+    "title": "AF_XDP (kernel bypass for sockets)",
+    "aliases": [
+      "xdp"
+    ],
+    "target": "interface",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [
+      "afpacket",
+      "pcap"
+    ],
+    "takesTraffic": true,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "promiscuous",
+        "type": "boolean",
+        "default": true,
+        "doc": "Ask the interface for frames addressed to others, too."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "timestamp",
+        "type": "choice",
+        "values": [
+          "auto",
+          "kernel",
+          "hardware",
+          "user"
+        ],
+        "default": "auto",
+        "doc": "auto is kernel: the XDP program stamps each packet; hardware asks the driver; user is the reader's clock, once per batch."
+      },
+      {
+        "name": "queue",
+        "type": "queues",
+        "default": "all",
+        "doc": "RX queues: one (0), a list (0,2), a range (0-3) or all."
+      },
+      {
+        "name": "mode",
+        "type": "choice",
+        "values": [
+          "auto",
+          "native",
+          "generic"
+        ],
+        "default": "auto",
+        "doc": "Where XDP runs: in the driver (native) or on socket buffers (generic). auto tries native first."
+      },
+      {
+        "name": "zerocopy",
+        "type": "choice",
+        "values": [
+          "auto",
+          "require",
+          "off"
+        ],
+        "default": "auto",
+        "doc": "Whether the driver writes packets straight into our memory."
+      },
+      {
+        "name": "frames",
+        "type": "integer",
+        "min": 128,
+        "max": 1048576,
+        "default": 16384,
+        "unit": "frames",
+        "doc": "Packet buffers, shared by all queues, rounded up to a power of two. Loss begins when they are used up."
+      },
+      {
+        "name": "frameBytes",
+        "type": "integer",
+        "min": 2048,
+        "max": 4096,
+        "default": 2048,
+        "unit": "bytes",
+        "doc": "Size of one buffer: 2048 or 4096."
+      },
+      {
+        "name": "rxRing",
+        "type": "integer",
+        "min": 0,
+        "max": 1048576,
+        "default": 0,
+        "unit": "packets",
+        "doc": "Packets of one queue that may wait for the reader; 0: as many as there are frames."
+      },
+      {
+        "name": "hugePages",
+        "type": "boolean",
+        "default": false,
+        "doc": "Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none."
+      },
+      {
+        "name": "busyPoll",
+        "type": "integer",
+        "min": 0,
+        "max": 1000,
+        "default": 0,
+        "unit": "µs",
+        "doc": "Let waiting poll the driver for so long; 0 waits for interrupts."
+      },
+      {
+        "name": "needWakeup",
+        "type": "boolean",
+        "default": true,
+        "doc": "Let the kernel say when it needs a system call to go on, instead of making one each time."
       }
     ]
   },

@@ -20,13 +20,13 @@ Error missing_backend(const std::string& name) {
 /// Opens a source away from the JS thread: rings take time to map.
 class OpenWorker final : public Napi::AsyncWorker {
  public:
-  OpenWorker(Napi::Env env, const Backend& backend, OpenRequest request, std::shared_ptr<Filter> filter, bool dry,
-             uint32_t batch_size, bool external)
+  OpenWorker(Napi::Env env, const Backend& backend, OpenRequest request, std::shared_ptr<Filter> filter,
+             std::string purpose, uint32_t batch_size, bool external)
       : AsyncWorker(env, "ringtap:open"),
         backend_(backend),
         request_(std::move(request)),
         user_filter_(std::move(filter)),
-        dry_(dry),
+        purpose_(std::move(purpose)),
         deferred_(Napi::Promise::Deferred::New(env)) {
     opened_.batch_size = batch_size;
     opened_.external = external;
@@ -57,21 +57,22 @@ class OpenWorker final : public Napi::AsyncWorker {
       if (!placement) return std::move(placement).error();
       opened_.filter = *std::move(placement);
     }
-    if (dry_) return std::nullopt;
-    if (auto started = opened_.source->start(); !started) return std::move(started).error();
+    if (purpose_ == "explain") return std::nullopt;
+    auto started = purpose_ == "transmit" ? opened_.source->start_tx() : opened_.source->start();
+    if (!started) return std::move(started).error();
     return std::nullopt;
   }
 
   const Backend& backend_;
   OpenRequest request_;
   std::shared_ptr<Filter> user_filter_;
-  bool dry_;
+  std::string purpose_;
   Session::Opened opened_;
   Error failure_;
   Napi::Promise::Deferred deferred_;
 };
 
-/// open({backend, uri, target, options, filter, dry, batchSize, external}) → Promise<Session>
+/// open({backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
 Napi::Value open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto request = info[0].As<Napi::Object>();
@@ -93,7 +94,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), flag(request.Get("dry")),
+  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), text(request.Get("purpose")),
                                 static_cast<uint32_t>(number(request.Get("batchSize"))), flag(request.Get("external")));
   const Napi::Promise promise = worker->promise();
   worker->Queue();

@@ -15,6 +15,7 @@ constexpr int kResult[] = {
     /* kOk */ 0, /* kAgain */ -1, /* kEof */ -2, /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
 };
 constexpr int kClosed = -6;
+constexpr size_t kMinFrame = 14;  // an Ethernet header
 
 const char* readiness_name(Readiness::Kind kind) {
   switch (kind) {
@@ -60,6 +61,9 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
                          InstanceMethod<&Session::interrupt>("interrupt"),
+                         InstanceMethod<&Session::send>("send"),
+                         InstanceMethod<&Session::flush_tx>("flushTx"),
+                         InstanceMethod<&Session::tx_stats>("txStats"),
                          InstanceMethod<&Session::close>("close"),
                      });
 }
@@ -109,6 +113,7 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   object.Set("filterReason", filter_.reason);
   object.Set("readiness", readiness_name(source_->readiness().kind));
   object.Set("external", external_);
+  object.Set("transmits", source_->tx() != nullptr);
   object.Set("batchSize", batch_size_);
   Napi::Array segments = Napi::Array::New(env, segments_.size());
   for (uint32_t i = 0; i < segments_.size(); i++) segments.Set(i, segments_[i].buffer());
@@ -260,6 +265,47 @@ void Session::interrupt(const Napi::CallbackInfo&) {
   if (source_) source_->interrupt();
 }
 
+/// send(frame) → false when all frames are under way: flushTx() and try again.
+Napi::Value Session::send(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Tx* tx = source_ ? source_->tx() : nullptr;
+  if (tx == nullptr || !call[0].IsTypedArray()) return Napi::Boolean::New(env, false);
+  const auto frame = call[0].As<Napi::Uint8Array>();
+  const std::span<std::byte> room = tx->reserve();
+  if (room.empty()) return Napi::Boolean::New(env, false);
+  const size_t bytes = frame.ByteLength();
+  if (bytes < kMinFrame || bytes > room.size()) {
+    tx->cancel();
+    raise(env, Error{.code = Code::kBadOption,
+                     .message = "a frame to send has " + std::to_string(kMinFrame) + " to " +
+                                std::to_string(room.size()) + " bytes here, not " + std::to_string(bytes)});
+    return {};
+  }
+  std::memcpy(room.data(), frame.Data(), bytes);
+  tx->submit(static_cast<uint32_t>(bytes));
+  return Napi::Boolean::New(env, true);
+}
+
+/// flushTx() → how many frames are still queued.
+Napi::Value Session::flush_tx(const Napi::CallbackInfo& call) {
+  Tx* tx = source_ ? source_->tx() : nullptr;
+  if (tx == nullptr) return Napi::Number::New(call.Env(), 0);
+  if (auto flushed = tx->flush(); !flushed) {
+    raise(call.Env(), flushed.error());
+    return {};
+  }
+  return Napi::Number::New(call.Env(), static_cast<double>(tx->stats().queued));
+}
+
+Napi::Value Session::tx_stats(const Napi::CallbackInfo& call) {
+  if (Tx* tx = source_ ? source_->tx() : nullptr) last_tx_stats_ = tx->stats();
+  Napi::Object object = Napi::Object::New(call.Env());
+  object.Set("sent", static_cast<double>(last_tx_stats_.sent));
+  object.Set("queued", static_cast<double>(last_tx_stats_.queued));
+  object.Set("failed", static_cast<double>(last_tx_stats_.failed));
+  return object;
+}
+
 std::unique_ptr<Source> Session::shut_down(bool detach) {
   if (!source_) return nullptr;
   if (waiter_ != nullptr) Waiter::stop(waiter_);
@@ -275,6 +321,7 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
     segments_.clear();
   }
   last_stats_ = source_->stats();
+  if (const Tx* tx = source_->tx()) last_tx_stats_ = tx->stats();
   return std::move(source_);
 }
 

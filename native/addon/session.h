@@ -64,6 +64,9 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
   void interrupt(const Napi::CallbackInfo& info);
+  Napi::Value send(const Napi::CallbackInfo& info);
+  Napi::Value flush_tx(const Napi::CallbackInfo& info);
+  Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   Slot* slot_of(const Napi::CallbackInfo& info);
@@ -85,6 +88,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::FunctionReference on_ready_;
   std::optional<Napi::AsyncContext> context_;
   Stats last_stats_;
+  TxStats last_tx_stats_;
 };
 
 }  // namespace ringtap::addon

@@ -79,6 +79,9 @@ class Source {
   /// From here on packets may arrive. Until then nothing touched the target's traffic.
   virtual Result<Ok> start() = 0;
 
+  /// Instead of start(): only tx() works, and the target's traffic stays untouched.
+  virtual Result<Ok> start_tx() { return Ok{}; }
+
   /// Lends up to `max` packets. Never blocks, never throws. The bytes are valid until release(lease).
   virtual RxBatch receive(DescBlock& block, uint32_t max) noexcept = 0;
 

@@ -17,7 +17,6 @@
 using namespace ringtap;
 using namespace ringtap::test;
 using namespace std::chrono_literals;
-using afpacket::Frame;
 using afpacket::Ring;
 using Clock = std::chrono::steady_clock;
 

@@ -65,4 +65,4 @@ const onWire = (name: string): Subject => ({
 });
 
 export const subjects: readonly Subject[] =
-  lab === null ? [synth, file] : [synth, file, onWire('afpacket'), onWire('pcap')];
+  lab === null ? [synth, file] : [synth, file, onWire('afpacket'), onWire('pcap'), onWire('afxdp')];

@@ -82,10 +82,11 @@ describe('explain()', () => {
   });
 });
 
-test('openTransmitter() is RINGTAP_UNSUPPORTED in this version, and captures have none', async () => {
-  expect(await failure(() => openTransmitter('afpacket:eth0'))).toMatchObject({
+test('openTransmitter() of a method that cannot send is RINGTAP_UNSUPPORTED, and its captures have none', async () => {
+  expect(await failure(() => openTransmitter('synth:'))).toMatchObject({
     code: 'RINGTAP_UNSUPPORTED',
-    uri: 'afpacket:eth0',
+    uri: 'synth:',
+    backend: 'synth',
   });
   await using capture = await open('synth:');
   expect(capture.transmit).toBeNull();

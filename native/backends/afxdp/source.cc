@@ -243,6 +243,18 @@ Result<Ok> AfXdp::start() {
   return watch();
 }
 
+Result<Ok> AfXdp::start_tx() {
+  const int err = bind_patiently(queues_.front()->xsk, settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0);
+  if (err != 0) {
+    return system_error(
+        err == EBUSY ? Code::kBusy : Code::kSystem,
+        uri_ + ": queue " + std::to_string(queues_.front()->xsk.queue()) + " of " + device_.name + " cannot be bound",
+        "bind", err);
+  }
+  tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);
+  return Ok{};
+}
+
 // Native first, generic next; what was obtained stands in the plan.
 Result<Ok> AfXdp::attach() {
   std::optional<Error> refused;

@@ -43,6 +43,7 @@ class AfXdp final : public Source {
   const SourceInfo& info() const noexcept override { return info_; }
   Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
   Result<Ok> start() override;
+  Result<Ok> start_tx() override;
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override { return {.kind = Readiness::Kind::kFd, .fd = epoll_.get()}; }
