@@ -5,7 +5,6 @@ export { CaptureError } from './errors.js';
 export type { ErrorCode } from './generated/errors.js';
 export type * from './generated/schema.js';
 export { explain, open, openTransmitter } from './open.js';
-export type { OpenOptions } from './options.js';
 export type { Packet } from './packet.js';
 export { type Candidate, type Explanation, type Plan, type ProbeResult, probe } from './plan.js';
 export type { CaptureStats } from './stats.js';

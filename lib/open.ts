@@ -1,6 +1,7 @@
 import { Capture } from './capture.js';
 import { CaptureError } from './errors.js';
-import { type OpenOptions, signalOf } from './options.js';
+import type { OpenOptions } from './generated/schema.js';
+import { signalOf } from './options.js';
 import { type Explanation, follow, type Plan, rejected } from './plan.js';
 import { SessionTransmitter, type Transmitter } from './transmit.js';
 import { parseUri } from './uri.js';

@@ -1,18 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
-import {
-  type BackendOptions,
-  type CommonOptions,
-  type FilterProgram,
-  OPEN_OPTIONS,
-  type OptionSchema,
-} from './generated/schema.js';
+import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from './generated/schema.js';
 import { type ParsedUri, schemaOf } from './uri.js';
-
-type Intersect<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
-
-/** Everything `open()` takes. Which options a backend has stands in docs/uri.md and in its own type. */
-export type OpenOptions = CommonOptions & Partial<Intersect<BackendOptions[keyof BackendOptions]>>;
 
 /** The value of an option after validation. */
 export type OptionValue = number | boolean | string | readonly number[];

@@ -1,8 +1,8 @@
 import { nearestInterface } from './devices.js';
 import { CaptureError, wrapNative } from './errors.js';
-import { BACKENDS, type BackendName } from './generated/schema.js';
+import { BACKENDS, type BackendName, type OpenOptions } from './generated/schema.js';
 import { addon, type NativeInfo, type NativeSession, type Purpose } from './native.js';
-import { flatten, type OpenOptions, type OptionValue, type Settings, validate, wantsFallback } from './options.js';
+import { flatten, type OptionValue, type Settings, validate, wantsFallback } from './options.js';
 import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
 
 /** A method that was considered. */

@@ -54,6 +54,18 @@ const tsDoc = (o) => {
 const pascal = (name) =>
   ({ afpacket: 'AfPacket', afxdp: 'AfXdp', pfring: 'PfRing' })[name] ?? name[0].toUpperCase() + name.slice(1);
 
+/** Each option once, with every value that any backend takes. */
+function everyOption() {
+  const merged = new Map(common.filter((o) => o.scope === 'open').map((o) => [o.name, o]));
+  for (const option of backends.flatMap((b) => b.options)) {
+    const { min: _, max: __, default: ___, ...other } = merged.get(option.name) ?? option;
+    const base = common.find(({ name }) => name === option.name) ?? other;
+    const values = option.values && [...new Set([...(other.values ?? []), ...option.values])];
+    merged.set(option.name, { ...other, doc: base.doc, ...(values && { values }) });
+  }
+  return [...merged.values()];
+}
+
 const outputs = {
   'native/generated/errors.inc': `// ${note}\n${errors
     .map((e) => `RINGTAP_ERROR(${camel(e.code)}, "RINGTAP_${e.code}", ${quote(e.meaning)}, ${quote(e.hint)})`)
@@ -84,9 +96,9 @@ ${errors.map((e) => `  RINGTAP_${e.code}: {\n    meaning: ${quote(e.meaning)},\n
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as \`tcpdump -dd\` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
-/** Options that any backend may have; each backend's own type says which it takes. */
-export interface CommonOptions {
-${common.map(tsDoc).join('\n')}
+/** Everything \`open()\` takes. Which options a backend has stands in docs/uri.md and in its own type. */
+export interface OpenOptions {
+${everyOption().map(tsDoc).join('\n')}
 }
 
 ${backends

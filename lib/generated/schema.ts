@@ -3,30 +3,80 @@
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as `tcpdump -dd` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
-/** Options that any backend may have; each backend's own type says which it takes. */
-export interface CommonOptions {
-  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
-  filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
-  snaplen?: number | undefined;
-  /** Ask the interface for frames addressed to others, too. (default true) */
-  promiscuous?: boolean | undefined;
-  /** Which way packets must go, seen from this host. (default both) */
-  direction?: 'both' | 'in' | 'out' | undefined;
-  /** Memory that packets wait in. Loss begins when it is full. (in bytes; range 65536 – 17179869184; default 67108864) */
-  bufferBytes?: number | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
-  batchSize?: number | undefined;
-  /** How long a packet may wait for others before a batch is delivered. (in ms; range 1 – 10000; default 10) */
-  timeoutMs?: number | undefined;
-  /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
-  timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
-  /** inline puts a tag that the kernel stripped back into the bytes; metadata leaves it in batch.vlan. (default inline) */
-  vlan?: 'inline' | 'metadata' | undefined;
+/** Everything `open()` takes. Which options a backend has stands in docs/uri.md and in its own type. */
+export interface OpenOptions {
   /** Try the next method where the host lacks this one. false makes that an error. (default true) */
   fallback?: boolean | undefined;
   /** An AbortSignal that ends the open, and the capture. */
   signal?: AbortSignal | undefined;
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes) */
+  snaplen?: number | undefined;
+  /** Ask the interface for frames addressed to others, too. */
+  promiscuous?: boolean | undefined;
+  /** Which way packets must go, seen from this host. */
+  direction?: 'both' | 'in' | 'out' | undefined;
+  /** Memory that packets wait in. Loss begins when it is full. (in bytes) */
+  bufferBytes?: number | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets) */
+  batchSize?: number | undefined;
+  /** How long a packet may wait for others before a batch is delivered. (in ms) */
+  timeoutMs?: number | undefined;
+  /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. */
+  timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
+  /** inline puts a tag that the kernel stripped back into the bytes; metadata leaves it in batch.vlan. */
+  vlan?: 'inline' | 'metadata' | undefined;
+  /** Size of one ring block, a multiple of 64 KiB. Small blocks cost CPU per packet. (in bytes) */
+  blockBytes?: number | undefined;
+  /** Fanout group that shares the interface's packets with other captures; 0 joins none. */
+  fanout?: number | undefined;
+  /** How the group splits packets. */
+  fanoutMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
+  /** RX queues: one (0), a list (0,2), a range (0-3) or all. */
+  queue?: number | readonly number[] | 'all' | string | undefined;
+  /** Where XDP runs: in the driver (native) or on socket buffers (generic). auto tries native first. */
+  mode?: 'auto' | 'native' | 'generic' | undefined;
+  /** Whether the driver writes packets straight into our memory. */
+  zerocopy?: 'auto' | 'require' | 'off' | undefined;
+  /** Packet buffers, shared by all queues, rounded up to a power of two. Loss begins when they are used up. (in frames) */
+  frames?: number | undefined;
+  /** Size of one buffer: 2048 or 4096. (in bytes) */
+  frameBytes?: number | undefined;
+  /** Packets of one queue that may wait for the reader; 0: as many as there are frames. (in packets) */
+  rxRing?: number | undefined;
+  /** Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. */
+  hugePages?: boolean | undefined;
+  /** Let waiting poll the driver for so long; 0 waits for interrupts. (in µs) */
+  busyPoll?: number | undefined;
+  /** Let the kernel say when it needs a system call to go on, instead of making one each time. */
+  needWakeup?: boolean | undefined;
+  /** Same seed and options, same bytes. */
+  seed?: number | undefined;
+  /** End after so many packets; 0 never ends. (in packets) */
+  count?: number | undefined;
+  /** Pace; 0 is flat out. A reader that falls behind by more than backlog packets loses the rest, counted as drops.ring. (in packets/s) */
+  rate?: number | undefined;
+  /** With rate: packets that may wait for the reader. (in packets) */
+  backlog?: number | undefined;
+  /** Frame sizes without FCS: one (64), a range (64-1518) or imix (7:4:1 of 64, 570 and 1518). */
+  sizes?: string | undefined;
+  /** Different address and port pairs. */
+  flows?: number | undefined;
+  /** Comma list of udp, tcp, icmp, udp6, tcp6, icmp6, arp. */
+  protocols?: string | undefined;
+  /** Tag every frame with this VLAN; 0 sends untagged. */
+  vlanId?: number | undefined;
+  /** Fault: lose each n-th packet, counted as drops.injected. (in packets) */
+  dropEvery?: number | undefined;
+  /** Fault: flip a bit in each n-th packet and flag it. (in packets) */
+  corruptEvery?: number | undefined;
+  /** Fault: after so many packets, give nothing for stallMs, once. (in packets) */
+  stallAfter?: number | undefined;
+  /** Length of the stall. (in ms) */
+  stallMs?: number | undefined;
+  /** Fault: fail with RINGTAP_INJECTED after so many packets. (in packets) */
+  errorAfter?: number | undefined;
 }
 
 /** Options of `afpacket:` (AF_PACKET (TPACKET_V3 ring)). */
