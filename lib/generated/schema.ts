@@ -117,6 +117,8 @@ export interface AfXdpOptions {
   promiscuous?: boolean | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
+  /** How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU. (in ms; range 0 – 100; default 1) */
+  timeoutMs?: number | undefined;
   /** auto is kernel: the XDP program stamps each packet; hardware asks the driver; user is the reader's clock, once per batch. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
   /** RX queues: one (0), a list (0,2), a range (0-3) or all. (default all) */
@@ -420,6 +422,15 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 256,
         "unit": "packets",
         "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 0,
+        "max": 100,
+        "default": 1,
+        "unit": "ms",
+        "doc": "How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU."
       },
       {
         "name": "timestamp",

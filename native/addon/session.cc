@@ -230,7 +230,8 @@ void Session::wait(const Napi::CallbackInfo& call) {
   on_ready_ = Napi::Persistent(call[0].As<Napi::Function>());
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
   // WHY: a ring with a held block stays readable although nothing new can be received.
-  waiter_->arm(woken_ && outstanding_ > 0);
+  const bool blocked = woken_ && outstanding_ > 0;
+  waiter_->arm(blocked ? 1 : woken_ ? 0 : source_->readiness().gather_ms);
 }
 
 void Session::on_ready() {

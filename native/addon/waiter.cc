@@ -1,5 +1,6 @@
 #include "addon/waiter.h"
 
+#include <algorithm>
 #include <chrono>
 
 #ifdef __linux__
@@ -63,19 +64,19 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
   apply_ref();
 }
 
-void Waiter::arm(bool paced) {
+void Waiter::arm(uint32_t nap_ms) {
   armed_ = true;
-  if (has_thread_ && !paced) {
+  if (has_thread_ && nap_ms == 0) {
     {
       const std::scoped_lock lock(mutex_);
       wanted_ = true;
     }
     wake_.notify_one();
-  } else if (has_poll_ && !paced) {
+  } else if (has_poll_ && nap_ms == 0) {
     uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { static_cast<Waiter*>(handle->data)->fire(); });
   } else {
     uv_timer_start(
-        &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, 1, 0);
+        &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, std::max(nap_ms, 1u), 0);
   }
   apply_ref();
 }

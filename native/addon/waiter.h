@@ -21,8 +21,8 @@ class Waiter {
   /// `source` must outlive stop().
   Waiter(Environment& environment, const Source& source, std::function<void()> ready);
 
-  /// `paced`: look again in a millisecond instead. For an fd that stays readable although nothing can be received.
-  void arm(bool paced);
+  /// `nap_ms` > 0: look again after so long instead of asking the source.
+  void arm(uint32_t nap_ms);
   /// Whether an armed waiter keeps the process alive.
   void set_ref(bool ref);
   /// No more calls. The handles close in their own time and free themselves.

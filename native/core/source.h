@@ -47,6 +47,9 @@ struct Readiness {
   Kind kind = Kind::kAlways;
   int fd = -1;
   uint32_t max_sleep_us = 100;
+  /// How long to let packets gather after a batch, before waiting anew. For sources that are ready at each single
+  /// packet, where every wake-up would bring one.
+  uint32_t gather_ms = 0;
 };
 
 /// Facts about an opened source, frozen by start().

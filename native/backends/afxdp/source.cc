@@ -88,6 +88,7 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.rx_entries = static_cast<uint32_t>(options.integer("rxRing"));
   settings.batch_size = static_cast<uint32_t>(options.integer("batchSize", 256));
   settings.busy_poll_us = static_cast<uint32_t>(options.integer("busyPoll"));
+  settings.gather_ms = static_cast<uint32_t>(options.integer("timeoutMs", 1));
   settings.need_wakeup = options.flag("needWakeup", true);
   settings.huge_pages = options.flag("hugePages");
   settings.promiscuous = options.flag("promiscuous", true);

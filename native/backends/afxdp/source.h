@@ -30,6 +30,7 @@ struct Settings {
   uint32_t rx_entries = 0;
   uint32_t batch_size = 256;
   uint32_t busy_poll_us = 0;
+  uint32_t gather_ms = 1;
   bool need_wakeup = true;
   bool huge_pages = false;
   bool promiscuous = true;
@@ -46,7 +47,9 @@ class AfXdp final : public Source {
   Result<Ok> start_tx() override;
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
-  Readiness readiness() const noexcept override { return {.kind = Readiness::Kind::kFd, .fd = epoll_.get()}; }
+  Readiness readiness() const noexcept override {
+    return {.kind = Readiness::Kind::kFd, .fd = epoll_.get(), .gather_ms = settings_.gather_ms};
+  }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
