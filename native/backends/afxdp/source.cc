@@ -467,7 +467,6 @@ bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent
             .caplen = copied,
             .wirelen = static_cast<uint32_t>(total),
             .flags = kFlagFragmented};
-  joined_.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -529,6 +528,7 @@ void AfXdp::sync_clock() noexcept {
 
 Stats AfXdp::stats() const noexcept {
   const std::scoped_lock lock(stats_mutex_);
+  if (queues_.empty()) return last_stats_;
   Stats s;
   s.delivered = delivered_.load(std::memory_order_relaxed);
   s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
@@ -554,7 +554,10 @@ Stats AfXdp::stats() const noexcept {
 }
 
 void AfXdp::close() noexcept {
+  if (queues_.empty()) return;
+  Stats last = stats();  // the sockets take the kernel's counts along
   const std::scoped_lock lock(stats_mutex_);
+  last_stats_ = std::move(last);
   link_.reset();
   tx_.reset();
   queues_.clear();

@@ -105,13 +105,13 @@ class AfXdp final : public Source {
   bool user_time_ = false;
   uint32_t keep_ = 0;  // bytes kept of each packet, at most
   std::chrono::steady_clock::time_point next_check_{};
-  std::atomic<uint64_t> joined_{0};
   Error error_;
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> filtered_{0};
   mutable std::mutex stats_mutex_;
+  Stats last_stats_;  // once closed
 };
 
 }  // namespace ringtap::afxdp
