@@ -31,6 +31,7 @@ void Environment::handle_closed() noexcept {
 void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   auto* environment = static_cast<Environment*>(self);
   const auto open = std::exchange(environment->sessions_, {});
+  environment->recent_ = nullptr;
   for (const auto& [number, session] : open) session->abandon();
   environment->session_constructor.SuppressDestruct();
   environment->writer_constructor.SuppressDestruct();

@@ -25,11 +25,17 @@ class Environment {
     sessions_.emplace(++last_number_, session);
     return last_number_;
   }
-  void remove(uint32_t number) { sessions_.erase(number); }
+  void remove(uint32_t number) {
+    sessions_.erase(number);
+    if (number == recent_number_) recent_ = nullptr;
+  }
   /// Null when it is not open any more.
-  Session* session(uint32_t number) const {
+  Session* session(uint32_t number) {
+    if (number == recent_number_) return recent_;
     const auto found = sessions_.find(number);
-    return found == sessions_.end() ? nullptr : found->second;
+    recent_number_ = number;
+    recent_ = found == sessions_.end() ? nullptr : found->second;
+    return recent_;
   }
 
   /// Counted so that teardown can wait for uv_close callbacks.
@@ -47,6 +53,8 @@ class Environment {
   uv_loop_t* loop_ = nullptr;
   std::unordered_map<uint32_t, Session*> sessions_;
   uint32_t last_number_ = 0;
+  uint32_t recent_number_ = 0;  // the session asked for last, because it is mostly asked for again
+  Session* recent_ = nullptr;
   int handles_ = 0;
   bool ending_ = false;
   napi_async_cleanup_hook_handle hook_ = nullptr;
