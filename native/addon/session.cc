@@ -327,6 +327,7 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
   if (detach) {
     for (ExposedMemory& segment : segments_) segment.detach();
     segments_.clear();
+    slots_.clear();  // now, not when the session is collected
   }
   last_stats_ = source_->stats();
   if (const Tx* tx = source_->tx()) last_tx_stats_ = tx->stats();
