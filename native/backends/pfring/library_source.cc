@@ -58,15 +58,8 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
     return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
                         err);
   }
-  if (settings.target.queue) {
-    const uint32_t queues = std::max<uint32_t>(1, library.get_num_rx_channels(handle.get()));
-    if (*settings.target.queue >= queues) {
-      return Error{.code = Code::kBadOption,
-                   .message = settings.uri + ": queue " + std::to_string(*settings.target.queue) + " of " +
-                              settings.target.names.front() + " does not exist (it has " + std::to_string(queues) +
-                              "): it would stay silent",
-                   .hint = "See ethtool -l " + settings.target.names.front()};
-    }
+  if (auto there = check_queue(settings.target, library.get_num_rx_channels(handle.get()), settings.uri); !there) {
+    return std::move(there).error();
   }
   const auto done = [&](const char* call, int result) -> Result<Ok> {
     if (result >= 0) return Ok{};

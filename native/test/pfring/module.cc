@@ -142,7 +142,7 @@ class Socket {
   bool readable_ = false;
   int maps_ = 0;
   std::vector<sock_filter> filter_;
-  std::vector<std::byte> frame_ = std::vector<std::byte>(kFrameBytes);
+  std::byte frame_[kFrameBytes];
   std::thread thread_;
   uint64_t heard_ = 0;
 };
@@ -387,7 +387,7 @@ void Socket::run() {
 }
 
 void Socket::hear() {
-  iovec part{frame_.data(), frame_.size()};
+  iovec part{frame_, sizeof frame_};
   alignas(cmsghdr) char control[256];
   sockaddr_ll from{};
   msghdr message{};
@@ -412,7 +412,7 @@ void Socket::hear() {
   const bool received = from.sll_pkttype != PACKET_OUTGOING;
   if (!active_ || !wanted(from.sll_ifindex)) return;
   if (direction_ != 0 && (direction_ == 1) != received) return;
-  insert(frame_.data(), static_cast<uint32_t>(got), message);
+  insert(frame_, static_cast<uint32_t>(got), message);
 }
 
 void Socket::insert(const std::byte* frame, uint32_t length, const msghdr& message) {
