@@ -115,6 +115,7 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
 Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
+  const std::scoped_lock lock(mutex_);
   if (settings_.snaplen < kMaxCaplen) {
     handle_.reset();
     auto handle = open_handle(library_, settings_, kMaxCaplen);
@@ -129,6 +130,7 @@ Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter
 }
 
 Result<Ok> LibrarySource::start() {
+  const std::scoped_lock lock(mutex_);
   if (settings_.cluster != 0) {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
@@ -142,17 +144,22 @@ Result<Ok> LibrarySource::start() {
   if (!watch) return std::move(watch).error();
   watch_.emplace(*std::move(watch));
   started_ = true;
-  return start_tx();
+  prepare_tx();
+  return Ok{};
 }
 
 Result<Ok> LibrarySource::start_tx() {
-  if (settings_.target.any()) return Ok{};
-  if (!started_) {
-    // The library sends through an enabled ring only.
-    if (const int result = library_.enable_ring(handle_.get()); result < 0) {
-      return result_error(settings_.uri, "pfring_enable_ring", result);
-    }
+  const std::scoped_lock lock(mutex_);
+  // The library sends through an enabled ring only.
+  if (const int result = library_.enable_ring(handle_.get()); result < 0) {
+    return result_error(settings_.uri, "pfring_enable_ring", result);
   }
+  prepare_tx();
+  return Ok{};
+}
+
+void LibrarySource::prepare_tx() {
+  if (settings_.target.any()) return;
   tx_.emplace([this](std::span<const std::byte> frame) {
     errno = 0;
     // SAFETY: the library reads the frame and writes nothing.
@@ -160,7 +167,6 @@ Result<Ok> LibrarySource::start_tx() {
     const int result = library_.send(handle_.get(), bytes, static_cast<unsigned>(frame.size()), 1);
     return result >= 0 ? 0 : errno != 0 ? errno : EIO;
   });
-  return Ok{};
 }
 
 RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {
