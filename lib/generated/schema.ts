@@ -53,7 +53,7 @@ export interface OpenOptions {
   needWakeup?: boolean | undefined;
   /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. */
   path?: 'auto' | 'ring' | 'library' | undefined;
-  /** Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting. (in packets) */
+  /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets) */
   watermark?: number | undefined;
   /** Cluster that shares the interface's packets with other captures; 0 joins none. */
   cluster?: number | undefined;
@@ -201,7 +201,7 @@ export interface PfRingOptions {
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
   /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. (default auto) */
   path?: 'auto' | 'ring' | 'library' | undefined;
-  /** Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting. (in packets; range 1 – 4096; default 1) */
+  /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets; range 1 – 4096; default 1) */
   watermark?: number | undefined;
   /** Cluster that shares the interface's packets with other captures; 0 joins none. (range 0 – 65535; default 0) */
   cluster?: number | undefined;
@@ -791,7 +791,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 4096,
         "default": 1,
         "unit": "packets",
-        "doc": "Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting."
+        "doc": "Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms."
       },
       {
         "name": "cluster",
