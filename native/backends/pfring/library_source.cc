@@ -1,5 +1,6 @@
 #include "backends/pfring/library_source.h"
 
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -49,12 +50,16 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), caplen, flags));
   if (!handle) {
-    // The library says EINVAL for an interface that does not exist, as for much else.
     const int err = errno;
-    const Code code = err == ENODEV || err == EINVAL || err == ENXIO ? Code::kNoInterface
-                      : err == ENETDOWN                              ? Code::kInterfaceDown
-                      : err == EPERM || err == EACCES                ? Code::kNoPermission
-                                                                     : Code::kSystem;
+    const auto exists = [](const std::string& name) { return name == "any" || if_nametoindex(name.c_str()) != 0; };
+    // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
+    // whose version is not its own.
+    const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
+    const Code code = !there                           ? Code::kNoInterface
+                      : err == ENETDOWN                ? Code::kInterfaceDown
+                      : err == EPERM || err == EACCES  ? Code::kNoPermission
+                      : err == EINVAL || err == ENODEV ? Code::kUnsupported
+                                                       : Code::kSystem;
     return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
                         err);
   }

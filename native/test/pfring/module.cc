@@ -28,6 +28,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -515,7 +516,8 @@ RINGTAP_INSTEAD int socket(int domain, int type, int protocol) noexcept {
   if (asked_for("socket")) return failed(static_cast<int>(*asked_for("socket")));
   if ((type & 0xf) != SOCK_RAW) return failed(ESOCKTNOSUPPORT);
   if (protocol != htons(ETH_P_ALL)) return failed(EPROTONOSUPPORT);
-  auto* made = new Socket;
+  auto* made = new (std::nothrow) Socket;
+  if (made == nullptr) return failed(ENOMEM);
   const int fd = made->open();
   if (fd < 0 || fd >= kMost) {
     const int err = errno;
