@@ -33,9 +33,9 @@ export class Pinned {
   #closed;
   ready;
 
-  constructor(core, command) {
+  constructor(core, command, env = {}) {
     const argv = ['-c', String(core), ...command.map(String)];
-    this.#child = spawn('taskset', argv, { stdio: ['pipe', 'pipe', 'pipe'], cwd: root });
+    this.#child = spawn('taskset', argv, { stdio: 'pipe', cwd: root, env: { ...process.env, ...env } });
     running.add(this);
     this.#child.stdin.on('error', () => {}); // it may have ended already; its exit code says why
     this.ready = new Promise((resolve) => {
@@ -70,9 +70,14 @@ export class Pinned {
     return new Promise((resolve, reject) => this.#wanted.push({ resolve, reject }));
   }
 
+  /** Sends a line. */
+  tell(line) {
+    this.#child.stdin.write(`${line}\n`);
+  }
+
   /** Sends a line, and gives the JSON line that answers it. */
   ask(line) {
-    this.#child.stdin.write(`${line}\n`);
+    this.tell(line);
     return this.result();
   }
 
@@ -99,15 +104,4 @@ export async function runReader(command) {
   const result = await process.result();
   await process.end();
   return result;
-}
-
-/** Sends `count` frames to a reader that is waiting for them: what both say. */
-export async function transfer(command, { iface, count, ...options }) {
-  const argv = Object.entries({ iface, count, ...options }).flatMap(([name, value]) => [`--${name}`, value]);
-  const sender = new Pinned(SENDER_CORE, [program('ringtap-pktgen'), '--wait', '--core', SENDER_CORE, ...argv]);
-  const receiver = new Pinned(READER_CORE, command);
-  await Promise.all([sender.ready, receiver.ready]);
-  const [sent, received] = await Promise.all([sender.ask('go'), receiver.result()]);
-  await Promise.all([sender.end(), receiver.end()]);
-  return { sent, ...received };
 }

@@ -1,0 +1,38 @@
+// Has something become slower since an earlier report? Each row pairs ringtap with its peer in neighbouring runs; the
+// ratios of the pairs are what is compared, so that another day or another machine cancels out.
+import { readFileSync } from 'node:fs';
+import { median, permutationTest } from './stats.mjs';
+
+const LEAST_CHANGE = 0.05;
+const SIGNIFICANCE = 0.01;
+
+/** Ratios of the pairs, turned so that more is worse. */
+function badness({ runs, goal }) {
+  const ratios = runs.ours.map((value, i) => value / runs.peer[i]);
+  return goal?.least === undefined ? ratios : ratios.map((ratio) => 1 / ratio);
+}
+
+/** { worse, better, unclear, text } of the rows that both reports have. */
+export function compare(file, report) {
+  const before = new Map(JSON.parse(readFileSync(file, 'utf8')).rows.map((row) => [row.what, row]));
+  const result = { file, worse: [], better: [], unclear: [], text: [] };
+  let compared = 0;
+  for (const row of report.rows) {
+    const old = before.get(row.what);
+    if (old?.runs === undefined || row.runs === undefined) continue;
+    compared++;
+    const [then, now] = [badness(old), badness(row)];
+    const change = median(now) / median(then) - 1;
+    const p = permutationTest(then.map(Math.log), now.map(Math.log));
+    if (Math.abs(change) < LEAST_CHANGE) continue;
+    const kind = p > SIGNIFICANCE ? 'unclear' : change > 0 ? 'worse' : 'better';
+    result[kind].push({ what: row.what, change, p });
+    const percent = `${change > 0 ? '+' : ''}${(change * 100).toFixed(0)} %`;
+    const verdict = kind === 'unclear' ? 'within the noise, or too few runs' : kind;
+    result.text.push(`${row.what}: ${percent}, p = ${p.toPrecision(2)}: ${verdict}`);
+  }
+  result.text.push(
+    `${compared} rows compared with ${file}: ${result.worse.length} worse, ${result.better.length} better (a change counts from ${LEAST_CHANGE * 100} % and p ≤ ${SIGNIFICANCE})`,
+  );
+  return result;
+}
