@@ -39,7 +39,7 @@ const chart = (name, title, subtitle, spec) => ({
   name,
   title,
   async draw() {
-    const { spec: vega } = compile({ ...spec, width: WIDTH, title: { text: title, subtitle }, config: CONFIG });
+    const { spec: vega } = compile({ width: WIDTH, ...spec, title: { text: title, subtitle }, config: CONFIG });
     const view = new View(parse(vega), { renderer: 'none' });
     const svg = await view.toSVG();
     view.finalize();
@@ -47,10 +47,14 @@ const chart = (name, title, subtitle, spec) => ({
   },
 });
 
-const smallest = ({ trials }) => trials.filter(({ size, generator }) => size === 64 && generator === 'xdp');
+/** The smallest frames, from the generator that began with them. */
+function smallest({ trials }) {
+  const measured = trials.filter(({ size, latency }) => size === 64 && latency === undefined);
+  return measured.filter(({ generator }) => generator === measured[0].generator);
+}
 
 function cost(report) {
-  const flatOut = smallest(report).filter(({ asked, latency }) => asked === 0 && latency === undefined);
+  const flatOut = smallest(report).filter(({ asked }) => asked === 0);
   const values = [...grouped(flatOut)].map(([receiver, all]) => {
     const ns = all.map(({ userNs, systemNs }) => userNs + systemNs);
     return { receiver, ns: median(ns), min: Math.min(...ns), max: Math.max(...ns), who: who(receiver) };
@@ -85,9 +89,11 @@ function cost(report) {
 }
 
 function loss(report) {
-  const values = smallest(report)
-    .filter(({ latency }) => latency === undefined)
-    .map(({ receiver, offered, lost, sent }) => ({ receiver, offered: offered / 1e6, lost: (lost / sent) * 100 }));
+  const values = smallest(report).map(({ receiver, offered, lost, sent }) => ({
+    receiver,
+    offered: offered / 1e6,
+    lost: (lost / sent) * 100,
+  }));
   if (values.length === 0) return undefined;
   return chart('loss', 'Loss by offered rate', 'veth, 64-byte frames; one mark for each trial', {
     data: { values },

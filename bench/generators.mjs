@@ -11,11 +11,11 @@ const pktgen = (method) => ({
   name: method,
   isAvailable: () => program('ringtap-pktgen') !== undefined,
   takes: ({ size }) => method !== 'xdp' || size !== 'imix',
-  command: ({ iface, size, count, rate = 0, stamp = false }) => [
+  command: ({ iface, size, count, rate = 0, flows = 4096, stamp = false }) => [
     program('ringtap-pktgen'),
     '--wait',
     ...['--iface', iface, '--method', method, '--core', SENDER_CORE],
-    ...['--size', WITHOUT_FCS[size], '--count', count, '--rate', rate],
+    ...['--size', WITHOUT_FCS[size], '--count', count, '--rate', rate, '--flows', flows],
     ...(stamp ? ['--stamp'] : []),
   ],
 });

@@ -2,14 +2,20 @@
 
 const SIZES = [64, 512, 1518, 'imix'];
 /** Every size from the fastest generator that can send it. */
-const fastest = SIZES.map((size) => ({ size, generator: size === 'imix' ? 'txring' : 'xdp', kinds: ['ringtap', 'C'] }));
-const everybody = ['ringtap', 'C', 'tool'];
+const traffic = (size, more) => ({
+  size,
+  generator: size === 'imix' ? 'txring' : 'xdp',
+  kinds: ['ringtap', 'C'],
+  ...more,
+});
+const everybody = { kinds: ['ringtap', 'C', 'tool'] };
 
 export const PROFILES = {
   quick: {
     repeats: 3,
+    toolRepeats: 1,
     seconds: 0.2,
-    traffics: [{ size: 64, generator: 'xdp', kinds: ['ringtap', 'C'] }],
+    traffics: [traffic(64)],
     search: { seconds: 0.2, precision: 0.15, confirmations: 1, sizes: [64], kinds: ['ringtap'] },
     latency: { seconds: 0.5, rate: 1000, repeats: 1 },
     synth: { runs: 5, sweep: [16, 64, 256, 1024] },
@@ -20,30 +26,30 @@ export const PROFILES = {
   },
   standard: {
     repeats: 5,
-    seconds: 0.5,
+    toolRepeats: 3,
+    seconds: 0.7,
     traffics: [
-      { size: 64, generator: 'xdp', kinds: everybody },
-      ...fastest.slice(1),
-      { size: 64, generator: 'xdp', rate: 200_000, kinds: ['ringtap', 'C'] },
+      traffic(64, everybody),
+      ...SIZES.slice(1).map((size) => traffic(size, { repeats: 3 })),
+      traffic(64, { rate: 200_000 }),
     ],
-    search: { seconds: 0.5, precision: 0.05, confirmations: 1, sizes: [64], kinds: ['ringtap', 'C'] },
-    latency: { seconds: 2, rate: 1000, repeats: 3 },
+    search: { seconds: 0.7, precision: 0.05, confirmations: 1, sizes: [64], kinds: ['ringtap', 'C'] },
+    latency: { seconds: 1.5, rate: 1000, repeats: 2 },
     synth: { runs: 15, sweep: [1, 4, 16, 64, 256, 1024, 4096] },
     file: { runs: 7, packets: { 64: 6_000_000, imix: 2_000_000 } },
-    loop: { runs: 3, seconds: 2 },
+    loop: { runs: 2, seconds: 2 },
     stall: { runs: 2, seconds: 2 },
-    cycle: { times: 2000, liveTimes: 200 },
+    cycle: { times: 2000, liveTimes: 100 },
   },
   full: {
     repeats: 7,
+    toolRepeats: 3,
     seconds: 1,
     traffics: [
-      { size: 64, generator: 'xdp', kinds: everybody },
-      ...fastest.slice(1),
-      { size: 64, generator: 'xdp', rate: 200_000, kinds: everybody },
-      { size: 64, generator: 'sendmmsg', kinds: ['ringtap', 'C'] },
-      { size: 64, generator: 'txring', kinds: ['ringtap', 'C'] },
-      { size: 64, generator: 'afxdp', kinds: ['ringtap', 'C'] },
+      traffic(64, everybody),
+      ...SIZES.slice(1).map((size) => traffic(size)),
+      traffic(64, { rate: 200_000, ...everybody }),
+      ...['sendmmsg', 'txring', 'afxdp'].map((generator) => traffic(64, { generator, repeats: 5 })),
     ],
     search: { seconds: 1, precision: 0.03, confirmations: 2, sizes: [64, 512, 1518], kinds: ['ringtap', 'C'] },
     latency: { seconds: 5, rate: 1000, repeats: 3 },

@@ -62,7 +62,8 @@ const lab =
 
 function wanted() {
   const known = [...methods, ...rowFiles].map(({ name }) => name);
-  const names = options.only?.split(',') ?? known;
+  const usual = [...methods, ...rowFiles].filter(({ onlyOnRequest }) => !onlyOnRequest).map(({ name }) => name);
+  const names = options.only?.split(',') ?? usual;
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: of ${known.join(', ')}`);
   return (name) => names.includes(name);

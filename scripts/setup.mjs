@@ -66,6 +66,7 @@ const PACKAGES = {
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
+    valgrind: programs('valgrind'),
   },
   // Versions differ in what they print and complain about, so check.mjs insists on 14, which is Debian 12's.
   check: {

@@ -31,11 +31,13 @@ export class Pinned {
   #wanted = [];
   #complaints = '';
   #closed;
+  #failure;
   ready;
 
   constructor(core, command, env = {}) {
-    const argv = ['-c', String(core), ...command.map(String)];
-    this.#child = spawn('taskset', argv, { stdio: 'pipe', cwd: root, env: { ...process.env, ...env } });
+    // pdeathsig: it must not outlive the suite, whatever becomes of that.
+    const argv = ['--pdeathsig', 'KILL', '--', 'taskset', '-c', String(core), ...command.map(String)];
+    this.#child = spawn('setpriv', argv, { stdio: 'pipe', cwd: root, env: { ...process.env, ...env } });
     running.add(this);
     this.#child.stdin.on('error', () => {}); // it may have ended already; its exit code says why
     this.ready = new Promise((resolve) => {
@@ -46,9 +48,8 @@ export class Pinned {
       this.#child.on('close', resolve);
     });
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const wanted = this.#wanted.shift();
-      if (wanted === undefined) this.#lines.push(line);
-      else wanted.resolve(JSON.parse(line));
+      this.#lines.push(line);
+      this.#hand();
     });
     this.#closed = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => {
@@ -56,8 +57,8 @@ export class Pinned {
         const error = new Error(
           `${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`,
         );
+        this.#failure = error;
         for (const { reject } of this.#wanted) reject(error);
-        this.#wanted = { push: ({ reject }) => reject(error) };
         resolve();
       });
     });
@@ -65,9 +66,23 @@ export class Pinned {
 
   /** The next JSON line. */
   result() {
-    const line = this.#lines.shift();
-    if (line !== undefined) return Promise.resolve(JSON.parse(line));
-    return new Promise((resolve, reject) => this.#wanted.push({ resolve, reject }));
+    if (this.#failure !== undefined && this.#lines.length === 0) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#wanted.push({ resolve, reject });
+      this.#hand();
+    });
+  }
+
+  #hand() {
+    while (this.#lines.length > 0 && this.#wanted.length > 0) {
+      const line = this.#lines.shift();
+      const { resolve, reject } = this.#wanted.shift();
+      try {
+        resolve(JSON.parse(line));
+      } catch {
+        reject(new Error(`expected a line of JSON, got: ${line}`));
+      }
+    }
   }
 
   /** Sends a line. */

@@ -7,12 +7,12 @@ const GRACE_S = 30; // what a trial may take beyond its packets: a starved machi
 
 /**
  * Sends `count` frames to a receiver that is waiting for them. Traffic: { generator, size, rate (0: flat out), count,
- * warmup, stamp }; wires: { rx, tx }. Throws when one of the two crashes, hangs or gives no result; both are gone then.
+ * warmup, flows, clock }; wires: { rx, tx }. Throws when one of the two crashes, hangs or gives no result; both are gone then.
  */
 export async function trial(receiver, traffic, { rx, tx }) {
-  const { generator, count, warmup, rate = 0, size, clock } = traffic;
+  const { generator, count, warmup, rate = 0, size, flows, clock } = traffic;
   const { argv, env } = receiver.command({ iface: rx, warmup, count: count - warmup, clock });
-  const source = generator.command({ iface: tx, size, count, rate, stamp: clock !== undefined });
+  const source = generator.command({ iface: tx, size, count, rate, flows, stamp: clock !== undefined });
   const to = new Pinned(READER_CORE, argv, env);
   const from = new Pinned(SENDER_CORE, source);
   const late = new AbortController();

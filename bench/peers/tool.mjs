@@ -7,7 +7,8 @@ import { setTimeout } from 'node:timers/promises';
 
 const BUFFER_MIB = 64;
 const POLL_MS = 20;
-const SETTLE_MS = 300; // from opening its socket to capturing, and from the last frame to having read it
+const OPEN_MS = 300; // from opening its socket to capturing
+const READ_MS = 1200; // from the last frame to having read it: libpcap's default timeout is a second
 
 /** Arguments, and where in its output the packets and the loss are. */
 const TOOLS = {
@@ -28,8 +29,8 @@ const TOOLS = {
   },
   tracestats: {
     args: (iface) => [`ring:${iface}`],
-    packets: /Total: (\d+) packets/,
-    dropped: /(\d+) packets dropped/,
+    packets: /Total:\s+(\d+)/,
+    dropped: /Dropped packets:\s+(\d+)/,
   },
   'dpdk-testpmd': {
     args: (iface) => [
@@ -48,7 +49,9 @@ const TOOLS = {
 
 const [name, iface, warmup, count] = process.argv.slice(2);
 const { args, packets, dropped } = TOOLS[name];
-const child = spawn(name, args(iface).map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', name, ...args(iface).map(String)], {
+  stdio: ['ignore', 'pipe', 'pipe'],
+});
 process.on('exit', () => child.kill('SIGKILL'));
 let output = '';
 child.stdout.on('data', (text) => {
@@ -76,13 +79,13 @@ function cpu() {
 
 const hasSocket = () => readFileSync('/proc/net/packet', 'utf8').trim().split('\n').length > 1;
 while (!hasSocket()) await setTimeout(POLL_MS);
-await setTimeout(SETTLE_MS);
+await setTimeout(OPEN_MS);
 const before = cpu();
 const start = performance.now();
 process.stderr.write('READY\n');
 for await (const _ of createInterface({ input: process.stdin })) break;
 const wall = (performance.now() - start) * 1000;
-await setTimeout(SETTLE_MS);
+await setTimeout(READ_MS);
 const after = cpu();
 const rssKiB = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]);
 

@@ -165,7 +165,7 @@ int run(const Arguments& a) {
   } catch (const std::runtime_error& error) {
     failure = error.what();
   }
-  const double seconds = pacer.seconds();
+  const double seconds = total.paced_ns > 0 ? static_cast<double>(total.paced_ns) / 1e9 : pacer.seconds();
   std::printf("{\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"pps\":%.0f,\"errors\":%" PRIu64 "}\n",
               total.frames, total.bytes, seconds, seconds > 0 ? static_cast<double>(total.frames) / seconds : 0,
               total.errors);

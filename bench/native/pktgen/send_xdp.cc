@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,19 +34,15 @@ constexpr int kIntervalBits = 16;
 struct Control {
   uint64_t number;    // of the next frame
   uint64_t end;       // the first number that is not sent
-  uint64_t start_ns;  // CLOCK_MONOTONIC, when frame 0 is due
-  uint64_t interval;  // ns from frame to frame << kIntervalBits; 0: flat out
+  uint64_t interval;  // ns from frame to frame << kIntervalBits; 0: flat out, and nothing below matters
+  uint64_t first;     // of this call
+  uint64_t start_ns;  // when it was sent, CLOCK_MONOTONIC: set by the program
+  uint64_t last_ns;   // when the last one was sent: set by the program
 };
 
 int64_t bpf(bpf_cmd command, bpf_attr& attr) { return syscall(SYS_bpf, command, &attr, sizeof attr); }
 
 uint64_t address(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
-
-uint64_t monotonic_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1000000000 + static_cast<uint64_t>(t.tv_nsec);
-}
 
 int create_map(bpf_map_type type, uint32_t value_size, uint32_t flags) {
   bpf_attr attr{};
@@ -99,11 +94,15 @@ Code program(const Frames& frames, int devmap, int control) {
   load_map(code, 6, BPF_PSEUDO_MAP_VALUE, control);
   add({load(BPF_DW, 9, 6, offsetof(Control, number)), load(BPF_DW, 2, 6, offsetof(Control, end)),
        op(BPF_JMP | BPF_JLT | BPF_X, 9, 2, 2, 0), mov_imm(0, XDP_DROP), op(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});
-  add({load(BPF_DW, 1, 6, offsetof(Control, interval)), op(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 9, 0),
-       call(BPF_FUNC_ktime_get_ns), load(BPF_DW, 1, 6, offsetof(Control, interval)),
-       op(BPF_ALU64 | BPF_MUL | BPF_X, 1, 9, 0, 0), alu_imm(BPF_RSH, 1, kIntervalBits),
-       load(BPF_DW, 2, 6, offsetof(Control, start_ns)), op(BPF_ALU64 | BPF_ADD | BPF_X, 1, 2, 0, 0),
-       op(BPF_JMP | BPF_JGE | BPF_X, 0, 1, 2, 0), mov_imm(0, XDP_DROP), op(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});
+  // Due is start + (number - first) * interval.
+  add({load(BPF_DW, 1, 6, offsetof(Control, interval)), op(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 16, 0),
+       call(BPF_FUNC_ktime_get_ns), load(BPF_DW, 2, 6, offsetof(Control, start_ns)),
+       op(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 2, 0), store(BPF_DW, 6, offsetof(Control, start_ns), 0), mov(2, 0),
+       load(BPF_DW, 3, 6, offsetof(Control, first)), mov(1, 9), op(BPF_ALU64 | BPF_SUB | BPF_X, 1, 3, 0, 0),
+       load(BPF_DW, 3, 6, offsetof(Control, interval)), op(BPF_ALU64 | BPF_MUL | BPF_X, 1, 3, 0, 0),
+       alu_imm(BPF_RSH, 1, kIntervalBits), op(BPF_ALU64 | BPF_ADD | BPF_X, 1, 2, 0, 0),
+       op(BPF_JMP | BPF_JGE | BPF_X, 0, 1, 2, 0), mov_imm(0, XDP_DROP), op(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+       store(BPF_DW, 6, offsetof(Control, last_ns), 0)});
   add({mov(2, 9), alu_imm(BPF_ADD, 2, 1), store(BPF_DW, 6, offsetof(Control, number), 2)});
   add({mov(2, 9), alu_imm(BPF_MOD, 2, static_cast<int>(frames.flows())), alu_imm(BPF_ADD, 2, kFirstPort),
        to_big_endian(2, 16), store(BPF_H, 7, frames.source_port_offset(), 2)});
@@ -225,9 +224,10 @@ class XdpSender final : public Sender {
     control_->number = first;
     control_->end = first + count;
     if (rate_ > 0) {
-      // The first call sets the clock. What a later one repeats is due at once.
-      if (control_->start_ns == 0) control_->start_ns = monotonic_ns() + kSetUpNs;
-      interrupt_at(control_->start_ns + (control_->end * control_->interval >> kIntervalBits));
+      control_->first = first;
+      control_->start_ns = 0;
+      control_->last_ns = 0;
+      interrupt_after((count * control_->interval >> kIntervalBits) + kSetUpNs);
     }
     bpf_attr attr{};
     attr.test.prog_fd = static_cast<uint32_t>(program_);
@@ -237,7 +237,10 @@ class XdpSender final : public Sender {
     attr.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     if (bpf(BPF_PROG_TEST_RUN, attr) != 0 && errno != EINTR) fail("BPF_PROG_TEST_RUN (live frames: Linux 5.18)");
 
-    if (rate_ > 0) interrupt_at(0);
+    if (rate_ > 0) {
+      interrupt_after(0);
+      total.paced_ns += control_->last_ns - control_->start_ns;
+    }
 
     const uint64_t made = control_->number - first;
     const uint64_t taken = xmit_.known() ? xmit_.taken() - taken_before : made;
@@ -252,15 +255,13 @@ class XdpSender final : public Sender {
   }
 
  private:
-  static constexpr uint64_t kSetUpNs = 20000000;
+  static constexpr uint64_t kSetUpNs = 30000000;
 
-  /// From then on (CLOCK_MONOTONIC; 0: never) a signal every millisecond: one alone could come before the call begins.
-  static void interrupt_at(uint64_t when_ns) {
+  /// After so much time (0: never) a signal every millisecond: one alone could come before the call begins.
+  static void interrupt_after(uint64_t ns) {
     itimerval timer{};
-    if (when_ns != 0) {
-      const uint64_t now = monotonic_ns();
-      const uint64_t wait_us = when_ns > now ? (when_ns - now) / 1000 : 0;
-      timer.it_value = {static_cast<time_t>(wait_us / 1000000), static_cast<suseconds_t>(wait_us % 1000000 + 1)};
+    if (ns != 0) {
+      timer.it_value = {static_cast<time_t>(ns / 1000000000), static_cast<suseconds_t>(ns / 1000 % 1000000 + 1)};
       timer.it_interval = {0, 1000};
     }
     setitimer(ITIMER_REAL, &timer, nullptr);

@@ -15,7 +15,8 @@ namespace pktgen {
 struct Sent {
   uint64_t frames = 0;
   uint64_t bytes = 0;
-  uint64_t errors = 0;  // refusals: buffers full
+  uint64_t errors = 0;    // refusals: buffers full
+  uint64_t paced_ns = 0;  // from the first frame to the last, where the sender keeps the rate itself
 };
 
 class Sender {
