@@ -12,27 +12,31 @@ function badness({ runs, goal }) {
   return goal?.least === undefined ? ratios : ratios.map((ratio) => 1 / ratio);
 }
 
+const percentOf = (share) => `${(share * 100).toFixed(0)} %`;
+
 /** { worse, better, unclear, text } of the rows that both reports have. */
 export function compare(file, report) {
   const before = new Map(JSON.parse(readFileSync(file, 'utf8')).rows.map((row) => [row.what, row]));
   const result = { file, worse: [], better: [], unclear: [], text: [] };
-  let compared = 0;
+  const changes = [];
   for (const row of report.rows) {
     const old = before.get(row.what);
     if (old?.runs === undefined || row.runs === undefined) continue;
-    compared++;
     const [then, now] = [badness(old), badness(row)];
     const change = median(now) / median(then) - 1;
     const p = permutationTest(then.map(Math.log), now.map(Math.log));
+    changes.push(Math.abs(change));
     if (Math.abs(change) < LEAST_CHANGE) continue;
     const kind = p > SIGNIFICANCE ? 'unclear' : change > 0 ? 'worse' : 'better';
     result[kind].push({ what: row.what, change, p });
-    const percent = `${change > 0 ? '+' : ''}${(change * 100).toFixed(0)} %`;
     const verdict = kind === 'unclear' ? 'within the noise, or too few runs' : kind;
-    result.text.push(`${row.what}: ${percent}, p = ${p.toPrecision(2)}: ${verdict}`);
+    result.text.push(`${row.what}: ${change > 0 ? '+' : ''}${percentOf(change)}, p = ${p.toPrecision(2)}: ${verdict}`);
   }
-  result.text.push(
-    `${compared} rows compared with ${file}: ${result.worse.length} worse, ${result.better.length} better (a change counts from ${LEAST_CHANGE * 100} % and p ≤ ${SIGNIFICANCE})`,
+  const { worse, better, text } = result;
+  text.push(
+    changes.length === 0
+      ? `No row of ${file} was measured now.`
+      : `${changes.length} ratios compared with ${file}: they differ by ${percentOf(median(changes))} in the median and ${percentOf(Math.max(...changes))} at most; ${worse.length} worse, ${better.length} better (a change counts from ${percentOf(LEAST_CHANGE)} and p ≤ ${SIGNIFICANCE}).`,
   );
   return result;
 }

@@ -1,7 +1,7 @@
 // Ways of being measured on live traffic. A receiver has a name, perhaps a reason why it is missing here, and the command
 // line of a program that says READY on stderr and prints one JSON line at the end of a transfer:
 //   packets, user, system, wall (µs), missing, rssKiB; where known: batches, largest, reordered, duplicates, dropped
-// After the last frame was sent it finds the line "sent" on its stdin. docs/benchmarks.md describes it for other tools.
+// After the last frame was sent it finds the line "sent" on its stdin. bench/README.md describes it.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { program, reader } from './processes.mjs';
@@ -36,7 +36,9 @@ export function tool(name) {
   return {
     name,
     kind: 'tool',
-    missing: paths.some((path) => existsSync(`${path}/${name}`)) ? undefined : `${name} is not installed`,
+    missing: paths.some((path) => existsSync(`${path}/${name}`))
+      ? undefined
+      : `${name} is not installed: npm run bench:setup`,
     command: ({ iface, warmup, count }) => ({ argv: [process.execPath, peer('tool'), name, iface, warmup, count] }),
   };
 }
@@ -47,7 +49,7 @@ export function npm(name) {
   return {
     name: `npm ${name}`,
     kind: 'tool',
-    missing: installed ? undefined : `${name} is not installed: node bench/peers/install.mjs`,
+    missing: installed ? undefined : `${name} is not installed: npm run bench:setup`,
     command: ({ iface, warmup, count }) => ({
       argv: [process.execPath, peer(`npm-${name}`), iface, warmup, count],
     }),

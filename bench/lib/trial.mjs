@@ -13,7 +13,7 @@ export async function trial(receiver, traffic, { rx, tx }) {
   const { generator, count, warmup, rate = 0, size, flows, clock } = traffic;
   const { argv, env } = receiver.command({ iface: rx, warmup, count: count - warmup, clock });
   const source = generator.command({ iface: tx, size, count, rate, flows, stamp: clock !== undefined });
-  const to = new Pinned(READER_CORE, argv, env);
+  const to = new Pinned(receiver.core ?? READER_CORE, argv, env);
   const from = new Pinned(SENDER_CORE, source);
   const late = new AbortController();
   const limit = setTimeout((rate > 0 ? count / rate : 0) * 1000 + GRACE_S * 1000, undefined, { signal: late.signal });
