@@ -86,7 +86,7 @@ async function measureUri(bench) {
 
 async function measureHere(bench) {
   const isHere = new Set((await probe()).filter(({ available }) => available).map(({ backend }) => backend));
-  for (const { name, run } of rowFiles) if (bench.wants(name)) await run(bench);
+  for (const { name, run } of rowFiles) if (bench.wants(name)) await bench.attempt(name, () => run(bench));
   const chosen = methods.filter(({ name }) => bench.wants(name));
   const possible = chosen.filter(({ name }) => isHere.has(name));
   for (const { name } of chosen) if (!isHere.has(name)) bench.skip(name, 'not on this host: see ringtap doctor');

@@ -52,6 +52,16 @@ export class Bench {
     this.say(`${what}: left out: ${reason}`);
   }
 
+  /** Does something that may fail on this host: then it is left out, and the rest goes on. */
+  async attempt(what, action) {
+    try {
+      return await action();
+    } catch (error) {
+      this.skip(what, reason(error));
+      return undefined;
+    }
+  }
+
   /** `action` runs when the suite ends, however it ends. */
   onCleanUp(action) {
     this.#cleanUps.add(action);
@@ -61,6 +71,13 @@ export class Bench {
     for (const action of this.#cleanUps) action();
     this.#cleanUps.clear();
   }
+}
+
+/** What went wrong, in a line: the process that ended, and its own words. */
+function reason({ message }) {
+  const [first, ...words] = message.trim().split('\n');
+  const own = words.find((line) => /error:/i.test(line)) ?? words[0];
+  return own === undefined ? first : `${first}: ${own.trim()}`;
 }
 
 /** CPU nanoseconds per packet. */

@@ -1,5 +1,5 @@
 // Live traffic: every capture method that was asked for and its peers take turns at the same frames.
-import { clockOffset, generator } from '../generators.mjs';
+import { clockOffset, generator, workingGenerator } from '../generators.mjs';
 import { figure, range } from '../lib/report.mjs';
 import { highestLossless } from '../lib/search.mjs';
 import { median, spread } from '../lib/stats.mjs';
@@ -11,14 +11,16 @@ const WARMUP_SHARE = 0.25;
 const GUESSED_PPS = 1_000_000;
 const LEAST_PACKETS = 20_000;
 
-/** One set of methods on one wire. */
+/** Some methods on one wire. */
 export class Live {
   #bench;
   #methods;
   #receivers;
+  #generator;
   /** Receiver and traffic → what was offered last: how many packets a trial takes. */
   #pace = new Map();
 
+  /** `only`: this generator instead of those of the profile. */
   constructor(bench, methods, only) {
     this.#bench = bench;
     this.#methods = methods;
@@ -27,12 +29,12 @@ export class Live {
       if (receiver.missing === undefined) this.#receivers.push(receiver);
       else bench.skip(receiver.name, receiver.missing);
     }
-    this.generators = only;
+    this.#generator = only;
   }
 
   async run() {
     const { profile } = this.#bench;
-    const traffics = this.generators === undefined ? profile.traffics : this.#withGenerator(this.generators);
+    const traffics = this.#generator === undefined ? profile.traffics : this.#withGenerator(this.#generator);
     for (const traffic of traffics) await this.#compare(traffic);
     for (const size of profile.search.sizes) await this.#search(size);
     await this.#latency();
@@ -49,21 +51,20 @@ export class Live {
 
   /** A trial of about so many seconds; undefined when it failed, which is said. */
   async #try(receiver, { size, generator: name, rate = 0, seconds, clock }) {
+    const sender = workingGenerator(name, this.#bench);
     const key = `${receiver.name} ${name} ${size} ${rate === 0}`;
     const pps = rate > 0 ? rate : (this.#pace.get(key) ?? GUESSED_PPS);
     const measured = Math.round(pps * seconds);
     const count = clock === undefined ? Math.max(LEAST_PACKETS, measured) : measured;
-    const traffic = { generator: generator(name), size, rate, count, warmup: Math.round(count * WARMUP_SHARE), clock };
-    try {
-      const result = await trial(receiver, traffic, this.#bench.wires);
-      this.#pace.set(key, result.offered);
-      this.#bench.trials.push(result);
-      return result;
-    } catch (error) {
-      this.#bench.skip(receiver.name, error.message.trim().split('\n').slice(0, 3).join(' · '));
+    const traffic = { generator: sender, size, rate, count, warmup: Math.round(count * WARMUP_SHARE), clock };
+    const result = await this.#bench.attempt(receiver.name, () => trial(receiver, traffic, this.#bench.wires));
+    if (result === undefined) {
       this.#receivers = this.#receivers.filter((other) => other !== receiver);
       return undefined;
     }
+    this.#pace.set(key, result.offered);
+    this.#bench.trials.push(result);
+    return result;
   }
 
   /** The same traffic for everybody, in turns. */
@@ -78,11 +79,13 @@ export class Live {
         else results.get(receiver.name).push(result);
       }
     }
+    const { name: sender } = workingGenerator(name, this.#bench);
     const pace = rate > 0 ? `${rate / 1000} kpps` : 'flat out';
-    this.#bench.table(comparison(`${sizeName(size)}, ${name}, ${pace}`, results));
+    const title = `${sizeName(size)}, ${sender}, ${pace}`;
+    this.#bench.table(comparison(title, results));
     for (const method of this.#methods) {
       for (const goal of method.goals ?? []) {
-        if (goal.at === pace && size === 64) this.#judge(goal, `${sizeName(size)}, ${name}, ${pace}`, results);
+        if (goal.at === pace && size === 64) this.#judge(goal, title, results);
       }
     }
   }
@@ -118,7 +121,7 @@ export class Live {
   /** The highest rate without loss of each receiver. */
   async #search(size) {
     const { seconds, precision, confirmations, kinds } = this.#bench.profile.search;
-    const name = this.generators ?? 'xdp';
+    const { name } = workingGenerator(this.#generator ?? 'xdp', this.#bench);
     const rows = [];
     for (const receiver of this.#of(kinds)) {
       const offer = async (rate) => {

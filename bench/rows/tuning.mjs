@@ -1,7 +1,7 @@
 // What one setting brings: the same frames with and without it, in turns.
 import { spawnSync } from 'node:child_process';
 import { probe } from 'ringtap';
-import { generator } from '../generators.mjs';
+import { workingGenerator } from '../generators.mjs';
 import { READER_CORE, SENDER_CORE } from '../lib/processes.mjs';
 import { ringtap } from '../lib/receivers.mjs';
 import { range } from '../lib/report.mjs';
@@ -70,11 +70,8 @@ export async function run(bench) {
   const here = new Set((await probe()).filter(({ available }) => available).map(({ backend }) => backend));
   const rows = [];
   for (const setting of SETTINGS.filter(({ backend }) => here.has(backend))) {
-    try {
-      rows.push(await measure(bench, setting));
-    } catch (error) {
-      bench.skip(setting.what, error.message.trim().split('\n')[0]);
-    }
+    const row = await bench.attempt(setting.what, () => measure(bench, setting));
+    if (row !== undefined) rows.push(row);
   }
   bench.table({
     title: 'What single settings bring',
@@ -129,5 +126,5 @@ const GUESSED_PPS = 1_000_000;
 function send(bench, receiver, { generator: name = 'xdp', size = 64, rate = 0, flows }, seconds) {
   const count = Math.round((rate || GUESSED_PPS) * seconds);
   const warmup = Math.round(count / 4);
-  return trial(receiver, { generator: generator(name), size, rate, count, warmup, flows }, bench.wires);
+  return trial(receiver, { generator: workingGenerator(name, bench), size, rate, count, warmup, flows }, bench.wires);
 }
