@@ -49,12 +49,12 @@ const chart = (name, title, subtitle, spec) => ({
 
 /** The smallest frames, from the generator that began with them. */
 function smallest({ trials }) {
-  const measured = trials.filter(({ size, latency }) => size === 64 && latency === undefined);
+  const measured = trials.filter(({ size, part }) => size === 64 && part !== 'latency');
   return measured.filter(({ generator }) => generator === measured[0].generator);
 }
 
 function cost(report) {
-  const flatOut = smallest(report).filter(({ asked }) => asked === 0);
+  const flatOut = smallest(report).filter(({ asked, part }) => asked === 0 && part === 'comparison');
   const values = [...grouped(flatOut)].map(([receiver, all]) => {
     const ns = all.map(({ userNs, systemNs }) => userNs + systemNs);
     return { receiver, ns: median(ns), min: Math.min(...ns), max: Math.max(...ns), who: who(receiver) };
@@ -72,6 +72,7 @@ function cost(report) {
     'veth, 64-byte frames flat out; median, least and greatest of the runs',
     {
       data: { values },
+      height: { step: 28 },
       encoding: {
         y: { field: 'receiver', type: 'nominal', sort: { field: 'ns' }, title: null, axis: { grid: true } },
         color: { field: 'who', type: 'nominal', title: null, sort: ['ringtap', 'others'] },

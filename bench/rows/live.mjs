@@ -49,8 +49,8 @@ export class Live {
     return this.#receivers.filter(({ kind }) => kinds.includes(kind));
   }
 
-  /** A trial of about so many seconds; undefined when it failed, which is said. */
-  async #try(receiver, { size, generator: name, rate = 0, seconds, clock }) {
+  /** A trial of about so many seconds for a part of the report; undefined when it failed, which is said. */
+  async #try(part, receiver, { size, generator: name, rate = 0, seconds, clock }) {
     const sender = workingGenerator(name, this.#bench);
     const key = `${receiver.name} ${name} ${size} ${rate === 0}`;
     const pps = rate > 0 ? rate : (this.#pace.get(key) ?? GUESSED_PPS);
@@ -63,7 +63,7 @@ export class Live {
       return undefined;
     }
     this.#pace.set(key, result.offered);
-    this.#bench.trials.push(result);
+    this.#bench.trials.push({ part, ...result });
     return result;
   }
 
@@ -74,7 +74,7 @@ export class Live {
     for (let round = 0; round < repeats; round++) {
       for (const receiver of this.#of(kinds)) {
         if (receiver.kind === 'tool' && round >= toolRepeats) continue;
-        const result = await this.#try(receiver, { size, generator: name, rate, seconds });
+        const result = await this.#try('comparison', receiver, { size, generator: name, rate, seconds });
         if (result === undefined) results.delete(receiver.name);
         else results.get(receiver.name).push(result);
       }
@@ -125,7 +125,7 @@ export class Live {
     const rows = [];
     for (const receiver of this.#of(kinds)) {
       const offer = async (rate) => {
-        const result = await this.#try(receiver, { size, generator: name, rate, seconds });
+        const result = await this.#try('search', receiver, { size, generator: name, rate, seconds });
         if (result === undefined) throw new Error('failed');
         return result;
       };
@@ -155,7 +155,7 @@ export class Live {
     const results = new Map();
     for (let round = 0; round < repeats; round++) {
       for (const receiver of [...this.#of(['ringtap', 'C']), ...prompt]) {
-        const result = await this.#try(receiver, { size: 64, generator: 'sendmmsg', rate, seconds, clock });
+        const result = await this.#try('latency', receiver, { size: 64, generator: 'sendmmsg', rate, seconds, clock });
         if (result?.latency !== undefined) results.set(receiver, [...(results.get(receiver) ?? []), result.latency]);
       }
     }
