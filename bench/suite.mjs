@@ -105,6 +105,14 @@ function raisePriority() {
   }
 }
 
+/** How to do the same again, wherever the result goes. */
+function commandLine() {
+  const { out, json, compare, ...same } = options;
+  const flags = Object.entries(same).filter(([, value]) => value !== false && value !== undefined);
+  const text = flags.map(([flag, value]) => (value === true ? `--${flag}` : `--${flag} '${value}'`));
+  return ['npm run bench --', ...text].join(' ').replace(/ --$/, '');
+}
+
 async function main() {
   if (options.help) return console.log(USAGE);
   if (program('peer-descloop') === undefined) throw new Error('the peers are not built: npm run build:native');
@@ -124,7 +132,7 @@ async function main() {
   const { rows, tables, trials, searches, skipped, raw } = bench;
   const report = {
     title: `ringtap: benchmark (${profileName})`,
-    command: ['npm run bench --', ...process.argv.slice(2)].join(' ').replace(/ --$/, ''),
+    command: commandLine(),
     began,
     seconds: Math.round((performance.now() - start) / 1000),
     host: options.name,

@@ -24,6 +24,9 @@ export function reader(name, ...args) {
   return [process.execPath, '--expose-gc', fileURLToPath(new URL(`../readers/${name}.mjs`, import.meta.url)), ...args];
 }
 
+/** A command as it is read best. */
+const shown = (command) => command.join(' ').replaceAll(`${root}/`, '').replace(process.execPath, 'node');
+
 /** A pinned process. */
 export class Pinned {
   #child;
@@ -54,9 +57,7 @@ export class Pinned {
     this.#closed = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => {
         running.delete(this);
-        const error = new Error(
-          `${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`,
-        );
+        const error = new Error(`${shown(command)}: ended (${code ?? signal}) without a result\n${this.#complaints}`);
         this.#failure = error;
         for (const { reject } of this.#wanted) reject(error);
         resolve();

@@ -90,7 +90,8 @@ export async function run(bench) {
 }
 
 async function measure(bench, { what, before, after, set, traffic, tunedTraffic = traffic }) {
-  const { repeats, seconds } = bench.profile;
+  const { seconds } = bench.profile;
+  const repeats = Math.max(LEAST_REPEATS, bench.profile.repeats);
   const results = { before: [], after: [] };
   for (let round = 0; round < repeats; round++) {
     results.before.push(await send(bench, before, traffic, seconds));
@@ -112,7 +113,7 @@ async function measure(bench, { what, before, after, set, traffic, tunedTraffic 
       .join(', default ');
   return [
     what,
-    String(repeats),
+    String(results.after.length),
     ofBoth(cost),
     range(ratios(...both(cost))),
     ofBoth(pps),
@@ -121,6 +122,7 @@ async function measure(bench, { what, before, after, set, traffic, tunedTraffic 
   ];
 }
 
+const LEAST_REPEATS = 5;
 const GUESSED_PPS = 1_000_000;
 
 function send(bench, receiver, { generator: name = 'xdp', size = 64, rate = 0, flows }, seconds) {
