@@ -27,9 +27,9 @@ export const PROFILES = {
   standard: {
     repeats: 5,
     toolRepeats: 3,
-    seconds: 0.7,
+    seconds: 0.8,
     traffics: [
-      traffic(64, everybody),
+      traffic(64, { repeats: 7, ...everybody }),
       ...SIZES.slice(1).map((size) => traffic(size, { repeats: 3 })),
       traffic(64, { rate: 200_000 }),
     ],
@@ -39,7 +39,7 @@ export const PROFILES = {
     file: { runs: 7, packets: { 64: 6_000_000, imix: 2_000_000 } },
     loop: { runs: 2, seconds: 2 },
     stall: { runs: 2, seconds: 2 },
-    cycle: { times: 2000, liveTimes: 100 },
+    cycle: { times: 2000, liveTimes: 60 },
   },
   full: {
     repeats: 5,

@@ -10,4 +10,4 @@ export const receivers = [
   npm('pcap'),
   npm('cap'),
 ];
-export const goals = [];
+export const goals = [{ figure: 'cost', at: 'flat out', ours: 'ringtap pcap:', peer: 'libpcap in C' }];

@@ -113,7 +113,7 @@ export class Live {
       ...values,
       peerName: peer,
       unit,
-      goal: most === undefined ? { least } : { most },
+      goal: goalOf({ most, least }),
       note: offered,
     });
   }
@@ -168,6 +168,9 @@ export class Live {
     });
   }
 }
+
+/** Without either the row is watched, not judged. */
+const goalOf = ({ most, least }) => (most !== undefined ? { most } : least !== undefined ? { least } : undefined);
 
 /** What goals are about. */
 const FIGURES = {
