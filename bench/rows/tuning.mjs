@@ -43,7 +43,7 @@ function command(file, ...args) {
 }
 
 const SETTINGS = [
-  option('afpacket', 'batchSize=1024'),
+  option('afpacket', 'batchSize=256'),
   option('afpacket', 'blockBytes=4194304&timeoutMs=50&bufferBytes=268435456'),
   option('afpacket', 'timeoutMs=1', { rate: 200_000 }),
   option('afpacket', 'snaplen=64', { size: 1518 }),
