@@ -12,7 +12,7 @@ export const about = "PF_RING's ring beside a C walk";
 const MOST = 1.3;
 const PACKETS = 100_000;
 const RATE = 300_000;
-const WARM_UPS = 3;
+const MOST_WARM_UPS = 3;
 const STAND_IN = join(root, 'build/addon/lib/libpfring-standin-module.so');
 /** 350 MB, so that no cache holds what is read. */
 const STAND_IN_SLOTS = 'slots=210000';
@@ -50,7 +50,8 @@ async function compare(bench, { size, batch, ring, env }) {
   const readers = names.map((who) => new Pinned(READER_CORE, commands[who], env));
   const results = Object.fromEntries(names.map((who) => [who, []]));
   for (const one of readers) await one.ready;
-  for (let round = -WARM_UPS; round < bench.profile.repeats; round++) {
+  const { repeats } = bench.profile;
+  for (let round = -Math.min(MOST_WARM_UPS, repeats - 2); round < repeats; round++) {
     // All rings are filled by the same packets, and read one after the other.
     await send(tx, size);
     for (const [i, one] of readers.entries()) {
