@@ -14,6 +14,7 @@ export interface NativeStats {
   filtered: number;
   dropped: number;
   pending: number;
+  joined: number;
   deliveredBytes: number;
   drops: Record<string, number | undefined>;
 }

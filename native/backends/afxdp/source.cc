@@ -402,6 +402,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   uint32_t packets = 0;
   uint64_t bytes = 0;
   uint64_t filtered = 0;
+  uint64_t joined = 0;
   while (packets < max && position != produced) {
     // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
     const xdp_desc& entry = queue.xsk.rx[position];
@@ -431,6 +432,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
                     static_cast<double>(packet.time_ns), packet.flags);
     block.queue[packets] = queue_id;
     bytes += packet.wirelen;
+    joined += (packet.flags & kFlagFragmented) != 0;
     packets++;
   }
   queue.consumed = position;
@@ -438,6 +440,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   delivered_.fetch_add(packets, std::memory_order_relaxed);
   delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   filtered_.fetch_add(filtered, std::memory_order_relaxed);
+  joined_.fetch_add(joined, std::memory_order_relaxed);
   if (packets == 0) give_back(lent);
   return packets;
 }
@@ -533,6 +536,7 @@ Stats AfXdp::stats() const noexcept {
   s.delivered = delivered_.load(std::memory_order_relaxed);
   s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
   s.filtered = filtered_.load(std::memory_order_relaxed);
+  s.joined = joined_.load(std::memory_order_relaxed);
   uint64_t dropped = 0;
   uint64_t full = 0;
   uint64_t invalid = 0;

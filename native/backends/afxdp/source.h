@@ -110,6 +110,7 @@ class AfXdp final : public Source {
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> filtered_{0};
+  std::atomic<uint64_t> joined_{0};
   mutable std::mutex stats_mutex_;
   Stats last_stats_;  // once closed
 };
