@@ -500,29 +500,27 @@ bool AfXdp::release(Lease lease) noexcept {
 // Nothing tells of a program that somebody removes, or of queues that change. Asked a few times a second.
 void AfXdp::look_after_link() noexcept {
   wake_for_check();
+  // WHY first: an interface that goes away loses its name before its program.
+  const LinkOf attached = inspect_link(link_.get(), program_->fd.get());
+  const LinkState state = link_state(device_.index);
   const std::string where = uri_ + ": interface \"" + device_.name + "\"";
-  switch (link_state(device_.index)) {
-    case LinkState::kGone:
-      return fail({.code = Code::kInterfaceGone, .message = where + " was removed"});
-    case LinkState::kDown:
-      if (down_) return;
-      down_ = true;
-      noticed_ = true;
-      error_ = {.code = Code::kInterfaceDown, .message = where + " went down: the capture goes on when it is up again"};
-      return;
-    case LinkState::kUp:
-      break;
+  if (state == LinkState::kGone) return fail({.code = Code::kInterfaceGone, .message = where + " was removed"});
+  if (attached != LinkOf::kProgram) {
+    return fail({.code = Code::kInterfaceChanged,
+                 .message = uri_ + ": somebody " + (attached == LinkOf::kNothing ? "removed" : "replaced") +
+                            " the capture's XDP program on " + device_.name,
+                 .hint = "See what is attached with: bpftool net; then open the capture again."});
+  }
+  if (state == LinkState::kDown) {
+    if (std::exchange(down_, true)) return;
+    noticed_ = true;
+    error_ = {.code = Code::kInterfaceDown, .message = where + " went down: the capture goes on when it is up again"};
+    return;
   }
   if (std::exchange(down_, false)) {
     for (const auto& queue : queues_) {
       if (queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
     }
-  }
-  if (const LinkOf now = inspect_link(link_.get(), program_->fd.get()); now != LinkOf::kProgram) {
-    return fail({.code = Code::kInterfaceChanged,
-                 .message = uri_ + ": somebody " + (now == LinkOf::kNothing ? "removed" : "replaced") +
-                            " the capture's XDP program on " + device_.name,
-                 .hint = "See what is attached with: bpftool net; then open the capture again."});
   }
   if (const auto changed = queues_changed()) {
     detach_link(link_.get());  // nothing more is taken from the host
