@@ -3,6 +3,7 @@
 
 #include "addon/backends.h"
 #include "addon/convert.h"
+#include "addon/deferred.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
 #include "addon/session.h"
@@ -27,11 +28,11 @@ class OpenWorker final : public Napi::AsyncWorker {
         request_(std::move(request)),
         user_filter_(std::move(filter)),
         purpose_(std::move(purpose)),
-        deferred_(Napi::Promise::Deferred::New(env)) {
+        deferred_(env) {
     opened_.batch_size = batch_size;
     opened_.external = external;
   }
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  Napi::Value promise() const { return deferred_.promise(); }
 
  protected:
   void Execute() override {
@@ -43,9 +44,9 @@ class OpenWorker final : public Napi::AsyncWorker {
 
   void OnOK() override {
     const Napi::Object session = Session::make(Env(), std::move(opened_));
-    if (!session.IsEmpty()) deferred_.Resolve(session);
+    if (!session.IsEmpty()) deferred_.resolve(session);
   }
-  void OnError(const Napi::Error&) override { deferred_.Reject(to_js(Env(), failure_).Value()); }
+  void OnError(const Napi::Error&) override { deferred_.reject(to_js(Env(), failure_).Value()); }
 
  private:
   std::optional<Error> open() {
@@ -69,7 +70,7 @@ class OpenWorker final : public Napi::AsyncWorker {
   std::string purpose_;
   Session::Opened opened_;
   Error failure_;
-  Napi::Promise::Deferred deferred_;
+  Deferred deferred_;
 };
 
 /// open({backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
@@ -79,9 +80,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   const std::string name = text(request.Get("backend"));
   const Backend* backend = find_backend(name);
   if (backend == nullptr) {
-    const auto failed = Napi::Promise::Deferred::New(env);
-    failed.Reject(to_js(env, missing_backend(name)).Value());
-    return failed.Promise();
+    Deferred failed(env);
+    failed.reject(to_js(env, missing_backend(name)).Value());
+    return failed.promise();
   }
   OpenRequest open_request{.uri = text(request.Get("uri")),
                            .target = text(request.Get("target")),
@@ -96,7 +97,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   }
   auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), text(request.Get("purpose")),
                                 static_cast<uint32_t>(number(request.Get("batchSize"))), flag(request.Get("external")));
-  const Napi::Promise promise = worker->promise();
+  const Napi::Value promise = worker->promise();
   worker->Queue();
   return promise;
 }

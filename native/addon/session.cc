@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "addon/convert.h"
+#include "addon/deferred.h"
 #include "addon/errors.h"
 
 namespace ringtap::addon {
@@ -33,16 +34,16 @@ const char* readiness_name(Readiness::Kind kind) {
 class CloseWorker final : public Napi::AsyncWorker {
  public:
   CloseWorker(Napi::Env env, std::unique_ptr<Source> source)
-      : AsyncWorker(env, "ringtap:close"), source_(std::move(source)), deferred_(Napi::Promise::Deferred::New(env)) {}
-  Napi::Promise promise() const { return deferred_.Promise(); }
+      : AsyncWorker(env, "ringtap:close"), source_(std::move(source)), deferred_(env) {}
+  Napi::Value promise() const { return deferred_.promise(); }
 
  protected:
   void Execute() override { source_.reset(); }
-  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnOK() override { deferred_.resolve(Env().Undefined()); }
 
  private:
   std::unique_ptr<Source> source_;
-  Napi::Promise::Deferred deferred_;
+  Deferred deferred_;
 };
 
 }  // namespace
@@ -332,12 +333,12 @@ Napi::Value Session::close(const Napi::CallbackInfo& call) {
   std::unique_ptr<Source> source = shut_down(true);
   environment_.remove(this);
   if (!source) {
-    const auto done = Napi::Promise::Deferred::New(env);
-    done.Resolve(env.Undefined());
-    return done.Promise();
+    Deferred done(env);
+    done.resolve(env.Undefined());
+    return done.promise();
   }
   auto* worker = new CloseWorker(env, std::move(source));
-  const Napi::Promise promise = worker->promise();
+  const Napi::Value promise = worker->promise();
   worker->Queue();
   return promise;
 }

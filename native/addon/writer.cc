@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "addon/convert.h"
+#include "addon/deferred.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 
@@ -15,11 +16,11 @@ namespace {
 class WriteWorker final : public Napi::AsyncWorker {
  public:
   WriteWorker(Napi::Env env, std::function<Result<Ok>()> task)
-      : AsyncWorker(env, "ringtap:write"), task_(std::move(task)), deferred_(Napi::Promise::Deferred::New(env)) {}
+      : AsyncWorker(env, "ringtap:write"), task_(std::move(task)), deferred_(env) {}
 
   static Napi::Value run(Napi::Env env, std::function<Result<Ok>()> task) {
     auto* worker = new WriteWorker(env, std::move(task));
-    const Napi::Promise promise = worker->deferred_.Promise();
+    const Napi::Value promise = worker->deferred_.promise();
     worker->Queue();
     return promise;
   }
@@ -31,13 +32,13 @@ class WriteWorker final : public Napi::AsyncWorker {
     failure_ = std::move(done).error();
     SetError(failure_.message);
   }
-  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
-  void OnError(const Napi::Error&) override { deferred_.Reject(to_js(Env(), failure_).Value()); }
+  void OnOK() override { deferred_.resolve(Env().Undefined()); }
+  void OnError(const Napi::Error&) override { deferred_.reject(to_js(Env(), failure_).Value()); }
 
  private:
   std::function<Result<Ok>()> task_;
   Error failure_;
-  Napi::Promise::Deferred deferred_;
+  Deferred deferred_;
 };
 
 }  // namespace
