@@ -19,6 +19,8 @@ export interface NativeStats {
 }
 
 export interface NativeInfo {
+  /** What `next()` knows the session by. */
+  number: number;
   linkType: number;
   epochSeconds: number;
   epochNanos: number;
@@ -39,7 +41,6 @@ export interface NativeInfo {
 export interface NativeSession {
   info(): NativeInfo;
   addSlot(): ArrayBuffer;
-  next(slot: number): number;
   copied(slot: number): ArrayBuffer;
   release(slot: number): void;
   wait(callback: () => void): void;
@@ -93,6 +94,8 @@ export interface NativeDevice {
 
 export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
+  /** The packet count of the next batch, received into the slot, or one of {@link Rx}. */
+  next(session: number, slot: number): number;
   openWriter(request: {
     path: string;
     format: string;

@@ -47,8 +47,8 @@ struct Readiness {
   Kind kind = Kind::kAlways;
   int fd = -1;
   uint32_t max_sleep_us = 100;
-  /// How long to let packets gather after a batch, before waiting anew. For sources that are ready at each single
-  /// packet, where every wake-up would bring one.
+  /// How long to let packets gather after a batch, before waiting anew; asked each time. For sources that would
+  /// otherwise wake the reader for little.
   uint32_t gather_ms = 0;
 };
 
