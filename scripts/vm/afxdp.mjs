@@ -70,12 +70,19 @@ async function stalled(title, options, cause) {
   const stats = capture.stats();
   await capture.close();
   const dropped = stats.dropped - before.dropped;
-  claim(
-    seen.length + dropped === sent && balanced(stats) && inOrder(seen, sent),
-    `${title}: sent = delivered + dropped`,
-    `${sent} = ${seen.length} + ${dropped} (${causes(stats)})`,
-  );
-  if (cause === undefined) return;
+  const figures = `${sent} sent, ${seen.length} delivered, ${dropped} dropped (${causes(stats)})`;
+  const sound = balanced(stats) && inOrder(seen, sent);
+  if (cause === undefined) {
+    // A NIC that has no frame to write to drops by itself, and the kernel does not know: unknown, not zero.
+    const missing = sent - seen.length - dropped;
+    claim(
+      sound && seen.length > 0 && missing >= 0 && stats.drops.nic === undefined,
+      title,
+      `${figures}, ${missing} in the NIC`,
+    );
+    return;
+  }
+  claim(sound && seen.length + dropped === sent, `${title}: sent = delivered + dropped`, figures);
   claim(lost > 1000 && stats.drops[cause] === stats.dropped, `${title}: the cause`, cause);
 }
 
@@ -87,12 +94,13 @@ async function filter() {
   await drain(host, passed.each, 500);
   const already = passed.seen.length;
   const taken = numbers();
+  // Both are read meanwhile: with a block each 10 ms, afpacket's ring is full after less than a second.
   const [udp, icmp] = await Promise.all([
     send(peer, { count: 2000, rate: RATE / 2, proto: 'udp' }),
     send(peer, { count: 1000, rate: RATE / 4, proto: 'icmp' }),
+    drain(capture, taken.each, 4000),
+    drain(host, passed.each, 4000),
   ]);
-  await drain(capture, taken.each);
-  await drain(host, passed.each);
   claim(
     taken.seen.length === udp.sent && passed.seen.length - already === icmp.sent && already === 0,
     `filter 'udp' in ${capture.plan.filter}`,
@@ -172,7 +180,11 @@ console.log(`afxdp on ${driver}, Linux ${release()}, expecting '${expected}'`);
 for (const name of [nic, peer]) ip('link', 'set', name, 'up');
 await exact();
 await stalled('a full RX ring', { frames: 4096, rxRing: 64 }, 'rxRingFull');
-await stalled('no free frames', { frames: 128, batchSize: 16 });
+await stalled(
+  'no free frames',
+  { frames: 128, batchSize: 16 },
+  expected.endsWith('zero-copy') ? undefined : 'rxDropped',
+);
 await filter();
 await timestamps();
 await transmit();

@@ -1,6 +1,15 @@
 // The initial RAM disk of a guest: busybox, the modules that reach the host's files over 9p, and init.sh.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProgram } from '../setup.mjs';
@@ -17,7 +26,10 @@ export function loadingOrder(modulesDep, names) {
       .map((line) => line.split(':'))
       .map(([path, rest]) => [path, rest.trim().split(' ').filter(Boolean)]),
   );
-  const nameOf = (path) => basename(path).replace(/\.ko.*$/, '').replaceAll('-', '_');
+  const nameOf = (path) =>
+    basename(path)
+      .replace(/\.ko.*$/, '')
+      .replaceAll('-', '_');
   const byName = new Map([...needs.keys()].map((path) => [nameOf(path), path]));
   const order = new Set();
   const add = (path) => {

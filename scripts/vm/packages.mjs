@@ -63,10 +63,7 @@ function privateApt() {
   mkdirSync(join(directory, 'cache/archives/partial'), { recursive: true });
   const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
   const uri = mirror();
-  writeFileSync(
-    join(directory, 'sources.list'),
-    SUITES.map((suite) => `deb ${signed}${uri} ${suite} main\n`).join(''),
-  );
+  writeFileSync(join(directory, 'sources.list'), SUITES.map((suite) => `deb ${signed}${uri} ${suite} main\n`).join(''));
   const options = Object.entries({
     'Dir::Etc::sourcelist': join(directory, 'sources.list'),
     'Dir::Etc::sourceparts': '-',
@@ -129,7 +126,10 @@ export async function kernel(series) {
       .split('\n')
       .map((line) => line.split(' ')[0])
       .filter(Boolean);
-    const release = names.map((name) => name.replace(/^linux-[a-z]+-/, '')).sort(byVersion).at(-1);
+    const release = names
+      .map((name) => name.replace(/^linux-[a-z]+-/, ''))
+      .sort(byVersion)
+      .at(-1);
     if (release === undefined) throw new Error(`no kernel ${series} in ${SUITES.join(', ')} of ${mirror()}`);
     // Since 7.1 the modules are a package of their own, and linux-image only names the two.
     const split = names.includes(`linux-binary-${release}`) && byVersion(series, '7.1') >= 0;

@@ -28,7 +28,6 @@ Everything comes from Debian packages, kept in ${cache}.`;
 // Device → its driver in the guest.
 const DRIVERS = { igb: 'igb', e1000e: 'e1000e', e1000: 'e1000', vmxnet3: 'vmxnet3', 'virtio-net-pci': 'virtio_net' };
 const BOOT_TIMEOUT = 300_000;
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const here = dirname(fileURLToPath(import.meta.url));
 
 function integer(name, text, min, max) {
@@ -195,7 +194,12 @@ function boot(file, args, folder) {
       for (const signal of signals) process.off(signal, interrupted);
       if (result?.code !== undefined) return resolve(result.code);
       const shown = existsSync(join(folder, 'console')) ? readFileSync(join(folder, 'console'), 'utf8') : '';
-      const tail = shown.replace(/.*Call Trace[^]*/, '').trimEnd().split('\n').slice(-20).join('\n');
+      const tail = shown
+        .replace(/.*Call Trace.*/s, '')
+        .trimEnd()
+        .split('\n')
+        .slice(-20)
+        .join('\n');
       reject(new Error(`${result?.error ?? 'the guest stopped'}\n${problem}${tail}`));
     });
   });

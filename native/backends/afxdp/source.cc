@@ -245,7 +245,11 @@ Result<Ok> AfXdp::start() {
 }
 
 Result<Ok> AfXdp::start_tx() {
-  const int err = bind_patiently(queues_.front()->xsk, settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0);
+  // WHY a copy: Intel's drivers send from our memory only while an XDP program is attached, which would take traffic
+  // away.
+  uint16_t flags = settings_.zerocopy == "require" ? XDP_ZEROCOPY : XDP_COPY;
+  if (settings_.need_wakeup) flags |= XDP_USE_NEED_WAKEUP;
+  const int err = bind_patiently(queues_.front()->xsk, flags);
   if (err != 0) {
     return system_error(
         err == EBUSY ? Code::kBusy : Code::kSystem,
