@@ -241,6 +241,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       case Rx.again:
       case Rx.interrupted:
         return undefined;
+      case Rx.notice:
+        this.#warn();
+        return undefined;
       case Rx.eof:
         return null;
       case Rx.noBuffer:
@@ -257,6 +260,13 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
         this.#failure = wrapNative(this.#session.error(), this.backend, this.uri);
         throw this.#failure;
     }
+  }
+
+  /** Something that does not end the capture, but must not pass in silence. */
+  #warn(): void {
+    const notice = wrapNative(this.#session.error(), this.backend, this.uri);
+    if (!(notice instanceof CaptureError)) throw notice;
+    process.emitWarning(notice.message, { type: 'RingtapWarning', code: notice.code });
   }
 
   #next(): Promise<IteratorResult<Batch, undefined>> {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CaptureError } from './errors.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
-export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6 } as const;
+export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
 
 export interface NativeStats {
   received: number;
@@ -14,6 +14,7 @@ export interface NativeStats {
   filtered: number;
   dropped: number;
   pending: number;
+  joined: number;
   deliveredBytes: number;
   drops: Record<string, number | undefined>;
 }

@@ -16,6 +16,11 @@ export interface CaptureStats {
   readonly dropped: number;
   /** Packets received, but not handed out yet. */
   readonly pending: number;
+  /**
+   * Of the packets handed out: how many came in fragments (jumbo frames) and were copied into one piece. All others lie
+   * where the capture method put them.
+   */
+  readonly joined: number;
   /** Bytes on the wire of the packets handed out. */
   readonly deliveredBytes: number;
   /** Loss by cause. `undefined` means that the method cannot tell, which is not zero. */

@@ -67,6 +67,7 @@ const PACKAGES = {
   test: {
     'doctest-dev': () => hasHeader('doctest/doctest.h'),
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
+    bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),

@@ -67,6 +67,7 @@ Napi::Object from_stats(Napi::Env env, const Stats& stats) {
   object.Set("filtered", from_number(env, stats.filtered));
   object.Set("dropped", from_number(env, stats.dropped));
   object.Set("pending", from_number(env, stats.pending));
+  object.Set("joined", from_number(env, stats.joined));
   object.Set("deliveredBytes", from_number(env, stats.delivered_bytes));
   Napi::Object drops = Napi::Object::New(env);
   for (const DropCause& cause : stats.drops) {

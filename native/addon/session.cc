@@ -13,7 +13,9 @@ namespace {
 
 // Results of next() that are not a packet count; lib/native.ts knows them, too.
 constexpr int kResult[] = {
-    /* kOk */ 0, /* kAgain */ -1, /* kEof */ -2, /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
+    /* kOk */ 0,        /* kAgain */ -1,       /* kEof */ -2,
+    /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
+    /* kNotice */ -7,
 };
 constexpr int kClosed = -6;
 constexpr size_t kMinFrame = 14;  // an Ethernet header

@@ -26,6 +26,7 @@ enum class Rx : uint8_t {
   kNoBuffer,     // every lease is out: release one first
   kInterrupted,  // interrupt() was called
   kError,        // see error(); final
+  kNotice,       // see error(); the user should hear of it, but receiving goes on
 };
 
 /// A lent batch. When rx is kOk, count > 0 and `lease` must be released exactly once.
@@ -102,7 +103,7 @@ class Source {
   /// Any thread.
   virtual Stats stats() const noexcept = 0;
 
-  /// Why receive() said kError. Valid until close().
+  /// Why receive() said kError or kNotice. Valid until the next receive().
   virtual const Error& error() const noexcept = 0;
 
   /// The sending side, or null where there is none. Owned by the source; gone with close().
