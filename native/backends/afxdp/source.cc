@@ -393,8 +393,9 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
-  if (settings_.busy_poll_us != 0) {
-    for (const auto& queue : queues_) queue->xsk.kick_rx();
+  for (const auto& queue : queues_) {
+    // WHY here, too: a driver that found no frame may say so just after give_back() looked.
+    if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
   return {.rx = Rx::kAgain};
 }
