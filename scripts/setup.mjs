@@ -20,17 +20,22 @@ const log = join(root, 'build/setup.log');
 
 const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
-/** Is there such a program? */
-export function hasProgram(name) {
-  return directories.some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+/** Where a program is, or undefined. */
+export function findProgram(name) {
+  return directories
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }
+
+/** Is there such a program? */
+export const hasProgram = (name) => findProgram(name) !== undefined;
 
 const hasHeader = (path) =>
   ['/usr/include', '/usr/local/include'].some((directory) => existsSync(join(directory, path)));

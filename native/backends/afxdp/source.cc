@@ -241,7 +241,11 @@ Result<Ok> AfXdp::start() {
 }
 
 Result<Ok> AfXdp::start_tx() {
-  const int err = bind_patiently(queues_.front()->xsk, settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0);
+  // WHY a copy: Intel's drivers send from our memory only while an XDP program is attached, which would take traffic
+  // away.
+  uint16_t flags = settings_.zerocopy == "require" ? XDP_ZEROCOPY : XDP_COPY;
+  if (settings_.need_wakeup) flags |= XDP_USE_NEED_WAKEUP;
+  const int err = bind_patiently(queues_.front()->xsk, flags);
   if (err != 0) {
     return system_error(
         err == EBUSY ? Code::kBusy : Code::kSystem,
@@ -389,8 +393,9 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
-  if (settings_.busy_poll_us != 0) {
-    for (const auto& queue : queues_) queue->xsk.kick_rx();
+  for (const auto& queue : queues_) {
+    // WHY here, too: a driver that found no frame may say so just after give_back() looked.
+    if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
   return {.rx = Rx::kAgain};
 }
