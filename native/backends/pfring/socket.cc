@@ -73,6 +73,7 @@ Error RingSocket::failed(const std::string& what, const char* call) const {
 }
 
 Result<RingSocket> RingSocket::open(const Settings& settings, uint32_t caplen) {
+  caplen = std::max(caplen, kMinCaplen);
   RingSocket made(new_socket(), settings.uri);
   if (!made.fd_) return missing(settings.uri, errno);
   // The length, the header and what is bound decide how the ring is laid out at the first mmap.
@@ -164,7 +165,9 @@ Result<Ok> RingSocket::map(uint32_t caplen) {
 }
 
 Result<Ok> RingSocket::set_up(const Settings& settings) const {
-  if (!set(fd(), kDirection, settings.direction)) return failed("direction", "setsockopt(SO_SET_PACKET_DIRECTION)");
+  if (!set(fd(), kDirection, ring_direction(settings.direction))) {
+    return failed("direction", "setsockopt(SO_SET_PACKET_DIRECTION)");
+  }
   if (!set(fd(), kSocketMode, uint32_t{0})) return failed("socket mode", "setsockopt(SO_SET_SOCKET_MODE)");
   if (!set(fd(), kWatermark, settings.watermark)) return failed("watermark", "setsockopt(SO_SET_POLL_WATERMARK)");
   if (!settings.name.empty() &&
