@@ -267,6 +267,13 @@ void LibrarySource::close() noexcept {
   collect();
   watch_.reset();
   tx_.reset();
+  // WHY: a libpfring built without hiredis does not let go of its socket, whose place in the cluster would take packets
+  // from the others.
+  if (settings_.cluster != 0 && library_.remove_from_cluster != nullptr) library_.remove_from_cluster(handle_.get());
+  if (const int fd = library_.get_selectable_fd(handle_.get()); fd >= 0 && is_module_socket(fd)) {
+    const uint32_t off = 0;
+    setsockopt(fd, 0, kDeactivate, &off, sizeof off);
+  }
   handle_.reset();
   info_.segments.clear();
 }

@@ -202,6 +202,8 @@ int Socket::set(int level, int name, const void* value, socklen_t length) {
     }
     case 99:
       return length == 12 ? 0 : failed(EINVAL);
+    case 100:
+      return 0;
     case 106:
       if (ring_ != nullptr) activate();
       return 0;
@@ -532,6 +534,13 @@ RINGTAP_INSTEAD int socket(int domain, int type, int protocol) noexcept {
   }
   sockets[fd].store(made, std::memory_order_release);
   return fd;
+}
+
+RINGTAP_INSTEAD int access(const char* path, int mode) noexcept {
+  if (std::strcmp(path, "/proc/net/pf_ring/info") != 0) {
+    return static_cast<int>(syscall(SYS_faccessat, AT_FDCWD, path, mode));
+  }
+  return asked_for("socket") == EAFNOSUPPORT ? failed(ENOENT) : 0;
 }
 
 RINGTAP_INSTEAD int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
