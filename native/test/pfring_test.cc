@@ -131,6 +131,9 @@ TEST_CASE("zero copy without huge pages, driver or licence is named, each with i
   };
   CHECK(refusal("zcCluster=12").code == Code::kNoMemory);
   CHECK(refusal("zcCluster=12").hint.find("hugepages") != std::string::npos);
+  CHECK(refusal("zcCluster=105").code == Code::kNoMemory);
+  CHECK(refusal("zcCluster=105").message.find("no huge pages") != std::string::npos);
+  CHECK(refusal("zcDevice=105").hint.find("hugepages") != std::string::npos);
   CHECK(refusal("zcDevice=16").code == Code::kBusy);
   CHECK(refusal("zcDevice=1").code == Code::kUnsupported);
   CHECK(refusal("zcDevice=1").err == EPERM);

@@ -154,6 +154,25 @@ describe.skipIf(lab === null)('pfring:', () => {
     }
   });
 
+  test.each(['ring', 'library'])('cuts tagged frames to the shortest snaplen there is (%s)', async (path) => {
+    const packet = ipv4({ protocol: 17 }, udp(1, 40001, Buffer.alloc(18)));
+    const frame = ethernet(0x0800, packet, [[0x8100, 5]]);
+    await using capture = await open(`pfring:${rx}?path=${path}&snaplen=14`);
+    await sendRaw(tx, [frame]);
+    const [seen, ...others] = await drain(capture);
+    expect(others).toEqual([]);
+    expect(seen?.data.toString('hex')).toBe(frame.subarray(0, 14).toString('hex'));
+  });
+
+  test.each(['ring', 'library'])('with direction=in, what was sent is not counted (%s)', async (path) => {
+    await using capture = await open(`pfring:${rx}?path=${path}&direction=in`);
+    const frame = ethernet(0x0800, ipv4({ protocol: 17 }, udp(1, 40001, Buffer.alloc(18))));
+    await sendRaw(rx, [frame, frame, frame]);
+    await sendRaw(tx, [frame, frame]);
+    expect(await drain(capture)).toHaveLength(2);
+    expect(capture.stats()).toMatchObject({ received: 2, delivered: 2, filtered: 0, dropped: 0, pending: 0 });
+  });
+
   test('joins interfaces with a comma, and any is all of them', async () => {
     await using both = await open(`pfring:${rx},lo`);
     await using any = await open('pfring:any', { filter: 'udp[0:2] & 63 = 7', direction: 'in' });

@@ -12,6 +12,9 @@ inline constexpr int kFamily = 27;
 inline constexpr uint16_t kSlotVersion = 21;
 /// The longest part of a packet that a ring keeps.
 inline constexpr uint32_t kMaxCaplen = 65600;
+/// The least that we let it keep. WHY: where it puts a VLAN tag back, the module takes 18 from this length without
+/// looking, and a negative rest crashes the kernel.
+inline constexpr uint32_t kMinCaplen = 64;
 
 /// Socket options, all at level 0. SO_ATTACH_FILTER works at that level, too, and only there.
 enum SocketOption : int {
@@ -107,6 +110,10 @@ struct PacketHeader {
   std::byte rest[209 - sizeof(SlotHeader)];
 } __attribute__((packed));
 static_assert(sizeof(PacketHeader) == 209);
+
+/// How a ring is asked for `direction`. WHY never for received packets alone: the module then takes no lock around the
+/// ring, and two CPUs write into one slot. The reader leaves out what was sent.
+constexpr uint32_t ring_direction(uint32_t direction) { return direction == 1 ? 0 : direction; }
 
 struct LibraryStats {
   uint64_t received;  // what this client has read

@@ -75,6 +75,7 @@ std::string bind(void* library, Library& f) {
   binder.need(f.send, "pfring_send");
   binder.need(f.version, "pfring_version");
   binder.want(f.get_num_queued_pkts, "pfring_get_num_queued_pkts");
+  binder.want(f.remove_from_cluster, "pfring_remove_from_cluster");
 
   binder.want(f.zc_check_license, "pfring_zc_check_license");
   bind_zc(library, f);

@@ -42,6 +42,7 @@ struct Library {
   int (*zc_stats)(ZcQueue*, ZcStats*);
 
   uint32_t (*get_num_queued_pkts)(Handle*);
+  int (*remove_from_cluster)(Handle*);
   int (*zc_check_license)();
 
   bool has_zc() const { return zc_create_cluster != nullptr; }

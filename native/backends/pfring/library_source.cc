@@ -48,7 +48,7 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   if (settings.promiscuous && !settings.target.any()) flags |= kPromiscuous;
   if (settings.hardware_time) flags |= kHardwareTimestamp;
   errno = 0;
-  UniqueHandle handle(library.open(settings.target.text.c_str(), caplen, flags));
+  UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
   if (!handle) {
     const int err = errno;
     const auto exists = [](const std::string& name) { return name == "any" || if_nametoindex(name.c_str()) != 0; };
@@ -70,7 +70,8 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
     if (result >= 0) return Ok{};
     return result_error(settings.uri, call, result);
   };
-  if (auto set = done("pfring_set_direction", library.set_direction(handle.get(), settings.direction)); !set) {
+  if (auto set = done("pfring_set_direction", library.set_direction(handle.get(), ring_direction(settings.direction)));
+      !set) {
     return std::move(set).error();
   }
   if (auto set = done("pfring_set_poll_watermark", library.set_poll_watermark(handle.get(), settings.watermark));
@@ -203,6 +204,8 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     if (got == 0 || got == kErrorNoPacket) return;
     if (got < 0) return fail(result_error(settings_.uri, "pfring_recv", got));
     const SlotHeader& head = header_.head;
+    const bool outgoing = head.received == 0 && head.interface != 0;
+    if (outgoing && settings_.direction == 1) continue;
     const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
     uint32_t keep = std::min(caplen, info_.snaplen);
     if (judge_.decides_something()) {
@@ -216,8 +219,7 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     const auto time_ns = static_cast<int64_t>(head.time_ns);
     const bool kernel_time = head.time_ns - static_cast<uint64_t>(kernel_ns) < 1000;
     const bool nic_time = settings_.hardware_time && !kernel_time && time_ns != 0;
-    const uint32_t flags = (head.received == 0 && head.interface != 0 ? uint32_t{kFlagOutgoing} : 0) |
-                           (nic_time ? uint32_t{kFlagHardwareTime} : 0);
+    const uint32_t flags = (outgoing ? uint32_t{kFlagOutgoing} : 0) | (nic_time ? uint32_t{kFlagHardwareTime} : 0);
     block.set_basic(count_, at, keep, head.wirelen,
                     static_cast<double>((kernel_time || nic_time ? time_ns : kernel_ns) - info_.epoch_ns), flags);
     block.hash[count_] = head.hash;
@@ -265,6 +267,13 @@ void LibrarySource::close() noexcept {
   collect();
   watch_.reset();
   tx_.reset();
+  // WHY: a libpfring built without hiredis does not let go of its socket, whose place in the cluster would take packets
+  // from the others.
+  if (settings_.cluster != 0 && library_.remove_from_cluster != nullptr) library_.remove_from_cluster(handle_.get());
+  if (const int fd = library_.get_selectable_fd(handle_.get()); fd >= 0 && is_module_socket(fd)) {
+    const uint32_t off = 0;
+    setsockopt(fd, 0, kDeactivate, &off, sizeof off);
+  }
   handle_.reset();
   info_.segments.clear();
 }

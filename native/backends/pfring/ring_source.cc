@@ -131,8 +131,10 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   const uint32_t snaplen = info_.snaplen;
   const bool hardware_time = settings_.hardware_time;
   const int64_t epoch_ns = info_.epoch_ns;
+  const bool received_only = settings_.direction == 1;
   uint32_t count = 0;
   uint32_t filtered = 0;
+  uint32_t ignored = 0;
   uint64_t bytes = 0;
   while (count < max && walk.has_packets()) {
     const std::optional<Slot> slot = walk.peek(hardware_time);
@@ -140,13 +142,18 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
       broken_ = true;
       break;
     }
+    if (received_only && slot->outgoing) {
+      walk.pop(*slot);
+      if (filtered + ++ignored == kFruitless) break;
+      continue;
+    }
     // The reader looks at addresses and ports first, which begin in the next cache line.
     __builtin_prefetch(slots + slot->data + 16);
     uint32_t keep = snaplen;
     if constexpr (kJudged) keep = std::min(keep, judge_.keep(slots + slot->data, slot->wirelen, slot->caplen));
     walk.pop(*slot);
     if (kJudged && keep == 0) {
-      if (++filtered == kFruitless) break;
+      if (++filtered + ignored == kFruitless) break;
       continue;
     }
     const uint32_t flags =
@@ -159,6 +166,7 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   }
   delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
+  if (ignored > 0) ignored_.fetch_add(ignored, std::memory_order_release);
   delivered_.fetch_add(count, std::memory_order_release);
   return count;
 }
@@ -194,10 +202,11 @@ Stats RingSource::stats() const noexcept {
   stats.delivered = delivered_.load(std::memory_order_acquire);
   stats.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
   stats.filtered = filtered_.load(std::memory_order_acquire);
+  const uint64_t ignored = ignored_.load(std::memory_order_acquire);
   collect();
   stats.dropped = lost_;
-  stats.received = inserted_ + lost_;
-  stats.pending = inserted_ - std::min(inserted_, stats.delivered + stats.filtered);
+  stats.received = inserted_ - ignored + lost_;
+  stats.pending = inserted_ - std::min(inserted_, stats.delivered + stats.filtered + ignored);
   stats.drops = {{"ring", lost_}, {"nic", std::nullopt}};
   return stats;
 }

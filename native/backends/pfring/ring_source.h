@@ -58,6 +58,7 @@ class RingSource final : public Source {
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> filtered_{0};
+  std::atomic<uint64_t> ignored_{0};  // sent, where only received ones were asked for
   // WHY: close() takes the ring away, and stats() comes from any thread.
   mutable std::mutex mutex_;
   mutable uint64_t inserted_ = 0;

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -62,6 +63,8 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
 }  // namespace
 
 std::optional<Error> module_missing(const std::string& uri) {
+  // WHY not a socket of it: to close one takes the module 100 ms. Its file is there for as long as it is loaded.
+  if (access("/proc/net/pf_ring/info", F_OK) == 0) return std::nullopt;
   if (new_socket()) return std::nullopt;
   return missing(uri, errno);
 }
@@ -73,6 +76,7 @@ Error RingSocket::failed(const std::string& what, const char* call) const {
 }
 
 Result<RingSocket> RingSocket::open(const Settings& settings, uint32_t caplen) {
+  caplen = std::max(caplen, kMinCaplen);
   RingSocket made(new_socket(), settings.uri);
   if (!made.fd_) return missing(settings.uri, errno);
   // The length, the header and what is bound decide how the ring is laid out at the first mmap.
@@ -164,7 +168,9 @@ Result<Ok> RingSocket::map(uint32_t caplen) {
 }
 
 Result<Ok> RingSocket::set_up(const Settings& settings) const {
-  if (!set(fd(), kDirection, settings.direction)) return failed("direction", "setsockopt(SO_SET_PACKET_DIRECTION)");
+  if (!set(fd(), kDirection, ring_direction(settings.direction))) {
+    return failed("direction", "setsockopt(SO_SET_PACKET_DIRECTION)");
+  }
   if (!set(fd(), kSocketMode, uint32_t{0})) return failed("socket mode", "setsockopt(SO_SET_SOCKET_MODE)");
   if (!set(fd(), kWatermark, settings.watermark)) return failed("watermark", "setsockopt(SO_SET_POLL_WATERMARK)");
   if (!settings.name.empty() &&

@@ -30,7 +30,7 @@ struct Settings {
   std::vector<std::string> notes{};  // what the plan must say
 };
 
-/// Nothing if the kernel has the module and lets us use it.
+/// Nothing if the kernel has the module. Whether it lets us use it is what open() says.
 std::optional<Error> module_missing(const std::string& uri);
 
 class RingSocket {

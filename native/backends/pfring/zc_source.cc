@@ -72,6 +72,7 @@ Result<std::unique_ptr<Source>> ZcSource::open(const Library& library, Settings 
 Error ZcSource::refused(const char* call, int err) const {
   const std::string at = settings_.uri + ": ";
   switch (err) {
+    case ENOBUFS:
     case ENOMEM: {
       Error error = system_error(Code::kNoMemory, at + "no huge pages for a ZC cluster", call, err);
       error.hint = "Reserve some: echo 256 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
