@@ -1,16 +1,28 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+// Stand-ins for PF_RING's kernel module and library (native/test/pfring). They take the place of real ones, so that
+// tests find the same everywhere: a working module, or none.
+const standIn = (name: string) =>
+  fileURLToPath(new URL(`build/addon/lib/libpfring-standin-${name}.so`, import.meta.url));
+const pfring: Record<string, string> = existsSync(standIn('module'))
+  ? { LD_PRELOAD: standIn('module'), RINGTAP_LIBPFRING: standIn('library') }
+  : {};
+const noPfring = { ...pfring, RINGTAP_STANDIN: 'socket=97' };
 
 // Every test imports 'ringtap', which resolves to dist/ through the package's own exports: what is tested is what ships.
 export default defineConfig({
   test: {
     pool: 'forks',
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], env: noPfring } },
       {
         extends: true,
         test: {
           name: 'conformance',
-          include: ['test/conformance/**/*.test.ts'],
+          include: ['test/conformance/**/*.test.ts', 'test/standin/**/*.test.ts'],
+          env: pfring,
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
           testTimeout: 30_000,
@@ -21,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'live',
           include: ['test/live/**/*.test.ts'],
+          env: noPfring,
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
           testTimeout: 30_000,

@@ -19,7 +19,6 @@ export interface ParsedUri {
 /** Schemes with a fixed meaning whose backends are not part of this build. */
 export const RESERVED = {
   dpdk: { aliases: ['dpdkvdev'], fallback: [] },
-  pfring: { aliases: ['pfringold'], fallback: ['afpacket', 'pcap'] },
   rpcap: { aliases: [], fallback: [] },
 } as const satisfies Record<string, { aliases: readonly string[]; fallback: readonly BackendName[] }>;
 

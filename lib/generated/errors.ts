@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'RINGTAP_NO_BUFFER'
   | 'RINGTAP_RELEASED'
   | 'RINGTAP_NO_MEMORY'
+  | 'RINGTAP_RING_CORRUPT'
   | 'RINGTAP_INJECTED'
   | 'RINGTAP_SYSTEM'
   | 'RINGTAP_ADDON_MISSING'
@@ -113,6 +114,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_NO_MEMORY: {
     meaning: "Memory for the ring or buffer cannot be had.",
     hint: "Lower bufferBytes, or raise the limit that the message names.",
+  },
+  RINGTAP_RING_CORRUPT: {
+    meaning: "A ring that is shared with the kernel contradicts itself. Every packet before it was delivered.",
+    hint: "Open the capture again; something wrote outside the bytes of a packet, or the kernel module is not the one it says.",
   },
   RINGTAP_INJECTED: {
     meaning: "A fault that the synth: URI asked for.",

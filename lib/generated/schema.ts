@@ -51,6 +51,16 @@ export interface OpenOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. */
   needWakeup?: boolean | undefined;
+  /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. */
+  path?: 'auto' | 'ring' | 'library' | undefined;
+  /** Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting. (in packets) */
+  watermark?: number | undefined;
+  /** Cluster that shares the interface's packets with other captures; 0 joins none. */
+  cluster?: number | undefined;
+  /** How the cluster splits packets; flow is the 6-tuple with the VLAN. */
+  clusterMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
+  /** What /proc/net/pf_ring calls the capture. */
+  appName?: string | undefined;
   /** Same seed and options, same bytes. */
   seed?: number | undefined;
   /** End after so many packets; 0 never ends. (in packets) */
@@ -173,6 +183,34 @@ export interface PcapOptions {
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
 }
 
+/** Options of `pfring:` (PF_RING (kernel module or ZC)). */
+export interface PfRingOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet, at most 65600 here; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** Ask the interface for frames addressed to others, too. (default true) */
+  promiscuous?: boolean | undefined;
+  /** Which way packets must go, seen from this host. (default both) */
+  direction?: 'both' | 'in' | 'out' | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU. (in ms; range 0 – 100; default 1) */
+  timeoutMs?: number | undefined;
+  /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
+  timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
+  /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. (default auto) */
+  path?: 'auto' | 'ring' | 'library' | undefined;
+  /** Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting. (in packets; range 1 – 4096; default 1) */
+  watermark?: number | undefined;
+  /** Cluster that shares the interface's packets with other captures; 0 joins none. (range 0 – 65535; default 0) */
+  cluster?: number | undefined;
+  /** How the cluster splits packets; flow is the 6-tuple with the VLAN. (default flow) */
+  clusterMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
+  /** What /proc/net/pf_ring calls the capture. (default ringtap) */
+  appName?: string | undefined;
+}
+
 /** Options of `synth:` (Seeded synthetic packets). */
 export interface SynthOptions {
   /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
@@ -217,6 +255,7 @@ export interface BackendOptions {
   afxdp: AfXdpOptions;
   file: FileOptions;
   pcap: PcapOptions;
+  pfring: PfRingOptions;
   synth: SynthOptions;
 }
 
@@ -655,6 +694,132 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "auto",
         "doc": "The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained."
+      }
+    ]
+  },
+  {
+    "name": "pfring",
+    "title": "PF_RING (kernel module or ZC)",
+    "aliases": [
+      "pfringold"
+    ],
+    "target": "device",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [
+      "afpacket",
+      "pcap"
+    ],
+    "takesTraffic": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet, at most 65600 here; wirelen still says how long it was."
+      },
+      {
+        "name": "promiscuous",
+        "type": "boolean",
+        "default": true,
+        "doc": "Ask the interface for frames addressed to others, too."
+      },
+      {
+        "name": "direction",
+        "type": "choice",
+        "values": [
+          "both",
+          "in",
+          "out"
+        ],
+        "default": "both",
+        "doc": "Which way packets must go, seen from this host."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 0,
+        "max": 100,
+        "default": 1,
+        "unit": "ms",
+        "doc": "How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU."
+      },
+      {
+        "name": "timestamp",
+        "type": "choice",
+        "values": [
+          "auto",
+          "kernel",
+          "hardware"
+        ],
+        "default": "auto",
+        "doc": "The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained."
+      },
+      {
+        "name": "path",
+        "type": "choice",
+        "values": [
+          "auto",
+          "ring",
+          "library"
+        ],
+        "default": "auto",
+        "doc": "ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known."
+      },
+      {
+        "name": "watermark",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 1,
+        "unit": "packets",
+        "doc": "Packets that must wait before the capture is woken; more than 1 leaves the last ones waiting."
+      },
+      {
+        "name": "cluster",
+        "type": "integer",
+        "min": 0,
+        "max": 65535,
+        "default": 0,
+        "doc": "Cluster that shares the interface's packets with other captures; 0 joins none."
+      },
+      {
+        "name": "clusterMode",
+        "type": "choice",
+        "values": [
+          "flow",
+          "round-robin",
+          "2-tuple",
+          "4-tuple",
+          "5-tuple",
+          "tcp-5-tuple"
+        ],
+        "default": "flow",
+        "doc": "How the cluster splits packets; flow is the 6-tuple with the VLAN."
+      },
+      {
+        "name": "appName",
+        "type": "string",
+        "default": "ringtap",
+        "doc": "What /proc/net/pf_ring calls the capture."
       }
     ]
   },

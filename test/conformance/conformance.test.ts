@@ -60,7 +60,7 @@ describe.each([
 
     test('says in the plan whether it copies', async () => {
       const { plan } = await start(1);
-      expect(plan.zeroCopy).toBe(external && subject.name !== 'pcap');
+      expect(plan.zeroCopy).toBe(external && !subject.copies);
       expect(plan.notes.some((note) => note.includes('external buffers'))).toBe(!external);
     });
 
@@ -139,7 +139,7 @@ describe.each([
         }
       });
       await sending;
-      expect(refusal).toMatchObject({ code: 'RINGTAP_NO_BUFFER', uri: from.uri, backend: subject.name });
+      expect(refusal).toMatchObject({ code: 'RINGTAP_NO_BUFFER', uri: from.uri, backend: subject.backend });
       if (external) expect(held).toHaveLength(from.plan.maxLeases - 1);
       expect(seen).toBe(20_000);
       expectBalanced(from.stats());

@@ -8,7 +8,10 @@ import { bytes, ethernet, ipv4, pcapFile, u32, udp } from './trace.js';
 
 export interface Subject {
   readonly name: string;
+  readonly backend: string;
   readonly live: boolean;
+  /** Its batches show copies of packets. */
+  readonly copies: boolean;
   /** A capture to which `feed(count)` makes exactly so many packets come. */
   open(count: number, options?: OpenOptions): Promise<Capture>;
   feed(count: number): Promise<unknown>;
@@ -42,7 +45,9 @@ const nothing = () => Promise.resolve();
 
 const synth: Subject = {
   name: 'synth',
+  backend: 'synth',
   live: false,
+  copies: false,
   open: (count, options) => open(`synth:?count=${count}&protocols=udp&flows=64`, options),
   feed: nothing,
   number: (batch, i) => batch.time[i]! / 1000,
@@ -50,19 +55,36 @@ const synth: Subject = {
 
 const file: Subject = {
   name: 'file',
+  backend: 'file',
   live: false,
+  copies: false,
   open: (count, options) => open(`file:${numberedTrace(count)}`, options),
   feed: nothing,
   number: payloadNumber,
 };
 
-const onWire = (name: string): Subject => ({
+const onWire = (name: string, uri = `${name}:IFACE`, copies = false): Subject => ({
   name,
+  backend: uri.slice(0, uri.indexOf(':')),
   live: true,
-  open: (_, options) => open(`${name}:${lab!.rx}`, options),
+  copies,
+  open: (_, options) => open(uri.replace('IFACE', lab!.rx), options),
   feed: (count) => send({ count, rate: 100_000, flows: 64 }),
   number: payloadNumber,
 });
 
 export const subjects: readonly Subject[] =
-  lab === null ? [synth, file] : [synth, file, onWire('afpacket'), onWire('pcap'), onWire('afxdp')];
+  lab === null
+    ? [synth, file]
+    : [
+        synth,
+        file,
+        onWire('afpacket'),
+        onWire('pcap', 'pcap:IFACE', true),
+        // Against stand-ins for the kernel module and the library: vitest.config.ts preloads them.
+        onWire('pfring', 'pfring:IFACE?path=ring'),
+        onWire('pfring library', 'pfring:IFACE?path=library', true),
+        onWire('pfring zc', 'pfring:zc:IFACE'),
+        // Last: it takes the packets away from the others.
+        onWire('afxdp'),
+      ];

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <optional>
 
-#include "backends/pcap/arena.h"
+#include "core/arena.h"
 #include "backends/pcap/counters.h"
 #include "backends/pcap/handle.h"
 #include "backends/pcap/packet_socket.h"

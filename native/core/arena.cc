@@ -1,4 +1,4 @@
-#include "backends/pcap/arena.h"
+#include "core/arena.h"
 
 #include <algorithm>
 

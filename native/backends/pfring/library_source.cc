@@ -1,0 +1,268 @@
+#include "backends/pfring/library_source.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+namespace ringtap::pfring {
+
+namespace {
+
+constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kAlignment = 8;
+constexpr uint64_t kBufferBytes = 64 << 20;
+// How many packets may be rejected in a row before receive() comes back: it must not go on for ever.
+constexpr uint32_t kFruitless = 4096;
+
+/// Is this a socket of the kernel module, as it is for everything but zero copy?
+bool is_module_socket(int fd) {
+  int family = 0;
+  socklen_t length = sizeof family;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == kFamily;
+}
+
+Error result_error(const std::string& uri, const char* call, int result) {
+  const char* meaning = result == kErrorInvalidArgument ? "invalid argument"
+                        : result == kErrorNotSupported  ? "not supported for this device"
+                        : result == kErrorNotEnabled    ? "the ring is not enabled"
+                        : result == kErrorBadInterface  ? "no such interface"
+                        : result == kErrorNoModule      ? "the kernel module is not loaded"
+                                                        : "failed";
+  const Code code = result == kErrorNoModule       ? Code::kBackendMissing
+                    : result == kErrorBadInterface ? Code::kNoInterface
+                    : result == kErrorNotSupported ? Code::kUnsupported
+                                                   : Code::kSystem;
+  return Error{.code = code,
+               .message = uri + ": " + call + ": " + meaning + " (" + std::to_string(result) + ")",
+               .syscall = call};
+}
+
+}  // namespace
+
+Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Settings& settings, uint32_t caplen) {
+  uint32_t flags = kTimestamp;
+  if (settings.promiscuous && !settings.target.any()) flags |= kPromiscuous;
+  if (settings.hardware_time) flags |= kHardwareTimestamp;
+  errno = 0;
+  UniqueHandle handle(library.open(settings.target.text.c_str(), caplen, flags));
+  if (!handle) {
+    // The library says EINVAL for an interface that does not exist, as for much else.
+    const int err = errno;
+    const Code code = err == ENODEV || err == EINVAL || err == ENXIO ? Code::kNoInterface
+                      : err == ENETDOWN                              ? Code::kInterfaceDown
+                      : err == EPERM || err == EACCES                ? Code::kNoPermission
+                                                                     : Code::kSystem;
+    return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
+                        err);
+  }
+  if (settings.target.queue) {
+    const uint32_t queues = std::max<uint32_t>(1, library.get_num_rx_channels(handle.get()));
+    if (*settings.target.queue >= queues) {
+      return Error{.code = Code::kBadOption,
+                   .message = settings.uri + ": queue " + std::to_string(*settings.target.queue) + " of " +
+                              settings.target.names.front() + " does not exist (it has " + std::to_string(queues) +
+                              "): it would stay silent",
+                   .hint = "See ethtool -l " + settings.target.names.front()};
+    }
+  }
+  const auto done = [&](const char* call, int result) -> Result<Ok> {
+    if (result >= 0) return Ok{};
+    return result_error(settings.uri, call, result);
+  };
+  if (auto set = done("pfring_set_direction", library.set_direction(handle.get(), settings.direction)); !set) {
+    return std::move(set).error();
+  }
+  if (auto set = done("pfring_set_poll_watermark", library.set_poll_watermark(handle.get(), settings.watermark));
+      !set) {
+    return std::move(set).error();
+  }
+  if (!settings.name.empty()) {
+    std::string name = settings.name;
+    if (auto set = done("pfring_set_application_name", library.set_application_name(handle.get(), name.data())); !set) {
+      return std::move(set).error();
+    }
+  }
+  return handle;
+}
+
+Result<std::unique_ptr<Source>> LibrarySource::open(const Library& library, Settings settings) {
+  auto handle = open_handle(library, settings, settings.snaplen);
+  if (!handle) return std::move(handle).error();
+  auto arena = Arena::allocate(kBufferBytes, kMaxCaplen);
+  if (!arena) return std::move(arena).error();
+  return std::unique_ptr<Source>(
+      new LibrarySource(library, std::move(settings), *std::move(handle), *std::move(arena)));
+}
+
+LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHandle handle, Arena arena)
+    : library_(library), settings_(std::move(settings)), handle_(std::move(handle)), arena_(std::move(arena)) {
+  info_.link_type = kEthernet;
+  info_.notes = settings_.notes;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.snaplen = settings_.snaplen;
+  info_.segments = {{arena_.region(), arena_.region()->base(), arena_.region()->bytes()}};
+  info_.max_leases = arena_.chunks();
+  info_.has_hash = true;
+  info_.mode = "copy";
+  info_.timestamp_source = settings_.hardware_time ? "hardware" : "kernel";
+  if (settings_.hardware_time) {
+    info_.notes.emplace_back("packets that the NIC stamped are flagged; the kernel stamps the others");
+  }
+  uint32_t version = 0;
+  if (library.version(handle_.get(), &version) == 0) {
+    info_.notes.push_back("through libpfring " + std::to_string(version >> 16) + "." +
+                          std::to_string(version >> 8 & 0xff) + "." + std::to_string(version & 0xff));
+  }
+}
+
+Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter) {
+  auto program = filter->program(static_cast<int>(info_.link_type));
+  if (!program) return std::move(program).error();
+  if (settings_.snaplen < kMaxCaplen) {
+    handle_.reset();
+    auto handle = open_handle(library_, settings_, kMaxCaplen);
+    if (!handle) return std::move(handle).error();
+    handle_ = *std::move(handle);
+  }
+  // WHY not pfring_set_bpf_filter(): it takes an expression and compiles it for bytes without VLAN tags.
+  const int fd = library_.get_selectable_fd(handle_.get());
+  if (fd < 0 || !is_module_socket(fd))
+    return judge_.place_here(**program, "the device is not a socket of the kernel module");
+  return judge_.place(**program, [fd](const Program& kernel) { return attach_filter(fd, kernel); });
+}
+
+Result<Ok> LibrarySource::start() {
+  if (settings_.cluster != 0) {
+    const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
+    if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
+  }
+  if (const int result = library_.enable_ring(handle_.get()); result < 0) {
+    return result_error(settings_.uri, "pfring_enable_ring", result);
+  }
+  const int fd = library_.get_selectable_fd(handle_.get());
+  auto watch =
+      Watch::start(fd, settings_.target.any() ? std::vector<std::string>{} : settings_.target.names, settings_.uri);
+  if (!watch) return std::move(watch).error();
+  watch_.emplace(*std::move(watch));
+  started_ = true;
+  return start_tx();
+}
+
+Result<Ok> LibrarySource::start_tx() {
+  if (settings_.target.any()) return Ok{};
+  if (!started_) {
+    // The library sends through an enabled ring only.
+    if (const int result = library_.enable_ring(handle_.get()); result < 0) {
+      return result_error(settings_.uri, "pfring_enable_ring", result);
+    }
+  }
+  tx_.emplace([this](std::span<const std::byte> frame) {
+    errno = 0;
+    // SAFETY: the library reads the frame and writes nothing.
+    char* bytes = const_cast<char*>(reinterpret_cast<const char*>(frame.data()));
+    const int result = library_.send(handle_.get(), bytes, static_cast<unsigned>(frame.size()), 1);
+    return result >= 0 ? 0 : errno != 0 ? errno : EIO;
+  });
+  return Ok{};
+}
+
+RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  const std::scoped_lock lock(mutex_);
+  if (!handle_) return {.rx = Rx::kEof};
+  if (failed_) return {.rx = Rx::kError};
+  if (!started_) return {.rx = Rx::kAgain};
+  if (arena_.exhausted()) return {.rx = Rx::kNoBuffer};
+  read(block, std::min(max, block.capacity()));
+  if (count_ > 0) {
+    return {.rx = Rx::kOk, .count = count_, .segment = 0, .link_type = info_.link_type, .lease = arena_.lend()};
+  }
+  if (!failed_) {
+    if (auto gone = watch_->check()) fail(*std::move(gone));
+  }
+  return {.rx = failed_ ? Rx::kError : Rx::kAgain};
+}
+
+void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
+  count_ = 0;
+  uint32_t at = arena_.next_offset();
+  const uint32_t end = at + arena_.chunk_bytes();
+  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen; tried++) {
+    // SAFETY: `end - at` bytes are ours until the chunk is released; the library copies no more than it is told.
+    auto* bytes = reinterpret_cast<uint8_t*>(arena_.region()->base() + at);
+    errno = 0;
+    const int got = library_.recv(handle_.get(), &bytes, end - at, &header_, 0);
+    if (got == 0 || got == kErrorNoPacket) return;
+    if (got < 0) return fail(result_error(settings_.uri, "pfring_recv", got));
+    const SlotHeader& head = header_.head;
+    const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
+    uint32_t keep = std::min(caplen, info_.snaplen);
+    if (judge_.decides_something()) {
+      keep = std::min(keep, judge_.keep(arena_.region()->base() + at, head.wirelen, caplen));
+      if (keep == 0) {
+        filtered_++;
+        continue;
+      }
+    }
+    const int64_t kernel_ns = head.seconds * 1'000'000'000 + head.microseconds * 1000;
+    const auto time_ns = static_cast<int64_t>(head.time_ns);
+    const bool kernel_time = head.time_ns - static_cast<uint64_t>(kernel_ns) < 1000;
+    const bool nic_time = settings_.hardware_time && !kernel_time && time_ns != 0;
+    const uint32_t flags = (head.received == 0 && head.interface != 0 ? uint32_t{kFlagOutgoing} : 0) |
+                           (nic_time ? uint32_t{kFlagHardwareTime} : 0);
+    block.set_basic(count_, at, keep, head.wirelen,
+                    static_cast<double>((kernel_time || nic_time ? time_ns : kernel_ns) - info_.epoch_ns), flags);
+    block.hash[count_] = head.hash;
+    count_++;
+    delivered_++;
+    delivered_bytes_ += head.wirelen;
+    at += (keep + kAlignment - 1) & ~(kAlignment - 1);
+  }
+}
+
+Readiness LibrarySource::readiness() const noexcept {
+  if (!watch_) return {};
+  return {.kind = Readiness::Kind::kFd, .fd = watch_->fd(), .gather_ms = settings_.gather_ms};
+}
+
+void LibrarySource::fail(Error error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+}
+
+// What the library calls received is what we have read.
+void LibrarySource::collect() const noexcept {
+  if (!handle_) return;
+  LibraryStats now{};
+  if (library_.stats(handle_.get(), &now) == 0) dropped_ = now.dropped;
+  if (library_.get_num_queued_pkts != nullptr) pending_ = library_.get_num_queued_pkts(handle_.get());
+}
+
+Stats LibrarySource::stats() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  collect();
+  Stats stats{.delivered = delivered_,
+              .filtered = filtered_,
+              .dropped = dropped_,
+              .pending = pending_,
+              .delivered_bytes = delivered_bytes_,
+              .drops = {{"ring", dropped_}, {"nic", std::nullopt}}};
+  stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
+  return stats;
+}
+
+void LibrarySource::close() noexcept {
+  const std::scoped_lock lock(mutex_);
+  if (!handle_) return;
+  collect();
+  watch_.reset();
+  tx_.reset();
+  handle_.reset();
+  info_.segments.clear();
+}
+
+}  // namespace ringtap::pfring

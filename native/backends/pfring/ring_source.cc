@@ -1,0 +1,215 @@
+#include "backends/pfring/ring_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+namespace ringtap::pfring {
+
+namespace {
+
+constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kMaxLeases = 128;
+// How many packets may be rejected in a row before receive() comes back: it must not go on for ever.
+constexpr uint32_t kFruitless = 4096;
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> RingSource::open(Settings settings) {
+  auto socket = RingSocket::open(settings, settings.snaplen);
+  if (!socket) return std::move(socket).error();
+  return std::unique_ptr<Source>(new RingSource(std::move(settings), *std::move(socket)));
+}
+
+RingSource::RingSource(Settings settings, RingSocket socket) : settings_(std::move(settings)), leases_(kMaxLeases) {
+  info_.link_type = kEthernet;
+  info_.notes = settings_.notes;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.snaplen = settings_.snaplen;
+  info_.max_leases = kMaxLeases;
+  info_.has_hash = true;
+  info_.mode = "ring";
+  info_.timestamp_source = "kernel";
+  if (settings_.hardware_time) {
+    int err = 0;
+    for (const std::string& name : settings_.target.names) {
+      if (err == 0) err = enable_hardware_timestamps(name);
+    }
+    if (err == 0) {
+      info_.timestamp_source = "hardware";
+    } else {
+      info_.notes.push_back("no hardware timestamps from " + settings_.target.text + ": " + std::strerror(err) +
+                            "; the kernel's clock is used");
+    }
+  }
+  use(std::move(socket));
+}
+
+void RingSource::use(RingSocket socket) {
+  socket_.emplace(std::move(socket));
+  ring_.emplace(socket_->region(), kMaxLeases);
+  info_.segments = {ring_->segment()};
+}
+
+Result<FilterPlacement> RingSource::set_filter(std::shared_ptr<Filter> filter) {
+  auto program = filter->program(static_cast<int>(info_.link_type));
+  if (!program) return std::move(program).error();
+  if (settings_.snaplen < kMaxCaplen) {
+    // What is decided here needs whole packets: the module's answer to that is a ring of its own.
+    info_.segments.clear();
+    ring_.reset();
+    socket_.reset();
+    auto socket = RingSocket::open(settings_, kMaxCaplen);
+    if (!socket) return std::move(socket).error();
+    use(*std::move(socket));
+  }
+  return judge_.place(**program, [this](const Program& kernel) { return attach_filter(socket_->fd(), kernel); });
+}
+
+Result<Ok> RingSource::start() {
+  if (settings_.cluster != 0) {
+    if (const int err = join_cluster(socket_->fd(), settings_.cluster, settings_.cluster_mode); err != 0) {
+      return system_error(Code::kSystem, settings_.uri + ": cannot join cluster " + std::to_string(settings_.cluster),
+                          "setsockopt(SO_ADD_TO_CLUSTER)", err);
+    }
+  }
+  const std::vector<std::string> interfaces =
+      settings_.target.any() ? std::vector<std::string>{} : settings_.target.names;
+  if (settings_.promiscuous && !interfaces.empty()) {
+    promiscuous_ = enter_promiscuous_mode(interfaces);
+    if (!promiscuous_) info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(errno)));
+  }
+  if (auto active = socket_->activate(); !active) return active;
+  auto watch = Watch::start(socket_->fd(), interfaces, settings_.uri);
+  if (!watch) return std::move(watch).error();
+  watch_.emplace(*std::move(watch));
+  return start_tx();
+}
+
+Result<Ok> RingSource::start_tx() {
+  if (settings_.target.any()) return Ok{};
+  tx_.emplace(send_through(socket_->fd()));
+  return Ok{};
+}
+
+RxBatch RingSource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  if (!socket_) return {.rx = Rx::kEof};
+  if (failed_) return {.rx = Rx::kError};
+  if (leases_.full()) return {.rx = Rx::kNoBuffer};
+  max = std::min(max, block.capacity());
+  Walk walk = ring_->walk();
+  if (!walk.has_packets()) {
+    if (ring_->blocked()) return {.rx = Rx::kNoBuffer};
+    if (watch_) {
+      if (auto gone = watch_->check()) return {.rx = fail(*std::move(gone))};
+    }
+    return {.rx = Rx::kAgain};
+  }
+  const uint32_t count = judge_.decides_something() ? fill<true>(block, max, walk) : fill<false>(block, max, walk);
+  if (count > 0) {
+    return {.rx = Rx::kOk,
+            .count = count,
+            .segment = 0,
+            .link_type = info_.link_type,
+            .lease = *leases_.acquire(ring_->lend(walk))};
+  }
+  ring_->skip(walk);
+  if (!broken_) return {.rx = Rx::kAgain};
+  return {.rx = fail({.code = Code::kRingCorrupt,
+                      .message = settings_.uri + ": the slot at offset " + std::to_string(walk.at()) +
+                                 " of the ring cannot be one"})};
+}
+
+// Fills descriptors from the walk until it, or `max`, is used up.
+template <bool kJudged>
+uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
+  const std::byte* slots = info_.segments.front().base;
+  const uint32_t snaplen = info_.snaplen;
+  const bool hardware_time = settings_.hardware_time;
+  const int64_t epoch_ns = info_.epoch_ns;
+  uint32_t count = 0;
+  uint32_t filtered = 0;
+  uint64_t bytes = 0;
+  while (count < max && walk.has_packets()) {
+    const std::optional<Slot> slot = walk.peek(hardware_time);
+    if (!slot) {
+      broken_ = true;
+      break;
+    }
+    uint32_t keep = snaplen;
+    if constexpr (kJudged) keep = std::min(keep, judge_.keep(slots + slot->data, slot->wirelen, slot->caplen));
+    walk.pop(*slot);
+    if (kJudged && keep == 0) {
+      if (++filtered == kFruitless) break;
+      continue;
+    }
+    const uint32_t flags =
+        (slot->outgoing ? uint32_t{kFlagOutgoing} : 0) | (slot->hardware_time ? uint32_t{kFlagHardwareTime} : 0);
+    block.set_basic(count, slot->data, std::min(slot->caplen, keep), slot->wirelen,
+                    static_cast<double>(slot->time_ns - epoch_ns), flags);
+    block.hash[count] = slot->hash;
+    bytes += slot->wirelen;
+    count++;
+  }
+  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
+  delivered_.fetch_add(count, std::memory_order_release);
+  return count;
+}
+
+bool RingSource::release(Lease lease) noexcept {
+  const auto batch = leases_.release(lease);
+  if (!batch) return false;
+  if (ring_) ring_->give_back(*batch);
+  return true;
+}
+
+Readiness RingSource::readiness() const noexcept {
+  if (!watch_) return {};
+  return {.kind = Readiness::Kind::kFd, .fd = watch_->fd(), .gather_ms = settings_.gather_ms};
+}
+
+Rx RingSource::fail(Error error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+  return Rx::kError;
+}
+
+void RingSource::collect() const noexcept {
+  if (!ring_) return;
+  inserted_ = ring_->inserted();
+  lost_ = ring_->lost();
+}
+
+Stats RingSource::stats() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  Stats stats;
+  // Read before the kernel's count: a packet in between must not make pending negative.
+  stats.delivered = delivered_.load(std::memory_order_acquire);
+  stats.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+  stats.filtered = filtered_.load(std::memory_order_acquire);
+  collect();
+  stats.dropped = lost_;
+  stats.received = inserted_ + lost_;
+  stats.pending = inserted_ - std::min(inserted_, stats.delivered + stats.filtered);
+  stats.drops = {{"ring", lost_}, {"nic", std::nullopt}};
+  return stats;
+}
+
+void RingSource::close() noexcept {
+  if (!socket_) return;
+  const std::scoped_lock lock(mutex_);
+  socket_->silence();
+  collect();
+  watch_.reset();
+  promiscuous_.reset();
+  tx_.reset();
+  info_.segments.clear();
+  ring_.reset();
+  socket_.reset();
+}
+
+}  // namespace ringtap::pfring

@@ -1,0 +1,234 @@
+#include "backends/pfring/socket.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "backends/pfring/ring.h"
+
+namespace ringtap::pfring {
+
+namespace {
+
+constexpr size_t kPage = 4096;
+
+template <class T>
+bool set(int fd, SocketOption option, const T& value) {
+  return setsockopt(fd, 0, option, &value, sizeof value) == 0;
+}
+
+UniqueFd new_socket() { return UniqueFd(socket(kFamily, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))); }
+
+Error missing(const std::string& uri, int err) {
+  if (err == EPERM || err == EACCES) {
+    return system_error(Code::kNoPermission, uri + ": a PF_RING socket needs CAP_NET_RAW", "socket", err);
+  }
+  Error error = system_error(Code::kBackendMissing, uri + ": the kernel module pf_ring is not loaded", "socket", err);
+  error.hint =
+      "Load it: sudo modprobe pf_ring. Packages and sources: https://packages.ntop.org and github.com/ntop/PF_RING.";
+  return error;
+}
+
+/// The module's own number of an interface; "any" has one, too.
+Result<int> interface_number(int fd, const std::string& name, const std::string& uri) {
+  char request[kInterfaceNameBytes] = {};
+  name.copy(request, sizeof request - 1);
+  socklen_t length = sizeof request;
+  if (getsockopt(fd, 0, kGetInterface, request, &length) == 0) {
+    int number = 0;
+    std::memcpy(&number, request, sizeof number);
+    return number;
+  }
+  const int err = errno;
+  if (name == "any" || if_nametoindex(name.c_str()) == 0) {
+    return system_error(Code::kNoInterface, uri + ": there is no interface \"" + name + "\"",
+                        "getsockopt(SO_GET_DEVICE_IFINDEX)", err);
+  }
+  return system_error(Code::kUnsupported, uri + ": PF_RING does not know the interface \"" + name + "\"",
+                      "getsockopt(SO_GET_DEVICE_IFINDEX)", err);
+}
+
+}  // namespace
+
+std::optional<Error> module_missing(const std::string& uri) {
+  if (new_socket()) return std::nullopt;
+  return missing(uri, errno);
+}
+
+Error RingSocket::failed(const std::string& what, const char* call) const {
+  const int err = errno;
+  const Code code = err == ENETDOWN ? Code::kInterfaceDown : err == EPERM ? Code::kNoPermission : Code::kSystem;
+  return system_error(code, uri_ + ": " + what, call, err);
+}
+
+Result<RingSocket> RingSocket::open(const Settings& settings, uint32_t caplen) {
+  RingSocket made(new_socket(), settings.uri);
+  if (!made.fd_) return missing(settings.uri, errno);
+  // The length, the header and what is bound decide how the ring is laid out at the first mmap.
+  if (!set(made.fd(), kBucketLength, caplen))
+    return made.failed("cannot set the snaplen", "setsockopt(SO_RING_BUCKET_LEN)");
+  if (!set(made.fd(), kShortHeader, uint8_t{0})) {
+    return made.failed("cannot ask for short packet headers", "setsockopt(SO_USE_SHORT_PKT_HEADER)");
+  }
+  if (auto bound = made.bind(settings.target); !bound) return std::move(bound).error();
+  if (auto mapped = made.map(caplen); !mapped) return std::move(mapped).error();
+  if (auto done = made.set_up(settings); !done) return std::move(done).error();
+  return made;
+}
+
+Result<Ok> RingSocket::bind(const Target& target) const {
+  for (const std::string& name : target.names) {
+    auto number = interface_number(fd(), name, uri_);
+    if (!number) return std::move(number).error();
+    sockaddr_ll address{};
+    address.sll_family = kFamily;
+    address.sll_protocol = ETH_P_ALL;
+    address.sll_ifindex = *number;
+    // SAFETY: bind() takes every address family through sockaddr.
+    if (::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      if (errno == EINVAL) {
+        return system_error(Code::kUnsupported,
+                            uri_ + ": PF_RING captures Ethernet and loopback interfaces, which \"" + name + "\" is not",
+                            "bind", EINVAL);
+      }
+      return failed("interface \"" + name + "\"", "bind");
+    }
+  }
+  if (!target.queue) return Ok{};
+  // WHY: the module takes a queue that does not exist, and stays silent.
+  uint8_t answer[4] = {};
+  socklen_t length = sizeof answer;
+  if (getsockopt(fd(), 0, kGetChannels, answer, &length) != 0) {
+    return failed("cannot ask for the number of queues", "getsockopt(SO_GET_NUM_RX_CHANNELS)");
+  }
+  const uint32_t queues = std::max<uint32_t>(1, answer[0]);
+  if (*target.queue >= queues) {
+    const std::string there = queues == 1 ? "0 is the only one" : "0–" + std::to_string(queues - 1);
+    return Error{.code = Code::kBadOption,
+                 .message = uri_ + ": queue " + std::to_string(*target.queue) + " of " + target.names.front() +
+                            " does not exist (" + there + "): it would stay silent",
+                 .hint = "See ethtool -l " + target.names.front()};
+  }
+  if (!set(fd(), kChannelMask, uint64_t{1} << *target.queue)) {
+    return failed("cannot choose queue " + std::to_string(*target.queue), "setsockopt(SO_SET_CHANNEL_ID)");
+  }
+  return Ok{};
+}
+
+Result<Ok> RingSocket::map(uint32_t caplen) {
+  const auto unmap = [](std::byte* base, size_t bytes) { munmap(base, bytes); };
+  const auto mapped = [&](size_t bytes) -> Result<std::shared_ptr<Region>> {
+    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd(), 0);
+    if (base == MAP_FAILED) {
+      return system_error(Code::kNoMemory, uri_ + ": cannot map a ring of " + std::to_string(bytes) + " bytes", "mmap",
+                          errno);
+    }
+    return std::make_shared<Region>(static_cast<std::byte*>(base), bytes, unmap);
+  };
+  // SAFETY: a ring begins with a RingHeader. Of it only the first page is mapped here, and only that is read.
+  const auto header_of = [](const Region& region) { return reinterpret_cast<const RingHeader*>(region.base()); };
+
+  auto first = mapped(kPage);
+  if (!first) return std::move(first).error();
+  if (auto good = check_header(*header_of(**first), caplen, uri_); !good) return good;
+  const uint64_t bytes = header_of(**first)->total_bytes;
+  first->reset();
+  auto whole = mapped(bytes);
+  if (!whole) return std::move(whole).error();
+  const RingHeader& header = *header_of(**whole);
+  if (auto good = check_header(header, caplen, uri_); !good) return good;
+  if (header.total_bytes != bytes) {
+    return Error{.code = Code::kRingCorrupt,
+                 .message = uri_ + ": the ring had " + std::to_string(bytes) + " bytes, and now it has " +
+                            std::to_string(header.total_bytes)};
+  }
+  region_ = *std::move(whole);
+
+  uint16_t got = 0;
+  socklen_t length = sizeof got;
+  if (getsockopt(fd(), 0, kGetHeaderLength, &got, &length) != 0) {
+    return failed("cannot ask for the length of packet headers", "getsockopt(SO_GET_PKT_HEADER_LEN)");
+  }
+  if (got != sizeof(SlotHeader)) {
+    return Error{.code = Code::kRingCorrupt,
+                 .message = uri_ + ": packet headers of " + std::to_string(sizeof(SlotHeader)) +
+                            " bytes were asked for, and the module writes " + std::to_string(got)};
+  }
+  return Ok{};
+}
+
+Result<Ok> RingSocket::set_up(const Settings& settings) const {
+  if (!set(fd(), kDirection, settings.direction)) return failed("direction", "setsockopt(SO_SET_PACKET_DIRECTION)");
+  if (!set(fd(), kSocketMode, uint32_t{0})) return failed("socket mode", "setsockopt(SO_SET_SOCKET_MODE)");
+  if (!set(fd(), kWatermark, settings.watermark)) return failed("watermark", "setsockopt(SO_SET_POLL_WATERMARK)");
+  if (!settings.name.empty() &&
+      setsockopt(fd(), 0, kApplicationName, settings.name.data(), static_cast<socklen_t>(settings.name.size())) != 0) {
+    return failed("appName", "setsockopt(SO_SET_APPL_NAME)");
+  }
+  return Ok{};
+}
+
+Result<Ok> RingSocket::activate() const {
+  const uint32_t on = 1;
+  if (!set(fd(), kActivate, on)) return failed("cannot activate the ring", "setsockopt(SO_ACTIVATE_RING)");
+  return Ok{};
+}
+
+void RingSocket::silence() const noexcept {
+  if (fd_) set(fd(), kDeactivate, uint32_t{0});
+}
+
+void RingSocket::close() noexcept {
+  fd_.reset();
+  region_.reset();
+}
+
+int attach_filter(int fd, const Program& program) {
+  std::vector<sock_filter> insns;
+  insns.reserve(program.size());
+  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
+  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
+  // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
+  return setsockopt(fd, 0, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
+}
+
+int join_cluster(int fd, uint16_t cluster, uint32_t mode) {
+  const AddToCluster request{.cluster = cluster, .queue = kAnyClusterQueue, .options = 0, .mode = mode};
+  return set(fd, kAddToCluster, request) ? 0 : errno;
+}
+
+UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces) {
+  // Protocol 0: it receives nothing itself.
+  UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  for (const std::string& name : interfaces) {
+    packet_mreq request{};
+    request.mr_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
+    request.mr_type = PACKET_MR_PROMISC;
+    if (setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) return UniqueFd();
+  }
+  return fd;
+}
+
+int enable_hardware_timestamps(const std::string& interface) {
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  hwtstamp_config config{};
+  config.tx_type = HWTSTAMP_TX_OFF;
+  config.rx_filter = HWTSTAMP_FILTER_ALL;
+  ifreq request{};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
+  return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
+}
+
+}  // namespace ringtap::pfring

@@ -1,0 +1,58 @@
+#include "backends/pfring/watch.h"
+
+#include <net/if.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include <cerrno>
+
+namespace ringtap::pfring {
+
+namespace {
+
+constexpr long kEveryNs = 250'000'000;
+
+}  // namespace
+
+Result<Watch> Watch::start(int fd, std::vector<std::string> interfaces, const std::string& uri) {
+  Watch watch;
+  watch.uri_ = uri;
+  for (std::string& name : interfaces) {
+    const unsigned index = if_nametoindex(name.c_str());
+    watch.interfaces_.push_back({std::move(name), index});
+  }
+  watch.query_ = UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  watch.epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  watch.timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const itimerspec every{{0, kEveryNs}, {0, kEveryNs}};
+  timerfd_settime(watch.timer_.get(), 0, &every, nullptr);
+  for (const int one : {fd, watch.timer_.get()}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (epoll_ctl(watch.epoll_.get(), EPOLL_CTL_ADD, one, &event) != 0) {
+      return system_error(Code::kSystem, uri + ": cannot wait for packets", "epoll_ctl", errno);
+    }
+  }
+  return watch;
+}
+
+std::optional<Error> Watch::check() {
+  uint64_t times = 0;
+  if (read(timer_.get(), &times, sizeof times) != sizeof times) return std::nullopt;
+  for (const Interface& interface : interfaces_) {
+    ifreq request{};
+    if (if_indextoname(interface.index, request.ifr_name) == nullptr) {
+      return system_error(Code::kInterfaceGone, uri_ + ": interface \"" + interface.name + "\" was removed",
+                          "if_indextoname", errno);
+    }
+    if (ioctl(query_.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) == 0) {
+      return system_error(Code::kInterfaceDown, uri_ + ": interface \"" + interface.name + "\" went down", "poll",
+                          ENETDOWN);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace ringtap::pfring
