@@ -14,8 +14,10 @@ export interface NativeStats {
   filtered: number;
   dropped: number;
   pending: number;
+  joined: number;
   deliveredBytes: number;
   drops: Record<string, number | undefined>;
+  details: Record<string, number | undefined>;
 }
 
 export interface NativeInfo {

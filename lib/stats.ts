@@ -16,12 +16,19 @@ export interface CaptureStats {
   readonly dropped: number;
   /** Packets received, but not handed out yet. */
   readonly pending: number;
+  /**
+   * Of the packets handed out: how many came in fragments (jumbo frames) and were copied into one piece. All others lie
+   * where the capture method put them.
+   */
+  readonly joined: number;
   /** Bytes on the wire of the packets handed out. */
   readonly deliveredBytes: number;
   /** Loss by cause. `undefined` means that the method cannot tell, which is not zero. */
   readonly drops: Readonly<Record<string, number | undefined>>;
+  /** Counters of the driver by its own names, where an option (`xstats` of `dpdk:`) asks for them; else empty. */
+  readonly details: Readonly<Record<string, number | undefined>>;
 }
 
 export function toStats(native: NativeStats): CaptureStats {
-  return Object.freeze({ ...native, drops: Object.freeze(native.drops) });
+  return Object.freeze({ ...native, drops: Object.freeze(native.drops), details: Object.freeze(native.details) });
 }

@@ -21,8 +21,10 @@ struct Stats {
   uint64_t filtered = 0;         // rejected by our own filter, after reception
   uint64_t dropped = 0;          // sum of the known causes
   uint64_t pending = 0;          // accepted, not yet lent
+  uint64_t joined = 0;           // of the delivered: came in fragments and were copied into one piece
   uint64_t delivered_bytes = 0;  // wire bytes of what was delivered
   std::vector<DropCause> drops;
+  std::vector<DropCause> details;  // counters of the driver by its own names, where they were asked for
 };
 
 }  // namespace ringtap
