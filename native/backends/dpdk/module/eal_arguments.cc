@@ -70,7 +70,9 @@ std::string own_cpus() {
   std::string list;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return "0";
   for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
+    if (!CPU_ISSET(cpu, &set)) continue;
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpu);
   }
   return list;
 }

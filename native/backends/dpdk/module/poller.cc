@@ -103,7 +103,7 @@ uint32_t Poller::poll(uint16_t queue) noexcept {
   uint32_t dropped = 0;
   for (uint32_t i = 0; i < count; i++) {
     rte_mbuf* packet = burst[i];
-    Entry entry{.length = packet->pkt_len, .keep = UINT32_MAX, .hash = 0, .queue = queue, .flags = 0};
+    Entry entry{.length = packet->pkt_len, .keep = UINT32_MAX, .queue = queue};
     if (filter_ && (packet->nb_segs == 1 || filter_->compiled())) {
       entry.keep = filter_->keep(packet);
       if (entry.keep == 0) {
@@ -144,7 +144,7 @@ bool Poller::take(rte_mbuf* packet, Entry entry) noexcept {
 bool Poller::take_copy(rte_mbuf* packet, Entry entry) noexcept {
   const uint32_t bytes = packet->pkt_len;
   Backing backing{};
-  if (packet->nb_segs == 1 && bytes <= rte_pktmbuf_data_room_size(pool_) - RTE_PKTMBUF_HEADROOM) {
+  if (packet->nb_segs == 1 && bytes + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(pool_)) {
     backing.mbuf = rte_pktmbuf_alloc(pool_);
     if (backing.mbuf == nullptr) return false;
     entry.offset = static_cast<uint32_t>(rte_pktmbuf_mtod(backing.mbuf, std::byte*) - base_);

@@ -11,19 +11,19 @@ namespace ringtap::dpdk {
 
 /// What the reader learns of a packet.
 struct Entry {
-  int64_t time_ns;  // Unix time
-  uint32_t offset;  // in the region
-  uint32_t length;  // on the wire
-  uint32_t keep;    // bytes the filter keeps
-  uint32_t hash;
-  uint16_t queue;
-  uint16_t flags;
+  int64_t time_ns = 0;  // Unix time
+  uint32_t offset = 0;  // in the region
+  uint32_t length = 0;  // on the wire
+  uint32_t keep = 0;    // bytes the filter keeps
+  uint32_t hash = 0;
+  uint16_t queue = 0;
+  uint16_t flags = 0;
 };
 
 /// What the polling thread remembers of it: exactly one of the two is set.
 struct Backing {
-  rte_mbuf* mbuf;
-  uint32_t joined_bytes;  // taken from the joined area, gaps included
+  rte_mbuf* mbuf = nullptr;
+  uint32_t joined_bytes = 0;  // taken from the joined area, gaps included
 };
 
 /// One producer, one consumer. A packet is: written by the producer → read by the consumer → released by the consumer
