@@ -61,6 +61,7 @@ const PACKAGES = {
   },
   test: {
     'doctest-dev': () => hasHeader('doctest/doctest.h'),
+    'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h'),
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     ethtool: programs('ethtool'),
     tcpdump: programs('tcpdump'),
