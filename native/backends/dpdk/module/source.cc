@@ -13,7 +13,7 @@ namespace ringtap::dpdk {
 namespace {
 
 constexpr uint32_t kEthernet = 1;
-constexpr uint32_t kMaxLeases = 1024;
+constexpr uint32_t kMaxLeases = 128;
 
 /// The device that a target means: a PCI address, the n-th NIC that is bound for DPDK, or a virtual device by its name.
 struct Target {
