@@ -36,8 +36,7 @@ Result<const Module*> load() {
   if (access(path.c_str(), F_OK) != 0) {
     return missing("this build has no DPDK module: " + path + " does not exist");
   }
-  // Never closed: DPDK's threads and memory outlive every capture. GLOBAL: drivers are plugins that resolve DPDK's
-  // symbols through the libraries loaded here.
+  // Never closed: DPDK's threads and memory outlive every capture.
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return missing("cannot load the DPDK module: " + std::string(dlerror()));
   // SAFETY: POSIX lets dlsym() return functions; the name says which type.

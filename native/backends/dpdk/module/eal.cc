@@ -98,7 +98,7 @@ Result<Ok> start_eal(const EalRequest& request) {
   if (err == EALREADY) state.refusal = message;
   return Error{.code = code,
                .message = message,
-               .hint = state.extra.empty() ? "The words after the colon are DPDK's own." : "Check the option eal.",
+               .hint = extra->empty() ? "The words after the colon are DPDK's own." : "Check the option eal.",
                .syscall = "rte_eal_init",
                .err = err};
 }
