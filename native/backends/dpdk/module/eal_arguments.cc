@@ -13,7 +13,9 @@ namespace ringtap::dpdk {
 
 namespace {
 
-constexpr const char* kName = "[A-Za-z0-9_.,:=/@+-]+";
+// A PCI address, with parameters for its driver.
+constexpr const char* kNic =
+    "([0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7](,[A-Za-z0-9_]+=[A-Za-z0-9_.:/-]+)*";
 
 /// An argument that may be passed on, and the form of its value; null where it takes none.
 struct Allowed {
@@ -24,9 +26,8 @@ struct Allowed {
 // WHY a list of what is allowed: EAL prints its usage to the terminal at a value that it cannot read, and getopt takes
 // every abbreviation.
 constexpr Allowed kAllowed[] = {
-    {"-a", kName},
-    {"--allow", kName},
-    {"--vdev", kName},
+    {"-a", kNic},
+    {"--allow", kNic},
     {"-d", "[^ ]+"},
     {"-m", "[1-9][0-9]{0,6}"},
     {"-n", "[1-9][0-9]?"},

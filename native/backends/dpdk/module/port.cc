@@ -97,7 +97,8 @@ Result<Port> Port::plug(PortSettings settings) {
     const int result = rte_dev_probe(with_arguments.c_str());
     if (result != 0 || rte_eth_dev_get_port_by_name(device.c_str(), &port.id_) != 0) {
       const std::string said = mark.lines();
-      const bool unknown = said.find("no driver found") != std::string::npos || said.find("Cannot find") == 0;
+      const bool unknown =
+          said.find("no driver found") != std::string::npos || said.find("failed to parse device") != std::string::npos;
       return port.failed(
           unknown ? Code::kNoInterface : Code::kBadOption, mark.explain("DPDK cannot open \"" + with_arguments + "\""),
           "rte_dev_probe", result,
