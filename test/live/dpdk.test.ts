@@ -198,9 +198,18 @@ describe.skipIf(!built)('dpdk', () => {
         console.log('end');`);
       const { code, stdout } = await script(body);
       expect(stdout).toMatch(
-        /^RINGTAP_SYSTEM .*DPDK does not start: .*no.such\.so.*\nRINGTAP_BUSY .*runs already in this process, with eal="-m 256"\nend\n$/,
+        /^RINGTAP_BAD_OPTION .*"-d" is not one that ringtap passes on\nRINGTAP_BUSY .*runs already in this process, with eal="-m 256"\nend\n$/,
       );
       expect(code).toBe(0);
+    });
+
+    test('with more memory than there is fails for good', async () => {
+      const body = program(`${tell}
+        await open('dpdk:net_null0', { eal: '-m 9999999', hugePages: 'off' }).catch(tell);
+        await open('dpdk:net_null0', { mbufs: 1024 }).catch(tell);`);
+      expect((await script(body)).stdout).toMatch(
+        /^RINGTAP_\w+ .*DPDK does not start: .*\nRINGTAP_SYSTEM .*cannot be started again in this process, after: .*\n$/,
+      );
     });
 
     test('with too little memory says how much is missing', async () => {

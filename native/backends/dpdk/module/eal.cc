@@ -2,6 +2,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <unistd.h>
 
 #include <mutex>
 #include <thread>
@@ -18,7 +19,7 @@ struct Eal {
   bool running = false;
   bool huge = false;
   std::vector<std::string> extra;
-  std::string refusal;  // why it can never start in this process
+  std::string failure;  // what the last attempt failed with
 };
 
 Eal& eal() {
@@ -44,9 +45,9 @@ int init(std::vector<std::string> arguments, int& err) {
   return result;
 }
 
-Error not_again(const EalRequest& request, const std::string& refusal) {
+Error not_again(const EalRequest& request, const std::string& failure) {
   return {.code = Code::kSystem,
-          .message = request.uri + ": DPDK cannot be started again in this process, after: " + refusal,
+          .message = request.uri + ": DPDK cannot be started again in this process, after: " + failure,
           .hint = "Remove the cause and start a new process: DPDK starts once per process.",
           .syscall = "rte_eal_init",
           .err = EALREADY};
@@ -73,7 +74,6 @@ Result<Ok> start_eal(const EalRequest& request) {
     }
     return Ok{};
   }
-  if (!state.refusal.empty()) return not_again(request, state.refusal);
   const bool huge = request.huge != EalRequest::Huge::kOff && free_huge_bytes() > 0;
   if (!huge && request.huge == EalRequest::Huge::kRequire) {
     return Error{.code = Code::kNoMemory,
@@ -85,17 +85,20 @@ Result<Ok> start_eal(const EalRequest& request) {
   int err = 0;
   const int result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);
   if (result >= 0) {
+    // EAL makes a folder for what several processes would share, which is nothing here. One in use is not empty.
+    rmdir(rte_eal_get_runtime_dir());
     state.running = true;
     state.huge = huge;
     state.extra = *std::move(extra);
     return Ok{};
   }
   const std::string message = mark.explain(request.uri + ": DPDK does not start");
-  // EALREADY: this attempt went so far that DPDK allows no other.
+  // EALREADY: the attempt before went so far that DPDK allows no other.
   const Code code = err == ENOMEM                   ? Code::kNoMemory
                     : err == EACCES || err == EPERM ? Code::kNoPermission
                                                     : Code::kSystem;
-  if (err == EALREADY) state.refusal = message;
+  if (err == EALREADY && !state.failure.empty()) return not_again(request, state.failure);
+  state.failure = message;
   return Error{.code = code,
                .message = message,
                .hint = extra->empty() ? "The words after the colon are DPDK's own." : "Check the option eal.",

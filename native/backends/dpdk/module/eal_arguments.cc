@@ -28,7 +28,6 @@ struct Allowed {
 constexpr Allowed kAllowed[] = {
     {"-a", kNic},
     {"--allow", kNic},
-    {"-d", "[^ ]+"},
     {"-m", "[1-9][0-9]{0,6}"},
     {"-n", "[1-9][0-9]?"},
     {"-r", "[1-9][0-9]?"},
