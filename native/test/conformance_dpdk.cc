@@ -9,8 +9,8 @@ namespace ringtap::test {
 #ifdef RINGTAP_WITH_DPDK
 namespace {
 
-/// Few packets may wait, so that a flood fills the ring; the driver's own memory is large, because it does not count what
-/// it has no room for.
+/// Few packets may wait, so that a flood fills the ring; the driver's own memory is large, because it does not count
+/// what it has no room for.
 Result<std::unique_ptr<Source>> open_af_packet(const OpenRequest& request) {
   OpenRequest other = request;
   other.target = "net_af_packet0";
@@ -21,9 +21,7 @@ Result<std::unique_ptr<Source>> open_af_packet(const OpenRequest& request) {
 
 }  // namespace
 
-std::vector<Fixture> fixtures() {
-  return live_fixtures("dpdk", open_af_packet);
-}
+std::vector<Fixture> fixtures() { return live_fixtures("dpdk", open_af_packet); }
 #else
 std::vector<Fixture> fixtures() { return {}; }
 #endif

@@ -115,11 +115,15 @@ describe.skipIf(!built)('dpdk', () => {
     ])('%s receives exactly what was sent', async (target, mode) => {
       const from = await start(target.replace('IFACE', lab!.rx), { filter: 'udp', mbufs: 65536 });
       expect(from.plan.mode).toBe(mode);
-      const reading = readAll(from, 20_000);
-      await send({ count: 20_000, rate: 50_000 });
+      const reading = readAll(from, 5000);
+      // In portions that the kernel's own buffer holds, however late the polling thread gets its turn.
+      for (let sent = 500; sent <= 5000; sent += 500) {
+        await send({ count: 500 });
+        await until(() => from.stats().delivered + from.stats().pending >= sent, `${sent} packets`);
+      }
       await reading;
       expect(await drain(from)).toHaveLength(0);
-      expect(from.stats()).toMatchObject({ delivered: 20_000, dropped: 0, pending: 0 });
+      expect(from.stats()).toMatchObject({ delivered: 5000, dropped: 0, pending: 0 });
     });
 
     test('an interface that is removed ends the capture', async () => {
