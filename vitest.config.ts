@@ -2,21 +2,19 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-// Stand-ins for PF_RING's kernel module and library (native/test/pfring). They take the place of real ones, so that
-// tests find the same everywhere: a working module, or none.
+// Stand-ins for PF_RING's kernel module and library (native/test/pfring). They take the place of real ones.
 const standIn = (name: string) =>
   fileURLToPath(new URL(`build/addon/lib/libpfring-standin-${name}.so`, import.meta.url));
 const pfring: Record<string, string> = existsSync(standIn('module'))
   ? { LD_PRELOAD: standIn('module'), RINGTAP_LIBPFRING: standIn('library') }
   : {};
-const noPfring = { ...pfring, RINGTAP_STANDIN: 'socket=97' };
 
 // Every test imports 'ringtap', which resolves to dist/ through the package's own exports: what is tested is what ships.
 export default defineConfig({
   test: {
     pool: 'forks',
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], env: noPfring } },
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
         extends: true,
         test: {
@@ -33,7 +31,6 @@ export default defineConfig({
         test: {
           name: 'live',
           include: ['test/live/**/*.test.ts'],
-          env: noPfring,
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
           testTimeout: 30_000,

@@ -1,12 +1,13 @@
-// npm run bench: the benchmark suite. For now that is the foundation's rows; each later method adds a file of its own.
-// Runs in a lab (scripts/lab.mjs) where this host can make one, in a session and scheduling group of its own.
+// npm run bench: runs the benchmark suite in a lab (scripts/lab.mjs) where this host can make one, in a session and
+// scheduling group of its own. With --uri it is this host's own network that is measured.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { labCommand, labSupport } from '../scripts/lab.mjs';
 
-const argv = [process.execPath, fileURLToPath(new URL('foundation.mjs', import.meta.url)), ...process.argv.slice(2)];
-const inLab = process.env.RINGTAP_LAB !== undefined || process.argv.includes('--help');
+const argv = [process.execPath, fileURLToPath(new URL('suite.mjs', import.meta.url)), ...process.argv.slice(2)];
+const staysHere = ['--help', '--uri'].some((flag) => argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`)));
+const inLab = process.env.RINGTAP_LAB !== undefined || staysHere;
 const { way } = labSupport();
 const { file, args, env } =
   way === undefined || inLab

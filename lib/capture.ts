@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Batch, fill, look, poison } from './batch.js';
 import { CaptureError, wrapNative } from './errors.js';
-import { type NativeInfo, type NativeSession, Rx } from './native.js';
+import { addon, type NativeInfo, type NativeSession, Rx } from './native.js';
 import type { Plan } from './plan.js';
 import { type CaptureStats, toStats } from './stats.js';
 import { SessionTransmitter, type Transmitter } from './transmit.js';
@@ -39,6 +39,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly transmit: Transmitter | null;
 
   readonly #session: NativeSession;
+  readonly #number: number;
+  // WHY the object: V8 calls a native function fast when it is a method, and slowly when it is a value.
+  readonly #addon = addon();
   readonly #maxLeases: number;
   readonly #capacity: number;
   readonly #external: boolean;
@@ -58,6 +61,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   /** @internal Use `open()`. */
   constructor(session: NativeSession, info: NativeInfo, plan: Plan, signal?: AbortSignal) {
     this.#session = session;
+    this.#number = info.number;
     this.uri = plan.uri;
     this.backend = plan.backend;
     this.plan = plan;
@@ -220,7 +224,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     if (this.#abort !== undefined) throw this.#abort.reason;
     if (this.#failure !== undefined) throw this.#failure;
     const batch = this.#current;
-    const count = this.#session.next(batch.slot);
+    const count = this.#addon.next(this.#number, batch.slot);
     if (count > 0) {
       if (this.#external) {
         const segment = this.#views[batch.control[0]!]!;
@@ -236,6 +240,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     switch (count) {
       case Rx.again:
       case Rx.interrupted:
+        return undefined;
+      case Rx.notice:
+        this.#warn();
         return undefined;
       case Rx.eof:
         return null;
@@ -253,6 +260,13 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
         this.#failure = wrapNative(this.#session.error(), this.backend, this.uri);
         throw this.#failure;
     }
+  }
+
+  /** Something that does not end the capture, but must not pass in silence. */
+  #warn(): void {
+    const notice = wrapNative(this.#session.error(), this.backend, this.uri);
+    if (!(notice instanceof CaptureError)) throw notice;
+    process.emitWarning(notice.message, { type: 'RingtapWarning', code: notice.code });
   }
 
   #next(): Promise<IteratorResult<Batch, undefined>> {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CaptureError } from './errors.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
-export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6 } as const;
+export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
 
 export interface NativeStats {
   received: number;
@@ -21,6 +21,8 @@ export interface NativeStats {
 }
 
 export interface NativeInfo {
+  /** What `next()` knows the session by. */
+  number: number;
   linkType: number;
   epochSeconds: number;
   epochNanos: number;
@@ -41,7 +43,6 @@ export interface NativeInfo {
 export interface NativeSession {
   info(): NativeInfo;
   addSlot(): ArrayBuffer;
-  next(slot: number): number;
   copied(slot: number): ArrayBuffer;
   release(slot: number): void;
   wait(callback: () => void): void;
@@ -95,6 +96,8 @@ export interface NativeDevice {
 
 export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
+  /** The packet count of the next batch, received into the slot, or one of {@link Rx}. */
+  next(session: number, slot: number): number;
   openWriter(request: {
     path: string;
     format: string;

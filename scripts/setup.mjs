@@ -20,17 +20,22 @@ const log = join(root, 'build/setup.log');
 
 const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
-/** Is there such a program? */
-export function hasProgram(name) {
-  return directories.some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+/** Where a program is, or undefined. */
+export function findProgram(name) {
+  return directories
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }
+
+/** Is there such a program? */
+export const hasProgram = (name) => findProgram(name) !== undefined;
 
 const hasHeader = (path) =>
   ['/usr/include', '/usr/local/include'].some((directory) => existsSync(join(directory, path)));
@@ -48,7 +53,7 @@ const programs =
   () =>
     names.every(hasProgram);
 
-// Debian package → is what we need from it here? What a stage lists comes on top of the stages before it.
+// Debian package → is what we need from it here?
 const PACKAGES = {
   start: {
     'g++': programs('g++'),
@@ -63,22 +68,39 @@ const PACKAGES = {
     'doctest-dev': () => hasHeader('doctest/doctest.h'),
     'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h'),
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
+    bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
+    valgrind: programs('valgrind'),
   },
   // Versions differ in what they print and complain about, so check.mjs insists on 14, which is Debian 12's.
   check: {
     'clang-format': programs('clang-format-14'),
     'clang-tidy': programs('clang-tidy-14'),
   },
+  // What ringtap is measured beside. Nothing else needs it.
+  bench: {
+    'libpcap-dev': () => hasHeader('pcap/pcap.h'),
+    ethtool: programs('ethtool'),
+    tcpdump: programs('tcpdump'),
+    'wireshark-common': programs('dumpcap'),
+    'netsniff-ng': programs('netsniff-ng'),
+    'libtrace-tools': programs('tracestats'),
+  },
 };
-const STAGES = Object.keys(PACKAGES);
+/** Stage → the lists that it needs. */
+const STAGES = {
+  start: ['start'],
+  test: ['start', 'test'],
+  check: ['start', 'test', 'check'],
+  bench: ['start', 'bench'],
+};
 
 /** Debian packages that a stage needs and this machine lacks. */
 function missingPackages(stage) {
-  return STAGES.slice(0, STAGES.indexOf(stage) + 1).flatMap((name) =>
+  return STAGES[stage].flatMap((name) =>
     Object.entries(PACKAGES[name])
       .filter(([, present]) => !present())
       .map(([name]) => name),
@@ -138,7 +160,7 @@ function installPackages(stage) {
 }
 
 /** npm_config_nodedir, where Node came with its headers: spares node-gyp and cmake-js a download. */
-function nodeHeaders() {
+export function nodeHeaders() {
   const prefix = dirname(dirname(process.execPath));
   const header = join(prefix, 'include/node/node_version.h');
   if (process.env.npm_config_nodedir !== undefined || !existsSync(header)) return {};
@@ -158,7 +180,10 @@ function installNodeModules() {
   writeFileSync(stamp, lock);
 }
 
-/** Everything that `npm start` ('start'), `npm test` ('test') or `npm run check` ('check') needs. Exits 1 on failure. */
+/**
+ * Everything that `npm start` ('start'), `npm test` ('test'), `npm run check` ('check') or `npm run bench` ('bench', with
+ * all that it can compare with) needs. Exits 1 on failure.
+ */
 export function setup({ for: stage }) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
@@ -175,7 +200,7 @@ export function setup({ for: stage }) {
   };
   step('native build', 'npm', ['run', 'build:native'], env);
   step('TypeScript build', 'npm', ['run', 'build:ts']);
-  if (stage !== 'start') {
+  if (STAGES[stage].includes('test')) {
     step('native tests: configure', 'cmake', ['--preset', 'dev']);
     step('native tests: build', 'cmake', ['--build', '--preset', 'dev'], env);
   }

@@ -1,4 +1,6 @@
 // How late a 10 ms timer fires: what a program notices of a busy event loop.
+import { percentiles } from './stats.mjs';
+
 const PERIOD_MS = 10;
 
 export class Lateness {
@@ -16,11 +18,9 @@ export class Lateness {
     arm();
   }
 
-  /** Stops it: { n, p50, p99, max } in ms. */
+  /** Stops it: { n, p50, p99, p999, max } in ms. */
   result() {
     clearTimeout(this.#timer);
-    const sorted = this.#late.sort((a, b) => a - b);
-    const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-    return { n: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) };
+    return percentiles(this.#late);
   }
 }

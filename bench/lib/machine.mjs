@@ -23,7 +23,15 @@ function ticks() {
     .exec(readFileSync('/proc/stat', 'utf8'))[1]
     .split(' ')
     .map(Number);
-  return { steal, total: user + nice + system + idle + iowait + irq + softirq + steal };
+  return { softirq, steal, total: user + nice + system + idle + iowait + irq + softirq + steal };
+}
+
+const TICK_NS = 1e7; // USER_HZ is 100 everywhere that Node runs on
+
+/** Starts counting; call the result for the ns that all cores have spent in soft interrupts since, to the tick. */
+export function countSoftirq() {
+  const before = ticks().softirq;
+  return () => (ticks().softirq - before) * TICK_NS;
 }
 
 const BUSY_LOAD = 0.5; // runnable processes that are not ours

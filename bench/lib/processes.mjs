@@ -24,6 +24,9 @@ export function reader(name, ...args) {
   return [process.execPath, '--expose-gc', fileURLToPath(new URL(`../readers/${name}.mjs`, import.meta.url)), ...args];
 }
 
+/** A command as it is read best. */
+const shown = (command) => command.join(' ').replaceAll(`${root}/`, '').replace(process.execPath, 'node');
+
 /** A pinned process. */
 export class Pinned {
   #child;
@@ -31,11 +34,13 @@ export class Pinned {
   #wanted = [];
   #complaints = '';
   #closed;
+  #failure;
   ready;
 
-  constructor(core, command) {
-    const argv = ['-c', String(core), ...command.map(String)];
-    this.#child = spawn('taskset', argv, { stdio: ['pipe', 'pipe', 'pipe'], cwd: root });
+  constructor(core, command, env = {}) {
+    // pdeathsig: it must not outlive the suite, whatever becomes of that.
+    const argv = ['--pdeathsig', 'KILL', '--', 'taskset', '-c', String(core), ...command.map(String)];
+    this.#child = spawn('setpriv', argv, { stdio: 'pipe', cwd: root, env: { ...process.env, ...env } });
     running.add(this);
     this.#child.stdin.on('error', () => {}); // it may have ended already; its exit code says why
     this.ready = new Promise((resolve) => {
@@ -46,18 +51,15 @@ export class Pinned {
       this.#child.on('close', resolve);
     });
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const wanted = this.#wanted.shift();
-      if (wanted === undefined) this.#lines.push(line);
-      else wanted.resolve(JSON.parse(line));
+      this.#lines.push(line);
+      this.#hand();
     });
     this.#closed = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => {
         running.delete(this);
-        const error = new Error(
-          `${command.join(' ')}: ended (${code ?? signal}) without a result\n${this.#complaints}`,
-        );
+        const error = new Error(`${shown(command)}: ended (${code ?? signal}) without a result\n${this.#complaints}`);
+        this.#failure = error;
         for (const { reject } of this.#wanted) reject(error);
-        this.#wanted = { push: ({ reject }) => reject(error) };
         resolve();
       });
     });
@@ -65,14 +67,33 @@ export class Pinned {
 
   /** The next JSON line. */
   result() {
-    const line = this.#lines.shift();
-    if (line !== undefined) return Promise.resolve(JSON.parse(line));
-    return new Promise((resolve, reject) => this.#wanted.push({ resolve, reject }));
+    if (this.#failure !== undefined && this.#lines.length === 0) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#wanted.push({ resolve, reject });
+      this.#hand();
+    });
+  }
+
+  #hand() {
+    while (this.#lines.length > 0 && this.#wanted.length > 0) {
+      const line = this.#lines.shift();
+      const { resolve, reject } = this.#wanted.shift();
+      try {
+        resolve(JSON.parse(line));
+      } catch {
+        reject(new Error(`expected a line of JSON, got: ${line}`));
+      }
+    }
+  }
+
+  /** Sends a line. */
+  tell(line) {
+    this.#child.stdin.write(`${line}\n`);
   }
 
   /** Sends a line, and gives the JSON line that answers it. */
   ask(line) {
-    this.#child.stdin.write(`${line}\n`);
+    this.tell(line);
     return this.result();
   }
 
@@ -99,15 +120,4 @@ export async function runReader(command) {
   const result = await process.result();
   await process.end();
   return result;
-}
-
-/** Sends `count` frames to a reader that is waiting for them: what both say. */
-export async function transfer(command, { iface, count, ...options }) {
-  const argv = Object.entries({ iface, count, ...options }).flatMap(([name, value]) => [`--${name}`, value]);
-  const sender = new Pinned(SENDER_CORE, [program('ringtap-pktgen'), '--wait', '--core', SENDER_CORE, ...argv]);
-  const receiver = new Pinned(READER_CORE, command);
-  await Promise.all([sender.ready, receiver.ready]);
-  const [sent, received] = await Promise.all([sender.ask('go'), receiver.result()]);
-  await Promise.all([sender.end(), receiver.end()]);
-  return { sent, ...received };
 }

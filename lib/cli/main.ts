@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
 import { addDoctor } from './doctor.js';
 import { report, say } from './errors.js';
@@ -32,7 +33,7 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 wrong usage. NODE_DEBUG=ringtap shows where an error comes from.`,
   );
-for (const add of [addList, addDoctor, addExplain, addCapture, addStats, addRead]) add(program);
+for (const add of [addList, addDoctor, addExplain, addCapture, addStats, addRead, addBench]) add(program);
 
 endWithOutput();
 // Node's own handler would print the process id and a code. The library warns of fallbacks this way.

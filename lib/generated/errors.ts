@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'RINGTAP_UNSUPPORTED'
   | 'RINGTAP_INTERFACE_DOWN'
   | 'RINGTAP_INTERFACE_GONE'
+  | 'RINGTAP_INTERFACE_CHANGED'
   | 'RINGTAP_FILE_OPEN'
   | 'RINGTAP_FILE_FORMAT'
   | 'RINGTAP_FILE_TRUNCATED'
@@ -68,12 +69,16 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
     hint: "Run `ringtap explain URI` for what this host can do.",
   },
   RINGTAP_INTERFACE_DOWN: {
-    meaning: "The interface was set down, before or during the capture.",
+    meaning: "The interface was set down, before or during the capture. An afxdp: capture goes on when it is up again: there this is a process warning.",
     hint: "Bring it up (ip link set dev IFACE up) and open it again.",
   },
   RINGTAP_INTERFACE_GONE: {
     meaning: "The interface was removed during the capture.",
     hint: "Open it again once it exists.",
+  },
+  RINGTAP_INTERFACE_CHANGED: {
+    meaning: "Somebody changed the interface so that the capture cannot go on: its program was removed or replaced, or it has other queues.",
+    hint: "Find out who did, then open it again.",
   },
   RINGTAP_FILE_OPEN: {
     meaning: "The file cannot be opened or read.",

@@ -130,6 +130,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
   exports.Set("open", Napi::Function::New<open>(env));
+  exports.Set("next", Napi::Function::New<Session::next>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));

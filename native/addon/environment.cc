@@ -1,5 +1,7 @@
 #include "addon/environment.h"
 
+#include <utility>
+
 #include "addon/session.h"
 
 namespace ringtap::addon {
@@ -28,9 +30,9 @@ void Environment::handle_closed() noexcept {
 
 void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   auto* environment = static_cast<Environment*>(self);
-  const std::set<Session*> open = std::move(environment->sessions_);
-  environment->sessions_.clear();
-  for (Session* session : open) session->abandon();
+  const auto open = std::exchange(environment->sessions_, {});
+  environment->recent_ = nullptr;
+  for (const auto& [number, session] : open) session->abandon();
   environment->session_constructor.SuppressDestruct();
   environment->writer_constructor.SuppressDestruct();
   environment->ending_ = true;

@@ -4,8 +4,9 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <cstdint>
 #include <memory>
-#include <set>
+#include <unordered_map>
 
 namespace ringtap::addon {
 
@@ -19,8 +20,23 @@ class Environment {
 
   uv_loop_t* loop() const noexcept { return loop_; }
 
-  void add(Session* session) { sessions_.insert(session); }
-  void remove(Session* session) { sessions_.erase(session); }
+  /// A number for an open session, never given again.
+  uint32_t add(Session* session) {
+    sessions_.emplace(++last_number_, session);
+    return last_number_;
+  }
+  void remove(uint32_t number) {
+    sessions_.erase(number);
+    if (number == recent_number_) recent_ = nullptr;
+  }
+  /// Null when it is not open any more.
+  Session* session(uint32_t number) {
+    if (number == recent_number_) return recent_;
+    const auto found = sessions_.find(number);
+    recent_number_ = number;
+    recent_ = found == sessions_.end() ? nullptr : found->second;
+    return recent_;
+  }
 
   /// Counted so that teardown can wait for uv_close callbacks.
   void handle_opened() noexcept { handles_++; }
@@ -35,7 +51,10 @@ class Environment {
 
   napi_env env_;
   uv_loop_t* loop_ = nullptr;
-  std::set<Session*> sessions_;
+  std::unordered_map<uint32_t, Session*> sessions_;
+  uint32_t last_number_ = 0;
+  uint32_t recent_number_ = 0;  // the session asked for last, because it is mostly asked for again
+  Session* recent_ = nullptr;
   int handles_ = 0;
   bool ending_ = false;
   napi_async_cleanup_hook_handle hook_ = nullptr;

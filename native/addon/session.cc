@@ -13,7 +13,9 @@ namespace {
 
 // Results of next() that are not a packet count; lib/native.ts knows them, too.
 constexpr int kResult[] = {
-    /* kOk */ 0, /* kAgain */ -1, /* kEof */ -2, /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
+    /* kOk */ 0,        /* kAgain */ -1,       /* kEof */ -2,
+    /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
+    /* kNotice */ -7,
 };
 constexpr int kClosed = -6;
 constexpr size_t kMinFrame = 14;  // an Ethernet header
@@ -53,7 +55,6 @@ Napi::Function Session::define(Napi::Env env) {
                      {
                          InstanceMethod<&Session::info>("info"),
                          InstanceMethod<&Session::add_slot>("addSlot"),
-                         InstanceMethod<&Session::next>("next"),
                          InstanceMethod<&Session::copied>("copied"),
                          InstanceMethod<&Session::release>("release"),
                          InstanceMethod<&Session::wait>("wait"),
@@ -88,7 +89,7 @@ void Session::adopt(Opened opened) {
   batch_size_ = opened.batch_size;
   external_ = opened.external;
   context_.emplace(env, "ringtap:wait");
-  environment_.add(this);
+  number_ = environment_.add(this);
   for (const Segment& segment : source_->info().segments) {
     if (!external_) break;
     ExposedMemory shown;
@@ -102,6 +103,7 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   Napi::Object object = Napi::Object::New(env);
   if (!source_) return object;
   const SourceInfo& info = source_->info();
+  object.Set("number", number_);
   object.Set("linkType", info.link_type);
   object.Set("epochSeconds", static_cast<double>(int64_t{info.epoch_ns / 1'000'000'000}));
   object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
@@ -151,25 +153,32 @@ void Session::release_slot(Slot& slot) {
   slot.lease = 0;
 }
 
-/// Releases what the slot lends and receives the next batch into it: the packet count, or a negative result.
+/// next(session, slot): releases what the slot lends and receives the next batch into it. Gives the packet count, or a
+/// negative result. WHY not a method: to find the Session behind `this` costs more than the rest of the call.
 Napi::Value Session::next(const Napi::CallbackInfo& call) {
-  const Napi::Env env = call.Env();
-  Slot* slot = slot_of(call);
-  if (slot == nullptr || !source_) return Napi::Number::New(env, kClosed);
-  release_slot(*slot);
-  const RxBatch batch = source_->receive(*slot->block, batch_size_);
+  const uint32_t number = call[0].As<Napi::Number>().Uint32Value();
+  const uint32_t index = call[1].As<Napi::Number>().Uint32Value();
+  Session* session = Environment::of(call.Env()).session(number);
+  if (session == nullptr || index >= session->slots_.size()) return Napi::Number::New(call.Env(), kClosed);
+  return session->next_into(call.Env(), *session->slots_[index]);
+}
+
+Napi::Value Session::next_into(Napi::Env env, Slot& slot) {
+  if (!source_) return Napi::Number::New(env, kClosed);
+  release_slot(slot);
+  const RxBatch batch = source_->receive(*slot.block, batch_size_);
   const uint32_t count = batch.rx == Rx::kOk ? batch.count : 0;
-  if (count < slot->count) slot->block->poison(count, slot->count);
-  slot->count = count;
+  if (count < slot.count) slot.block->poison(count, slot.count);
+  slot.count = count;
   if (count == 0) return Napi::Number::New(env, kResult[static_cast<size_t>(batch.rx)]);
   woken_ = false;
-  slot->lease = batch.lease;
-  slot->segment = batch.segment;
-  slot->link_type = batch.link_type;
+  slot.lease = batch.lease;
+  slot.segment = batch.segment;
+  slot.link_type = batch.link_type;
   outstanding_++;
-  slot->block->control[0] = batch.segment;
-  slot->block->control[1] = batch.link_type;
-  if (!external_ && !copy_out(env, *slot)) return env.Undefined();
+  slot.block->control[0] = batch.segment;
+  slot.block->control[1] = batch.link_type;
+  if (!external_ && !copy_out(env, slot)) return env.Undefined();
   return Napi::Number::New(env, count);
 }
 
@@ -321,6 +330,7 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
   if (detach) {
     for (ExposedMemory& segment : segments_) segment.detach();
     segments_.clear();
+    slots_.clear();  // now, not when the session is collected
   }
   last_stats_ = source_->stats();
   if (const Tx* tx = source_->tx()) last_tx_stats_ = tx->stats();
@@ -331,7 +341,7 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
 Napi::Value Session::close(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   std::unique_ptr<Source> source = shut_down(true);
-  environment_.remove(this);
+  environment_.remove(number_);
   if (!source) {
     Deferred done(env);
     done.resolve(env.Undefined());
@@ -346,7 +356,7 @@ Napi::Value Session::close(const Napi::CallbackInfo& call) {
 void Session::abandon() {
   if (!source_) return;
   shut_down(false);
-  environment_.remove(this);
+  environment_.remove(number_);
 }
 
 std::optional<BatchView> Session::view(uint32_t slot) const {

@@ -28,6 +28,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   static Napi::Function define(Napi::Env env);
   /// Empty when the environment is ending; the source is closed then.
   static Napi::Object make(Napi::Env env, Opened opened);
+  static Napi::Value next(const Napi::CallbackInfo& info);
 
   explicit Session(const Napi::CallbackInfo& info);
   ~Session() override;
@@ -55,7 +56,6 @@ class Session final : public Napi::ObjectWrap<Session> {
   void adopt(Opened opened);
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value add_slot(const Napi::CallbackInfo& info);
-  Napi::Value next(const Napi::CallbackInfo& info);
   Napi::Value copied(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
   void wait(const Napi::CallbackInfo& info);
@@ -69,6 +69,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
+  Napi::Value next_into(Napi::Env env, Slot& slot);
   Slot* slot_of(const Napi::CallbackInfo& info);
   void release_slot(Slot& slot);
   bool copy_out(Napi::Env env, Slot& slot);
@@ -76,6 +77,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   std::unique_ptr<Source> shut_down(bool detach);
 
   Environment& environment_;
+  uint32_t number_ = 0;
   std::unique_ptr<Source> source_;
   FilterPlacement filter_;
   uint32_t batch_size_ = 256;

@@ -26,6 +26,7 @@ enum class Rx : uint8_t {
   kNoBuffer,     // every lease is out: release one first
   kInterrupted,  // interrupt() was called
   kError,        // see error(); final
+  kNotice,       // see error(); the user should hear of it, but receiving goes on
 };
 
 /// A lent batch. When rx is kOk, count > 0 and `lease` must be released exactly once.
@@ -47,8 +48,8 @@ struct Readiness {
   Kind kind = Kind::kAlways;
   int fd = -1;
   uint32_t max_sleep_us = 100;
-  /// How long to let packets gather after a batch, before waiting anew. For sources that are ready at each single
-  /// packet, where every wake-up would bring one.
+  /// How long to let packets gather after a batch, before waiting anew; asked each time. For sources that would
+  /// otherwise wake the reader for little.
   uint32_t gather_ms = 0;
 };
 
@@ -102,7 +103,7 @@ class Source {
   /// Any thread.
   virtual Stats stats() const noexcept = 0;
 
-  /// Why receive() said kError. Valid until close().
+  /// Why receive() said kError or kNotice. Valid until the next receive().
   virtual const Error& error() const noexcept = 0;
 
   /// The sending side, or null where there is none. Owned by the source; gone with close().

@@ -29,8 +29,8 @@ Result<std::unique_ptr<Source>> open_prefixed(const OpenRequest& request) {
 }  // namespace
 
 std::vector<Fixture> fixtures() {
-  // Few slots, so that a flood fills them; whole packets are kept, so that each must find room for the longest.
-  setenv("RINGTAP_STANDIN", "slots=1024", 1);
+  // A small ring: it wraps and fills up.
+  setenv("RINGTAP_STANDIN", "slots=256", 1);
   setenv("RINGTAP_LIBPFRING", RINGTAP_PFRING_LIBRARY, 1);
   const std::vector<Fixture> live = live_fixtures("pfring", open_prefixed);
   if (live.empty()) return {};

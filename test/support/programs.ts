@@ -29,7 +29,7 @@ const run = async () => {
     return;
   }
   for await (const batch of capture) {
-    if (mode === 'hold' && held.length < 3) held.push(batch.hold());
+    if (mode === 'hold' && held.length < 2) held.push(batch.hold());
     if (packets === 0) parentPort.postMessage('ready');
     packets += batch.length;
     if (mode === 'exit') process.exit(0);

@@ -12,3 +12,16 @@ for line in sys.argv[2:]:
 export async function sendRaw(iface: string, frames: readonly Uint8Array[]): Promise<void> {
   await run('python3', '-c', SENDER, iface, ...frames.map((frame) => Buffer.from(frame).toString('hex')));
 }
+
+const TAP = `
+import fcntl, os, struct, sys
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH", sys.argv[1].encode(), 0x1002)) # TUNSETIFF: IFF_TAP | IFF_NO_PI
+for frame in sys.argv[2:]:
+    os.write(tap, bytes.fromhex(frame))
+`;
+
+/** The same through a tap device, from the side of the program that has it. */
+export async function sendTap(iface: string, frames: readonly Uint8Array[]): Promise<void> {
+  await run('python3', '-c', TAP, iface, ...frames.map((frame) => Buffer.from(frame).toString('hex')));
+}

@@ -128,7 +128,9 @@ describe('a batch', () => {
 });
 
 test('the ledger counts, and unknown is not zero', () => {
-  expectTypeOf<CaptureStats['received' | 'delivered' | 'filtered' | 'dropped' | 'pending']>().toEqualTypeOf<number>();
+  expectTypeOf<
+    CaptureStats['received' | 'delivered' | 'filtered' | 'dropped' | 'pending' | 'joined']
+  >().toEqualTypeOf<number>();
   expectTypeOf<CaptureStats['drops']>().toEqualTypeOf<Readonly<Record<string, number | undefined>>>();
 });
 

@@ -1,9 +1,10 @@
 // Exit codes, messages and help of the command.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ringtap, startRingtap } from '../support/cli.js';
+import { root } from '../support/child.js';
+import { ringtap, start, startRingtap } from '../support/cli.js';
 
 let folder: string;
 
@@ -101,4 +102,14 @@ describe('help', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('Examples:');
   });
+});
+
+test('bench in an installed package, which has no benchmark suite, says where it is', async () => {
+  const installed = join(folder, 'installed');
+  for (const part of ['dist', 'package.json']) cpSync(join(root, part), join(installed, part), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'));
+  const { code, stdout, stderr } = await start(process.execPath, [join(installed, 'dist/cli/main.js'), 'bench'])
+    .outcome;
+  expect(stderr).toMatch(/^ringtap: the benchmark suite is not part of the installed package.*\nClone the repository/);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
 });

@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const auto callback = [](u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
-    auto& seen = *reinterpret_cast<peer::Work*>(user);  // SAFETY: what is passed below
+    auto& seen = *reinterpret_cast<peer::NumberedWork*>(user);  // SAFETY: what is passed below
     seen.look(bytes, header->caplen);
     seen.packets++;
   };

@@ -24,7 +24,7 @@ void set(int fd, int option, const T& value) {
   if (setsockopt(fd, SOL_PACKET, option, &value, sizeof value) != 0) fail("setsockopt");
 }
 
-void read_block(const uint8_t* block, peer::Work& work) {
+void read_block(const uint8_t* block, peer::NumberedWork& work) {
   // SAFETY: the kernel's layout; it has given us the block.
   const auto& head = reinterpret_cast<const tpacket_block_desc*>(block)->hdr.bh1;
   const uint8_t* at = block + head.offset_to_first_pkt;

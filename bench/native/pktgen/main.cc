@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -25,9 +26,10 @@ constexpr const char* kUsage =
     "  --flows N      different source ports (default 4096)\n"
     "  --vlan ID      tag every frame\n"
     "  --stamp        CLOCK_TAI nanoseconds in the payload, after the frame's number\n"
-    "  --method M     sendmmsg, txring or xdp (flat out only) (default sendmmsg)\n"
+    "  --method M     sendmmsg, txring or xdp (default sendmmsg)\n"
     "  --core N       stay on this CPU\n"
     "  --wait         say READY on stderr and start at the first line on stdin\n"
+    "  --clock        print CLOCK_TAI - CLOCK_MONOTONIC in ns, and send nothing\n"
     "The payload starts with the frame's number, 64 bits, big-endian. A refused frame is sent again, so exactly\n"
     "--count frames arrive; with xdp the replacement has a new number.\n";
 
@@ -53,20 +55,24 @@ T number(const char* option, const char* text) {
   return value;
 }
 
+/// For readers that have no CLOCK_TAI to compare a stamp with.
+void print_clock() {
+  timespec tai{};
+  timespec monotonic{};
+  clock_gettime(CLOCK_TAI, &tai);
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  std::printf("%" PRId64 "\n", int64_t{tai.tv_sec - monotonic.tv_sec} * 1000000000 + (tai.tv_nsec - monotonic.tv_nsec));
+}
+
 Arguments parse(int argc, char** argv) {
-  static const option kOptions[] = {{"iface", required_argument, nullptr, 'i'},
-                                    {"count", required_argument, nullptr, 'c'},
-                                    {"rate", required_argument, nullptr, 'r'},
-                                    {"size", required_argument, nullptr, 's'},
-                                    {"proto", required_argument, nullptr, 'p'},
-                                    {"flows", required_argument, nullptr, 'f'},
-                                    {"vlan", required_argument, nullptr, 'v'},
-                                    {"stamp", no_argument, nullptr, 't'},
-                                    {"method", required_argument, nullptr, 'm'},
-                                    {"core", required_argument, nullptr, 'C'},
-                                    {"wait", no_argument, nullptr, 'w'},
-                                    {"help", no_argument, nullptr, 'h'},
-                                    {nullptr, 0, nullptr, 0}};
+  static const option kOptions[] = {
+      {"iface", required_argument, nullptr, 'i'},  {"count", required_argument, nullptr, 'c'},
+      {"rate", required_argument, nullptr, 'r'},   {"size", required_argument, nullptr, 's'},
+      {"proto", required_argument, nullptr, 'p'},  {"flows", required_argument, nullptr, 'f'},
+      {"vlan", required_argument, nullptr, 'v'},   {"stamp", no_argument, nullptr, 't'},
+      {"method", required_argument, nullptr, 'm'}, {"core", required_argument, nullptr, 'C'},
+      {"wait", no_argument, nullptr, 'w'},         {"clock", no_argument, nullptr, 'T'},
+      {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
   Arguments a;
   for (int c = 0; (c = getopt_long(argc, argv, "h", kOptions, nullptr)) != -1;) {
     switch (c) {
@@ -103,6 +109,9 @@ Arguments parse(int argc, char** argv) {
       case 'w':
         a.wait = true;
         break;
+      case 'T':
+        print_clock();
+        std::exit(0);
       case 'h':
         std::fputs(kUsage, stdout);
         std::exit(0);
@@ -118,11 +127,7 @@ Arguments parse(int argc, char** argv) {
 std::unique_ptr<pktgen::Sender> make_sender(const Arguments& a, const pktgen::Frames& frames) {
   if (a.method == "sendmmsg") return pktgen::make_mmsg_sender(a.iface, frames);
   if (a.method == "txring") return pktgen::make_txring_sender(a.iface, frames);
-  if (a.method == "xdp") {
-    // Each call takes tens of milliseconds to set up, too long for any pace.
-    if (a.rate > 0) throw std::invalid_argument("--method xdp has no --rate: it sends flat out");
-    return pktgen::make_xdp_sender(a.iface, frames);
-  }
+  if (a.method == "xdp") return pktgen::make_xdp_sender(a.iface, frames, a.rate);
   throw std::invalid_argument("--method: expected sendmmsg, txring or xdp, got " + a.method);
 }
 
@@ -147,7 +152,7 @@ int run(const Arguments& a) {
   const std::unique_ptr<pktgen::Sender> sender = make_sender(a, frames);
   if (a.wait) wait_for_line();
 
-  pktgen::Pacer pacer(a.rate);
+  pktgen::Pacer pacer(a.method == "xdp" ? 0 : a.rate);
   pktgen::Sent total;
   std::string failure;
   pacer.start();
@@ -160,7 +165,7 @@ int run(const Arguments& a) {
   } catch (const std::runtime_error& error) {
     failure = error.what();
   }
-  const double seconds = pacer.seconds();
+  const double seconds = total.paced_ns > 0 ? static_cast<double>(total.paced_ns) / 1e9 : pacer.seconds();
   std::printf("{\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"pps\":%.0f,\"errors\":%" PRIu64 "}\n",
               total.frames, total.bytes, seconds, seconds > 0 ? static_cast<double>(total.frames) / seconds : 0,
               total.errors);

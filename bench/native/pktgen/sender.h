@@ -15,7 +15,8 @@ namespace pktgen {
 struct Sent {
   uint64_t frames = 0;
   uint64_t bytes = 0;
-  uint64_t errors = 0;  // refusals: buffers full
+  uint64_t errors = 0;    // refusals: buffers full
+  uint64_t paced_ns = 0;  // from the first frame to the last, where the sender keeps the rate itself
 };
 
 class Sender {
@@ -28,7 +29,8 @@ class Sender {
 
 std::unique_ptr<Sender> make_mmsg_sender(const std::string& iface, const Frames& frames);
 std::unique_ptr<Sender> make_txring_sender(const std::string& iface, const Frames& frames);
-std::unique_ptr<Sender> make_xdp_sender(const std::string& iface, const Frames& frames);
+/// Keeps a rate (frames per second; 0: flat out) itself.
+std::unique_ptr<Sender> make_xdp_sender(const std::string& iface, const Frames& frames, double rate);
 
 /// An AF_PACKET socket that only sends: bound to the interface, around its queueing discipline.
 int open_packet_socket(const std::string& iface);

@@ -19,19 +19,9 @@ Probe probe_afxdp() {
     return {.available = false,
             .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
   }
-  std::string missing;
-  const auto need = [&](afxdp::Capability capability, const char* name) {
-    if (!afxdp::has_capability(capability)) missing += (missing.empty() ? "" : ", ") + std::string(name);
-  };
-  need(afxdp::Capability::kNetRaw, "CAP_NET_RAW");
-  need(afxdp::Capability::kNetAdmin, "CAP_NET_ADMIN");
-  if (!afxdp::has_capability(afxdp::Capability::kSysAdmin)) need(afxdp::Capability::kBpf, "CAP_BPF");
+  const std::string missing = afxdp::missing_capabilities();
   if (missing.empty()) return {.detail = "XDP sockets"};
-  return {.available = false,
-          .error = Error{.code = Code::kNoPermission,
-                         .message = "AF_XDP needs " + missing,
-                         .hint = "Run as root, or: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep "
-                                 "\"$(readlink -f \"$(command -v node)\")\""}};
+  return {.available = false, .error = afxdp::capability_error("AF_XDP", missing, "socket", EPERM)};
 }
 
 std::vector<Device> devices_afxdp() {

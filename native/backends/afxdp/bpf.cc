@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 namespace ringtap::afxdp {
@@ -40,15 +41,17 @@ uint64_t address(const void* pointer) {
   return reinterpret_cast<uintptr_t>(pointer);
 }
 
-std::string missing_capabilities() {
-  std::string names;
-  const auto need = [&](Capability capability, const char* name) {
-    if (!has_capability(capability)) names += (names.empty() ? "" : " and ") + std::string(name);
-  };
-  // CAP_SYS_ADMIN stands in for CAP_BPF.
-  if (!has_capability(Capability::kSysAdmin)) need(Capability::kBpf, "CAP_BPF");
-  need(Capability::kNetAdmin, "CAP_NET_ADMIN");
-  return names;
+/// What the kernel tells of a program or a link.
+template <class Info>
+std::optional<Info> info_of(int fd) {
+  Info info;
+  std::memset(&info, 0, sizeof info);
+  bpf_attr attr = zero_attr();
+  attr.info.bpf_fd = static_cast<uint32_t>(fd);
+  attr.info.info_len = sizeof info;
+  attr.info.info = address(&info);
+  if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) != 0) return std::nullopt;
+  return info;
 }
 
 std::string locked_memory_limit() {
@@ -60,11 +63,7 @@ std::string locked_memory_limit() {
 Error bpf_error(const std::string& what, int err) {
   if (err == EPERM || err == EACCES) {
     const std::string missing = missing_capabilities();
-    if (!missing.empty()) {
-      Error error = system_error(Code::kNoPermission, what + " needs " + missing, "bpf", err);
-      error.hint = kCapabilityHint;
-      return error;
-    }
+    if (!missing.empty()) return capability_error(what, missing, "bpf", err);
     Error error = system_error(Code::kNoPermission, what + " is not allowed" + locked_memory_limit(), "bpf", err);
     error.hint =
         "The process has CAP_BPF and CAP_NET_ADMIN, but perhaps only in a container's user namespace; a security "
@@ -126,6 +125,24 @@ bool has_capability(Capability capability) {
   if (syscall(SYS_capget, &header, data) != 0) return false;
   const auto bit = static_cast<uint32_t>(capability);
   return (data[bit / 32].effective >> (bit % 32) & 1) != 0;
+}
+
+std::string missing_capabilities() {
+  std::string names;
+  const auto need = [&](Capability capability, const char* name) {
+    if (!has_capability(capability)) names += (names.empty() ? "" : " and ") + std::string(name);
+  };
+  need(Capability::kNetRaw, "CAP_NET_RAW");
+  need(Capability::kNetAdmin, "CAP_NET_ADMIN");
+  // CAP_SYS_ADMIN stands in for CAP_BPF.
+  if (!has_capability(Capability::kSysAdmin)) need(Capability::kBpf, "CAP_BPF");
+  return names;
+}
+
+Error capability_error(const std::string& what, const std::string& missing, const char* syscall, int err) {
+  Error error = system_error(Code::kNoPermission, what + " needs " + missing, syscall, err);
+  error.hint = kCapabilityHint;
+  return error;
 }
 
 Result<UniqueFd> create_map(const MapSpec& spec) {
@@ -205,18 +222,28 @@ Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string&
   if (if_indextoname(static_cast<unsigned>(interface_index), name) == nullptr) {
     return system_error(Code::kNoInterface, where + ": the interface is gone", "bpf", err);
   }
+  if (err == EINVAL && mode == AttachMode::kNative) {
+    // Drivers say it of what they cannot combine with XDP: an MTU beyond a page, receive offloads, a small ring.
+    Error error = system_error(Code::kUnsupported, where + ": the driver refuses it as it is set up now", "bpf", err);
+    error.hint = "See its reason with dmesg; often a smaller MTU or ethtool -K " + interface_name +
+                 " lro off helps. mode=generic needs no driver.";
+    return error;
+  }
   return bpf_error(where + ": attaching an XDP program", err);
 }
 
-bool link_is_attached(int link) {
-  bpf_link_info info;
-  std::memset(&info, 0, sizeof info);
-  bpf_attr attr = zero_attr();
-  attr.info.bpf_fd = static_cast<uint32_t>(link);
-  attr.info.info_len = sizeof info;
-  attr.info.info = reinterpret_cast<uint64_t>(&info);  // SAFETY: an address for the kernel
+LinkOf inspect_link(int link, int program) {
+  const auto link_info = info_of<bpf_link_info>(link);
   // A detached link has no interface any more.
-  return bpf(BPF_OBJ_GET_INFO_BY_FD, attr) == 0 && info.xdp.ifindex != 0;
+  if (!link_info || link_info->xdp.ifindex == 0) return LinkOf::kNothing;
+  const auto program_info = info_of<bpf_prog_info>(program);
+  return program_info && program_info->id == link_info->prog_id ? LinkOf::kProgram : LinkOf::kAnotherProgram;
+}
+
+void detach_link(int link) {
+  bpf_attr attr = zero_attr();
+  attr.link_detach.link_fd = static_cast<uint32_t>(link);
+  bpf(BPF_LINK_DETACH, attr);
 }
 
 bool has_helper(uint32_t helper) {

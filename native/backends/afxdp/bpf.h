@@ -19,6 +19,12 @@ enum class Capability : uint8_t { kNetAdmin = 12, kNetRaw = 13, kSysAdmin = 21, 
 /// Does this process have it, in its own user namespace?
 bool has_capability(Capability capability);
 
+/// What a capture needs and this process lacks, such as "CAP_NET_RAW and CAP_BPF"; empty when it has everything.
+std::string missing_capabilities();
+
+/// NO_PERMISSION: `what` needs the missing capabilities, and how to grant them.
+Error capability_error(const std::string& what, const std::string& missing, const char* syscall, int err);
+
 struct MapSpec {
   uint32_t type = 0;  // BPF_MAP_TYPE_…
   uint32_t key_size = 4;
@@ -43,8 +49,12 @@ enum class AttachMode : uint8_t { kNative, kGeneric };
 /// attached. UNSUPPORTED: not in this mode, or not with this MTU.
 Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string& interface_name, AttachMode mode);
 
-/// Is the program of this link still attached? Somebody else may remove it (bpftool link detach).
-bool link_is_attached(int link);
+/// What became of a link: somebody else may detach it or give it another program (bpftool link detach).
+enum class LinkOf : uint8_t { kProgram, kAnotherProgram, kNothing };
+LinkOf inspect_link(int link, int program);
+
+/// Takes the program off its interface while the link stays open.
+void detach_link(int link);
 
 /// Has this kernel the helper, for XDP programs, and may the process use it? Good for helpers that take nothing, or
 /// (context, number, stack, number).

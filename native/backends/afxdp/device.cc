@@ -57,6 +57,13 @@ Result<Device> query_device(const std::string& name, const std::string& uri) {
   return device;
 }
 
+std::optional<uint32_t> rx_queues(int index) {
+  char name[IF_NAMESIZE] = {};
+  if (if_indextoname(static_cast<unsigned>(index), name) == nullptr) return std::nullopt;
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return rx_queues(fd.get(), name);
+}
+
 LinkState link_state(int index) {
   char name[IF_NAMESIZE] = {};
   if (if_indextoname(static_cast<unsigned>(index), name) == nullptr) return LinkState::kGone;

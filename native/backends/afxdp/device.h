@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -21,5 +22,8 @@ Result<Device> query_device(const std::string& name, const std::string& uri);
 
 enum class LinkState : uint8_t { kUp, kDown, kGone };
 LinkState link_state(int index);
+
+/// RX queues in use now; nothing when the interface is gone.
+std::optional<uint32_t> rx_queues(int index);
 
 }  // namespace ringtap::afxdp

@@ -16,33 +16,20 @@ namespace {
 
 using namespace ebpf;
 
-constexpr uint32_t kMapLookup = 1, kKtimeGetNs = 5, kRedirectMap = 51, kAdjustMeta = 54, kGetBuffLen = 188,
-                   kKtimeGetTaiNs = 208;
+constexpr uint32_t kKtimeGetNs = 5, kRedirectMap = 51, kAdjustMeta = 54, kGetBuffLen = 188;
 constexpr uint32_t kMmapable = 1u << 10;  // BPF_F_MMAPABLE
 // In struct xdp_md.
 constexpr int16_t kContextData = 0, kContextDataMeta = 8, kContextQueue = 16;
 
 constexpr Reg kContext = R6;
-constexpr int16_t kQueueKey = kFilterStack - 8;
 
-void append_stamp(Assembler& as, const ProgramSpec& spec, Label pass, Label redirect) {
-  const Stamps& stamps = *spec.stamps;
+void append_stamp(Assembler& as, const Stamps& stamps, Label done) {
   const Label failed = as.label();
-
-  // WHY: a packet that no socket waits for goes to the host, where metadata would keep GRO from merging it.
-  as.load(Size::kWord, R1, kContext, kContextQueue);
-  as.store(Size::kWord, R10, kQueueKey, R1);
-  as.load_map(R1, spec.xsk_map);
-  as.mov64(R2, R10);
-  as.alu64(Alu::kAdd, R2, kQueueKey);
-  as.call(kMapLookup);
-  as.jump64(Jump::kEqual, R0, 0, pass);
-
   as.mov64(R1, kContext);
   as.mov64(R2, -static_cast<int>(kStampBytes));
   as.call(kAdjustMeta);
   as.jump64(Jump::kNotEqual, R0, 0, failed);
-  as.call(stamps.clock() == StampClock::kTai ? kKtimeGetTaiNs : kKtimeGetNs);
+  as.call(kKtimeGetNs);
   as.load(Size::kWord, R1, kContext, kContextDataMeta);
   as.load(Size::kWord, R2, kContext, kContextData);
   as.mov64(R3, R1);
@@ -51,7 +38,7 @@ void append_stamp(Assembler& as, const ProgramSpec& spec, Label pass, Label redi
   as.store(Size::kWord, R1, offsetof(Stamp, magic), Operand(stamps.magic()));
   as.store(Size::kWord, R1, offsetof(Stamp, clock), static_cast<int>(stamps.clock()));
   as.store(Size::kDouble, R1, offsetof(Stamp, time_ns), R0);
-  as.jump(redirect);
+  as.jump(done);
 
   as.bind(failed);
   as.load_map_value(R1, stamps.failure_map());
@@ -80,10 +67,6 @@ std::string why_slower(const Error& refusal) {
 }
 
 void set_up_stamps(StampClock clock, LoadedProgram& to) {
-  if (clock == StampClock::kTai && !has_helper(kKtimeGetTaiNs)) {
-    to.notes.push_back("timestamps are of the monotonic clock: the kernel gives XDP programs no TAI clock (Linux 6.1)");
-    clock = StampClock::kMonotonic;
-  }
   auto stamps = Stamps::create(clock);
   if (stamps) {
     to.stamps = std::move(*stamps);
@@ -128,7 +111,8 @@ Result<XdpCode> assemble(const ProgramSpec& spec) {
   uint32_t keep = 0;
   const Label accept = as.label();
   const Label pass = as.label();
-  const Label redirect = as.label();
+  const Label done = as.label();
+  const Label stamped = as.label();
 
   as.mov64(kContext, R1);
   if (spec.filter != nullptr) {
@@ -144,12 +128,18 @@ Result<XdpCode> assemble(const ProgramSpec& spec) {
   as.exit();
 
   as.bind(accept);
-  if (spec.stamps != nullptr) append_stamp(as, spec, pass, redirect);
-  as.bind(redirect);
   as.load_map(R1, spec.xsk_map);
   as.load(Size::kWord, R2, kContext, kContextQueue);
   as.mov32(R3, XDP_PASS);
   as.call(kRedirectMap);
+  if (spec.stamps != nullptr) {
+    // WHY only then: a packet that no socket waits for goes to the host, where metadata would keep GRO from merging it.
+    as.jump64(Jump::kNotEqual, R0, XDP_REDIRECT, done);
+    append_stamp(as, *spec.stamps, stamped);
+    as.bind(stamped);
+    as.mov32(R0, XDP_REDIRECT);
+  }
+  as.bind(done);
   as.exit();
   auto program = as.finish();
   if (!program) return std::move(program).error();

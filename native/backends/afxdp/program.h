@@ -15,8 +15,9 @@
 
 namespace ringtap::afxdp {
 
-/// The clock that stamps packets in the kernel.
-enum class StampClock : uint8_t { kNone, kTai, kMonotonic };
+/// The clock that stamps packets in the kernel. WHY not TAI: its helper takes 6 ns more, and what it would save, the
+/// reader's look at the clocks, is once a batch.
+enum class StampClock : uint8_t { kNone, kMonotonic };
 
 /// What the XDP program puts right in front of a packet.
 struct Stamp {

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <ctime>
 #include <thread>
 
 #include "backends/afxdp/bpf.h"
@@ -26,16 +25,12 @@ constexpr uint32_t kTxEntries = 1024;
 constexpr uint32_t kJoinedSlots = 256;
 constexpr uint32_t kLinkHeader = ETH_HLEN + 8;  // with two VLAN tags
 constexpr uint32_t kXdpHeadroom = 256;
+constexpr uint32_t kOnePage =
+    3500;  // of a packet: the most that drivers put into a page together with what they keep there
 constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
 constexpr uint32_t kMaxLeases = 1024;
 constexpr auto kReleaseTime = std::chrono::milliseconds(500);
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
-
-int64_t clock_ns(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // WHY: the kernel lets go of a queue a moment after its socket was closed. Somebody who stays is somebody else.
 int bind_patiently(const Xsk& xsk, uint16_t flags) {
@@ -112,7 +107,7 @@ AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
   info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
   info_.notes.push_back("packets that are captured are taken away from " + device_.name +
                         ": the host does not see them; with a filter only what matches is taken");
-  multi_buffer_ = device_.mtu + kLinkHeader > settings_.frame_bytes - kXdpHeadroom;
+  multi_buffer_ = device_.mtu + kLinkHeader > std::min(settings_.frame_bytes - kXdpHeadroom, kOnePage);
 }
 
 Result<Ok> AfXdp::open_sockets() {
@@ -202,7 +197,7 @@ Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
 
 Result<Ok> AfXdp::load_program() {
   LoadSpec spec{
-      .xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kTai, .frags = multi_buffer_};
+      .xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kMonotonic, .frags = multi_buffer_};
   if (filter_) {
     auto program = filter_->program(kEthernet);
     if (!program) return std::move(program).error();
@@ -240,12 +235,17 @@ Result<Ok> AfXdp::start() {
     }
   }
   tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);
-  sync_clock();
+  stamp_base_ns_ = time_namespace_offset() - info_.epoch_ns;
+  for (int i = 0; i < 8; i++) observe_clock();
   return watch();
 }
 
 Result<Ok> AfXdp::start_tx() {
-  const int err = bind_patiently(queues_.front()->xsk, settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0);
+  // WHY a copy: Intel's drivers send from our memory only while an XDP program is attached, which would take traffic
+  // away.
+  uint16_t flags = settings_.zerocopy == "require" ? XDP_ZEROCOPY : XDP_COPY;
+  if (settings_.need_wakeup) flags |= XDP_USE_NEED_WAKEUP;
+  const int err = bind_patiently(queues_.front()->xsk, flags);
   if (err != 0) {
     return system_error(
         err == EBUSY ? Code::kBusy : Code::kSystem,
@@ -350,9 +350,6 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
 Result<Ok> AfXdp::watch() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  const auto nanoseconds = std::chrono::nanoseconds(kWatchEvery).count();
-  const itimerspec every{{0, nanoseconds}, {0, nanoseconds}};
-  timerfd_settime(timer_.get(), 0, &every, nullptr);
   const auto add = [this](int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -361,12 +358,20 @@ Result<Ok> AfXdp::watch() {
   bool good = epoll_ && timer_ && add(timer_.get());
   for (const auto& queue : queues_) good = good && add(queue->xsk.fd());
   if (!good) return system_error(Code::kSystem, uri_ + ": cannot wait for packets", "epoll", errno);
+  wake_for_check();
   return Ok{};
+}
+
+void AfXdp::wake_for_check() noexcept {
+  const itimerspec once{{}, {0, std::chrono::nanoseconds(kWatchEvery).count()}};
+  next_check_ = std::chrono::steady_clock::now() + kWatchEvery;
+  timerfd_settime(timer_.get(), 0, &once, nullptr);
 }
 
 RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!link_) return {.rx = Rx::kEof};
+  if (!failed_ && std::chrono::steady_clock::now() >= next_check_) look_after_link();
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
@@ -386,22 +391,28 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     turn_ = index + 1 < count ? index + 1 : 0;
     return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(slot)};
   }
-  if (settings_.busy_poll_us != 0) {
-    for (const auto& queue : queues_) queue->xsk.kick_rx();
+  if (failed_) return {.rx = Rx::kError};
+  if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
+  for (const auto& queue : queues_) {
+    // WHY here, too: a driver that found no frame may say so just after give_back() looked.
+    if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
-  return {.rx = check_link()};
+  return {.rx = Rx::kAgain};
 }
 
 uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept {
   const uint32_t produced = queue.xsk.rx.produced();
   const std::byte* base = umem_.region->base();
   const bool stamped = program_->stamps && program_->stamps->intact();
+  if (stamped) observe_clock();
+  const int64_t to_epoch = clock_.ns() + stamp_base_ns_;
   const int64_t now = stamped ? 0 : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
   const auto queue_id = static_cast<uint16_t>(queue.xsk.queue());
   uint32_t position = queue.consumed;
   uint32_t packets = 0;
   uint64_t bytes = 0;
   uint64_t filtered = 0;
+  uint64_t joined = 0;
   while (packets < max && position != produced) {
     // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
     const xdp_desc& entry = queue.xsk.rx[position];
@@ -417,7 +428,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     packet.time_ns = now;
     if (stamped) {
       const auto stamp = program_->stamps->read(head);
-      packet.time_ns = stamp ? *stamp + clock_offset_ns_ : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
+      packet.time_ns = stamp ? *stamp + to_epoch : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
     }
     uint32_t keep = keep_;
     if (vm_) {
@@ -431,6 +442,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
                     static_cast<double>(packet.time_ns), packet.flags);
     block.queue[packets] = queue_id;
     bytes += packet.wirelen;
+    joined += (packet.flags & kFlagFragmented) != 0;
     packets++;
   }
   queue.consumed = position;
@@ -438,6 +450,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   delivered_.fetch_add(packets, std::memory_order_relaxed);
   delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   filtered_.fetch_add(filtered, std::memory_order_relaxed);
+  joined_.fetch_add(joined, std::memory_order_relaxed);
   if (packets == 0) give_back(lent);
   return packets;
 }
@@ -489,41 +502,60 @@ bool AfXdp::release(Lease lease) noexcept {
   return true;
 }
 
-// Nothing to receive: is there still a program on an interface that is up? Asked a few times a second.
-Rx AfXdp::check_link() noexcept {
-  const auto now = std::chrono::steady_clock::now();
-  if (now < next_check_) return Rx::kAgain;
-  next_check_ = now + kWatchEvery;
-  uint64_t expirations = 0;
-  (void)!read(timer_.get(), &expirations, sizeof expirations);
-  sync_clock();
+// Nothing tells of a program that somebody removes, or of queues that change. Asked a few times a second.
+void AfXdp::look_after_link() noexcept {
+  wake_for_check();
+  // WHY first: an interface that goes away loses its name before its program.
+  const LinkOf attached = inspect_link(link_.get(), program_->fd.get());
+  const LinkState state = link_state(device_.index);
   const std::string where = uri_ + ": interface \"" + device_.name + "\"";
-  switch (link_state(device_.index)) {
-    case LinkState::kGone:
-      error_ = {.code = Code::kInterfaceGone, .message = where + " was removed"};
-      return Rx::kError;
-    case LinkState::kDown:
-      error_ = {.code = Code::kInterfaceDown, .message = where + " went down"};
-      return Rx::kError;
-    case LinkState::kUp:
-      break;
+  if (state == LinkState::kGone) return fail({.code = Code::kInterfaceGone, .message = where + " was removed"});
+  if (attached != LinkOf::kProgram) {
+    return fail({.code = Code::kInterfaceChanged,
+                 .message = uri_ + ": somebody " + (attached == LinkOf::kNothing ? "removed" : "replaced") +
+                            " the capture's XDP program on " + device_.name,
+                 .hint = "See what is attached with: bpftool net; then open the capture again."});
   }
-  if (link_is_attached(link_.get())) return Rx::kAgain;
-  error_ = {.code = Code::kInterfaceGone,
-            .message = uri_ + ": somebody removed the capture's XDP program from " + device_.name,
-            .hint = "Find out who with: bpftool link; then open the capture again."};
-  return Rx::kError;
+  if (state == LinkState::kDown) {
+    if (std::exchange(down_, true)) return;
+    noticed_ = true;
+    error_ = {.code = Code::kInterfaceDown, .message = where + " went down: the capture goes on when it is up again"};
+    return;
+  }
+  if (std::exchange(down_, false)) {
+    for (const auto& queue : queues_) {
+      if (queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
+    }
+  }
+  if (const auto changed = queues_changed()) {
+    detach_link(link_.get());  // nothing more is taken from the host
+    return fail({.code = Code::kInterfaceChanged,
+                 .message = uri_ + ": " + *changed,
+                 .hint = "Open the capture again; ethtool -l " + device_.name + " shows the queues."});
+  }
 }
 
-void AfXdp::sync_clock() noexcept {
-  if (!program_->stamps) return;
-  const bool tai = program_->stamps->clock() == StampClock::kTai;
+std::optional<std::string> AfXdp::queues_changed() const {
+  const uint32_t now = rx_queues(device_.index).value_or(device_.queues);
+  const std::string have = device_.name + " has " + std::to_string(now) + " RX queues now, ";
+  const uint32_t last = *std::max_element(settings_.queues.begin(), settings_.queues.end());
+  if (last >= now) return have + "and queue " + std::to_string(last) + " was captured";
+  if (now > device_.queues && settings_.queues.size() == device_.queues) {
+    return have + "and all " + std::to_string(device_.queues) + " that it had were captured: the others are missing";
+  }
+  return std::nullopt;
+}
+
+// Everything that has arrived is delivered first.
+void AfXdp::fail(Error error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+}
+
+void AfXdp::observe_clock() noexcept {
+  const int64_t before = clock_ns(CLOCK_MONOTONIC);
   const int64_t real = clock_ns(CLOCK_REALTIME);
-  const int64_t kernel = clock_ns(tai ? CLOCK_TAI : CLOCK_MONOTONIC);
-  int64_t apart = real - kernel;
-  // TAI and real time differ by whole seconds; what is more is the time between the two calls.
-  if (tai) apart = (apart + (apart < 0 ? -500'000'000 : 500'000'000)) / 1'000'000'000 * 1'000'000'000;
-  clock_offset_ns_ = apart - info_.epoch_ns;
+  clock_.observe(before, real, clock_ns(CLOCK_MONOTONIC));
 }
 
 Stats AfXdp::stats() const noexcept {
@@ -533,6 +565,7 @@ Stats AfXdp::stats() const noexcept {
   s.delivered = delivered_.load(std::memory_order_relaxed);
   s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
   s.filtered = filtered_.load(std::memory_order_relaxed);
+  s.joined = joined_.load(std::memory_order_relaxed);
   uint64_t dropped = 0;
   uint64_t full = 0;
   uint64_t invalid = 0;

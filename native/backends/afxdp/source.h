@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/afxdp/clock.h"
 #include "backends/afxdp/device.h"
 #include "backends/afxdp/frames.h"
 #include "backends/afxdp/program.h"
@@ -70,12 +71,15 @@ class AfXdp final : public Source {
   Result<Ok> attach();
   Result<Ok> bind_sockets(bool native);
   Result<Ok> watch();
+  void wake_for_check() noexcept;
 
   uint32_t walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept;
   bool join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept;
   void give_back(Lent& lent) noexcept;
-  Rx check_link() noexcept;
-  void sync_clock() noexcept;
+  void look_after_link() noexcept;
+  std::optional<std::string> queues_changed() const;
+  void fail(Error error) noexcept;
+  void observe_clock() noexcept;
 
   const std::string uri_;
   const Device device_;
@@ -101,15 +105,20 @@ class AfXdp final : public Source {
   std::vector<Lent> lent_;
   SlotPool lent_slots_{0};
   SlotPool joined_slots_{0};
-  int64_t clock_offset_ns_ = 0;  // from the program's clock to the capture's epoch
+  ClockOffset clock_;
+  int64_t stamp_base_ns_ = 0;  // what takes a stamp to the capture's epoch, beside clock_
   bool user_time_ = false;
   uint32_t keep_ = 0;  // bytes kept of each packet, at most
   std::chrono::steady_clock::time_point next_check_{};
   Error error_;
+  bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
+  bool down_ = false;     // the interface is
+  bool noticed_ = false;  // error_ is to be told, but not the end
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> filtered_{0};
+  std::atomic<uint64_t> joined_{0};
   mutable std::mutex stats_mutex_;
   Stats last_stats_;  // once closed
 };

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "backends/afxdp/bpf.h"
+
 namespace ringtap::afxdp {
 
 namespace {
@@ -33,8 +35,10 @@ Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::
   xsk.fd_.reset(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!xsk.fd_) {
     const int err = errno;
-    if (err == EPERM || err == EACCES)
-      return system_error(Code::kNoPermission, uri + ": an AF_XDP socket needs CAP_NET_RAW", "socket", err);
+    if (err == EPERM || err == EACCES) {
+      const std::string missing = missing_capabilities();
+      return capability_error(uri + ": AF_XDP", missing.empty() ? "CAP_NET_RAW" : missing, "socket", err);
+    }
     const bool missing = err == EAFNOSUPPORT || err == EPROTONOSUPPORT || err == ESOCKTNOSUPPORT;
     return system_error(missing ? Code::kBackendMissing : Code::kSystem, uri + ": the kernel has no AF_XDP", "socket",
                         err);

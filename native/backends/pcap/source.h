@@ -5,10 +5,10 @@
 #include <mutex>
 #include <optional>
 
-#include "core/arena.h"
 #include "backends/pcap/counters.h"
 #include "backends/pcap/handle.h"
 #include "backends/pcap/packet_socket.h"
+#include "core/arena.h"
 #include "core/source.h"
 #include "filter/vm.h"
 

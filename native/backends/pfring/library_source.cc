@@ -1,5 +1,6 @@
 #include "backends/pfring/library_source.h"
 
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -49,24 +50,21 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), caplen, flags));
   if (!handle) {
-    // The library says EINVAL for an interface that does not exist, as for much else.
     const int err = errno;
-    const Code code = err == ENODEV || err == EINVAL || err == ENXIO ? Code::kNoInterface
-                      : err == ENETDOWN                              ? Code::kInterfaceDown
-                      : err == EPERM || err == EACCES                ? Code::kNoPermission
-                                                                     : Code::kSystem;
+    const auto exists = [](const std::string& name) { return name == "any" || if_nametoindex(name.c_str()) != 0; };
+    // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
+    // whose version is not its own.
+    const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
+    const Code code = !there                           ? Code::kNoInterface
+                      : err == ENETDOWN                ? Code::kInterfaceDown
+                      : err == EPERM || err == EACCES  ? Code::kNoPermission
+                      : err == EINVAL || err == ENODEV ? Code::kUnsupported
+                                                       : Code::kSystem;
     return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
                         err);
   }
-  if (settings.target.queue) {
-    const uint32_t queues = std::max<uint32_t>(1, library.get_num_rx_channels(handle.get()));
-    if (*settings.target.queue >= queues) {
-      return Error{.code = Code::kBadOption,
-                   .message = settings.uri + ": queue " + std::to_string(*settings.target.queue) + " of " +
-                              settings.target.names.front() + " does not exist (it has " + std::to_string(queues) +
-                              "): it would stay silent",
-                   .hint = "See ethtool -l " + settings.target.names.front()};
-    }
+  if (auto there = check_queue(settings.target, library.get_num_rx_channels(handle.get()), settings.uri); !there) {
+    return std::move(there).error();
   }
   const auto done = [&](const char* call, int result) -> Result<Ok> {
     if (result >= 0) return Ok{};
@@ -122,6 +120,7 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
 Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
+  const std::scoped_lock lock(mutex_);
   if (settings_.snaplen < kMaxCaplen) {
     handle_.reset();
     auto handle = open_handle(library_, settings_, kMaxCaplen);
@@ -136,6 +135,7 @@ Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter
 }
 
 Result<Ok> LibrarySource::start() {
+  const std::scoped_lock lock(mutex_);
   if (settings_.cluster != 0) {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
@@ -149,17 +149,22 @@ Result<Ok> LibrarySource::start() {
   if (!watch) return std::move(watch).error();
   watch_.emplace(*std::move(watch));
   started_ = true;
-  return start_tx();
+  prepare_tx();
+  return Ok{};
 }
 
 Result<Ok> LibrarySource::start_tx() {
-  if (settings_.target.any()) return Ok{};
-  if (!started_) {
-    // The library sends through an enabled ring only.
-    if (const int result = library_.enable_ring(handle_.get()); result < 0) {
-      return result_error(settings_.uri, "pfring_enable_ring", result);
-    }
+  const std::scoped_lock lock(mutex_);
+  // The library sends through an enabled ring only.
+  if (const int result = library_.enable_ring(handle_.get()); result < 0) {
+    return result_error(settings_.uri, "pfring_enable_ring", result);
   }
+  prepare_tx();
+  return Ok{};
+}
+
+void LibrarySource::prepare_tx() {
+  if (settings_.target.any()) return;
   tx_.emplace([this](std::span<const std::byte> frame) {
     errno = 0;
     // SAFETY: the library reads the frame and writes nothing.
@@ -167,7 +172,6 @@ Result<Ok> LibrarySource::start_tx() {
     const int result = library_.send(handle_.get(), bytes, static_cast<unsigned>(frame.size()), 1);
     return result >= 0 ? 0 : errno != 0 ? errno : EIO;
   });
-  return Ok{};
 }
 
 RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {

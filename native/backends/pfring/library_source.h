@@ -43,6 +43,7 @@ class LibrarySource final : public Source {
   LibrarySource(const Library& library, Settings settings, UniqueHandle handle, Arena arena);
 
   static Result<UniqueHandle> open_handle(const Library& library, const Settings& settings, uint32_t caplen);
+  void prepare_tx();
   void read(DescBlock& block, uint32_t max) noexcept;
   void fail(Error error) noexcept;
   void collect() const noexcept;

@@ -105,23 +105,18 @@ Result<Ok> RingSocket::bind(const Target& target) const {
       return failed("interface \"" + name + "\"", "bind");
     }
   }
-  if (!target.queue) return Ok{};
-  // WHY: the module takes a queue that does not exist, and stays silent.
-  uint8_t answer[4] = {};
-  socklen_t length = sizeof answer;
-  if (getsockopt(fd(), 0, kGetChannels, answer, &length) != 0) {
-    return failed("cannot ask for the number of queues", "getsockopt(SO_GET_NUM_RX_CHANNELS)");
+  if (target.queue) {
+    // WHY: the module takes a queue that does not exist, and stays silent.
+    uint8_t answer[4] = {};
+    socklen_t length = sizeof answer;
+    if (getsockopt(fd(), 0, kGetChannels, answer, &length) != 0) {
+      return failed("cannot ask for the number of queues", "getsockopt(SO_GET_NUM_RX_CHANNELS)");
+    }
+    if (auto there = check_queue(target, answer[0], uri_); !there) return there;
   }
-  const uint32_t queues = std::max<uint32_t>(1, answer[0]);
-  if (*target.queue >= queues) {
-    const std::string there = queues == 1 ? "0 is the only one" : "0–" + std::to_string(queues - 1);
-    return Error{.code = Code::kBadOption,
-                 .message = uri_ + ": queue " + std::to_string(*target.queue) + " of " + target.names.front() +
-                            " does not exist (" + there + "): it would stay silent",
-                 .hint = "See ethtool -l " + target.names.front()};
-  }
-  if (!set(fd(), kChannelMask, uint64_t{1} << *target.queue)) {
-    return failed("cannot choose queue " + std::to_string(*target.queue), "setsockopt(SO_SET_CHANNEL_ID)");
+  // Also for all of them: the module then knows that several may write into the ring at once.
+  if (!set(fd(), kChannelMask, target.queue ? uint64_t{1} << *target.queue : ~uint64_t{0})) {
+    return failed("cannot choose the queue", "setsockopt(SO_SET_CHANNEL_ID)");
   }
   return Ok{};
 }

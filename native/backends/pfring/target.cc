@@ -53,4 +53,14 @@ Result<Target> parse_target(const std::string& text, const std::string& uri) {
   return target;
 }
 
+Result<Ok> check_queue(const Target& target, uint32_t queues, const std::string& uri) {
+  const std::string& name = target.names.front();
+  if (!target.queue || *target.queue < std::max(1u, queues)) return Ok{};
+  const std::string there = queues <= 1 ? "0 is the only one" : "0–" + std::to_string(queues - 1);
+  return Error{.code = Code::kBadOption,
+               .message = uri + ": queue " + std::to_string(*target.queue) + " of " + name + " does not exist (" +
+                          there + "): it would stay silent",
+               .hint = "See ethtool -l " + name};
+}
+
 }  // namespace ringtap::pfring

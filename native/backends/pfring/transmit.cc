@@ -9,10 +9,9 @@
 
 namespace ringtap::pfring {
 
-SendQueue::SendQueue(Send send) : send_(std::move(send)), memory_(size_t{kFrames} * kFrameBytes) {}
-
 std::span<std::byte> SendQueue::reserve() noexcept {
   if (submitted_ - done_ == kFrames) return {};
+  if (!memory_) memory_ = std::make_unique<std::byte[]>(size_t{kFrames} * kFrameBytes);
   return frame(submitted_);
 }
 

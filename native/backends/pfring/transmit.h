@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <functional>
-#include <vector>
+#include <memory>
 
 #include "core/tx.h"
 
@@ -14,7 +14,7 @@ class SendQueue final : public Tx {
   /// Sends one frame; returns errno, 0 when it is on its way, ENOBUFS or EAGAIN when it has to wait.
   using Send = std::function<int(std::span<const std::byte> frame)>;
 
-  explicit SendQueue(Send send);
+  explicit SendQueue(Send send) : send_(std::move(send)) {}
 
   std::span<std::byte> reserve() noexcept override;
   void submit(uint32_t bytes) noexcept override;
@@ -27,11 +27,11 @@ class SendQueue final : public Tx {
   static constexpr uint32_t kFrameBytes = 65536;
 
   std::span<std::byte> frame(uint64_t number) noexcept {
-    return {memory_.data() + number % kFrames * kFrameBytes, kFrameBytes};
+    return {memory_.get() + number % kFrames * kFrameBytes, kFrameBytes};
   }
 
   const Send send_;
-  std::vector<std::byte> memory_;
+  std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
   uint32_t bytes_[kFrames] = {};
   uint64_t submitted_ = 0;
   uint64_t done_ = 0;

@@ -28,6 +28,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -142,7 +143,7 @@ class Socket {
   bool readable_ = false;
   int maps_ = 0;
   std::vector<sock_filter> filter_;
-  std::vector<std::byte> frame_ = std::vector<std::byte>(kFrameBytes);
+  std::byte frame_[kFrameBytes];
   std::thread thread_;
   uint64_t heard_ = 0;
 };
@@ -387,7 +388,7 @@ void Socket::run() {
 }
 
 void Socket::hear() {
-  iovec part{frame_.data(), frame_.size()};
+  iovec part{frame_, sizeof frame_};
   alignas(cmsghdr) char control[256];
   sockaddr_ll from{};
   msghdr message{};
@@ -412,7 +413,7 @@ void Socket::hear() {
   const bool received = from.sll_pkttype != PACKET_OUTGOING;
   if (!active_ || !wanted(from.sll_ifindex)) return;
   if (direction_ != 0 && (direction_ == 1) != received) return;
-  insert(frame_.data(), static_cast<uint32_t>(got), message);
+  insert(frame_, static_cast<uint32_t>(got), message);
 }
 
 void Socket::insert(const std::byte* frame, uint32_t length, const msghdr& message) {
@@ -515,7 +516,8 @@ RINGTAP_INSTEAD int socket(int domain, int type, int protocol) noexcept {
   if (asked_for("socket")) return failed(static_cast<int>(*asked_for("socket")));
   if ((type & 0xf) != SOCK_RAW) return failed(ESOCKTNOSUPPORT);
   if (protocol != htons(ETH_P_ALL)) return failed(EPROTONOSUPPORT);
-  auto* made = new Socket;
+  auto* made = new (std::nothrow) Socket;
+  if (made == nullptr) return failed(ENOMEM);
   const int fd = made->open();
   if (fd < 0 || fd >= kMost) {
     const int err = errno;

@@ -1,0 +1,62 @@
+// How much is measured. Seconds are of one trial; a receiver takes about one more to start and end.
+
+const SIZES = [64, 512, 1518, 'imix'];
+/** Every size from the fastest generator that can send it. */
+const traffic = (size, more) => ({
+  size,
+  generator: size === 'imix' ? 'txring' : 'xdp',
+  kinds: ['ringtap', 'C'],
+  ...more,
+});
+const everybody = { kinds: ['ringtap', 'C', 'tool'] };
+
+export const PROFILES = {
+  quick: {
+    repeats: 3,
+    toolRepeats: 1,
+    seconds: 0.2,
+    traffics: [traffic(64)],
+    search: { seconds: 0.2, precision: 0.15, confirmations: 1, sizes: [64], kinds: ['ringtap'] },
+    latency: { seconds: 0.5, rate: 1000, repeats: 1 },
+    synth: { runs: 5, sweep: [16, 64, 256, 1024] },
+    file: { runs: 3, packets: { 64: 1_000_000, imix: 300_000 } },
+    loop: { runs: 1, seconds: 1 },
+    stall: { runs: 1, seconds: 1 },
+    cycle: { times: 1000, liveTimes: 60 },
+  },
+  standard: {
+    repeats: 5,
+    toolRepeats: 3,
+    seconds: 0.8,
+    traffics: [
+      traffic(64, { repeats: 7, ...everybody }),
+      ...SIZES.slice(1).map((size) => traffic(size, { repeats: 3 })),
+      traffic(64, { rate: 200_000 }),
+    ],
+    search: { seconds: 0.7, precision: 0.05, confirmations: 1, sizes: [64], kinds: ['ringtap', 'C'] },
+    latency: { seconds: 1.5, rate: 1000, repeats: 2 },
+    synth: { runs: 15, sweep: [1, 4, 16, 64, 256, 1024, 4096] },
+    file: { runs: 7, packets: { 64: 6_000_000, imix: 2_000_000 } },
+    loop: { runs: 2, seconds: 2 },
+    stall: { runs: 2, seconds: 2 },
+    cycle: { times: 2000, liveTimes: 60 },
+  },
+  full: {
+    repeats: 5,
+    toolRepeats: 3,
+    seconds: 0.8,
+    traffics: [
+      traffic(64, everybody),
+      ...SIZES.slice(1).map((size) => traffic(size)),
+      traffic(64, { rate: 200_000 }),
+      ...['sendmmsg', 'txring', 'afxdp'].map((generator) => traffic(64, { generator, repeats: 3 })),
+    ],
+    search: { seconds: 0.8, precision: 0.03, confirmations: 2, sizes: [64, 512, 1518], kinds: ['ringtap', 'C'] },
+    latency: { seconds: 3, rate: 1000, repeats: 3 },
+    synth: { runs: 21, sweep: [1, 4, 16, 64, 256, 1024, 4096] },
+    file: { runs: 11, packets: { 64: 12_000_000, imix: 5_000_000 } },
+    loop: { runs: 3, seconds: 3 },
+    stall: { runs: 3, seconds: 3 },
+    cycle: { times: 10_000, liveTimes: 1000 },
+  },
+};

@@ -1,0 +1,18 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { lab, traffic } from '../support/lab.js';
+import { lifetimes } from '../support/lifetimes.js';
+
+describe.skipIf(lab === null)('under traffic', () => {
+  const stop = new AbortController();
+  let flowing: ReturnType<typeof traffic>;
+  beforeAll(() => {
+    flowing = traffic({ count: 0, rate: 20_000 }, stop.signal);
+  });
+  afterAll(async () => {
+    stop.abort();
+    await flowing.sent;
+  });
+
+  lifetimes('pfring:', () => `pfring:${lab!.rx}?path=ring`);
+  lifetimes('pfring: through the library', () => `pfring:${lab!.rx}?path=library`);
+});
