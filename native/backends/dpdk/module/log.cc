@@ -89,7 +89,7 @@ std::string LogMark::lines() const {
   return text;
 }
 
-std::string LogMark::explain(std::string what) const {
+std::string LogMark::explain(const std::string& what) const {
   const std::string said = lines();
   return said.empty() ? what : what + ": " + said;
 }

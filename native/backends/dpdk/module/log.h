@@ -16,7 +16,7 @@ class LogMark {
   /// The last few lines since then, joined with "; ". Empty if there were none.
   std::string lines() const;
   /// `what`, and after a colon what DPDK said.
-  std::string explain(std::string what) const;
+  std::string explain(const std::string& what) const;
 
  private:
   uint64_t from_;

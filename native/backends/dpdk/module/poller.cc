@@ -166,7 +166,7 @@ bool Poller::take_copy(rte_mbuf* packet, Entry entry) noexcept {
 }
 
 void Poller::reclaim() noexcept {
-  std::array<rte_mbuf*, 2 * kBurst> back;
+  std::array<rte_mbuf*, size_t{2} * kBurst> back;
   for (uint32_t left = ring_.reclaimable(); left > 0;) {
     uint32_t count = 0;
     for (; left > 0 && count < back.size(); left--) {

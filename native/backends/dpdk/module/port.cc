@@ -1,5 +1,6 @@
 #include "backends/dpdk/module/port.h"
 
+#include <rte_alarm.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <semaphore>
 #include <set>
 
 #include "backends/dpdk/module/log.h"
@@ -257,13 +259,30 @@ Result<Ok> Port::start(bool receive) {
   return Ok{};
 }
 
+void Port::remove() noexcept {
+  if (started_) rte_eth_dev_stop(id_);
+  if (!plugged_) return;
+  rte_eth_dev_close(id_);
+  if (device_ != nullptr) rte_dev_remove(device_);
+}
+
 void Port::unplug() noexcept {
   if (!claimed_) return;
   const std::scoped_lock lock(devices().mutex);
-  if (started_) rte_eth_dev_stop(id_);
-  if (plugged_) {
-    rte_eth_dev_close(id_);
-    if (device_ != nullptr) rte_dev_remove(device_);
+  // WHY on EAL's event thread, where alarms run: drivers free there, too (memif, when its peer goes), without a lock.
+  struct Removal {
+    Port* port;
+    std::binary_semaphore done{0};
+  } removal{this};
+  const auto run = [](void* at) {
+    auto* self = static_cast<Removal*>(at);
+    self->port->remove();
+    self->done.release();
+  };
+  if (rte_eal_alarm_set(1, run, &removal) == 0) {
+    removal.done.acquire();
+  } else {
+    remove();
   }
   devices().taken.erase(settings_.device);
   claimed_ = plugged_ = started_ = false;

@@ -58,6 +58,7 @@ class Port {
 
  private:
   Port() = default;
+  void remove() noexcept;
   Result<Ok> configure();
   Result<Ok> set_up_queues();
   int set_up_receive_queues(rte_mempool* pool);
