@@ -17,6 +17,7 @@ export interface NativeStats {
   joined: number;
   deliveredBytes: number;
   drops: Record<string, number | undefined>;
+  details: Record<string, number | undefined>;
 }
 
 export interface NativeInfo {

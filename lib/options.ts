@@ -25,12 +25,17 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
 
   const values: Record<string, OptionValue> = {};
   const ignored: string[] = [];
+  const rest: string[] = [];
   let filter: Settings['filter'];
   for (const option of schema.options) if (option.default !== undefined) values[option.name] = option.default;
   for (const [name, value] of given) {
     if (OPEN_OPTIONS.includes(name)) continue;
     const option = schema.options.find((candidate) => candidate.name === name);
     if (option === undefined) {
+      if (schema.rest !== undefined && parsed.params.has(name) && !(name in options)) {
+        rest.push(`${name}=${value}`);
+        continue;
+      }
       if (!lenient) throw unknownOption(parsed, name, backend, schema.options);
       ignored.push(name);
     } else if (option.type === 'filter') {
@@ -38,6 +43,10 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
     } else {
       values[name] = check(parsed, option, value);
     }
+  }
+  // What the schema does not know goes on to the driver behind the backend.
+  if (schema.rest !== undefined && rest.length > 0) {
+    values[schema.rest] = [...rest, values[schema.rest]].filter((part) => part !== '').join(',');
   }
   return { values, filter, ignored };
 }

@@ -25,8 +25,10 @@ export interface CaptureStats {
   readonly deliveredBytes: number;
   /** Loss by cause. `undefined` means that the method cannot tell, which is not zero. */
   readonly drops: Readonly<Record<string, number | undefined>>;
+  /** Counters of the driver by its own names, where an option (`xstats` of `dpdk:`) asks for them; else empty. */
+  readonly details: Readonly<Record<string, number | undefined>>;
 }
 
 export function toStats(native: NativeStats): CaptureStats {
-  return Object.freeze({ ...native, drops: Object.freeze(native.drops) });
+  return Object.freeze({ ...native, drops: Object.freeze(native.drops), details: Object.freeze(native.details) });
 }

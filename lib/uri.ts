@@ -18,7 +18,6 @@ export interface ParsedUri {
 
 /** Schemes with a fixed meaning whose backends are not part of this build. */
 export const RESERVED = {
-  dpdk: { aliases: ['dpdkvdev'], fallback: [] },
   rpcap: { aliases: [], fallback: [] },
 } as const satisfies Record<string, { aliases: readonly string[]; fallback: readonly BackendName[] }>;
 

@@ -139,6 +139,8 @@ export interface BackendSchema {
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
   readonly takesTraffic: boolean;
+  /** The option that takes the URI's parameters which are no options. */
+  readonly rest?: string;
   readonly options: readonly OptionSchema[];
 }
 
@@ -153,6 +155,7 @@ export const BACKENDS: readonly BackendSchema[] = ${JSON.stringify(
       platforms: b.platforms,
       fallback: b.fallback ?? [],
       takesTraffic: b.takesTraffic ?? false,
+      rest: b.rest,
       options: b.options,
     })),
     null,

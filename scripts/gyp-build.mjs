@@ -1,6 +1,6 @@
 // The action of binding.gyp: builds the addon with CMake and puts ringtap.node where node-gyp expects it.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,8 +31,11 @@ cmake(
   `-DCMAKE_JS_INC=${include}`,
   `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(build, 'out')}`,
 );
-cmake('--build', build, '--config', type, '--target', 'ringtap', '--parallel', String(availableParallelism()));
+cmake('--build', build, '--config', type, '--target', 'ringtap_all', '--parallel', String(availableParallelism()));
 mkdirSync(output, { recursive: true });
-copyFileSync(join(build, 'out/ringtap.node'), join(output, 'ringtap.node'));
+// Modules that are loaded on demand lie beside the addon, each only where its library was found.
+for (const file of readdirSync(join(build, 'out'))) {
+  if (/\.(node|so)$/.test(file)) copyFileSync(join(build, 'out', file), join(output, file));
+}
 // An installed package keeps the addon, not the objects it was made of.
 rmSync(build, { recursive: true });

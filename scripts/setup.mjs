@@ -66,6 +66,7 @@ const PACKAGES = {
   },
   test: {
     'doctest-dev': () => hasHeader('doctest/doctest.h'),
+    'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h'),
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),

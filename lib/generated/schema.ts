@@ -51,6 +51,26 @@ export interface OpenOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. */
   needWakeup?: boolean | undefined;
+  /** Receive queues; more than one spreads flows over them. (in queues) */
+  rxQueues?: number | undefined;
+  /** Descriptors of each receive queue; 0 leaves the size to us and the driver. (in packets) */
+  descriptors?: number | undefined;
+  /** MTU to set on the port; 0 leaves it. (in bytes) */
+  mtu?: number | undefined;
+  /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. */
+  rss?: 'symmetric' | 'driver' | undefined;
+  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
+  mbufs?: number | undefined;
+  /** backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core. */
+  pollMode?: 'backoff' | 'busy' | undefined;
+  /** CPU that the polling thread runs on; -1 leaves it to the scheduler. */
+  core?: number | undefined;
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. */
+  devargs?: string | undefined;
+  /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. */
+  eal?: string | undefined;
+  /** Let stats() carry every counter of the driver in details. */
+  xstats?: boolean | undefined;
   /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. */
   path?: 'auto' | 'ring' | 'library' | undefined;
   /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets) */
@@ -149,6 +169,44 @@ export interface AfXdpOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. (default true) */
   needWakeup?: boolean | undefined;
+}
+
+/** Options of `dpdk:` (DPDK (poll-mode drivers, user space)). */
+export interface DpdkOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** Ask the interface for frames addressed to others, too. (default true) */
+  promiscuous?: boolean | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** How long packets may gather after a batch; the first after a silence comes at once. (in ms; range 0 – 100; default 0) */
+  timeoutMs?: number | undefined;
+  /** auto takes the driver's stamps where their unit is known (net_pcap), else the polling thread's clock, once per burst (user); hardware asks the NIC. (default auto) */
+  timestamp?: 'auto' | 'user' | 'hardware' | undefined;
+  /** Receive queues; more than one spreads flows over them. (in queues; range 1 – 64; default 1) */
+  rxQueues?: number | undefined;
+  /** Descriptors of each receive queue; 0 leaves the size to us and the driver. (in packets; range 0 – 32768; default 0) */
+  descriptors?: number | undefined;
+  /** MTU to set on the port; 0 leaves it. (in bytes; range 0 – 65000; default 0) */
+  mtu?: number | undefined;
+  /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. (default symmetric) */
+  rss?: 'symmetric' | 'driver' | undefined;
+  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
+  mbufs?: number | undefined;
+  /** backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core. (default backoff) */
+  pollMode?: 'backoff' | 'busy' | undefined;
+  /** CPU that the polling thread runs on; -1 leaves it to the scheduler. (range -1 – 1023; default -1) */
+  core?: number | undefined;
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. (default ) */
+  devargs?: string | undefined;
+  /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. (default ) */
+  eal?: string | undefined;
+  /** auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default auto) */
+  hugePages?: 'auto' | 'require' | 'off' | undefined;
+  /** Let stats() carry every counter of the driver in details. (default false) */
+  xstats?: boolean | undefined;
 }
 
 /** Options of `file:` (Trace files and pipes (pcap, pcapng, ERF)). */
@@ -253,6 +311,7 @@ export interface SynthOptions {
 export interface BackendOptions {
   afpacket: AfPacketOptions;
   afxdp: AfXdpOptions;
+  dpdk: DpdkOptions;
   file: FileOptions;
   pcap: PcapOptions;
   pfring: PfRingOptions;
@@ -283,6 +342,8 @@ export interface BackendSchema {
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
   readonly takesTraffic: boolean;
+  /** The option that takes the URI's parameters which are no options. */
+  readonly rest?: string;
   readonly options: readonly OptionSchema[];
 }
 
@@ -558,6 +619,164 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "boolean",
         "default": true,
         "doc": "Let the kernel say when it needs a system call to go on, instead of making one each time."
+      }
+    ]
+  },
+  {
+    "name": "dpdk",
+    "title": "DPDK (poll-mode drivers, user space)",
+    "aliases": [
+      "dpdkvdev"
+    ],
+    "target": "device",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "rest": "devargs",
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "promiscuous",
+        "type": "boolean",
+        "default": true,
+        "doc": "Ask the interface for frames addressed to others, too."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 0,
+        "max": 100,
+        "default": 0,
+        "unit": "ms",
+        "doc": "How long packets may gather after a batch; the first after a silence comes at once."
+      },
+      {
+        "name": "timestamp",
+        "type": "choice",
+        "values": [
+          "auto",
+          "user",
+          "hardware"
+        ],
+        "default": "auto",
+        "doc": "auto takes the driver's stamps where their unit is known (net_pcap), else the polling thread's clock, once per burst (user); hardware asks the NIC."
+      },
+      {
+        "name": "rxQueues",
+        "type": "integer",
+        "min": 1,
+        "max": 64,
+        "default": 1,
+        "unit": "queues",
+        "doc": "Receive queues; more than one spreads flows over them."
+      },
+      {
+        "name": "descriptors",
+        "type": "integer",
+        "min": 0,
+        "max": 32768,
+        "default": 0,
+        "unit": "packets",
+        "doc": "Descriptors of each receive queue; 0 leaves the size to us and the driver."
+      },
+      {
+        "name": "mtu",
+        "type": "integer",
+        "min": 0,
+        "max": 65000,
+        "default": 0,
+        "unit": "bytes",
+        "doc": "MTU to set on the port; 0 leaves it."
+      },
+      {
+        "name": "rss",
+        "type": "choice",
+        "values": [
+          "symmetric",
+          "driver"
+        ],
+        "default": "symmetric",
+        "doc": "How flows are spread over queues: symmetric brings both directions of a flow to one queue."
+      },
+      {
+        "name": "mbufs",
+        "type": "integer",
+        "min": 0,
+        "max": 900000,
+        "default": 0,
+        "unit": "packets",
+        "doc": "Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps."
+      },
+      {
+        "name": "pollMode",
+        "type": "choice",
+        "values": [
+          "backoff",
+          "busy"
+        ],
+        "default": "backoff",
+        "doc": "backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core."
+      },
+      {
+        "name": "core",
+        "type": "integer",
+        "min": -1,
+        "max": 1023,
+        "default": -1,
+        "doc": "CPU that the polling thread runs on; -1 leaves it to the scheduler."
+      },
+      {
+        "name": "devargs",
+        "type": "string",
+        "default": "",
+        "doc": "More parameters for the driver, as DPDK writes them: key=value,key=value."
+      },
+      {
+        "name": "eal",
+        "type": "string",
+        "default": "",
+        "doc": "More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides."
+      },
+      {
+        "name": "hugePages",
+        "type": "choice",
+        "values": [
+          "auto",
+          "require",
+          "off"
+        ],
+        "default": "auto",
+        "doc": "auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says."
+      },
+      {
+        "name": "xstats",
+        "type": "boolean",
+        "default": false,
+        "doc": "Let stats() carry every counter of the driver in details."
       }
     ]
   },

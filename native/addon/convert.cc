@@ -8,6 +8,14 @@ namespace {
 
 Napi::Number from_number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
 
+Napi::Object from_counts(Napi::Env env, const std::vector<DropCause>& counts) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [name, count] : counts) {
+    object.Set(name, count ? Napi::Value(from_number(env, *count)) : env.Undefined());
+  }
+  return object;
+}
+
 }  // namespace
 
 std::string text(const Napi::Value& value) { return value.IsString() ? value.As<Napi::String>().Utf8Value() : ""; }
@@ -69,11 +77,8 @@ Napi::Object from_stats(Napi::Env env, const Stats& stats) {
   object.Set("pending", from_number(env, stats.pending));
   object.Set("joined", from_number(env, stats.joined));
   object.Set("deliveredBytes", from_number(env, stats.delivered_bytes));
-  Napi::Object drops = Napi::Object::New(env);
-  for (const DropCause& cause : stats.drops) {
-    drops.Set(cause.name, cause.count ? Napi::Value(from_number(env, *cause.count)) : env.Undefined());
-  }
-  object.Set("drops", drops);
+  object.Set("drops", from_counts(env, stats.drops));
+  object.Set("details", from_counts(env, stats.details));
   return object;
 }
 

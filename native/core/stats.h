@@ -24,6 +24,7 @@ struct Stats {
   uint64_t joined = 0;           // of the delivered: came in fragments and were copied into one piece
   uint64_t delivered_bytes = 0;  // wire bytes of what was delivered
   std::vector<DropCause> drops;
+  std::vector<DropCause> details;  // counters of the driver by its own names, where they were asked for
 };
 
 }  // namespace ringtap

@@ -8,6 +8,9 @@ foreach(backend ${backends})
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/conformance_${backend}.cc)
     ringtap_test(conformance_${backend} SOURCES conformance_${backend}.cc $<TARGET_OBJECTS:ringtap_conformance>
                  LINK ringtap_test_traffic ringtap_backend_${backend} Threads::Threads)
+    if(TARGET ringtap_${backend}_parts) # of a module that the addon loads on demand
+      target_link_libraries(test_conformance_${backend} PRIVATE ringtap_${backend}_parts)
+    endif()
     if(TARGET ringtap_${backend}_standin)
       target_link_libraries(test_conformance_${backend} PRIVATE ringtap_${backend}_standin)
     endif()

@@ -65,7 +65,7 @@ describe('what cannot be done', () => {
     [['read', 'EMPTY'], /^ringtap: .*empty\.pcap: the file is empty\nhint: Known formats are pcap, pcapng and ERF/],
     [['read', 'TEXT'], /^ringtap: .*text\.pcap: .*\nhint: Known formats are pcap, pcapng and ERF/],
     [['stats', 'no-such-if0'], /^ringtap: no-such-if0: interface "no-such-if0": No such device\nhint: /],
-    [['stats', 'dpdk:0'], /^ringtap: dpdk:0: dpdk: .*\nhint: /],
+    [['stats', 'rpcap:host/eth0'], /^ringtap: rpcap:host\/eth0: rpcap: .*\nhint: /],
     [
       ['capture', 'synth:', '-w', '/nonexistent/out.pcap'],
       /ringtap: .*cannot create \/nonexistent\/out\.pcap: .*\nhint: /,

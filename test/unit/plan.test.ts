@@ -60,12 +60,12 @@ describe('explain()', () => {
   });
 
   test('explains what cannot be opened, too', async () => {
-    const explained = await explain('dpdk:0000:01:00.0');
+    const explained = await explain('rpcap:host/eth0');
     expect(explained).toMatchObject({ backend: null, zeroCopy: false, maxLeases: 0 });
     expect(explained.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
     expect(explained.candidates).toEqual([
       {
-        backend: 'dpdk',
+        backend: 'rpcap',
         chosen: false,
         code: 'RINGTAP_BACKEND_MISSING',
         reason: explained.error!.message,

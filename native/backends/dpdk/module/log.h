@@ -1,0 +1,25 @@
+// What EAL and the drivers say: kept for errors, printed only for NODE_DEBUG=ringtap.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ringtap::dpdk {
+
+/// Takes DPDK's log away from the terminal and syslog. Once, before EAL starts.
+void capture_log();
+
+/// The lines since this mark was made are those of one operation.
+class LogMark {
+ public:
+  LogMark();
+  /// The last few lines since then, joined with "; ". Empty if there were none.
+  std::string lines() const;
+  /// `what`, and after a colon what DPDK said.
+  std::string explain(const std::string& what) const;
+
+ private:
+  uint64_t from_;
+};
+
+}  // namespace ringtap::dpdk

@@ -1,0 +1,293 @@
+#include "backends/dpdk/module/port.h"
+
+#include <rte_alarm.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+#include <semaphore>
+#include <set>
+
+#include "backends/dpdk/module/log.h"
+
+namespace ringtap::dpdk {
+
+namespace {
+
+constexpr uint32_t kDefaultMbufs = 131072;
+constexpr uint32_t kDefaultDescriptors = 1024;
+constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and caches, beyond their descriptors
+constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
+constexpr uint32_t kSendFrames = 1024;
+
+// Toeplitz with this key gives both directions of a flow the same hash.
+constexpr uint8_t kSymmetricKey[] = {0x6d, 0x5a};
+
+/// Devices that captures of this process have, and a lock for DPDK's device list, which has none of its own.
+struct Devices {
+  std::mutex mutex;
+  std::set<std::string> taken;
+  uint64_t serial = 0;
+};
+
+Devices& devices() {
+  static auto* instance = new Devices;
+  return *instance;
+}
+
+bool is_pci(const std::string& device) { return device.find(':') != std::string::npos; }
+
+/// The value of iface= among the parameters of af_packet, af_xdp and pcap.
+std::string interface_in(const std::string& devargs) {
+  const size_t at = ("," + devargs).find(",iface=");
+  if (at == std::string::npos) return {};
+  const std::string value = devargs.substr(at + 6);
+  return value.substr(0, value.find(','));
+}
+
+std::string pool_name(const char* role) { return std::string("ringtap") + role + std::to_string(devices().serial++); }
+
+}  // namespace
+
+Port::Port(Port&& other) noexcept
+    : settings_(std::move(other.settings_)),
+      id_(other.id_),
+      device_(other.device_),
+      driver_(std::move(other.driver_)),
+      interface_(std::move(other.interface_)),
+      virtual_(other.virtual_),
+      claimed_(std::exchange(other.claimed_, false)),
+      plugged_(std::exchange(other.plugged_, false)),
+      started_(std::exchange(other.started_, false)),
+      hardware_time_(other.hardware_time_),
+      receive_descriptors_(other.receive_descriptors_),
+      send_descriptors_(other.send_descriptors_),
+      ring_size_(other.ring_size_),
+      memory_(std::move(other.memory_)),
+      receive_pool_(std::move(other.receive_pool_)),
+      send_pool_(std::move(other.send_pool_)),
+      notes_(std::move(other.notes_)) {}
+
+Error Port::failed(Code code, const std::string& what, const char* call, int result, std::string hint) const {
+  return {.code = code,
+          .message = settings_.uri + ": " + what,
+          .hint = std::move(hint),
+          .syscall = call,
+          .err = result < 0 ? -result : 0};
+}
+
+Result<Port> Port::plug(PortSettings settings) {
+  Port port;
+  port.settings_ = std::move(settings);
+  const std::string& device = port.settings_.device;
+  port.virtual_ = !is_pci(device);
+  const std::scoped_lock lock(devices().mutex);
+  if (!devices().taken.insert(device).second) {
+    return Error{.code = Code::kBusy,
+                 .message = port.settings_.uri + ": another capture of this process has the port " + device,
+                 .hint = "One capture per port: use rxQueues for more than one queue, capture.transmit to send."};
+  }
+  port.claimed_ = true;
+  if (port.virtual_) port.interface_ = interface_in(port.settings_.devargs);
+  const LogMark mark;
+  if (rte_eth_dev_get_port_by_name(device.c_str(), &port.id_) != 0) {
+    const std::string with_arguments = port.settings_.devargs.empty() ? device : device + "," + port.settings_.devargs;
+    const int result = rte_dev_probe(with_arguments.c_str());
+    if (result != 0 || rte_eth_dev_get_port_by_name(device.c_str(), &port.id_) != 0) {
+      const std::string said = mark.lines();
+      const bool unknown =
+          said.find("no driver found") != std::string::npos || said.find("failed to parse device") != std::string::npos;
+      return port.failed(
+          unknown ? Code::kNoInterface : Code::kBadOption, mark.explain("DPDK cannot open \"" + with_arguments + "\""),
+          "rte_dev_probe", result,
+          unknown ? "A virtual device is called as its driver and a number, such as net_pcap0; each driver is a "
+                    "package of its own (librte-net-…)."
+                  : "The words after the colon are DPDK's own; https://doc.dpdk.org/guides/nics lists "
+                    "the parameters of each driver.");
+    }
+  }
+  port.plugged_ = true;
+  if (auto configured = port.configure(); !configured) return std::move(configured).error();
+  if (auto set_up = port.set_up_queues(); !set_up) return std::move(set_up).error();
+  return port;
+}
+
+Result<Ok> Port::configure() {
+  rte_eth_dev_info info{};
+  int result = rte_eth_dev_info_get(id_, &info);
+  if (result != 0) return failed(Code::kSystem, "no information about the port", "rte_eth_dev_info_get", result);
+  device_ = info.device;
+  driver_ = info.driver_name;
+  if (settings_.queues > info.max_rx_queues) {
+    return failed(Code::kUnsupported,
+                  "rxQueues: the port has " + std::to_string(info.max_rx_queues) + " receive queues, not " +
+                      std::to_string(settings_.queues),
+                  "rte_eth_dev_configure", 0, "Lower rxQueues.");
+  }
+  rte_eth_conf conf{};
+  uint8_t key[128];
+  if (settings_.queues > 1 && info.flow_type_rss_offloads != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf =
+        info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+    if (settings_.symmetric && info.hash_key_size <= sizeof key) {
+      const uint8_t length = info.hash_key_size == 0 ? 40 : info.hash_key_size;
+      for (uint8_t i = 0; i < length; i++) key[i] = kSymmetricKey[i % 2];
+      conf.rx_adv_conf.rss_conf.rss_key = key;
+      conf.rx_adv_conf.rss_conf.rss_key_len = length;
+    }
+  } else if (settings_.queues > 1) {
+    notes_.push_back(driver_ + " has no RSS: it decides itself which packets come on which queue");
+  }
+  conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+  if (settings_.hardware_time && (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0) {
+    conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+    hardware_time_ = true;
+  } else if (settings_.hardware_time) {
+    notes_.push_back("no hardware timestamps from " + driver_ + ": the polling thread's clock is used");
+  }
+  if (settings_.mtu != 0) conf.rxmode.mtu = settings_.mtu;
+  const LogMark mark;
+  result = rte_eth_dev_configure(id_, settings_.queues, info.max_tx_queues > 0 ? 1 : 0, &conf);
+  if (result != 0) {
+    return failed(result == -EBUSY ? Code::kBusy : Code::kUnsupported, mark.explain("the port cannot be configured"),
+                  "rte_eth_dev_configure", result, "Lower rxQueues or mtu; the words after the colon are DPDK's own.");
+  }
+  if (settings_.mtu != 0) {
+    const LogMark mtu_mark;
+    result = rte_eth_dev_set_mtu(id_, settings_.mtu);
+    if (result != 0) {
+      return failed(Code::kUnsupported,
+                    mtu_mark.explain(driver_ + " cannot set the MTU to " + std::to_string(settings_.mtu)),
+                    "rte_eth_dev_set_mtu", result, "Leave mtu out.");
+    }
+  }
+  receive_descriptors_ = settings_.descriptors != 0 ? settings_.descriptors : kDefaultDescriptors;
+  send_descriptors_ = kDefaultDescriptors;
+  result = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive_descriptors_, &send_descriptors_);
+  if (result != 0) {
+    return failed(Code::kSystem, "no descriptor rings", "rte_eth_dev_adjust_nb_rx_tx_desc", result);
+  }
+  if (settings_.descriptors != 0 && receive_descriptors_ != settings_.descriptors) {
+    notes_.push_back("descriptors: " + driver_ + " takes " + std::to_string(receive_descriptors_));
+  }
+  return Ok{};
+}
+
+int Port::set_up_receive_queues(rte_mempool* pool) {
+  for (uint16_t queue = 0; queue < settings_.queues; queue++) {
+    const int result =
+        rte_eth_rx_queue_setup(id_, queue, receive_descriptors_, rte_eth_dev_socket_id(id_), nullptr, pool);
+    if (result != 0) return result;
+  }
+  return 0;
+}
+
+Result<Ok> Port::set_up_queues() {
+  uint16_t mtu = 1500;
+  rte_eth_dev_get_mtu(id_, &mtu);
+  const uint32_t most = settings_.mtu != 0 ? settings_.mtu : std::min<uint32_t>(mtu, 1500);
+  const uint32_t room =
+      RTE_PKTMBUF_HEADROOM + std::max<uint32_t>(RTE_MBUF_DEFAULT_DATAROOM, (most + kOverhead + 63) & ~63u);
+  const uint32_t in_driver = uint32_t{receive_descriptors_} * settings_.queues + kSlack;
+  ring_size_ = std::bit_ceil(settings_.mbufs != 0 ? settings_.mbufs : kDefaultMbufs);
+  MemoryPlan plan{
+      .name = pool_name("_rx"), .mbufs = ring_size_ + in_driver, .room = room, .socket = rte_eth_dev_socket_id(id_)};
+  auto memory = PacketMemory::reserve(settings_.uri, plan);
+  if (!memory) return std::move(memory).error();
+  memory_.emplace(*std::move(memory));
+  const LogMark mark;
+  int result = set_up_receive_queues(memory_->pool());
+  if (result == -EINVAL) {
+    plan.name = pool_name("_in");
+    plan.mbufs = 2 * in_driver;
+    auto pool = plain_pool(settings_.uri, plan);
+    if (!pool) return std::move(pool).error();
+    receive_pool_ = *std::move(pool);
+    result = set_up_receive_queues(receive_pool_.get());
+    if (result == 0) notes_.push_back(driver_ + " takes no pool of ours: packets are copied once");
+  }
+  if (result != 0) {
+    return failed(result == -EBUSY ? Code::kBusy : Code::kSystem, mark.explain("no receive queues"),
+                  "rte_eth_rx_queue_setup", result);
+  }
+  rte_eth_dev_info info{};
+  rte_eth_dev_info_get(id_, &info);
+  if (info.nb_tx_queues == 0) return Ok{};
+  plan.name = pool_name("_tx");
+  plan.mbufs = kSendFrames + send_descriptors_;
+  auto pool = plain_pool(settings_.uri, plan);
+  if (!pool) return std::move(pool).error();
+  send_pool_ = *std::move(pool);
+  result = rte_eth_tx_queue_setup(id_, 0, send_descriptors_, rte_eth_dev_socket_id(id_), nullptr);
+  if (result != 0) {
+    return failed(Code::kSystem, mark.explain("no send queue"), "rte_eth_tx_queue_setup", result);
+  }
+  return Ok{};
+}
+
+std::vector<DropCause> Port::xstats() const {
+  const int count = rte_eth_xstats_get_names(id_, nullptr, 0);
+  if (count <= 0) return {};
+  std::vector<rte_eth_xstat_name> names(static_cast<size_t>(count));
+  std::vector<rte_eth_xstat> values(static_cast<size_t>(count));
+  if (rte_eth_xstats_get_names(id_, names.data(), names.size()) != count) return {};
+  if (rte_eth_xstats_get(id_, values.data(), values.size()) != count) return {};
+  std::vector<DropCause> list;
+  for (const rte_eth_xstat& value : values) {
+    if (value.id < names.size()) list.push_back({names[value.id].name, value.value});
+  }
+  return list;
+}
+
+Result<Ok> Port::start(bool receive) {
+  const LogMark mark;
+  int result = rte_eth_dev_start(id_);
+  if (result != 0) {
+    return failed(result == -EBUSY ? Code::kBusy : Code::kSystem, mark.explain("the port does not start"),
+                  "rte_eth_dev_start", result);
+  }
+  started_ = true;
+  if (!receive || !settings_.promiscuous) return Ok{};
+  result = rte_eth_promiscuous_enable(id_);
+  if (result != 0 && rte_eth_promiscuous_get(id_) != 1)
+    notes_.push_back("no promiscuous mode: " + driver_ + " has none");
+  return Ok{};
+}
+
+void Port::remove() noexcept {
+  if (started_) rte_eth_dev_stop(id_);
+  if (!plugged_) return;
+  rte_eth_dev_close(id_);
+  if (device_ != nullptr) rte_dev_remove(device_);
+}
+
+void Port::unplug() noexcept {
+  if (!claimed_) return;
+  const std::scoped_lock lock(devices().mutex);
+  // WHY on EAL's event thread, where alarms run: drivers free there, too (memif, when its peer goes), without a lock.
+  struct Removal {
+    Port* port;
+    std::binary_semaphore done{0};
+  } removal{this};
+  const auto run = [](void* at) {
+    auto* self = static_cast<Removal*>(at);
+    self->port->remove();
+    self->done.release();
+  };
+  if (rte_eal_alarm_set(1, run, &removal) == 0) {
+    removal.done.acquire();
+  } else {
+    remove();
+  }
+  devices().taken.erase(settings_.device);
+  claimed_ = plugged_ = started_ = false;
+  receive_pool_.reset();
+  send_pool_.reset();
+}
+
+}  // namespace ringtap::dpdk

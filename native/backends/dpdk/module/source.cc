@@ -1,0 +1,255 @@
+#include "backends/dpdk/module/source.h"
+
+#include <rte_ethdev.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "backends/dpdk/module/eal.h"
+#include "backends/dpdk/module/pci.h"
+
+namespace ringtap::dpdk {
+
+namespace {
+
+constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kMaxLeases = 128;
+
+/// The device that a target means: a PCI address, the n-th NIC that is bound for DPDK, or a virtual device by its name.
+struct Target {
+  std::string device;
+  std::string devargs;
+  bool pci = false;
+};
+
+Result<Target> find_target(const OpenRequest& request) {
+  Target target;
+  // DPDK's own spelling has the parameters behind a comma.
+  const size_t comma = request.target.find(',');
+  target.device = request.target.substr(0, comma);
+  if (comma != std::string::npos) target.devargs = request.target.substr(comma + 1);
+  const std::string more = request.options.text("devargs");
+  if (!more.empty()) target.devargs += (target.devargs.empty() ? "" : ",") + more;
+  const bool index =
+      !target.device.empty() && target.device.size() <= 4 &&
+      std::all_of(target.device.begin(), target.device.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (index) {
+    auto address = nic_at(request.uri, std::stoul(target.device));
+    if (!address) return std::move(address).error();
+    target.device = *std::move(address);
+    target.pci = true;
+    return target;
+  }
+  if (auto address = pci_address(target.device)) {
+    if (auto usable = check_nic(request.uri, *address); !usable) return std::move(usable).error();
+    target.device = *std::move(address);
+    target.pci = true;
+    return target;
+  }
+  const bool name = !target.device.empty() && target.device.size() < 48 &&
+                    std::all_of(target.device.begin(), target.device.end(),
+                                [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
+  if (name) return target;
+  return Error{.code = Code::kBadUri,
+               .message = request.uri + ": \"" + target.device + "\" is no PCI address, port or virtual device",
+               .hint = "Write dpdk:0000:01:00.0, dpdk:0 or dpdk:net_pcap0?rx_pcap=trace.pcap."};
+}
+
+EalRequest::Huge huge_of(const std::string& text) {
+  return text == "require" ? EalRequest::Huge::kRequire
+         : text == "off"   ? EalRequest::Huge::kOff
+                           : EalRequest::Huge::kAuto;
+}
+
+/// Drivers that fill the count of packets that the device had no room for. Others leave it at zero.
+bool counts_missed(const Port& port) {
+  return !port.virtual_device() || port.driver() == "net_pcap" || port.driver() == "net_af_xdp";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
+  auto target = find_target(request);
+  if (!target) return std::move(target).error();
+  const Options& options = request.options;
+  const EalRequest eal{.uri = request.uri,
+                       .pci = target->pci ? target->device : "",
+                       .huge = huge_of(options.text("hugePages", "auto")),
+                       .arguments = options.text("eal")};
+  if (auto started = start_eal(eal); !started) return std::move(started).error();
+  if (target->pci && !eal_has_pci()) {
+    return Error{
+        .code = Code::kBusy,
+        .message = request.uri + ": DPDK was started without PCI in this process, by a capture of a virtual device",
+        .hint = "Open the PCI port first: DPDK starts once per process."};
+  }
+  auto port =
+      Port::plug({.uri = request.uri,
+                  .device = target->device,
+                  .devargs = target->devargs,
+                  .queues = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("rxQueues", 1), 1, 64)),
+                  .descriptors = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("descriptors"), 0, 32768)),
+                  .mtu = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("mtu"), 0, 65000)),
+                  .promiscuous = options.flag("promiscuous", true),
+                  .symmetric = options.text("rss", "symmetric") == "symmetric",
+                  .hardware_time = options.text("timestamp", "auto") == "hardware",
+                  .driver_time = options.text("timestamp", "auto") != "user",
+                  .mbufs = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("mbufs"), 0, 900'000))});
+  if (!port) return std::move(port).error();
+  const PollSettings poll{.busy = options.text("pollMode", "backoff") == "busy",
+                          .core = static_cast<int>(options.integer("core", -1))};
+  return std::unique_ptr<Source>(new PortSource(
+      *std::move(port), poll,
+      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", 262144), 14, 262144)),
+      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("timeoutMs"), 0, 100)), options.flag("xstats")));
+}
+
+PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats)
+    : port_(std::move(port)), poll_settings_(poll), gather_ms_(gather_ms), xstats_(xstats), leases_(kMaxLeases) {
+  info_.link_type = kEthernet;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.snaplen = snaplen;
+  const auto& region = port_->memory().region();
+  info_.segments = {{.region = region, .base = region->base(), .bytes = region->bytes()}};
+  info_.max_leases = kMaxLeases;
+  info_.has_hash = true;
+  info_.has_queue = true;
+  info_.mode = port_->copies() ? "copy" : "zero-copy";
+  info_.timestamp_source = BurstClock(*port_).source();
+  info_.notes = eal_notes();
+  info_.notes.insert(info_.notes.end(), port_->notes().begin(), port_->notes().end());
+}
+
+Result<FilterPlacement> PortSource::set_filter(std::shared_ptr<Filter> filter) {
+  auto program = filter->program(static_cast<int>(info_.link_type));
+  if (!program) return std::move(program).error();
+  filter_ = std::make_shared<const PacketFilter>(**program);
+  return filter_->placement();
+}
+
+Result<Ok> PortSource::start_port(bool receive) {
+  const size_t before = port_->notes().size();
+  if (auto started = port_->start(receive); !started) return started;
+  info_.notes.insert(info_.notes.end(), port_->notes().begin() + static_cast<std::ptrdiff_t>(before),
+                     port_->notes().end());
+  if (port_->send_pool() != nullptr) tx_.emplace(port_->id(), port_->send_pool());
+  return Ok{};
+}
+
+Result<Ok> PortSource::start() {
+  if (auto started = start_port(true); !started) return started;
+  poller_ = std::make_unique<Poller>(*port_, filter_, poll_settings_);
+  return poller_->start();
+}
+
+Result<Ok> PortSource::start_tx() { return start_port(false); }
+
+RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  if (!poller_) return {.rx = Rx::kEof};
+  if (leases_.full()) return {.rx = Rx::kNoBuffer};
+  if (asleep_) poller_->awake();
+  asleep_ = false;
+  uint64_t there = poller_->ring().written() - position_;
+  if (there == 0) {
+    if (const Error* failure = poller_->failure()) {
+      error_ = *failure;
+      return {.rx = Rx::kError};
+    }
+    asleep_ = true;
+    if (poller_->sleep(position_)) return {.rx = Rx::kAgain};
+    poller_->awake();
+    asleep_ = false;
+    there = poller_->ring().written() - position_;
+  }
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, block.capacity()}));
+  fill(block, count);
+  lent_.push_back({.end = position_, .released = false});
+  const auto number = static_cast<uint32_t>(first_lent_ + lent_.size() - 1);
+  return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = info_.link_type, .lease = *leases_.acquire(number)};
+}
+
+uint32_t PortSource::fill(DescBlock& block, uint32_t count) noexcept {
+  const PacketRing& ring = poller_->ring();
+  const int64_t epoch_ns = info_.epoch_ns;
+  const uint32_t snaplen = info_.snaplen;
+  uint64_t bytes = 0;
+  uint32_t joined = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const Entry& entry = ring.at(position_ + i);
+    block.set_basic(i, entry.offset, std::min({entry.length, entry.keep, snaplen}), entry.length,
+                    static_cast<double>(entry.time_ns - epoch_ns), entry.flags);
+    block.hash[i] = entry.hash;
+    block.queue[i] = entry.queue;
+    bytes += entry.length;
+    joined += (entry.flags & kFlagFragmented) != 0;
+  }
+  position_ += count;
+  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (joined != 0) joined_.fetch_add(joined, std::memory_order_relaxed);
+  delivered_.fetch_add(count, std::memory_order_release);
+  return count;
+}
+
+bool PortSource::release(Lease lease) noexcept {
+  const auto number = leases_.release(lease);
+  if (!number) return false;
+  lent_[*number - static_cast<uint32_t>(first_lent_)].released = true;
+  uint64_t end = 0;
+  while (!lent_.empty() && lent_.front().released) {
+    end = lent_.front().end;
+    lent_.pop_front();
+    first_lent_++;
+  }
+  if (end != 0 && poller_) poller_->ring().release_to(end);
+  return true;
+}
+
+Readiness PortSource::readiness() const noexcept {
+  if (!poller_) return {};
+  return {.kind = Readiness::Kind::kFd, .fd = poller_->wake_fd(), .gather_ms = gather_ms_};
+}
+
+// Brings last_ up to date. Reads what was delivered first, so that nothing pending is negative.
+void PortSource::collect() const noexcept {
+  if (!poller_) return;
+  last_.delivered = delivered_.load(std::memory_order_acquire);
+  last_.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+  last_.joined = joined_.load(std::memory_order_relaxed);
+  last_.filtered = poller_->filtered();
+  const uint64_t ring = poller_->dropped();
+  last_.pending = poller_->ring().written() - last_.delivered;
+  rte_eth_stats port{};
+  const bool known = rte_eth_stats_get(port_->id(), &port) == 0;
+  const auto counted = [&](uint64_t count, bool counts) {
+    return known && counts ? std::optional(count) : std::nullopt;
+  };
+  last_.drops = {{"ring", ring},
+                 {"nic", counted(port.imissed, counts_missed(*port_))},
+                 {"error", counted(port.ierrors, true)},
+                 {"mbuf", counted(port.rx_nombuf, true)}};
+  last_.dropped = 0;
+  for (const DropCause& cause : last_.drops) last_.dropped += cause.count.value_or(0);
+  last_.received = last_.delivered + last_.filtered + last_.dropped + last_.pending;
+  if (xstats_) last_.details = port_->xstats();
+}
+
+Stats PortSource::stats() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  collect();
+  return last_;
+}
+
+void PortSource::close() noexcept {
+  if (!port_) return;
+  const std::scoped_lock lock(mutex_);
+  if (poller_) poller_->stop();
+  collect();
+  tx_.reset();
+  poller_.reset();
+  info_.segments.clear();
+  port_.reset();
+}
+
+}  // namespace ringtap::dpdk

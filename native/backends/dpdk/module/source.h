@@ -1,0 +1,72 @@
+// A capture from one port.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "backends/dpdk/module/poller.h"
+#include "backends/dpdk/module/port.h"
+#include "backends/dpdk/module/transmit.h"
+#include "core/source.h"
+
+namespace ringtap::dpdk {
+
+class PortSource final : public Source {
+ public:
+  static Result<std::unique_ptr<Source>> open(const OpenRequest& request);
+  ~PortSource() override { close(); }
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override;
+  Result<Ok> start_tx() override;
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override;
+  Readiness readiness() const noexcept override;
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return error_; }
+  Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
+  void close() noexcept override;
+
+ private:
+  PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats);
+
+  Result<Ok> start_port(bool receive);
+  uint32_t fill(DescBlock& block, uint32_t count) noexcept;
+  void collect() const noexcept;
+
+  SourceInfo info_;
+  std::optional<Port> port_;
+  const PollSettings poll_settings_;
+  const uint32_t gather_ms_;
+  const bool xstats_;
+  std::shared_ptr<const PacketFilter> filter_;
+  std::unique_ptr<Poller> poller_;
+  std::optional<PortTx> tx_;
+
+  // Batches are released in any order; packets go back in the ring's.
+  struct Batch {
+    uint64_t end;
+    bool released;
+  };
+  LeaseTable leases_;
+  std::deque<Batch> lent_;
+  uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
+  uint64_t position_ = 0;    // in the ring
+  bool asleep_ = false;
+
+  Error error_;
+  std::atomic<bool> interrupted_{false};
+  std::atomic<uint64_t> delivered_{0};
+  std::atomic<uint64_t> delivered_bytes_{0};
+  std::atomic<uint64_t> joined_{0};
+  // WHY: close() takes the port away, and stats() comes from any thread.
+  mutable std::mutex mutex_;
+  mutable Stats last_;
+};
+
+}  // namespace ringtap::dpdk

@@ -1,0 +1,39 @@
+// Sending through queue 0 of a port.
+#pragma once
+
+#include <array>
+#include <atomic>
+
+#include "core/tx.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+namespace ringtap::dpdk {
+
+class PortTx final : public Tx {
+ public:
+  PortTx(uint16_t port, rte_mempool* pool) : port_(port), pool_(pool) {}
+  ~PortTx() override;
+  PortTx(const PortTx&) = delete;
+  PortTx& operator=(const PortTx&) = delete;
+
+  std::span<std::byte> reserve() noexcept override;
+  void submit(uint32_t bytes) noexcept override;
+  void cancel() noexcept override {}
+  Result<Ok> flush() noexcept override;
+  TxStats stats() const noexcept override;
+
+ private:
+  static constexpr uint32_t kFrames = 256;
+
+  const uint16_t port_;
+  rte_mempool* const pool_;
+  std::array<rte_mbuf*, kFrames> waiting_{};
+  uint32_t count_ = 0;
+  rte_mbuf* reserved_ = nullptr;
+  std::atomic<uint64_t> sent_{0};
+  std::atomic<uint64_t> queued_{0};
+};
+
+}  // namespace ringtap::dpdk

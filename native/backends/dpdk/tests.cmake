@@ -1,0 +1,4 @@
+if(TARGET ringtap_dpdk_parts)
+  ringtap_test(dpdk SOURCES ${CMAKE_SOURCE_DIR}/native/test/dpdk_test.cc
+               LINK ringtap_dpdk_parts ringtap_libpcap ${CMAKE_DL_LIBS})
+endif()

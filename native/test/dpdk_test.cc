@@ -1,0 +1,114 @@
+#include <doctest/doctest.h>
+#include <rte_mbuf.h>
+
+#include <cstring>
+#include <random>
+
+#include "backends/dpdk/module/eal.h"
+#include "backends/dpdk/module/filter.h"
+#include "filter/text.h"
+#include "filter/validate.h"
+#include "libpcap/compile.h"
+#include "test/ebpf_frames.h"
+#include "test/ebpf_programs.h"
+#include "test/expressions.h"
+
+namespace ringtap {
+
+namespace {
+
+using namespace dpdk;
+using test::Bytes;
+
+/// A packet of DPDK's, in one piece or several.
+class Mbuf {
+ public:
+  Mbuf(const Bytes& bytes, size_t piece) {
+    static rte_mempool* const pool =
+        rte_pktmbuf_pool_create("test", 256, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    REQUIRE(pool != nullptr);
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      const size_t size = std::min(piece, bytes.size() - at);
+      rte_mbuf* part = rte_pktmbuf_alloc(pool);
+      REQUIRE(part != nullptr);
+      std::memcpy(rte_pktmbuf_append(part, static_cast<uint16_t>(size)), bytes.data() + at, size);
+      if (head_ == nullptr) {
+        head_ = part;
+      } else {
+        REQUIRE(rte_pktmbuf_chain(head_, part) == 0);
+      }
+    }
+  }
+  ~Mbuf() { rte_pktmbuf_free(head_); }
+  Mbuf(const Mbuf&) = delete;
+  Mbuf& operator=(const Mbuf&) = delete;
+  rte_mbuf* get() const { return head_; }
+
+ private:
+  rte_mbuf* head_ = nullptr;
+};
+
+void need_eal() {
+  const auto started = start_eal({.uri = "test", .pci = "", .huge = EalRequest::Huge::kOff, .arguments = "-m 64"});
+  INFO((started ? std::string() : started.error().message));
+  REQUIRE(started);
+}
+
+std::vector<Bytes> frames(uint64_t seed, size_t count) {
+  test::Frames random(seed);
+  std::vector<Bytes> result(count);
+  for (Bytes& frame : result) frame = random.next();
+  return result;
+}
+
+void check_alike(const Program& program, const PacketFilter& filter, const Bytes& packet, uint32_t size, size_t piece) {
+  const FilterVm vm(program);
+  const uint32_t expected = vm.run(packet.data(), size, size);
+  const Mbuf mbuf(packet, piece);
+  const uint32_t kept = filter.keep(mbuf.get());
+  if (kept != expected)
+    FAIL("keeps " << kept << ", not " << expected << " of " << size << " bytes\n" << disassemble(program));
+}
+
+}  // namespace
+
+TEST_CASE("machine code by DPDK decides as our interpreter does: all expressions") {
+  need_eal();
+  const auto packets = frames(3, 1000);
+  size_t compiled = 0;
+  for (const char* expression : test::kExpressions) {
+    auto program = compile_filter(expression, 1, 262144);
+    if (!program || has_loop(*program)) continue;
+    INFO(expression);
+    const PacketFilter filter(*program);
+    compiled += filter.compiled();
+    for (const Bytes& packet : packets) {
+      const auto size = static_cast<uint32_t>(packet.size());
+      check_alike(*program, filter, packet, size, 2000);
+      if (filter.compiled()) check_alike(*program, filter, packet, size, 40);
+    }
+  }
+  CHECK(compiled > std::size(test::kExpressions) * 3 / 4);
+}
+
+TEST_CASE("machine code by DPDK decides as our interpreter does: random programs") {
+  need_eal();
+  const auto packets = frames(4, 1000);
+  test::RandomPrograms programs(4, 200);
+  std::mt19937 random(4);
+  size_t compiled = 0;
+  for (int i = 0; i < 20000; i++) {
+    const Program program = programs.next(true);
+    REQUIRE(bool(validate(program)));
+    const PacketFilter filter(program);
+    compiled += filter.compiled();
+    for (int j = 0; j < 30; j++) {
+      const Bytes& packet = packets[random() % packets.size()];
+      const auto size = static_cast<uint32_t>(packet.size());
+      check_alike(program, filter, packet, size, filter.compiled() && j % 2 != 0 ? 40 : 2000);
+    }
+  }
+  CHECK(compiled > 1000);
+}
+
+}  // namespace ringtap

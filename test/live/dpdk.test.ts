@@ -1,0 +1,224 @@
+// DPDK's virtual devices through the public API: each with exact counts against its sender.
+import { existsSync } from 'node:fs';
+import { type Capture, type OpenOptions, open } from 'ringtap';
+import { afterEach, describe, expect, test } from 'vitest';
+import { run, script } from '../support/child.js';
+import { lab, send } from '../support/lab.js';
+import { drain, expectBalanced, failure, readAll } from '../support/packets.js';
+import { numberedTrace } from '../support/subjects.js';
+import { ethernet, ipv4, udp } from '../support/trace.js';
+import { until } from '../support/wait.js';
+
+const built = existsSync(new URL('../../build/addon/Release/ringtap_dpdk.so', import.meta.url));
+const few: OpenOptions = { mbufs: 16384 };
+const ip = (...args: string[]) => run('ip', ...args);
+const frame = (port: number, payload = Buffer.alloc(18)) =>
+  ethernet(0x0800, ipv4({ protocol: 17 }, udp(40001, port, payload)));
+const program = (body: string) => `import { open, explain } from 'ringtap'; ${body}`;
+const tell = 'const tell = (error) => console.log(error.code, error.message);';
+
+describe.skipIf(!built)('dpdk', () => {
+  let capture: Capture | undefined;
+  const start = async (target: string, options: OpenOptions = {}): Promise<Capture> => {
+    capture = await open(`dpdk:${target}`, { ...few, ...options });
+    return capture;
+  };
+  afterEach(async () => {
+    await capture?.close();
+    capture = undefined;
+  });
+
+  /** Sends frames with destination ports 1, 2, … through the capture's own port. */
+  async function transmit(through: Capture, count: number): Promise<void> {
+    const { transmit: transmitter } = through;
+    for (let i = 1; i <= count; i++) {
+      while (!transmitter!.send(frame(i))) await transmitter!.flush();
+    }
+    await transmitter!.flush();
+    expect(transmitter!.stats()).toMatchObject({ sent: count, queued: 0, failed: 0 });
+  }
+
+  test('net_null: packets without end, none lost uncounted', async () => {
+    const from = await start('net_null0', { filter: 'less 64' });
+    expect(from.plan).toMatchObject({ backend: 'dpdk', mode: 'zero-copy', filter: 'user', timestamp: 'user' });
+    const seen = await readAll(from, 10_000);
+    expect(seen.every(({ wirelen }) => wirelen === 64)).toBe(true);
+    await from.close();
+    expectBalanced(from.stats());
+    expect(from.stats().drops.nic).toBeUndefined();
+  });
+
+  test('net_ring: what is sent comes back, byte for byte', async () => {
+    const from = await start('net_ring0');
+    const reading = readAll(from, 1000);
+    await transmit(from, 1000);
+    const seen = await reading;
+    expect(seen.map(({ data }) => data.equals(frame(data.readUInt16BE(36))))).not.toContain(false);
+    expect(seen.map(({ data }) => data.readUInt16BE(36))).toEqual(Array.from({ length: 1000 }, (_, i) => i + 1));
+  });
+
+  test('net_pcap reads a trace with its times', async () => {
+    const from = await start(`net_pcap0?rx_pcap=${numberedTrace(5000)}`);
+    expect(from.plan.timestamp).toBe('file');
+    const seen = await readAll(from, 5000);
+    expect(seen.map(({ data }) => Number(data.readBigUInt64BE(42)))).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+    // pcap's microseconds.
+    expect(seen[4321]!.timeNs).toBe(1_700_000_000_000_004_000n);
+    expect(from.stats()).toMatchObject({ received: 5000, delivered: 5000, dropped: 0, pending: 0 });
+  });
+
+  test('one filter means the same here and in libpcap', async () => {
+    const trace = numberedTrace(5000);
+    for (const filter of ['udp src port 49153', 'udp src port 49153 or greater 2000', 'udp[0] & 1 != 0']) {
+      const expected = await readAll(await open(`file:${trace}`, { filter }));
+      const from = await start(`net_pcap0?rx_pcap=${trace}`, { filter });
+      await until(() => from.stats().received === 5000, 'the whole trace');
+      const seen = await drain(from);
+      expect(seen.map(({ data }) => data.toString('hex'))).toEqual(expected.map(({ data }) => data.toString('hex')));
+      expect(from.stats()).toMatchObject({ filtered: 5000 - expected.length, dropped: 0 });
+      await from.close();
+    }
+  });
+
+  test('net_tap: frames sent appear on its interface', async () => {
+    const from = await start('net_tap0?iface=dtap7');
+    await ip('link', 'set', 'dtap7', 'up');
+    await using kernel = await open('afpacket:dtap7', { filter: 'udp' });
+    await transmit(from, 200);
+    expect(await readAll(kernel, 200)).toHaveLength(200);
+  });
+
+  test('net_memif: from one port to the other', async () => {
+    const server = await open(
+      'dpdk:net_memif0?role=server&id=0&socket-abstract=no&socket=/tmp/ringtap-memif.sock',
+      few,
+    );
+    try {
+      const from = await start('net_memif1?role=client&id=0&socket-abstract=no&socket=/tmp/ringtap-memif.sock');
+      const reading = readAll(from, 500);
+      // Until the two have met, frames are not taken.
+      await until(() => server.transmit!.send(frame(1)) || true, 'a frame');
+      for (let i = 2; i <= 500; i++) while (!server.transmit!.send(frame(i))) await server.transmit!.flush();
+      await server.transmit!.flush();
+      expect((await reading).map(({ data }) => data.readUInt16BE(36))).toEqual(
+        Array.from({ length: 500 }, (_, i) => i + 1),
+      );
+    } finally {
+      await server.close();
+    }
+  });
+
+  describe.skipIf(lab === null)('on an interface', () => {
+    test.each([
+      ['net_af_packet0?iface=IFACE&blocksz=4096&framesz=2048&framecnt=65536', 'zero-copy'],
+      ['net_pcap0?iface=IFACE', 'zero-copy'],
+    ])('%s receives exactly what was sent', async (target, mode) => {
+      const from = await start(target.replace('IFACE', lab!.rx), { filter: 'udp', mbufs: 65536 });
+      expect(from.plan.mode).toBe(mode);
+      const reading = readAll(from, 5000);
+      // In portions that the kernel's own buffer holds, however late the polling thread gets its turn.
+      for (let sent = 500; sent <= 5000; sent += 500) {
+        await send({ count: 500 });
+        await until(() => from.stats().delivered + from.stats().pending >= sent, `${sent} packets`);
+      }
+      await reading;
+      expect(await drain(from)).toHaveLength(0);
+      expect(from.stats()).toMatchObject({ delivered: 5000, dropped: 0, pending: 0 });
+    });
+
+    test('an interface that is removed ends the capture', async () => {
+      await ip('link', 'add', 'dx0', 'type', 'veth', 'peer', 'name', 'dx1');
+      await ip('link', 'set', 'dx1', 'up');
+      const from = await start('net_af_packet0?iface=dx1');
+      const reading = failure(() => readAll(from, 1));
+      await ip('link', 'delete', 'dx0');
+      expect((await reading).code).toBe('RINGTAP_INTERFACE_GONE');
+    });
+  });
+
+  test('a second capture of a port is refused, another port is not, and closing gives the port back', async () => {
+    const from = await start('net_null0');
+    expect((await failure(() => open('dpdk:net_null0', few))).code).toBe('RINGTAP_BUSY');
+    await using other = await open('dpdk:net_null1', few);
+    expect(await readAll(other, 10)).not.toHaveLength(0);
+    await from.close();
+    await start('net_null0');
+  });
+
+  test.each([
+    ['dpdk:net_nosuch0', 'RINGTAP_NO_INTERFACE', /net_nosuch0/],
+    ['dpdk:net_pcap0?rx_pcap=/no/such.pcap', 'RINGTAP_BAD_OPTION', /no.such\.pcap/],
+    ['dpdk:net_null0?nonsense=1', 'RINGTAP_BAD_OPTION', /nonsense/],
+    ['dpdk:99', 'RINGTAP_NO_INTERFACE', /port 99/],
+    ['dpdk:ffff:ff:1f.7', 'RINGTAP_NO_INTERFACE', /no PCI device ffff:ff:1f\.7/],
+    ['dpdk:a b', 'RINGTAP_BAD_URI', /a b/],
+    ['dpdk:net_null0?eal=--help', 'RINGTAP_BAD_OPTION', /--help/],
+    ['dpdk:net_null0?eal=-h', 'RINGTAP_BAD_OPTION', /-h/],
+    ['dpdk:net_null0?eal=--hel', 'RINGTAP_BAD_OPTION', /--hel/],
+    ['dpdk:net_null0?eal=--log-level%3Dhelp', 'RINGTAP_BAD_OPTION', /help/],
+    ['dpdk:net_null0?eal=--vdev=net_null1', 'RINGTAP_BAD_OPTION', /--vdev/],
+    ['dpdk:net_null0?eal=-m', 'RINGTAP_BAD_OPTION', /-m needs a value/],
+    ['dpdk:net_null0?core=1023', 'RINGTAP_BAD_OPTION', /core 1023/],
+    ['dpdk:net_null0?mtu=65000&mbufs=65536', 'RINGTAP_BAD_OPTION', /2 GiB/],
+    ['dpdk:net_pcap0?mtu=1400&rx_pcap=TRACE', 'RINGTAP_UNSUPPORTED', /MTU/],
+  ])('%s is %s and leaves nothing behind', async (uri, code, words) => {
+    const error = await failure(() => open(uri.replace('TRACE', numberedTrace(10))));
+    expect({ code: error.code, message: error.message }).toEqual({ code, message: expect.stringMatching(words) });
+    expect(error.hint).toBeTruthy();
+    await using again = await open('dpdk:net_null0', few);
+    expect(await readAll(again, 1)).not.toHaveLength(0);
+  });
+
+  describe('starting DPDK', () => {
+    test('prints nothing, and says with NODE_DEBUG=ringtap what it does', async () => {
+      const body = program(
+        "const c = await open('dpdk:net_null0', { mbufs: 1024 }); await c.close(); console.log('end');",
+      );
+      expect(await script(body)).toMatchObject({ code: 0, stdout: 'end\n', stderr: '' });
+      expect((await script(body, { env: { NODE_DEBUG: 'ringtap' } })).stderr).toMatch(/EAL: /);
+    });
+
+    test('in a worker, from which another worker and the main thread go on', async () => {
+      const worker = `
+        const { Worker, isMainThread } = await import('node:worker_threads');
+        const { open } = await import('ringtap');
+        const one = async (device) => { const c = await open('dpdk:' + device, { mbufs: 1024 }); for await (const b of c) break; await c.close(); };
+        const inWorker = (device) => new Promise((resolve, reject) => {
+          const code = "import('ringtap').then(async ({ open }) => { const c = await open('dpdk:" + device + "', { mbufs: 1024 }); for await (const b of c) break; await c.close(); });";
+          new Worker(code, { eval: true }).once('error', reject).once('exit', resolve);
+        });
+        console.log(await inWorker('net_null0'), await inWorker('net_null1'));
+        await one('net_null0');
+        console.log('end');`;
+      expect(await script(worker)).toMatchObject({ code: 0, stdout: '0 0\nend\n' });
+    });
+
+    test('with bad arguments fails, and then starts with good ones; other arguments come too late', async () => {
+      const body = program(`${tell}
+        await open('dpdk:net_null0', { mbufs: 1024, eal: '-d /no/such.so' }).catch(tell);
+        const c = await open('dpdk:net_null0', { mbufs: 1024, eal: '-m 256', hugePages: 'off' });
+        await open('dpdk:net_null1', { eal: '-m 512' }).catch(tell);
+        await c.close();
+        console.log('end');`);
+      const { code, stdout } = await script(body);
+      expect(stdout).toMatch(
+        /^RINGTAP_BAD_OPTION .*"-d" is not one that ringtap passes on\nRINGTAP_BUSY .*runs already in this process, with eal="-m 256"\nend\n$/,
+      );
+      expect(code).toBe(0);
+    });
+
+    test('with more memory than there is fails for good', async () => {
+      const body = program(`${tell}
+        await open('dpdk:net_null0', { eal: '-m 9999999', hugePages: 'off' }).catch(tell);
+        await open('dpdk:net_null0', { mbufs: 1024 }).catch(tell);`);
+      expect((await script(body)).stdout).toMatch(
+        /^RINGTAP_\w+ .*DPDK does not start: .*\nRINGTAP_SYSTEM .*cannot be started again in this process, after: .*\n$/,
+      );
+    });
+
+    test('with too little memory says how much is missing', async () => {
+      const body = program(`${tell} await open('dpdk:net_null0', { eal: '-m 64', hugePages: 'off' }).catch(tell);`);
+      expect((await script(body)).stdout).toMatch(/^RINGTAP_NO_MEMORY .*no \d+ MB for packets are left/);
+    });
+  });
+});
