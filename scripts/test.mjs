@@ -1,19 +1,22 @@
 // `npm test`: set up, then the native tests and vitest, both inside a lab. Arguments go to vitest.
+// `npm run test:dpdk`: the same for the DPDK module, which `npm test` leaves alone: it needs libdpdk, 216 packages of Debian's.
 import { join } from 'node:path';
 import { labCommand, labSupport, runForeground } from './lab.mjs';
 import { root, setup } from './setup.mjs';
 
-setup({ for: 'test' });
+const dpdk = process.argv[2] === '--dpdk';
+setup({ for: dpdk ? 'dpdk' : 'test' });
 const { reason } = labSupport();
 if (reason !== undefined) console.warn(`Without a lab, tests that need an interface are skipped: ${reason}`);
 const inLab = (argv) =>
   reason === undefined ? labCommand(argv) : { file: argv[0], args: argv.slice(1), env: process.env };
 
 process.chdir(root);
+const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run'];
 const failed = [];
 for (const [name, argv] of [
-  ['native tests', ['ctest', '--preset', 'dev']],
-  ['vitest', [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...process.argv.slice(2)]],
+  ['native tests', ['ctest', '--preset', 'dev', dpdk ? '-R' : '-E', 'dpdk']],
+  ['vitest', [...vitest, dpdk ? '--project=dpdk' : '--project=!dpdk', ...process.argv.slice(dpdk ? 3 : 2)]],
 ]) {
   if ((await runForeground(inLab(argv))) !== 0) failed.push(name);
 }

@@ -107,7 +107,7 @@ describe('ringtap doctor', () => {
       'huge pages',
       'RLIMIT_MEMLOCK',
       'addon',
-      ...['afpacket:', 'afxdp:', 'file:', 'pcap:', 'pfring:', 'synth:'],
+      ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'pcap:', 'pfring:', 'synth:'],
     ]);
     for (const { status, fix } of checks) expect(typeof fix).toBe(status === 'ok' ? 'undefined' : 'string');
   });

@@ -1,5 +1,4 @@
 // DPDK's virtual devices through the public API: each with exact counts against its sender.
-import { existsSync } from 'node:fs';
 import { type Capture, type OpenOptions, open } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
@@ -9,7 +8,6 @@ import { numberedTrace } from '../support/subjects.js';
 import { ethernet, ipv4, udp } from '../support/trace.js';
 import { until } from '../support/wait.js';
 
-const built = existsSync(new URL('../../build/addon/Release/ringtap_dpdk.so', import.meta.url));
 const few: OpenOptions = { mbufs: 16384 };
 const ip = (...args: string[]) => run('ip', ...args);
 const frame = (port: number, payload = Buffer.alloc(18)) =>
@@ -17,7 +15,7 @@ const frame = (port: number, payload = Buffer.alloc(18)) =>
 const program = (body: string) => `import { open, explain } from 'ringtap'; ${body}`;
 const tell = 'const tell = (error) => console.log(error.code, error.message);';
 
-describe.skipIf(!built)('dpdk', () => {
+describe('dpdk', () => {
   let capture: Capture | undefined;
   const start = async (target: string, options: OpenOptions = {}): Promise<Capture> => {
     capture = await open(`dpdk:${target}`, { ...few, ...options });
