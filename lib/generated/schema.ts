@@ -27,7 +27,7 @@ export interface OpenOptions {
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
   /** inline puts a tag that the kernel stripped back into the bytes; metadata leaves it in batch.vlan. */
   vlan?: 'inline' | 'metadata' | undefined;
-  /** Size of one ring block, a multiple of 64 KiB. Small blocks cost CPU per packet. (in bytes) */
+  /** Size of one ring block, a multiple of 64 KiB. A block is handed over when it is full or timeoutMs old, so smaller ones let a reader stand still for longer; a packet must fit into one. (in bytes) */
   blockBytes?: number | undefined;
   /** Fanout group that shares the interface's packets with other captures; 0 joins none. */
   fanout?: number | undefined;
@@ -129,7 +129,7 @@ export interface AfPacketOptions {
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
   /** inline puts a tag that the kernel stripped back into the bytes; metadata leaves it in batch.vlan. (default inline) */
   vlan?: 'inline' | 'metadata' | undefined;
-  /** Size of one ring block, a multiple of 64 KiB. Small blocks cost CPU per packet. (in bytes; range 65536 – 4194304; default 1048576) */
+  /** Size of one ring block, a multiple of 64 KiB. A block is handed over when it is full or timeoutMs old, so smaller ones let a reader stand still for longer; a packet must fit into one. (in bytes; range 65536 – 4194304; default 262144) */
   blockBytes?: number | undefined;
   /** Fanout group that shares the interface's packets with other captures; 0 joins none. (range 0 – 65535; default 0) */
   fanout?: number | undefined;
@@ -450,9 +450,9 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "integer",
         "min": 65536,
         "max": 4194304,
-        "default": 1048576,
+        "default": 262144,
         "unit": "bytes",
-        "doc": "Size of one ring block, a multiple of 64 KiB. Small blocks cost CPU per packet."
+        "doc": "Size of one ring block, a multiple of 64 KiB. A block is handed over when it is full or timeoutMs old, so smaller ones let a reader stand still for longer; a packet must fit into one."
       },
       {
         "name": "fanout",

@@ -476,7 +476,7 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   }
 
   tpacket_req3 ring_request{};
-  ring_request.tp_block_size = static_cast<uint32_t>(options.integer("blockBytes", 1 << 20));
+  ring_request.tp_block_size = static_cast<uint32_t>(options.integer("blockBytes", 256 << 10));
   if (ring_request.tp_block_size < 65536 || ring_request.tp_block_size % 65536 != 0) {
     return Error{
         .code = Code::kBadOption,
