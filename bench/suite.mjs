@@ -1,6 +1,7 @@
 // The benchmark suite itself: started by run.mjs, in a lab where this host can make one.
-import { readdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname, setPriority } from 'node:os';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { probe } from 'ringtap';
 import { charts } from './charts.mjs';
@@ -38,7 +39,7 @@ const USAGE = `usage: npm run bench -- [options]          (or: ringtap bench [op
                      {count} and {size} in it that says READY, starts at a line on stdin and prints a line of JSON
   --iface IFACE      with --uri: where the generator sends`;
 
-const { values: options } = parseArgs({
+const { values: options } = parse({
   options: {
     quick: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
@@ -53,6 +54,16 @@ const { values: options } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+/** A command line that makes no sense ends with 2. */
+function parse(known) {
+  try {
+    return parseArgs(known);
+  } catch (error) {
+    console.error(`bench: ${error.message}`);
+    process.exit(2);
+  }
+}
+
 const say = options.json ? console.error : console.log;
 const profileName = options.quick ? 'quick' : options.full ? 'full' : 'standard';
 const lab =
@@ -116,13 +127,17 @@ function commandLine() {
 async function main() {
   if (options.help) return console.log(USAGE);
   if (program('peer-descloop') === undefined) throw new Error('the peers are not built: npm run build:native');
+  // What can fail for want of a file fails before the measuring.
+  const began = new Date().toISOString();
   const bench = new Bench({ say, profile: PROFILES[profileName], wires: lab, wants: wanted() });
   process.on('exit', () => {
     killAll();
     bench.cleanUp();
   });
   raisePriority();
-  const began = new Date().toISOString();
+  const path = options.out ?? new URL(`results/${began.slice(0, 10)}-${options.name}`, import.meta.url).pathname;
+  const earlier = options.compare === undefined ? undefined : JSON.parse(readFileSync(options.compare, 'utf8'));
+  accessSync(dirname(path), constants.W_OK);
   const start = performance.now();
   const watch = new Watch();
   say(machineLine(machine()));
@@ -140,8 +155,7 @@ async function main() {
     noise,
     ...{ rows, tables, searches, skipped, trials, raw },
   };
-  if (options.compare !== undefined) report.comparison = compare(options.compare, report);
-  const path = options.out ?? new URL(`results/${began.slice(0, 10)}-${options.name}`, import.meta.url).pathname;
+  if (earlier !== undefined) report.comparison = compare(options.compare, earlier, report);
   await write(path, report, charts(report));
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   for (const text of report.comparison?.text ?? []) say(text);

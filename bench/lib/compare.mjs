@@ -1,6 +1,5 @@
 // Has something become slower since an earlier report? Each row pairs ringtap with its peer in neighbouring runs; the
 // ratios of the pairs are what is compared, so that another day or another machine cancels out.
-import { readFileSync } from 'node:fs';
 import { median, permutationTest } from './stats.mjs';
 
 const LEAST_CHANGE = 0.05;
@@ -15,8 +14,8 @@ function badness({ runs, goal }) {
 const percentOf = (share) => `${(share * 100).toFixed(0)} %`;
 
 /** { worse, better, unclear, text } of the rows that both reports have. */
-export function compare(file, report) {
-  const before = new Map(JSON.parse(readFileSync(file, 'utf8')).rows.map((row) => [row.what, row]));
+export function compare(file, earlier, report) {
+  const before = new Map(earlier.rows.map((row) => [row.what, row]));
   const result = { file, worse: [], better: [], unclear: [], text: [] };
   const changes = [];
   for (const row of report.rows) {

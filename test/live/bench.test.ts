@@ -117,6 +117,22 @@ describe.skipIf(lab === null)('ringtap bench', () => {
     rmSync(dirname(path), { recursive: true, force: true }); // nobody was left to do it
   }, 60_000);
 
+  test.each([
+    [['--compare', '/nonexistent/before.json'], /^bench: ENOENT.*before\.json/, 1],
+    [['--out', '/nonexistent/report'], /^bench: ENOENT.*nonexistent/, 1],
+    [['--nonsense'], /^bench: Unknown option '--nonsense'/, 2],
+  ] as const)('fails before it measures: %j', async (args, expected, status) => {
+    const child = start('--only', 'synth', ...args);
+    const [stderr, stdout, [code]] = await Promise.all([
+      text(child.stderr!),
+      text(child.stdout!),
+      once(child, 'close'),
+    ]);
+    expect(stderr).toMatch(expected);
+    expect(stdout.trim().split('\n').length).toBeLessThan(3);
+    expect(code).toBe(status);
+  });
+
   test('says what it knows when it is asked for something else', async () => {
     const child = start('--only', 'nonsense');
     const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);

@@ -1,7 +1,4 @@
 // What the benchmark suite concludes from its figures.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // @ts-expect-error: JavaScript
 import { compare } from '../../bench/lib/compare.mjs';
@@ -127,14 +124,7 @@ describe('a comparison with an earlier report', () => {
       peer: Array.from({ length: 15 }, (_, i) => 5 * (1 + (i % 3))), // the machine's own ups and downs
     },
   });
-  const compareWith = (before: object[], after: object[]) => {
-    const folder = mkdtempSync(join(tmpdir(), 'ringtap-compare-'));
-    const file = join(folder, 'before.json');
-    writeFileSync(file, JSON.stringify({ rows: before }));
-    const result = compare(file, { rows: after });
-    rmSync(folder, { recursive: true });
-    return result;
-  };
+  const compareWith = (before: object[], after: object[]) => compare('before.json', { rows: before }, { rows: after });
   const names = (list: { what: string }[]) => list.map(({ what }) => what);
 
   test('finds what became worse, in the direction of its goal', () => {
