@@ -100,15 +100,19 @@ export class Batch implements Iterable<Packet> {
     return (this.lender?.epoch ?? this.#epoch) + BigInt(this.time[i]!);
   }
 
-  /** The captured bytes of packet `i`, borrowed: valid as long as the batch is. */
+  /**
+   * The captured bytes of packet `i`, borrowed: valid as long as the batch is. Not for asynchronous calls of Node's own
+   * that outlive it (zlib, crypto, fs): give them {@link copy}.
+   */
   data(i: number): Uint8Array {
     this.#check(i);
     const from = this.offset[i]!;
     return this.bytes.subarray(from, from + this.caplen[i]!);
   }
 
-  /** Packet `i`, owned by the caller; without `i` the whole batch, owned by the caller. */
+  /** The captured bytes of packet `i`, owned by the caller. */
   copy(i: number): Uint8Array;
+  /** The whole batch, owned by the caller: it stays as it is, and needs no release. */
   copy(): Batch;
   copy(i?: number): Uint8Array | Batch {
     return i === undefined ? this.#copyAll() : this.data(i).slice();

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { Batch, fill, look, poison } from './batch.js';
 import { CaptureError, wrapNative } from './errors.js';
@@ -17,6 +18,11 @@ class Failure {
 }
 
 type Outcome = IteratorResult<Batch, undefined> | Failure;
+
+const DONE = Object.freeze({ value: undefined, done: true as const });
+
+/** Takes the listeners of collected captures off their signals. */
+const forgotten = new FinalizationRegistry<() => void>((forget) => forget());
 
 /**
  * An open capture. Read it with `for await`, {@link tryNext} or {@link nextSync}; one reader at a time.
@@ -51,6 +57,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #always: boolean;
   #current: Batch;
   #reading = false;
+  #readers = 0;
   #pending: ((outcome: Outcome) => void) | undefined;
   #turnEnds = 0;
   #closing: Promise<void> | undefined;
@@ -74,16 +81,27 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.#always = info.readiness === 'always';
     this.#views = info.segments.map((memory) => ({ view: new DataView(memory), bytes: new Uint8Array(memory) }));
     this.#current = this.#addBatch();
-    if (signal !== undefined) {
-      const onAbort = () => {
-        this.#abort = new Failure(signal.reason);
-        void this.close();
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#forgetSignal = () => signal.removeEventListener('abort', onAbort);
-      // It may have been aborted since open() looked.
-      if (signal.aborted) onAbort();
-    }
+    if (signal !== undefined) this.#heed(signal);
+  }
+
+  /** Weakly: a signal that lives as long as its program must not keep a forgotten capture alive. */
+  #heed(signal: AbortSignal): void {
+    const self = new WeakRef(this);
+    const onAbort = () => {
+      const capture = self.deref();
+      if (capture !== undefined) capture.#onAbort(signal);
+    };
+    this.#forgetSignal = () => signal.removeEventListener('abort', onAbort);
+    setMaxListeners(0, signal); // one signal may well end a hundred captures
+    signal.addEventListener('abort', onAbort, { once: true });
+    forgotten.register(this, this.#forgetSignal);
+    // It may have been aborted since open() looked.
+    if (signal.aborted) onAbort();
+  }
+
+  #onAbort(signal: AbortSignal): void {
+    this.#abort = new Failure(signal.reason);
+    void this.close();
   }
 
   /**
@@ -114,11 +132,20 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   }
 
   /** Reads batches as they come. A second reader beside an unfinished one: `RINGTAP_BUSY`. */
-  [Symbol.asyncIterator](): AsyncIterator<Batch, undefined> {
+  [Symbol.asyncIterator](): AsyncIterator<Batch, undefined> & AsyncIterable<Batch> {
     this.#refuseSecondReader();
     if (this.#closing !== undefined && this.#abort === undefined) throw this.#closed();
     this.#reading = true;
-    return { next: () => this.#next(), return: () => this.#stop() };
+    const number = ++this.#readers;
+    // One that was ended must not take batches from the reader after it, nor end it.
+    const isOver = () => number !== this.#readers;
+    return {
+      next: () => (isOver() ? Promise.resolve(DONE) : this.#next()),
+      return: () => (isOver() ? Promise.resolve(DONE) : this.#stop()),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /** The ledger. Exact, and still readable after close. */
@@ -140,7 +167,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
 
   /**
    * Stops the capture, ends a running `for await`, makes every view of its memory empty and frees it. Packets that
-   * were not read stay counted as pending. Idempotent.
+   * were not read stay counted as pending. Idempotent. Asynchronous work of Node's own on lent bytes (zlib, crypto, fs)
+   * must have ended by then: it would read memory that is gone.
    */
   close(): Promise<void> {
     if (this.#closing === undefined) {
@@ -153,6 +181,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     return this.#closing;
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -278,7 +307,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       );
     }
     if (!this.#reading || this.#closing !== undefined) {
-      const outcome = this.#reading ? this.#end() : { value: undefined, done: true as const };
+      const outcome = this.#reading ? this.#end() : DONE;
       this.#reading = false;
       return outcome instanceof Failure ? Promise.reject(outcome.reason) : Promise.resolve(outcome);
     }
@@ -299,7 +328,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       const batch = this.#step();
       if (batch !== null) return batch;
       this.#reading = false;
-      return { value: undefined, done: true };
+      return DONE;
     } catch (error) {
       this.#reading = false;
       return new Failure(error);
@@ -337,15 +366,14 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
 
   /** How a reader learns that the capture was closed under it. */
   #end(): IteratorReturnResult<undefined> | Failure {
-    return this.#abort ?? { value: undefined, done: true };
+    return this.#abort ?? DONE;
   }
 
   #stop(): Promise<IteratorReturnResult<undefined>> {
     this.#reading = false;
     if (this.#closing === undefined) this.release(this.#current);
-    const done = { value: undefined, done: true } as const;
-    this.#settle(done);
-    return Promise.resolve(done);
+    this.#settle(DONE);
+    return Promise.resolve(DONE);
   }
 }
 

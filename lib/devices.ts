@@ -5,13 +5,17 @@ import { addon } from './native.js';
 
 /** A network interface, or another thing that a capture method can open. */
 export interface Device {
+  /** What follows the scheme in its URIs. */
   readonly name: string;
+  /** What it is, in words; empty where nobody says. */
   readonly description: string;
+  /** Whether it is switched on: what is down cannot be captured until it is. */
   readonly up: boolean;
+  /** Whether it is the host's loopback. */
   readonly loopback: boolean;
   /** IP addresses with prefix length. */
   readonly addresses: readonly string[];
-  /** URIs that `open()` takes as they stand, the recommended one first. */
+  /** URIs that `open()` takes as they stand once the device is up, the recommended one first. */
   readonly uris: readonly string[];
 }
 

@@ -71,6 +71,8 @@ export interface NativeWriter {
 export type Purpose = 'capture' | 'explain' | 'transmit';
 
 export interface OpenRequest {
+  /** What {@link Addon.cancel} knows it by. */
+  number: number;
   backend: string;
   uri: string;
   target: string;
@@ -96,6 +98,8 @@ export interface NativeDevice {
 
 export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
+  /** Ends an open() that waits for others, such as the writer of a pipe. */
+  cancel(number: number): void;
   /** The packet count of the next batch, received into the slot, or one of {@link Rx}. */
   next(session: number, slot: number): number;
   openWriter(request: {

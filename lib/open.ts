@@ -48,11 +48,14 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
 
 /**
  * Opens the sending side of a capture method, without a capture: no traffic is touched.
- * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send
+ * @param options `signal` ends the opening only
+ * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send, or the signal's reason when it aborts first
  */
 export async function openTransmitter(uri: string, options: OpenOptions = {}): Promise<Transmitter> {
   const parsed = parseUri(uri);
-  const { session, info, plan } = await follow(parsed, { ...options, fallback: false }, 'transmit');
+  const signal = signalOf(parsed, options);
+  signal?.throwIfAborted();
+  const { session, info, plan } = await abortable(follow(parsed, { ...options, fallback: false }, 'transmit'), signal);
   if (!info.transmits) {
     await session.close();
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
@@ -88,13 +91,13 @@ async function abortable(
 /**
  * The plan that `open()` would follow, without capturing: the method, each rejected one with reason and fix, where the
  * filter would run, whose clock would stamp. A URI that cannot be opened is explained, too: `error` says why.
- * @throws CaptureError only for a URI or option that means nothing
+ * @throws CaptureError only for a URI or option that means nothing, or the signal's reason when it aborts first
  */
 export async function explain(uri: string, options: OpenOptions = {}): Promise<Explanation> {
   const parsed = parseUri(uri);
-  signalOf(parsed, options);
+  const signal = signalOf(parsed, options);
   try {
-    const { session, plan } = await follow(parsed, options, 'explain');
+    const { session, plan } = await abortable(follow(parsed, options, 'explain'), signal);
     await session.close();
     return { ...plan, error: null };
   } catch (error) {

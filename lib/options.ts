@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
 import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from './generated/schema.js';
 import { type ParsedUri, schemaOf } from './uri.js';
@@ -72,10 +72,12 @@ function unknownOption(
   options: readonly OptionSchema[],
 ): CaptureError {
   const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];
+  const near = closest(name, names);
+  const guess = distance(name, near) <= Math.max(1, name.length / 2) ? `Did you mean "${near}"? ` : '';
   return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend}: has no option "${name}"`, {
     uri: parsed.uri,
     backend,
-    hint: `Did you mean "${closest(name, names)}"? Options of ${backend}: ${names.join(', ')}`,
+    hint: `${guess}Options of ${backend}: ${names.join(', ')}`,
   });
 }
 

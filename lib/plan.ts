@@ -7,10 +7,13 @@ import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
 
 /** A method that was considered. */
 export interface Candidate {
+  /** The method, as in a URI's scheme. */
   readonly backend: string;
+  /** Whether it is the one that captures. */
   readonly chosen: boolean;
-  /** Why it was not chosen. */
+  /** The error code of what it failed with; undefined where it was not tried. */
   readonly code?: string;
+  /** Why it was not chosen. */
   readonly reason?: string;
   /** What would make it work. */
   readonly fix?: string;
@@ -22,6 +25,7 @@ export interface Plan {
   readonly uri: string;
   /** The method chosen. */
   readonly backend: string;
+  /** What follows the scheme: an interface, a path … */
   readonly target: string;
   /** Every method considered, in order. */
   readonly candidates: readonly Candidate[];
@@ -49,18 +53,25 @@ export interface Plan {
 
 /** A plan that may not be feasible: `error` says why `open()` would fail. */
 export interface Explanation extends Omit<Plan, 'backend'> {
+  /** The method that would capture, or null where none can. */
   readonly backend: string | null;
+  /** What `open()` would fail with, or null. */
   readonly error: CaptureError | null;
 }
 
 /** What a host can do with one method. */
 export interface ProbeResult {
+  /** The method, as in a URI's scheme. */
   readonly backend: string;
+  /** Its name for people. */
   readonly title: string;
+  /** Whether this host can capture with it. */
   readonly available: boolean;
-  /** The code, reason and fix where it is not. */
+  /** The error code of what is in the way. */
   readonly code?: string;
+  /** What is in the way. */
   readonly reason?: string;
+  /** What would mend it. */
   readonly hint?: string;
   /** Version or feature found. */
   readonly detail: string;
@@ -68,8 +79,9 @@ export interface ProbeResult {
 
 /** The methods that a URI may lead to, best first. */
 function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
+  const wants = wantsFallback(parsed, options);
   if (parsed.scheme === 'auto') return ['afpacket', 'pcap'];
-  if (!wantsFallback(parsed, options)) return [parsed.scheme];
+  if (!wants) return [parsed.scheme];
   const reserved = parsed.scheme in RESERVED ? RESERVED[parsed.scheme as keyof typeof RESERVED] : undefined;
   return [parsed.scheme, ...(reserved?.fallback ?? schemaOf(parsed.scheme)?.fallback ?? [])];
 }
@@ -89,7 +101,7 @@ export async function follow(
   for (const backend of names) {
     try {
       const settings = validate(parsed, options, backend, backend !== primary);
-      const session = await openNative(parsed, backend, settings, purpose);
+      const session = await openNative(parsed, backend, settings, purpose, options.signal);
       const info = session.info();
       candidates.push({ backend, chosen: true });
       const rest = names
@@ -103,7 +115,8 @@ export async function follow(
       candidates.push({ backend, chosen: false, code: wrapped.code, reason: wrapped.message, fix: wrapped.hint });
       // A missing right, interface or a bad option would be hidden by going on.
       if (wrapped.code !== 'RINGTAP_BACKEND_MISSING') {
-        failure = wrapped;
+        // But eth0@1 and eth0,eth1 are names to PF_RING alone: what is wrong is that it is missing.
+        if (backend === primary || !/[@:,]/.test(parsed.target)) failure = wrapped;
         break;
       }
     }
@@ -115,7 +128,27 @@ export async function follow(
 /** The candidates behind a failure of follow(), for explain(). */
 export const rejected = new WeakMap<Error, readonly Candidate[]>();
 
-function openNative(parsed: ParsedUri, backend: string, settings: Settings, purpose: Purpose): Promise<NativeSession> {
+/** Numbers of what is being opened. An open() that waits for the writer of a pipe must not hold up process.exit(). */
+const openings = new Set<number>();
+let lastOpening = 0;
+
+function cancelAll(): void {
+  for (const number of openings) addon().cancel(number);
+}
+
+function begin(): number {
+  if (lastOpening === 0) process.on('exit', cancelAll);
+  openings.add(++lastOpening);
+  return lastOpening;
+}
+
+async function openNative(
+  parsed: ParsedUri,
+  backend: string,
+  settings: Settings,
+  purpose: Purpose,
+  signal: AbortSignal | undefined,
+): Promise<NativeSession> {
   const schema = schemaOf(backend);
   if (schema === undefined || !schema.platforms.includes(process.platform)) {
     const where =
@@ -127,7 +160,11 @@ function openNative(parsed: ParsedUri, backend: string, settings: Settings, purp
       uri: parsed.uri,
     });
   }
-  return addon().open({
+  const number = begin();
+  const onAbort = () => addon().cancel(number);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const opening = addon().open({
+    number,
     backend,
     uri: parsed.uri,
     target: parsed.target,
@@ -136,6 +173,10 @@ function openNative(parsed: ParsedUri, backend: string, settings: Settings, purp
     purpose,
     batchSize: Number(settings.values.batchSize ?? 256),
     external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
+  });
+  return opening.finally(() => {
+    openings.delete(number);
+    signal?.removeEventListener('abort', onAbort);
   });
 }
 
@@ -162,7 +203,7 @@ function describe(
 ): Plan {
   const notes = [...info.notes];
   if (settings.ignored.length > 0) notes.push(`${backend} has no option ${settings.ignored.join(', ')}: ignored`);
-  if (!info.external) notes.push('this runtime refuses external buffers: each batch is copied once');
+  if (!info.external) notes.push('without external buffers each batch is copied for JavaScript');
   return Object.freeze({
     uri: parsed.uri,
     backend,

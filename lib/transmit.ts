@@ -16,11 +16,12 @@ export interface Transmitter extends AsyncDisposable {
   /**
    * Queues one whole frame, link-level header included; it is copied.
    * @returns false when all buffers are under way: `await flush()` and try again
-   * @throws CaptureError RINGTAP_BAD_OPTION when the frame is too short or too long, RINGTAP_CLOSED
+   * @throws CaptureError RINGTAP_BAD_OPTION when it is no Uint8Array, too short or too long, RINGTAP_CLOSED
    */
   send(frame: Uint8Array): boolean;
-  /** Resolves when every queued frame has been sent. Rejects when the interface cannot send. */
+  /** Resolves when every queued frame has been sent. Rejects when the interface cannot send, and with RINGTAP_CLOSED. */
   flush(): Promise<void>;
+  /** Frames so far. Still readable after close. */
   stats(): TransmitStats;
   /** Sends what is queued. A capture's transmitter ends with the capture; one of `openTransmitter()` frees everything. */
   close(): Promise<void>;
@@ -48,7 +49,7 @@ export class SessionTransmitter implements Transmitter {
     try {
       return this.#session.send(frame);
     } catch (error) {
-      throw wrapNative(error, this.#backend, this.#uri);
+      throw this.#wrap(error);
     }
   }
 
@@ -56,7 +57,7 @@ export class SessionTransmitter implements Transmitter {
     try {
       while (this.#session.flushTx() > 0) await new Promise((resolve) => setImmediate(resolve));
     } catch (error) {
-      throw wrapNative(error, this.#backend, this.#uri);
+      throw this.#wrap(error);
     }
   }
 
@@ -65,8 +66,25 @@ export class SessionTransmitter implements Transmitter {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.flush().finally(() => this.#onClose());
+    this.#closing ??= this.#finish();
     return this.#closing;
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      await this.flush();
+    } catch (error) {
+      // The end of its capture was its own.
+      if (!(error instanceof CaptureError && error.code === 'RINGTAP_CLOSED')) throw error;
+    } finally {
+      await this.#onClose();
+    }
+  }
+
+  /** The sending side of a method does not know what it was opened as. */
+  #wrap(error: unknown): unknown {
+    if (error instanceof Error) error.message = `${this.#uri}: ${error.message}`;
+    return wrapNative(error, this.#backend, this.#uri);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { closest } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
@@ -80,7 +80,9 @@ export function parseUri(uri: string): ParsedUri {
 
 function parseBare(uri: string): ParsedUri {
   const path = { uri, scheme: 'file', target: uri, params: new Map() } as const;
-  if (uri === '-' || uri.includes('/') || uri.includes('\\') || existsSync(uri)) return path;
+  // A folder is no trace: it may well be named after an interface.
+  const isThere = statSync(uri, { throwIfNoEntry: false })?.isDirectory() === false;
+  if (uri === '-' || uri.includes('/') || uri.includes('\\') || isThere) return path;
   const [target, query] = split(uri);
   // Something like trace.pcap that is neither a file nor an interface is a path that does not exist.
   if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !(target in networkInterfaces())) return path;

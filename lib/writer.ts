@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch } from './batch.js';
 import { sourceOf } from './capture.js';
 import { CaptureError, wrapNative } from './errors.js';
+import type { ErrorCode } from './generated/errors.js';
 import { addon, type NativeWriter } from './native.js';
 
 /** How a trace file is written. */
@@ -16,6 +18,7 @@ export interface WriterOptions {
 
 /** What has safely reached the file. */
 export interface WriterStats {
+  /** Packets in the file. */
   readonly packets: number;
   /** Bytes in the file, headers included. */
   readonly bytes: number;
@@ -23,46 +26,55 @@ export interface WriterStats {
 
 const DEFAULT_LINK_TYPE = 1;
 const MAX_SNAPLEN = 262144;
+/** How often to look whether somebody reads a pipe by now. */
+const PIPE_MS = 50;
+
+/** Opens the file, and as long as `goesOn()`, waits until a named pipe has a reader. */
+type Create = (linkType: number, goesOn: () => boolean) => Promise<NativeWriter>;
 
 /**
  * A trace file being written. Batches are copied natively, without an object per packet, and written off the event
- * loop. One write at a time.
+ * loop. One write at a time: a second one beside it is `RINGTAP_BUSY`.
  */
 export class Writer implements AsyncDisposable {
   /** The URI as it was given to `openWriter()`. */
   readonly uri: string;
-  readonly #create: (linkType: number) => NativeWriter;
+  readonly #create: Create;
   #native: NativeWriter | undefined;
+  #writing = false;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failure: unknown;
 
   /** @internal Use `openWriter()`. */
-  constructor(uri: string, create: (linkType: number) => NativeWriter, linkType: number | undefined) {
+  constructor(uri: string, create: Create, native: NativeWriter | undefined) {
     this.uri = uri;
     this.#create = create;
-    if (linkType !== undefined) this.#native = create(linkType);
+    this.#native = native;
   }
 
   /**
-   * Appends the packets of a lent batch, or the first `count` of them. The batch may be released as soon as the promise settles; what it resolves
-   * to be written may still be in memory until `flush()` or `close()`.
+   * Appends the packets of a lent batch, or the first `count` of them. The batch may be released as soon as the promise
+   * settles; what it resolves to be written may still be in memory until `flush()` or `close()`.
    * @throws CaptureError RINGTAP_FILE_WRITE (disk full …: complete records stay readable), RINGTAP_RELEASED,
-   * RINGTAP_BAD_OPTION (another link type in a `pcap:` file), RINGTAP_CLOSED
+   * RINGTAP_BAD_OPTION (another link type in a `pcap:` file, a `count` that is no whole number), RINGTAP_BUSY,
+   * RINGTAP_CLOSED
    */
   async write(batch: Batch, count = batch.length): Promise<void> {
-    if (this.#closing !== undefined)
-      throw new CaptureError('RINGTAP_CLOSED', `${this.uri}: the writer was closed`, { uri: this.uri });
+    if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.#writing) throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled');
+    if (!Number.isInteger(count) || count < 0) {
+      throw this.#error('RINGTAP_BAD_OPTION', `write(): count must be a whole number, not ${count}`);
+    }
     const session = sourceOf(batch);
     if (session === undefined) {
-      throw new CaptureError('RINGTAP_RELEASED', `${this.uri}: write() takes batches that a capture lends`, {
-        uri: this.uri,
-      });
+      throw this.#error('RINGTAP_RELEASED', 'write() takes batches that a capture lends');
     }
-    this.#native ??= this.#create(batch.linkType);
-    const end = Math.min(count, batch.length);
+    this.#writing = true;
     try {
+      this.#native ??= await this.#create(batch.linkType, () => this.#closing === undefined);
+      const end = Math.min(count, batch.length);
       for (let taken = 0; ; ) {
         taken = this.#native.append(session, batch.slot, taken, end);
         if (taken >= end) break;
@@ -70,6 +82,8 @@ export class Writer implements AsyncDisposable {
       }
     } catch (error) {
       throw this.#wrap(error);
+    } finally {
+      this.#writing = false;
     }
     // Writing goes on beside the reading; its failure surfaces at the next call.
     void this.#drainInBackground();
@@ -100,15 +114,16 @@ export class Writer implements AsyncDisposable {
     return this.#native?.stats() ?? { packets: 0, bytes: 0 };
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
   async #finish(ledger?: { readonly received: number; readonly dropped: number }): Promise<void> {
     await this.#draining?.catch(() => {});
-    // An empty capture makes an empty, valid trace.
-    this.#native ??= this.#create(DEFAULT_LINK_TYPE);
     try {
+      // An empty capture makes an empty, valid trace.
+      this.#native ??= await this.#create(DEFAULT_LINK_TYPE, () => false);
       await this.#native.close(ledger?.received, ledger?.dropped);
     } catch (error) {
       throw this.#wrap(error);
@@ -132,6 +147,10 @@ export class Writer implements AsyncDisposable {
     });
   }
 
+  #error(code: ErrorCode, message: string): CaptureError {
+    return new CaptureError(code, `${this.uri}: ${message}`, { uri: this.uri });
+  }
+
   #wrap(error: unknown): unknown {
     return wrapNative(error, undefined, this.uri);
   }
@@ -140,7 +159,8 @@ export class Writer implements AsyncDisposable {
 /**
  * Opens a trace file for writing; an existing one is replaced.
  * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path (pcapng if it ends so, else pcap); `pcap:-` is
- * standard output. pcap files carry nanoseconds.
+ * standard output. pcap files carry nanoseconds. A named pipe waits for its reader: here when `linkType` is given, else
+ * at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_FILE_WRITE
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
@@ -156,26 +176,32 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   };
   whole('snaplen', snaplen, 14, MAX_SNAPLEN);
   if (linkType !== undefined) whole('linkType', linkType, 0, 65535);
-  await touch(path, uri);
-  const create = (type: number) => {
-    try {
-      return addon().openWriter({ path, format, linkType: type, snaplen, application: `ringtap ${version()}` });
-    } catch (error) {
-      throw wrapNative(error, undefined, uri);
+  const isPipe = await touch(path, uri);
+  const create: Create = async (type, goesOn) => {
+    for (;;) {
+      try {
+        return addon().openWriter({ path, format, linkType: type, snaplen, application: `ringtap ${version()}` });
+      } catch (error) {
+        const wrapped = wrapNative(error, undefined, uri);
+        const isUnread = isPipe && wrapped instanceof CaptureError && wrapped.errno === constants.errno.ENXIO;
+        if (!isUnread || !goesOn()) throw wrapped;
+        await sleep(PIPE_MS);
+      }
     }
   };
-  return new Writer(uri, create, linkType);
+  return new Writer(uri, create, linkType === undefined ? undefined : await create(linkType, () => true));
 }
 
-/** Fails now, not at the first batch, where the file cannot be created. */
-async function touch(path: string, uri: string): Promise<void> {
-  if (path === '-') return;
+/** Fails now, not at the first batch, where the file cannot be created. @returns whether it is a named pipe */
+async function touch(path: string, uri: string): Promise<boolean> {
+  if (path === '-') return false;
   try {
     const existing = await stat(path).catch(() => undefined);
     // A FIFO or device is opened once, by the writer: opening it here would wait for, or confuse, its reader.
     if (existing === undefined || existing.isFile()) await (await open(path, 'w')).close();
     else if (existing.isDirectory())
       throw Object.assign(new Error('is a directory'), { errno: -constants.errno.EISDIR, syscall: 'open' });
+    return existing?.isFIFO() ?? false;
   } catch (error) {
     const { message, errno, syscall } = error as NodeJS.ErrnoException;
     throw new CaptureError('RINGTAP_FILE_WRITE', `${uri}: cannot create ${path}: ${message}`, {

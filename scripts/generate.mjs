@@ -172,6 +172,12 @@ Every failure is a \`CaptureError\` with \`code\`, \`message\` (what and where),
 | code | meaning | usual fix |
 |---|---|---|
 ${errors.map((e) => `| \`RINGTAP_${e.code}\` | ${e.meaning} | ${e.hint.replaceAll('|', '\\|')} |`).join('\n')}
+
+What does not end a capture, but must not pass in silence, is a process warning (\`process.on('warning', …)\`) of the type \`RingtapWarning\`:
+
+- \`RINGTAP_FALLBACK\`: the method asked for does not work here; the message says which is used instead, and why.
+- \`RINGTAP_TAKES_TRAFFIC\`: the capture takes packets away from the host's network stack. Once a process.
+- \`RINGTAP_INTERFACE_DOWN\`: the interface of an \`afxdp:\` capture went down; it goes on when it is up again.
 `,
 
   'docs/uri.md': `<!-- ${note} -->

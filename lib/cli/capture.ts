@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { type Batch, type Capture, CaptureError, openWriter, type Writer } from '../index.js';
@@ -47,7 +48,7 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
   const options = openOptions(flags);
   const summary = summaryOptions(flags);
   await withCapture(uri, options, async (capture) => {
-    const writer = flags.write === undefined ? undefined : await openWriter(writerUri(flags.write));
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, capture);
     if (!flags.quiet) announce(capture.plan);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
@@ -76,7 +77,15 @@ function handler(capture: Capture, writer: Writer | undefined, options: SummaryO
   return (batch: Batch, count: number) => print(summary.lines(batch, count));
 }
 
-/** The name stands for itself, even where it looks like a URI. */
-function writerUri(file: string): string {
-  return `${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`;
+/** Opens what `-w` names, which stands for itself even where it looks like a URI. */
+async function openTrace(file: string, { backend, linkType, plan }: Capture): Promise<Writer> {
+  if (backend === 'file' && isSame(file, plan.target)) {
+    throw new UsageError(`${file} is the trace that is being read: write to another file`);
+  }
+  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { linkType });
+}
+
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev && a.isFile();
 }

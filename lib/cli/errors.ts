@@ -1,4 +1,4 @@
-import { debuglog } from 'node:util';
+import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
 import { CaptureError, type ErrorCode } from '../index.js';
 
@@ -21,12 +21,20 @@ export function say(line: string): void {
   process.stderr.write(`ringtap: ${line}\n`);
 }
 
+/** " (EINVAL)" */
+function errnoOf({ errno }: CaptureError): string {
+  return errno === undefined || errno <= 0 ? '' : ` (${getSystemErrorName(-errno)})`;
+}
+
 /** Tells the user what failed. @returns the exit code */
 export function report(error: unknown): number {
   // Commander has printed its errors, or the help that was asked for, by itself.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   say(error instanceof Error ? error.message : String(error));
-  if (error instanceof CaptureError) process.stderr.write(`hint: ${error.hint}\n`);
+  if (error instanceof CaptureError) {
+    if (error.code === 'RINGTAP_SYSTEM') process.stderr.write(`call: ${error.syscall ?? 'unknown'}${errnoOf(error)}\n`);
+    process.stderr.write(`hint: ${error.hint}\n`);
+  }
   if (error instanceof Error && debuglog('ringtap').enabled) process.stderr.write(`${error.stack}\n`);
   if (error instanceof UsageError) return EXIT.usage;
   return error instanceof CaptureError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;

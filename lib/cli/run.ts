@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import type { Batch, Capture } from '../index.js';
 
 export interface Limits {
@@ -83,7 +82,11 @@ export class Run {
 function onSignal(stop: () => void): () => void {
   let isSecond = false;
   const handler = (signal: 'SIGINT' | 'SIGTERM') => {
-    if (isSecond) process.exit(128 + constants.signals[signal]);
+    if (isSecond) {
+      // WHY not process.exit(): it would wait for a write whose reader stands still.
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    }
     isSecond = true;
     stop();
   };

@@ -90,11 +90,11 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_FILE_TRUNCATED: {
     meaning: "The file ends in the middle of a record. Every record before it was delivered.",
-    hint: "The writer was probably stopped; `position` is the byte offset of the cut record.",
+    hint: "The writer was probably stopped. The message and `position` give the byte offset of the cut record.",
   },
   RINGTAP_FILE_CORRUPT: {
     meaning: "A record contradicts its format. Every record before it was delivered.",
-    hint: "`position` is the byte offset of the bad record.",
+    hint: "The message and `position` give the byte offset of the bad record.",
   },
   RINGTAP_FILE_WRITE: {
     meaning: "The output file cannot be created or written.",
@@ -130,7 +130,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_SYSTEM: {
     meaning: "A system or library call failed in a way that has no code of its own.",
-    hint: "`syscall` and `errno` say which and how.",
+    hint: "The call and its errno, which `syscall` and `errno` hold, say what the system refused.",
   },
   RINGTAP_ADDON_MISSING: {
     meaning: "The native addon cannot be loaded.",

@@ -58,7 +58,7 @@ class OpenWorker final : public Napi::AsyncWorker {
       if (!placement) return std::move(placement).error();
       opened_.filter = *std::move(placement);
     }
-    if (purpose_ == "explain") return std::nullopt;
+    if (request_.plan_only) return std::nullopt;
     auto started = purpose_ == "transmit" ? opened_.source->start_tx() : opened_.source->start();
     if (!started) return std::move(started).error();
     return std::nullopt;
@@ -73,7 +73,7 @@ class OpenWorker final : public Napi::AsyncWorker {
   Deferred deferred_;
 };
 
-/// open({backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
+/// open({number, backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
 Napi::Value open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto request = info[0].As<Napi::Object>();
@@ -87,6 +87,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   OpenRequest open_request{.uri = text(request.Get("uri")),
                            .target = text(request.Get("target")),
                            .options = to_options(request.Get("options"))};
+  const std::string purpose = text(request.Get("purpose"));
+  open_request.plan_only = purpose == "explain";
+  open_request.cancelled = Environment::of(env).opening(static_cast<uint32_t>(number(request.Get("number"))));
   std::shared_ptr<Filter> filter;
   const Napi::Value given = request.Get("filter");
   const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", 262144));
@@ -95,11 +98,16 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), text(request.Get("purpose")),
+  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), purpose,
                                 static_cast<uint32_t>(number(request.Get("batchSize"))), flag(request.Get("external")));
   const Napi::Value promise = worker->promise();
   worker->Queue();
   return promise;
+}
+
+/// cancel(number): nobody waits for that open() any more.
+void cancel(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).cancel(static_cast<uint32_t>(number(info[0])));
 }
 
 /// probe(name) → {available, detail, error?}
@@ -130,6 +138,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
   exports.Set("open", Napi::Function::New<open>(env));
+  exports.Set("cancel", Napi::Function::New<cancel>(env));
   exports.Set("next", Napi::Function::New<Session::next>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));

@@ -21,6 +21,19 @@ Environment::Environment(napi_env env) : env_(env) {
   napi_add_async_cleanup_hook(env, teardown, this, &hook_);
 }
 
+std::shared_ptr<std::atomic<bool>> Environment::opening(uint32_t number) {
+  std::erase_if(openings_, [](const auto& opening) { return opening.second.expired(); });
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  openings_[number] = cancelled;
+  return cancelled;
+}
+
+void Environment::cancel(uint32_t number) {
+  const auto found = openings_.find(number);
+  if (found == openings_.end()) return;
+  if (const auto cancelled = found->second.lock()) cancelled->store(true, std::memory_order_relaxed);
+}
+
 void Environment::handle_closed() noexcept {
   handles_--;
   if (!ending_ || handles_ > 0) return;

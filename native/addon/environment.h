@@ -4,6 +4,7 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -38,6 +39,10 @@ class Environment {
     return recent_;
   }
 
+  /// The flag of an open() that begins, by the number that JS gave it; cancel() sets it.
+  std::shared_ptr<std::atomic<bool>> opening(uint32_t number);
+  void cancel(uint32_t number);
+
   /// Counted so that teardown can wait for uv_close callbacks.
   void handle_opened() noexcept { handles_++; }
   void handle_closed() noexcept;
@@ -52,6 +57,7 @@ class Environment {
   napi_env env_;
   uv_loop_t* loop_ = nullptr;
   std::unordered_map<uint32_t, Session*> sessions_;
+  std::unordered_map<uint32_t, std::weak_ptr<std::atomic<bool>>> openings_;
   uint32_t last_number_ = 0;
   uint32_t recent_number_ = 0;  // the session asked for last, because it is mostly asked for again
   Session* recent_ = nullptr;

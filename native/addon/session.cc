@@ -280,7 +280,14 @@ void Session::interrupt(const Napi::CallbackInfo&) {
 Napi::Value Session::send(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Tx* tx = source_ ? source_->tx() : nullptr;
-  if (tx == nullptr || !call[0].IsTypedArray()) return Napi::Boolean::New(env, false);
+  if (tx == nullptr) {
+    raise(env, Error{.code = Code::kClosed, .message = "send(): the capture was closed"});
+    return {};
+  }
+  if (!call[0].IsTypedArray()) {
+    raise(env, Error{.code = Code::kBadOption, .message = "send() takes a Uint8Array"});
+    return {};
+  }
   const auto frame = call[0].As<Napi::Uint8Array>();
   const std::span<std::byte> room = tx->reserve();
   if (room.empty()) return Napi::Boolean::New(env, false);
@@ -300,7 +307,10 @@ Napi::Value Session::send(const Napi::CallbackInfo& call) {
 /// flushTx() → how many frames are still queued.
 Napi::Value Session::flush_tx(const Napi::CallbackInfo& call) {
   Tx* tx = source_ ? source_->tx() : nullptr;
-  if (tx == nullptr) return Napi::Number::New(call.Env(), 0);
+  if (tx == nullptr) {
+    raise(call.Env(), Error{.code = Code::kClosed, .message = "flush(): the capture was closed"});
+    return {};
+  }
   if (auto flushed = tx->flush(); !flushed) {
     raise(call.Env(), flushed.error());
     return {};

@@ -85,8 +85,12 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
     raise(env, Error{.code = Code::kReleased, .message = "write(): the batch was released"});
     return {};
   }
-  view->count = std::min(view->count, static_cast<uint32_t>(number(info[3])));
-  auto taken = writer_->append(*view, static_cast<uint32_t>(number(info[2])));
+  const auto index = [&](const Napi::Value& value) {
+    const double given = number(value);
+    return given > 0 ? static_cast<uint32_t>(std::min<double>(given, view->count)) : 0;  // NaN is 0, too
+  };
+  view->count = index(info[3]);
+  auto taken = writer_->append(*view, index(info[2]));
   if (!taken) {
     raise(env, taken.error());
     return {};

@@ -1,6 +1,7 @@
 // The contract between a capture method and everything above it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -118,6 +119,11 @@ struct OpenRequest {
   std::string uri;     // as the user wrote it, for messages
   std::string target;  // what follows the scheme: an interface, a path …
   Options options;
+  bool plan_only = false;  // it will never be started: leave the interface's settings as they are
+  /// Set from another thread when nobody waits for the source any more. Who waits for others looks at it.
+  std::shared_ptr<const std::atomic<bool>> cancelled = {};
+
+  bool is_cancelled() const noexcept { return cancelled != nullptr && cancelled->load(std::memory_order_relaxed); }
 };
 
 /// Can this host do it? `error` says what is missing when it cannot.

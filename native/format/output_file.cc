@@ -105,11 +105,14 @@ int OutputFile::close() noexcept {
 
 Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   const bool standard = path == "-";
-  const int flags = O_CREAT | O_CLOEXEC | O_NOCTTY | (append ? O_RDWR : O_WRONLY | O_TRUNC);
+  struct stat status {};
+  // WHY: to open a pipe that nobody reads would block. Like this it is ENXIO, and the caller can wait.
+  const bool pipe = !standard && stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+  const int flags =
+      O_CREAT | O_CLOEXEC | O_NOCTTY | (pipe ? O_NONBLOCK : 0) | (append ? O_RDWR : O_WRONLY | O_TRUNC);
   const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), flags, 0666);
   if (fd < 0) return cannot_create(path, "open", errno);
   OutputFile file(fd, !standard);
-  struct stat status {};
   if (fstat(fd, &status) != 0) return cannot_create(path, "fstat", errno);
   if (standard && isatty(fd) != 0) {
     return Error{.code = Code::kFileWrite, .message = path + ": is a terminal", .hint = "Redirect it: … > out.pcap"};
@@ -133,7 +136,7 @@ size_t OutputFile::write(std::span<const std::byte> bytes) noexcept {
     if (n > 0) {
       done += static_cast<size_t>(n);
     } else if (n < 0 && errno == EAGAIN) {
-      pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};  // Node makes standard output non-blocking
+      pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};  // a pipe, or Node's standard output
       poll(&waiting, 1, -1);
     } else if (n == 0 || errno != EINTR) {
       break;

@@ -13,7 +13,8 @@ namespace ringtap {
 
 class OutputFile {
  public:
-  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied.
+  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied. Never waits: a named
+  /// pipe that nobody reads is ENXIO.
   static Result<OutputFile> open(const std::string& path, bool append);
 
   OutputFile(OutputFile&& other) noexcept;

@@ -446,9 +446,17 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(capture.transmit!.send(packet(9))).toBe(true);
     await capture.transmit!.flush();
     expect(await drain(other)).toHaveLength(1);
-    expect(await failure(() => capture.transmit!.send(new Uint8Array(5)))).toMatchObject({
-      code: 'RINGTAP_BAD_OPTION',
-    });
+    const { transmit } = capture;
+    for (const frame of [new Uint8Array(5), new DataView(new ArrayBuffer(60)), 'frame']) {
+      expect(await failure(() => transmit!.send(frame as Uint8Array))).toMatchObject({
+        code: 'RINGTAP_BAD_OPTION',
+        message: expect.stringContaining(`afxdp:${tx}: `),
+      });
+    }
+    await capture.close();
+    expect((await failure(() => transmit!.send(packet(9)))).code).toBe('RINGTAP_CLOSED');
+    expect((await failure(() => transmit!.flush())).code).toBe('RINGTAP_CLOSED');
+    await transmit!.close();
   });
 
   test('is explained without taking anything', async () => {

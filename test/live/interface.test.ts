@@ -1,4 +1,5 @@
 // What interfaces do while they are captured, and what is asked of them.
+import { spawn } from 'node:child_process';
 import { type Capture, explain, type OpenOptions, open, PacketFlags } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
@@ -86,6 +87,34 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('%s', (method) => {
     expect(await flags()).toBe(1);
     await capture.close();
     expect(await flags()).toBe(0);
+  });
+
+  test('is explained without touching the interface', async () => {
+    const [, mine] = await pair();
+    const monitor = spawn('ip', ['-d', 'monitor', 'link'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let seen = '';
+    monitor.stdout.on('data', (chunk) => {
+      seen += chunk;
+    });
+    const fence = async (number: number) => {
+      await ip('link', 'set', mine, 'mtu', String(number));
+      await until(() => seen.includes(`mtu ${number}`), 'the monitor');
+    };
+    try {
+      await until(async () => {
+        await ip('link', 'set', mine, 'mtu', '1400');
+        return seen.includes('mtu 1400');
+      }, 'the monitor');
+      seen = '';
+      expect((await explain(`${method}:${mine}`)).error).toBeNull();
+      await fence(1401);
+      expect(seen).not.toMatch(/promiscuity [1-9]/);
+      await (await start(mine)).close();
+      await fence(1402);
+      expect(seen).toMatch(/promiscuity [1-9]/);
+    } finally {
+      monitor.kill();
+    }
   });
 
   test('captures frames of a tun device as raw IP', async () => {

@@ -60,6 +60,20 @@ describe.skipIf(lab === null)('pfring:', () => {
     expect((await failure(() => open(`pfring:${rx}`, strict))).hint).toContain('modprobe pf_ring');
   });
 
+  test.each([`${rx}@0`, `${rx},${lab?.tx}`, `stack:${rx}`, `zc:${rx}@0`])(
+    'names the module, not the interface, for %s, which means something to PF_RING alone',
+    async (target) => {
+      behave('socket=97');
+      const source = `import { explain, open } from 'ringtap';
+        const uri = process.argv[1];
+        await open(uri).catch(({ code, hint }) => console.log(code, hint));
+        console.log((await explain(uri)).error.code);`;
+      const env = { RINGTAP_LIBPFRING: '/nowhere/libpfring.so', RINGTAP_STANDIN: 'socket=97' };
+      const { stdout } = await script(source, { args: [`pfring:${target}`], env });
+      expect(stdout).toMatch(/^RINGTAP_BACKEND_MISSING .*\nRINGTAP_BACKEND_MISSING\n$/);
+    },
+  );
+
   test('never hides a missing right, interface or queue behind a fallback', async () => {
     expect((await failure(() => open('pfring:nosuch0'))).code).toBe('RINGTAP_NO_INTERFACE');
     expect((await failure(() => open(`pfring:${rx}@9`))).code).toBe('RINGTAP_BAD_OPTION');

@@ -80,6 +80,25 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
   'workers are terminated while they close': { source: terminate('closing') },
   'workers are terminated while they hold batches': { source: terminate('hold') },
   'workers are terminated with an open capture that nobody reads': { source: terminate('idle') },
+  'captures with a signal that outlives them are forgotten': {
+    source: `${READER}
+      const { signal } = new AbortController();
+      const left = new Set();
+      const registry = new FinalizationRegistry((number) => left.delete(number));
+      process.on('warning', (warning) => { if (warning.name === 'MaxListenersExceededWarning') console.log(warning.name); });
+      for (let i = 0; i < 15; i++) {
+        const capture = await open(uri, { signal });
+        left.add(i);
+        registry.register(capture, i);
+      }
+      for (let round = 0; round < 100 && left.size > 1; round++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        gc();
+      }
+      console.log(left.size <= 1 ? 'done' : left.size + ' left');
+      process.exit(0);`,
+    flags: ['--expose-gc'],
+  },
   'workers exit inside the loop': {
     source: `${START}
       for (let round = 0; round < 5; round++) console.log(await (await start('exit')).ended);`,

@@ -69,6 +69,21 @@ describe('readers', () => {
     expect(capture.nextSync(1)).toBeNull();
   });
 
+  test('that ended take nothing from the reader after them, and do not end it', async () => {
+    await using capture = await open('synth:?count=1000&batchSize=10');
+    const one = capture[Symbol.asyncIterator]();
+    await one.next();
+    await one.return!();
+    const two = capture[Symbol.asyncIterator]();
+    const { value: batch } = await two.next();
+    expect(await one.next()).toEqual({ value: undefined, done: true });
+    await one.return!();
+    expect(batch!.length).toBe(10);
+    let packets = 10 + batch!.length;
+    for await (const { length } of two) packets += length;
+    expect(packets).toBe(1000);
+  });
+
   test('that break release the batch at once', async () => {
     await using capture = await open('synth:');
     let last: Batch | undefined;

@@ -1,12 +1,13 @@
 // `ringtap capture` on synth:, which needs no rights.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, lines, packetsIn, type Running, ringtap, shell, startRingtap } from '../support/cli.js';
+import { within } from '../support/wait.js';
 
 let folder: string;
 let files = 0;
@@ -128,6 +129,18 @@ describe('ringtap capture', () => {
     expect(packets).toBeLessThan(700);
   });
 
+  test('refuses to overwrite the trace that it reads, under whatever name', async () => {
+    const path = outFile('pcap');
+    await ringtap('capture', 'synth:?count=1000', '-w', path);
+    const before = readFileSync(path);
+    const link = outFile('pcap');
+    linkSync(path, link);
+    const { code, stderr } = await ringtap('capture', path, '-w', link);
+    expect(code).toBe(2);
+    expect(stderr).toContain('is the trace that is being read');
+    expect(readFileSync(path)).toEqual(before);
+  });
+
   test('-s and --batch-size are passed on', async () => {
     const path = outFile('pcap');
     await ringtap('capture', 'synth:?count=10&sizes=500', '-s', '60', '--batch-size', '3', '-w', path);
@@ -153,20 +166,34 @@ describe('a signal', () => {
     },
   );
 
+  // Nobody reads its output: the first signal cannot be heeded before somebody does.
   test.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('a second %s ends it at once with %i', async (signal, expected) => {
-    // Nobody reads its output: the first signal cannot be heeded before somebody does.
-    const child = spawn(process.execPath, [cli, 'capture', 'synth:'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    ['SIGINT', ['capture', 'synth:']],
+    ['SIGTERM', ['capture', 'synth:']],
+    ['SIGINT', ['capture', 'synth:', '-w', '-']],
+    ['SIGTERM', ['capture', 'synth:', '-w', '-']],
+  ] as const)('a second %s ends it at once: %j', async (signal, args) => {
+    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     await once(child.stderr, 'data');
     await sleep(300);
     child.kill(signal);
     await sleep(300);
     expect(child.exitCode).toBe(null);
+    expect(child.signalCode).toBe(null);
     child.kill(signal);
-    const [code] = await once(child, 'exit');
-    expect(code).toBe(expected);
+    const [, by] = await within(once(child, 'exit'), 'the end');
+    expect(by).toBe(signal);
+  });
+
+  test('ends it at once while nobody reads the pipe that it is to write to', async () => {
+    const pipe = outFile('pipe');
+    execFileSync('mkfifo', [pipe]);
+    const child = spawn(process.execPath, [cli, 'capture', 'synth:', '-w', pipe], { stdio: 'ignore' });
+    await sleep(1000);
+    expect(child.exitCode).toBe(null);
+    child.kill('SIGINT');
+    const [, by] = await within(once(child, 'exit'), 'the end');
+    expect(by).toBe('SIGINT');
   });
 
   test('ends stats with the counts so far', async () => {

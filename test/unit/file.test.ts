@@ -1,5 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { open, openWriter } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -190,19 +193,40 @@ describe('a trace that cannot be read', () => {
 });
 
 describe('a FIFO that nobody writes to', () => {
-  test('does not keep open() from being aborted', async () => {
-    mkdirSync(path('fifo'));
-    execFileSync('mkfifo', [path('fifo/pipe')]);
-    const { stdout } = await script(
-      `import { open } from 'ringtap';
-       const controller = new AbortController();
-       setTimeout(() => controller.abort('enough'), 50);
-       const started = performance.now();
-       await open('file:' + process.argv[1], { signal: controller.signal }).catch((reason) => console.log(reason, performance.now() - started < 500));`,
-      { args: [path('fifo/pipe')], timeoutMs: 2000 },
-    );
-    expect(stdout.trim()).toBe('enough true');
-  });
+  // The program ends by itself: nothing waits on for what nobody wants any more.
+  test.each([
+    ['an abort', "setTimeout(() => controller.abort('enough'), 50);", 'enough\n'],
+    ['process.exit()', "setTimeout(() => process.exit(), 50); console.log('exit');", 'exit\n'],
+  ])(
+    'does not keep a program from ending after %s',
+    async (how, end, expected) => {
+      const pipe = path(`unread-${how}`);
+      execFileSync('mkfifo', [pipe]);
+      const opening = `
+      import { open } from 'ringtap';
+      const controller = new AbortController();
+      ${end}
+      await open('file:' + ${JSON.stringify(pipe)}, { signal: controller.signal }).catch((reason) => console.log(reason));`;
+      const { stdout, late } = await script(opening);
+      expect({ stdout, late }).toEqual({ stdout: expected, late: false });
+    },
+    30_000,
+  );
+});
+
+test('a pipe with the beginning of a trace, and nothing more for seconds, costs no CPU and is read when it comes', async () => {
+  execFileSync('mkfifo', [path('slow')]);
+  const whole = readFileSync(path('good.pcapng'));
+  const section = whole.readUInt32LE(4);
+  writeFileSync(path('head'), whole.subarray(0, section));
+  writeFileSync(path('rest'), whole.subarray(section));
+  const writer = spawn('sh', ['-c', '(cat head; sleep 2.5; cat rest) > slow'], { cwd: path('.'), stdio: 'inherit' });
+  const usage = process.cpuUsage();
+  await using capture = await open(`file:${path('slow')}`);
+  const { user, system } = process.cpuUsage(usage);
+  expect((user + system) / 1000).toBeLessThan(1000);
+  expect(await readAll(capture)).toHaveLength(written.pcapng!.length);
+  await within(once(writer, 'close'), 'the end of the pipe');
 });
 
 describe('openWriter()', () => {
@@ -266,6 +290,54 @@ describe('a writer', () => {
     expect((await failure(() => writer.write(capture.tryNext()!))).code).toBe('RINGTAP_CLOSED');
     await writer.close();
     expect(writer.stats()).toEqual({ packets: 20000, bytes: 24 + 20000 * 516 });
+  });
+
+  test.each([Number.NaN, -5, 1.5, Number.POSITIVE_INFINITY])(
+    'refuses to write %d packets of a batch',
+    async (packets) => {
+      await using capture = await open('synth:');
+      await using writer = await openWriter(path('count.pcap'));
+      const error = await failure(() => writer.write(capture.tryNext()!, packets));
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', uri: path('count.pcap') });
+    },
+  );
+
+  test('refuses a second write beside one that waits, so that packets stay in order', async () => {
+    await using capture = await open('synth:?sizes=1500&batchSize=1024&bufferBytes=64m');
+    const writer = await openWriter(path('busy.pcap'));
+    const batches = Array.from({ length: 20 }, () => capture.tryNext()!.hold());
+    const outcomes = await Promise.allSettled(batches.map((batch) => writer.write(batch)));
+    const codes = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? 'written' : outcome.reason.code));
+    expect(new Set(codes)).toEqual(new Set(['written', 'RINGTAP_BUSY']));
+    await writer.write(capture.tryNext()!);
+    await writer.close();
+    await using trace = await open(path('busy.pcap'));
+    const times = (await readAll(trace)).map(({ timeNs }) => timeNs);
+    expect(times).toHaveLength(1024 * (1 + codes.filter((code) => code === 'written').length));
+    expect(times.every((time, i) => i === 0 || time > times[i - 1]!)).toBe(true);
+  });
+
+  test('waits for the reader of a named pipe without blocking anything, and gives up when it is closed', async () => {
+    const pipe = path('pipe');
+    execFileSync('mkfifo', [pipe]);
+    await using capture = await open('synth:?count=1000');
+    const unread = await openWriter(pipe);
+    const write = failure(() => unread.write(capture.tryNext()!));
+    await expect(unread.close()).rejects.toMatchObject({ code: 'RINGTAP_FILE_WRITE' });
+    expect((await write).errno).toBe(constants.errno.ENXIO);
+
+    const opening = openWriter(`pcap:${pipe}`, { linkType: capture.linkType });
+    const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const bytes = buffer(reader.stdout);
+    const writer = await within(opening, 'the reader');
+    let size = 24;
+    for await (const batch of capture) {
+      for (const { caplen } of batch) size += 16 + caplen;
+      await writer.write(batch);
+    }
+    await writer.close();
+    expect(size).toBeGreaterThan(24 + 16);
+    expect((await within(bytes, 'the end of the pipe')).length).toBe(size);
   });
 
   test('refuses a released batch, one of a closed capture, and an owned copy', async () => {

@@ -93,7 +93,10 @@ describe('an option', () => {
     }
   });
 
-  test('of another backend is refused', async () => {
+  test('of another backend is refused, without a guess where none is near', async () => {
+    const error = await refused({ fanoutMode: 'lb' });
+    expect(error.code).toBe('RINGTAP_UNKNOWN_OPTION');
+    expect(error.hint).toMatch(/^Options of synth: /);
     expect((await refused({ fanout: 1 })).code).toBe('RINGTAP_UNKNOWN_OPTION');
   });
 

@@ -37,6 +37,17 @@ describe('a URI', () => {
     expect(capture.backend).toBe('file');
   });
 
+  test('that names an interface is no path because a folder has that name', async () => {
+    mkdirSync(path('folder/lo'), { recursive: true });
+    const { stdout, stderr } = await script(
+      `process.chdir(process.argv[1]);
+       const { explain } = await import('ringtap');
+       console.log((await explain('lo')).candidates.map(({ backend }) => backend).join());`,
+      { args: [path('folder')] },
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: 'afpacket,pcap\n', stderr: '' });
+  });
+
   test('that is a bare path is taken as it stands, percent signs and question marks included', async () => {
     const odd = path('a%20b?c=d.pcap');
     writeFileSync(odd, pcapFile([]));

@@ -38,6 +38,7 @@ constexpr uint32_t kWhole = 262144;           // an accept length beyond every p
 constexpr uint16_t kSilentProtocol = 0xffff;  // an EtherType that no packet has
 constexpr int kMaxFruitlessBlocks = 8;
 constexpr uint32_t kPrefetchAhead = 2048;
+constexpr uint32_t kBlocksPerCollect = 4096;
 
 template <class T>
 int set_option(int fd, int name, const T& value) {
@@ -169,6 +170,11 @@ class AfPacket final : public Source {
           return {.rx = check_interface()};
         }
         gather_.took_block(ring_->remaining());
+        // WHY: the kernel counts in 32 bits, which wrap within the hour where nobody asks for statistics.
+        if (++blocks_walked_ % kBlocksPerCollect == 0) {
+          const std::scoped_lock lock(stats_mutex_);
+          collect();
+        }
       }
       const uint32_t count = walk(block, max);
       if (count > 0) {
@@ -426,6 +432,7 @@ class AfPacket final : public Source {
   bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
   bool special_ = interface_.cooked;
   bool down_ = false;
+  uint32_t blocks_walked_ = 0;
   bool failed_ = false;
   Error error_;
   std::atomic<bool> interrupted_{false};
@@ -465,7 +472,10 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
 
   SourceInfo info;
   info.timestamp_source = "kernel";
-  if (options.text("timestamp", "auto") == "hardware") {
+  if (options.text("timestamp", "auto") == "hardware" && request.plan_only) {
+    info.timestamp_source = "hardware";
+    info.notes.push_back("whether " + request.target + " stamps packets is known when the capture opens");
+  } else if (options.text("timestamp", "auto") == "hardware") {
     const int err = afpacket::enable_hardware_timestamps(fd.get(), request.target);
     if (err == 0 && set_option(fd.get(), PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) == 0) {
       info.timestamp_source = "hardware";

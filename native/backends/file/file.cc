@@ -24,7 +24,7 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
   auto source = std::make_unique<FileSource>(request.target, *std::move(input), *std::move(region), kChunks,
                                              static_cast<uint32_t>(snaplen));
-  if (auto prepared = source->prepare(); !prepared) return std::move(prepared).error();
+  if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));
 }
 

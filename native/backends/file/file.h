@@ -9,7 +9,7 @@
 
 namespace ringtap {
 
-/// Waits for the file header and, on a pipe, up to a minute for it to arrive: not for the event loop.
+/// Waits for the file header, which on a pipe takes as long as its writer does: not for the event loop.
 Result<std::unique_ptr<Source>> open_file(const OpenRequest& request);
 Probe probe_file();
 std::vector<Device> devices_file();

@@ -16,9 +16,10 @@ using Clock = std::chrono::steady_clock;
 constexpr uint32_t kReadBytes = 1024u << 10;
 // A receive() that finds nothing but rejected packets comes back after so many bytes: the event loop waits.
 constexpr uint64_t kMostBytesPerReceive = 4u << 20;
-// A pipe that stays empty: how long to wait for the header, and from there for the first packet.
-constexpr auto kHeaderPatience = std::chrono::seconds(60);
+// How long to wait for the first packet of a pipe, once there is a header.
 constexpr auto kPacketPatience = std::chrono::milliseconds(250);
+// How often to look whether anybody still waits for the header.
+constexpr int kSliceMs = 50;
 
 class VmFilter final : public PacketFilter {
  public:
@@ -51,8 +52,8 @@ FileSource::FileSource(std::string path, Input input, std::shared_ptr<Region> re
   walk_.snaplen = snaplen;
 }
 
-Result<Ok> FileSource::prepare() {
-  if (auto detected = detect(); !detected) {
+Result<Ok> FileSource::prepare(const OpenRequest& request) {
+  if (auto detected = detect(request); !detected) {
     Error error = std::move(detected).error();
     error.message = name() + ": " + error.message;
     return error;
@@ -68,15 +69,18 @@ Result<Ok> FileSource::prepare() {
     }
     const Fill filled = advance();
     if (filled == Fill::kEnd || filled == Fill::kFailed) break;
-    if (filled == Fill::kNothingYet && !input_.wait(milliseconds_until(deadline)) && reader_->link_type()) break;
+    if (filled != Fill::kNothingYet) continue;
+    // Without a link type there is nothing that a filter could be made for.
+    const bool known = reader_->link_type().has_value();
+    if (!input_.wait(known ? milliseconds_until(deadline) : kSliceMs) && known) break;
+    if (request.is_cancelled()) break;
   }
   if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
   describe();
   return Ok{};
 }
 
-Result<Ok> FileSource::detect() {
-  const auto deadline = Clock::now() + kHeaderPatience;
+Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
@@ -95,9 +99,8 @@ Result<Ok> FileSource::detect() {
         whole = true;
         break;
       case Fill::kNothingYet:
-        if (!input_.wait(milliseconds_until(deadline))) {
-          return Error{.code = Code::kFileOpen, .message = "no trace arrived within a minute"};
-        }
+        if (request.is_cancelled()) return Error{.code = Code::kClosed, .message = "opening was given up"};
+        input_.wait(kSliceMs);
         break;
       case Fill::kFailed:
         return *std::exchange(error_, std::nullopt);

@@ -18,8 +18,9 @@ class FileSource final : public Source {
  public:
   FileSource(std::string path, Input input, std::shared_ptr<Region> region, uint32_t chunks, uint32_t snaplen);
 
-  /// Reads up to the first packet, so that link type and epoch are known.
-  Result<Ok> prepare();
+  /// Reads up to the first packet, so that link type and epoch are known. Waits for a pipe's header until it comes or
+  /// the request is cancelled.
+  Result<Ok> prepare(const OpenRequest& request);
 
   const SourceInfo& info() const noexcept override { return info_; }
   Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
@@ -35,7 +36,7 @@ class FileSource final : public Source {
  private:
   enum class Fill : uint8_t { kMore, kNothingYet, kEnd, kFailed };
 
-  Result<Ok> detect();
+  Result<Ok> detect(const OpenRequest& request);
   void describe();
   std::string name() const;
   RxBatch lend() noexcept;

@@ -32,7 +32,10 @@ RingSource::RingSource(Settings settings, RingSocket socket) : settings_(std::mo
   info_.has_hash = true;
   info_.mode = "ring";
   info_.timestamp_source = "kernel";
-  if (settings_.hardware_time) {
+  if (settings_.hardware_time && settings_.plan_only) {
+    info_.timestamp_source = "hardware";
+    info_.notes.push_back("whether " + settings_.target.text + " stamps packets is known when the capture opens");
+  } else if (settings_.hardware_time) {
     int err = 0;
     for (const std::string& name : settings_.target.names) {
       if (err == 0) err = enable_hardware_timestamps(name);

@@ -24,6 +24,7 @@ struct Settings {
   uint32_t cluster_mode = 0;
   uint16_t watermark = 1;
   bool hardware_time = false;
+  bool plan_only = false;
   std::string name{};  // of the application, for /proc/net/pf_ring
   uint32_t gather_ms = 1;
   std::string uri{};                 // for messages
