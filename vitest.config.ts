@@ -13,6 +13,8 @@ const pfring: Record<string, string> = existsSync(standIn('module'))
 export default defineConfig({
   test: {
     pool: 'forks',
+    testTimeout: 60_000, // patience with a busy machine, not a promise
+    hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
@@ -23,7 +25,6 @@ export default defineConfig({
           env: pfring,
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {
@@ -33,7 +34,6 @@ export default defineConfig({
           include: ['test/live/**/*.test.ts'],
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {
@@ -43,7 +43,6 @@ export default defineConfig({
           include: ['test/dpdk/**/*.test.ts'],
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {

@@ -218,12 +218,12 @@ describe.skipIf(lab === null)('pfring:', () => {
     const args = ['--count', '2000', '--rate', '20000'];
     const { stdout, code } = await script(`await import('${root}/scripts/test-pfring.mjs');`, {
       args,
-      timeoutMs: 90_000,
+      timeoutMs: 150_000,
     });
     expect(stdout).not.toContain('FAILED');
     expect(stdout).toMatch(/\d+ proved, 0 failed/);
     expect(code).toBe(0);
-  }, 100_000);
+  }, 160_000);
 
   test('`npm run test:pfring` fails where the module is missing, and says so', async () => {
     behave('socket=97');

@@ -12,7 +12,7 @@ export function lifetimes(name: string, uri: () => string, cycleUri = uri): void
         expect({ code, signal, late, stderr }).toEqual({ code: 0, signal: null, late: false, stderr: '' });
         expect(stdout.trim()).toBe(output);
       },
-      30_000,
+      60_000,
     );
 
     test('it is opened and closed a thousand times', async () => {
@@ -20,7 +20,7 @@ export function lifetimes(name: string, uri: () => string, cycleUri = uri): void
         args: [cycleUri()],
         flags: ['--expose-gc'],
         env: { UV_THREADPOOL_SIZE: '10' },
-        timeoutMs: 55_000,
+        timeoutMs: 110_000,
       });
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const { before, after } = JSON.parse(stdout) as Record<
@@ -32,6 +32,6 @@ export function lifetimes(name: string, uri: () => string, cycleUri = uri): void
       expect(after.maps).toBeLessThan(before.maps + 30);
       // In KiB. One byte kept of each capture's 64 KiB would be a thousand pages.
       expect(after.rss).toBeLessThan(before.rss + 16_384);
-    }, 60_000);
+    }, 120_000);
   });
 }
