@@ -1,13 +1,5 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-
-// Stand-ins for PF_RING's kernel module and library (native/test/pfring). They take the place of real ones.
-const standIn = (name: string) =>
-  fileURLToPath(new URL(`build/addon/lib/libpfring-standin-${name}.so`, import.meta.url));
-const pfring: Record<string, string> = existsSync(standIn('module'))
-  ? { LD_PRELOAD: standIn('module'), RINGTAP_LIBPFRING: standIn('library') }
-  : {};
+import { pfring } from './test/support/standin.js';
 
 // Every test imports 'ringtap', which resolves to dist/ through the package's own exports: what is tested is what ships.
 export default defineConfig({

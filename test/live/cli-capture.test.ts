@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, lines, packetsIn, type Running, ringtap, start, startRingtap, tcpdump } from '../support/cli.js';
 import { lab, labMissing, send } from '../support/lab.js';
+import { withoutPfring } from '../support/standin.js';
 
 const rx = lab?.rx ?? 'rt1';
 let folder: string;
@@ -107,7 +108,9 @@ describe.skipIf(lab === null)(`ringtap on an interface${labMissing ? ` (skipped:
   });
 
   test('says in one line that it falls back', async () => {
-    const { code, stderr } = await ringtap('stats', `pfring:${rx}`, '--duration', '100ms');
+    const { code, stderr } = await startRingtap(['stats', `pfring:${rx}`, '--duration', '100ms'], {
+      env: withoutPfring,
+    }).outcome;
     expect(code).toBe(0);
     expect(stderr).toMatch(/^ringtap: warning: pfring:rt1: using afpacket: because .*$/m);
     expect(stderr).not.toContain('(node:');

@@ -49,6 +49,16 @@ describe.skipIf(lab === null)('pfring:', () => {
     });
   });
 
+  test('is not available to a process without the right to it, as probe() says', async () => {
+    const { stdout } = await script(
+      `import { probe } from 'ringtap';
+       const { available, code, hint } = (await probe()).find(({ backend }) => backend === 'pfring');
+       console.log(available, code, hint);`,
+      { prefix: ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--securebits=+noroot'] },
+    );
+    expect(stdout).toMatch(/^false RINGTAP_NO_PERMISSION .*setcap cap_net_raw/);
+  });
+
   test('falls back without the module, and names it', async () => {
     behave('socket=97');
     const { candidates, backend } = await explain(`pfring:${rx}`);
@@ -171,6 +181,37 @@ describe.skipIf(lab === null)('pfring:', () => {
     await sendRaw(tx, [frame, frame]);
     expect(await drain(capture)).toHaveLength(2);
     expect(capture.stats()).toMatchObject({ received: 2, delivered: 2, filtered: 0, dropped: 0, pending: 0 });
+  });
+
+  test.each(['ring', 'library'])('shares the packets among the captures of a cluster (%s)', async (path) => {
+    for (const [cluster, clusterMode] of [
+      [7, 'flow'],
+      [8, 'round-robin'],
+    ] as const) {
+      await using one = await open(`pfring:${rx}?path=${path}`, { cluster, clusterMode });
+      await using two = await open(`pfring:${rx}?path=${path}`, { cluster, clusterMode });
+      const { sent } = await send({ count: 2000, rate: 50_000, flows: 64 });
+      const [first, second] = [await drain(one), await drain(two)];
+      expect(first.length + second.length).toBe(sent);
+      const ports = (seen: typeof first) => new Set(seen.map(({ data }) => data.readUInt16BE(34)));
+      if (clusterMode === 'flow') expect(ports(first).size + ports(second).size).toBe(64);
+      else expect(first.length).toBe(1000);
+      for (const capture of [one, two]) expectBalanced(capture.stats());
+    }
+  });
+
+  test('asks for promiscuous mode unless told not to', async () => {
+    const promiscuity = async () => {
+      const [link] = JSON.parse(await run('ip', '-d', '-j', 'link', 'show', 'dev', rx)) as [{ promiscuity: number }];
+      return link.promiscuity;
+    };
+    const modest = await open(`pfring:${rx}`, { promiscuous: false });
+    expect(await promiscuity()).toBe(0);
+    await modest.close();
+    const capture = await open(`pfring:${rx}`);
+    expect(await promiscuity()).toBe(1);
+    await capture.close();
+    expect(await promiscuity()).toBe(0);
   });
 
   test('joins interfaces with a comma, and any is all of them', async () => {
