@@ -454,6 +454,16 @@ describe.skipIf(lab === null)('afxdp', () => {
     });
   });
 
+  test('is not available to the root of a user namespace, as probe() says', async () => {
+    const { stdout } = await script(
+      `import { probe } from 'ringtap';
+       const { available, code, hint } = (await probe()).find(({ backend }) => backend === 'afxdp');
+       console.log(available, code, hint);`,
+      { prefix: ['unshare', '--user', '--map-root-user', '--net'] },
+    );
+    expect(stdout).toMatch(/^false RINGTAP_NO_PERMISSION .*user namespace/);
+  });
+
   test('is explained without taking anything', async () => {
     const plan = await explain(`afxdp:${rx}`, { filter: 'tcp' });
     expect(plan).toMatchObject({ backend: 'afxdp', filter: 'xdp', takesTraffic: true, error: null });
