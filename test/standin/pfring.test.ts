@@ -236,6 +236,11 @@ describe.skipIf(lab === null)('pfring:', () => {
     expect(transmitter.stats()).toEqual({ sent: 200, queued: 0, failed: 0 });
     const seen = await readAll(capture, 200);
     expect(seen.map(({ data }) => data.toString('hex'))).toEqual(frames.map((frame) => frame.toString('hex')));
+
+    await using sender = await open(`pfring:${tx}?path=${path}`);
+    expect(sender.transmit!.send(frames[7]!)).toBe(true);
+    await sender.transmit!.flush();
+    expect((await drain(capture)).map(({ data }) => data.toString('hex'))).toEqual([frames[7]!.toString('hex')]);
   });
 
   test.each(['ring', 'library'])('ends when its interface goes down or is removed (%s)', async (path) => {
