@@ -5,7 +5,7 @@ import { pfring } from './test/support/standin.js';
 export default defineConfig({
   test: {
     pool: 'forks',
-    testTimeout: 60_000, // patience with a busy machine, not a promise
+    testTimeout: 180_000, // patience with a busy machine, not a promise
     hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
@@ -45,7 +45,7 @@ export default defineConfig({
           typecheck: { enabled: true, only: true, include: ['test/types/**/*.test-d.ts'] },
         },
       },
-      { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'] } },
     ],
   },
 });

@@ -284,7 +284,6 @@ describe.skipIf(lab === null)('afxdp', () => {
         process.off('warning', note);
       }
     },
-    90_000,
   );
 
   test.each(['native', 'generic'] as const)(

@@ -269,7 +269,7 @@ describe.skipIf(lab === null)('pfring:', () => {
     expect(stdout).not.toContain('FAILED');
     expect(stdout).toMatch(/\d+ proved, 0 failed/);
     expect(code).toBe(0);
-  }, 160_000);
+  });
 
   test('`npm run test:pfring` fails where the module is missing, and says so', async () => {
     behave('socket=97');
