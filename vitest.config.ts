@@ -1,18 +1,12 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-
-// Stand-ins for PF_RING's kernel module and library (native/test/pfring). They take the place of real ones.
-const standIn = (name: string) =>
-  fileURLToPath(new URL(`build/addon/lib/libpfring-standin-${name}.so`, import.meta.url));
-const pfring: Record<string, string> = existsSync(standIn('module'))
-  ? { LD_PRELOAD: standIn('module'), RINGTAP_LIBPFRING: standIn('library') }
-  : {};
+import { pfring } from './test/support/standin.js';
 
 // Every test imports 'ringtap', which resolves to dist/ through the package's own exports: what is tested is what ships.
 export default defineConfig({
   test: {
     pool: 'forks',
+    testTimeout: 180_000, // patience with a busy machine, not a promise
+    hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
@@ -23,7 +17,6 @@ export default defineConfig({
           env: pfring,
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {
@@ -33,7 +26,6 @@ export default defineConfig({
           include: ['test/live/**/*.test.ts'],
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {
@@ -43,7 +35,6 @@ export default defineConfig({
           include: ['test/dpdk/**/*.test.ts'],
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
         },
       },
       {
@@ -54,7 +45,7 @@ export default defineConfig({
           typecheck: { enabled: true, only: true, include: ['test/types/**/*.test-d.ts'] },
         },
       },
-      { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'] } },
     ],
   },
 });

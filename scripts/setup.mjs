@@ -69,6 +69,8 @@ const PACKAGES = {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),
+    netbase: () => existsSync('/etc/services') && existsSync('/etc/protocols'), // names in filters
+    python3: programs('python3'),
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),

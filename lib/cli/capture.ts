@@ -49,12 +49,13 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
   const summary = summaryOptions(flags);
   await withCapture(uri, options, async (capture) => {
     const writer = flags.write === undefined ? undefined : await openTrace(flags.write, capture);
-    if (!flags.quiet) announce(capture.plan);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
     try {
-      await run.each(handler(capture, writer, flags.quiet ? undefined : summary));
+      const running = run.each(handler(capture, writer, flags.quiet ? undefined : summary));
+      if (!flags.quiet) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      await running;
       await writer?.close(capture.stats());
     } catch (error) {
       // `capture -w - | head`: as quiet as it is for lines.

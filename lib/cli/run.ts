@@ -1,5 +1,8 @@
 import type { Batch, Capture } from '../index.js';
 
+/** How long packets that are pending may take to come. */
+const LATE_MS = 100;
+
 export interface Limits {
   /** Stop after so many packets. */
   readonly count?: number | undefined;
@@ -28,7 +31,10 @@ export class Run {
     return this.#seconds ?? (performance.now() - this.#begin) / 1000;
   }
 
-  /** @param handle gets each batch, and how many of its packets are wanted; the batch is lent until it settles */
+  /**
+   * Heeds signals from the call on, not from when it settles.
+   * @param handle gets each batch, and how many of its packets are wanted; the batch is lent until it settles
+   */
   async each(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
     const batches = this.#capture[Symbol.asyncIterator]();
     let isWaiting = false;
@@ -70,7 +76,7 @@ export class Run {
   async #takePending(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
     const { count = Number.POSITIVE_INFINITY } = this.#limits;
     for (let { pending } = this.#capture.stats(); pending > 0 && this.packets < count; ) {
-      const batch = this.#capture.tryNext();
+      const batch = this.#capture.nextSync(LATE_MS); // it may lie in a block that the kernel has not handed over yet
       if (batch === null) return;
       pending -= batch.length;
       await this.#take(batch, handle);

@@ -52,11 +52,12 @@ SIGINT (Ctrl-C) and SIGTERM end it in good order, a second one at once.`,
 
 async function stats(uri: string, flags: StatsFlags): Promise<void> {
   await withCapture(uri, openOptions(flags), async (capture) => {
-    announce(capture.plan);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     const endRate = showRate(capture, run);
     try {
-      await run.each(() => {});
+      const running = run.each(() => {});
+      announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      await running;
     } finally {
       endRate();
       const totals = total(capture, run);

@@ -60,6 +60,6 @@ class FixedFilter final : public Filter {
 std::shared_ptr<Filter> odd_filter(uint32_t offset, uint32_t accepted = 262144);
 
 /// Waits as readiness() asks for. False when nothing was ready in time.
-bool wait_for(const Source& source, int patience_ms = 5000);
+bool wait_for(const Source& source, int patience_ms = 20'000);
 
 }  // namespace ringtap::test

@@ -122,7 +122,7 @@ struct Taken {
 };
 
 /// Reads until `count` packets are there, or an error, or nothing has come for a while.
-Taken take(Source& source, size_t count, std::chrono::milliseconds patience = 200ms) {
+Taken take(Source& source, size_t count, std::chrono::milliseconds patience = 500ms) {
   Taken taken;
   DescBlock block(64);
   while (taken.packets.size() < count) {
@@ -142,6 +142,23 @@ Taken take(Source& source, size_t count, std::chrono::milliseconds patience = 20
     CHECK(source.release(batch.lease));
   }
   return taken;
+}
+
+/// Until the kernel has seen so many.
+void wait_for_received(const Source& source, uint64_t count) {
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (source.stats().received < count && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(1ms);
+}
+
+/// The next answer that is not "wait".
+RxBatch next(Source& source, DescBlock& block, uint32_t max) {
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  for (;;) {
+    const RxBatch batch = source.receive(block, max);
+    if (batch.rx != Rx::kAgain || std::chrono::steady_clock::now() > deadline) return batch;
+    std::this_thread::sleep_for(1ms);
+  }
 }
 
 void check_ledger(const Source& source) {
@@ -477,7 +494,7 @@ TEST_CASE("the ledger holds to the packet when the buffer overflows") {
     sender.send(frame(54, 5, 400));  // leaves the kernel, because it is tagged, and is rejected here
     sender.send(frame(54, -1, 400));
   }
-  std::this_thread::sleep_for(20ms);
+  wait_for_received(*source, 3 * kRounds);
   const Stats full = source->stats();
   CHECK(full.dropped > 0);
   CHECK(full.delivered == 0);
@@ -508,9 +525,8 @@ TEST_CASE("every lease can be held, one more is kNoBuffer, and held bytes stay")
   std::vector<Lease> leases;
   std::vector<uint32_t> offsets;
   for (uint32_t i = 0; i < most + 2; i++) sender.send(frame(53, -1, 18, static_cast<uint8_t>(i)));
-  std::this_thread::sleep_for(20ms);
   for (uint32_t i = 0; i < most; i++) {
-    const RxBatch batch = source->receive(block, 1);
+    const RxBatch batch = next(*source, block, 1);
     REQUIRE(batch.rx == Rx::kOk);
     leases.push_back(batch.lease);
     offsets.push_back(block.offset[0]);
@@ -645,8 +661,8 @@ TEST_CASE("closing twice is harmless, and the regions and counters outlive it") 
   Sender().send(frame(53), 4);
   const auto region = source->info().segments[0].region;
   DescBlock block(8);
-  std::this_thread::sleep_for(20ms);
-  const RxBatch batch = source->receive(block, 8);
+  wait_for_received(*source, 4);
+  const RxBatch batch = next(*source, block, 8);
   REQUIRE(batch.rx == Rx::kOk);
   source->close();
   source->close();

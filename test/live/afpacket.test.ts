@@ -4,7 +4,7 @@ import { type Batch, open } from 'ringtap';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { lab, labMissing, send, traffic } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll } from '../support/packets.js';
-import { sleep, within } from '../support/wait.js';
+import { best, sleep, until, within } from '../support/wait.js';
 
 const methods = ['afpacket', 'pcap'] as const;
 const rx = lab?.rx ?? '';
@@ -39,7 +39,7 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
     const options = method === 'afpacket' ? { bufferBytes: 262144, blockBytes: 65536 } : { bufferBytes: 1 << 20 };
     await using capture = await open(`${method}:${rx}`, options);
     const { sent } = await send({ count: 60_000, rate: 200_000 });
-    await sleep(50);
+    await until(() => capture.stats().received === sent, 'the last packet');
     expectBalanced(capture.stats());
     const seen = await drain(capture);
     const stats = capture.stats();
@@ -78,12 +78,15 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
     for (const timeoutMs of [1, 50, 200]) {
       await using capture = await open(`${method}:${rx}`, { timeoutMs });
       const iterator = capture[Symbol.asyncIterator]();
-      const next = iterator.next();
-      await send({ count: 1 });
-      const sentBy = performance.now();
-      const { value } = await within(next, 'the packet');
-      expect(value!.length).toBe(1);
-      expect(performance.now() - sentBy).toBeLessThan(timeoutMs + 50);
+      const wait = async () => {
+        const next = iterator.next();
+        await send({ count: 1 });
+        const sentBy = performance.now();
+        const { value } = await within(next, 'the packet');
+        expect(value!.length).toBe(1);
+        return performance.now() - sentBy;
+      };
+      expect(await best(timeoutMs + 50, wait)).toBeLessThan(timeoutMs + 50);
     }
   });
 
@@ -100,11 +103,12 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
   });
 
   // Quickly, and slowly: a ring that hands over every 10 ms what little it has must not come round to what is held.
+  // Slower than that, and it would: then it is the time that counts, so time must not decide here.
   test.each([
-    { packets: 100_000, rate: 200_000 },
-    { packets: 3000, rate: 2000 },
-  ])('keeps held bytes while $packets packets go by at $rate a second', async ({ packets, rate }) => {
-    await using capture = await open(`${method}:${rx}`, { batchSize: 32 });
+    { packets: 100_000, rate: 200_000, timeoutMs: 200 },
+    { packets: 200, rate: 150, timeoutMs: 10 },
+  ])('keeps held bytes while $packets packets go by at $rate a second', async ({ packets, rate, timeoutMs }) => {
+    await using capture = await open(`${method}:${rx}`, { batchSize: 32, timeoutMs });
     const sending = send({ count: packets, rate });
     const held: { batch: Batch; hex: string }[] = [];
     const content = (batch: Batch) => Buffer.concat(Array.from(batch, (packet) => packet.copy())).toString('hex');
@@ -135,10 +139,13 @@ describe.skipIf(lab === null).each(methods)(`%s${labMissing ? ` (${labMissing})`
     const rest = iterator.next();
     rest.catch(() => {});
     await sleep(100);
-    const usage = process.cpuUsage();
-    await sleep(1000);
-    const { user, system } = process.cpuUsage(usage);
-    expect((user + system) / 1_000_000).toBeLessThan(0.1);
+    const second = async () => {
+      const usage = process.cpuUsage();
+      await sleep(1000);
+      const { user, system } = process.cpuUsage(usage);
+      return (user + system) / 1_000_000;
+    };
+    expect(await best(0.1, second)).toBeLessThan(0.1);
     value!.release();
   });
 
@@ -158,10 +165,10 @@ describe.skipIf(lab === null)('afpacket', () => {
   test('whose ring comes round to a held batch says RINGTAP_NO_BUFFER, counts the loss, and goes on after its release', async () => {
     await using capture = await open(`afpacket:${rx}`, { bufferBytes: 262144, blockBytes: 65536, timeoutMs: 1 });
     const sending = send({ count: 20_000, rate: 100_000 });
-    const held: Batch = capture.nextSync(5000)!.hold();
+    const held: Batch = capture.nextSync(20_000)!.hold();
     let seen = held.length;
     const error = await failure(() => {
-      const deadline = performance.now() + 5000;
+      const deadline = performance.now() + 20_000;
       while (performance.now() < deadline) seen += capture.nextSync(10)?.length ?? 0;
     });
     expect(error).toMatchObject({ code: 'RINGTAP_NO_BUFFER', uri: capture.uri });
@@ -231,6 +238,10 @@ describe.skipIf(lab === null)('afpacket', () => {
         const flowing = traffic({ count: 0, rate: 100_000 }, stop.signal);
         try {
           let batches = 0;
+          {
+            await using first = await open(`afpacket:${rx}`, { timeoutMs: 1 });
+            expect(first.nextSync(20_000)).not.toBeNull(); // the traffic flows
+          }
           for (let round = 0; round < 15; round++) {
             const capture = await open(`afpacket:${rx}`, { bufferBytes: 1 << 20, blockBytes: 65536, timeoutMs: 1 });
             let last = capture.stats();

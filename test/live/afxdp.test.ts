@@ -32,7 +32,7 @@ for _ in range(3):
     s.send(bytes.fromhex("${packet(53).toString('hex')}"))
 \`]);
   let packets = 0;
-  for (let batch = capture.nextSync(5000); batch !== null; batch = packets < 3 ? capture.nextSync(5000) : null) {
+  for (let batch = capture.nextSync(20_000); batch !== null; batch = packets < 3 ? capture.nextSync(20_000) : null) {
     packets += batch.length;
   }
   console.log(JSON.stringify({ plan: capture.plan, packets }));
@@ -61,7 +61,7 @@ describe.skipIf(lab === null)('afxdp', () => {
     for (const name of [tx, rx]) await ip('link', 'set', name, 'mtu', String(mtu), 'up');
     // Until the kernel has seen to both ends it drops what is sent, and says nothing.
     const works = async (name: string) => (await ip('link', 'show', 'dev', name)).includes('state UP');
-    await until(async () => (await works(tx)) && (await works(rx)), 'the links', 20_000);
+    await until(async () => (await works(tx)) && (await works(rx)), 'the links');
   }
   const start = (options: OpenOptions = {}): Promise<Capture> => open(`afxdp:${rx}`, options);
 
@@ -130,6 +130,7 @@ describe.skipIf(lab === null)('afxdp', () => {
   ] as const)('counts each packet lost to %s once, in %s mode', async (_, mode, options, cause) => {
     await using capture = await start({ ...options, mode });
     const { sent } = await send({ iface: tx, count: 3004, rate: 100_000 });
+    await until(() => capture.stats().received === sent, 'the last packet');
     const { dropped, drops, pending } = capture.stats();
     expect(drops[cause]).toBe(dropped);
     expect(dropped).toBe(sent - pending);
@@ -145,7 +146,7 @@ describe.skipIf(lab === null)('afxdp', () => {
     const sending = send({ iface: tx, count: 60_000, rate: 500_000 });
     await until(() => capture.stats().pending > 0, 'the first packet');
     const stalled = performance.now() + 100;
-    const givenUp = stalled + 15_000;
+    const givenUp = stalled + 40_000;
     while (performance.now() < stalled || (capture.stats().pending < 40_000 && performance.now() < givenUp));
     expect(capture.stats().pending).toBeGreaterThanOrEqual(40_000);
     const counting = count(capture);
@@ -175,16 +176,19 @@ describe.skipIf(lab === null)('afxdp', () => {
     }
     await sending;
     errors.sort((a, b) => a - b);
-    expect(errors[errors.length >> 1]).toBeLessThanOrEqual(100_000);
+    // The reader's own clock would be 25 ms off: half of what it stands still for.
+    expect(errors[errors.length >> 1]).toBeLessThanOrEqual(2_000_000);
   });
 
   test('takes the reader’s clock when asked', async () => {
     await using capture = await start({ timestamp: 'user' });
     expect(capture.plan.timestamp).toBe('user');
     await sendRaw(tx, [packet(1)]);
+    await sleep(50);
     const before = BigInt(Date.now()) * 1_000_000n;
     const [seen] = await drain(capture);
-    expect(Number(BigInt(seen!.timeNs) - before) / 1e9).toBeLessThan(1);
+    expect(seen!.timeNs).toBeGreaterThanOrEqual(before);
+    expect(seen!.timeNs).toBeLessThan(BigInt(Date.now() + 1) * 1_000_000n);
   });
 
   test('merges all queues of an interface into one capture', async () => {
@@ -194,11 +198,14 @@ describe.skipIf(lab === null)('afxdp', () => {
     // One sender per CPU, because veth takes the sender's CPU for the queue.
     const senders = [0, 1].map((core) => send({ iface: tx, count: 2000, rate: 20_000, core }));
     const seen = [0, 0, 0, 0];
-    for (let batch = capture.nextSync(1000); batch !== null; batch = capture.nextSync(500)) {
+    const sum = () => seen.reduce((sum, n) => sum + n);
+    for (let patience = 20_000; ; patience = sum() < 4000 ? 20_000 : 200) {
+      const batch = capture.nextSync(patience);
+      if (batch === null) break;
       for (let i = 0; i < batch.length; i++) seen[batch.queue[i]!]!++;
     }
     await Promise.all(senders);
-    expect(seen.reduce((sum, n) => sum + n)).toBe(4000);
+    expect(sum()).toBe(4000);
     expect(seen.filter((n) => n > 0).length).toBeGreaterThan(1);
   });
 
@@ -261,18 +268,14 @@ describe.skipIf(lab === null)('afxdp', () => {
         await until(() => capture.stats().delivered === 1, 'a packet before');
         await ip('link', 'set', rx, 'down');
         const told = () => warnings.find(({ code }) => code === 'RINGTAP_INTERFACE_DOWN');
-        await until(() => told() !== undefined, 'the warning', 30_000);
+        await until(() => told() !== undefined, 'the warning');
         expect(told()!.message).toContain(`"${rx}" went down`);
         await ip('link', 'set', rx, 'up');
         // The kernel lets the sender through again only some time after the link is back.
-        await until(
-          async () => {
-            await sendRaw(tx, [packet(2)]).catch(() => {});
-            return capture.stats().delivered > 1;
-          },
-          'a packet after',
-          30_000,
-        );
+        await until(async () => {
+          await sendRaw(tx, [packet(2)]).catch(() => {});
+          return capture.stats().delivered > 1;
+        }, 'a packet after');
         const { received, delivered } = capture.stats();
         expect(received).toBe(delivered);
         await capture.close();
@@ -281,7 +284,6 @@ describe.skipIf(lab === null)('afxdp', () => {
         process.off('warning', note);
       }
     },
-    90_000,
   );
 
   test.each(['native', 'generic'] as const)(
@@ -457,6 +459,16 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect((await failure(() => transmit!.send(packet(9)))).code).toBe('RINGTAP_CLOSED');
     expect((await failure(() => transmit!.flush())).code).toBe('RINGTAP_CLOSED');
     await transmit!.close();
+  });
+
+  test('is not available to the root of a user namespace, as probe() says', async () => {
+    const { stdout } = await script(
+      `import { probe } from 'ringtap';
+       const { available, code, hint } = (await probe()).find(({ backend }) => backend === 'afxdp');
+       console.log(available, code, hint);`,
+      { prefix: ['unshare', '--user', '--map-root-user', '--net'] },
+    );
+    expect(stdout).toMatch(/^false RINGTAP_NO_PERMISSION .*user namespace/);
   });
 
   test('is explained without taking anything', async () => {

@@ -15,4 +15,5 @@ describe.skipIf(lab === null)('under traffic', () => {
 
   lifetimes('pfring:', () => `pfring:${lab!.rx}?path=ring`);
   lifetimes('pfring: through the library', () => `pfring:${lab!.rx}?path=library`);
+  lifetimes('pfring: with zero copy', () => `pfring:zc:${lab!.rx}`);
 });

@@ -39,20 +39,16 @@ export function readAll(capture: Capture, most = Number.POSITIVE_INFINITY): Prom
 }
 
 /** Reads without waiting until nothing has come for `quietMs`. */
-export async function drain(capture: Capture, quietMs = 150): Promise<Seen[]> {
+export async function drain(capture: Capture, quietMs = 300): Promise<Seen[]> {
   const seen: Seen[] = [];
   let last = performance.now();
-  await until(
-    () => {
-      for (let batch = capture.tryNext(); batch !== null; batch = capture.tryNext()) {
-        seen.push(...see(batch));
-        last = performance.now();
-      }
-      return performance.now() - last > quietMs;
-    },
-    `draining ${capture.uri}`,
-    20_000,
-  );
+  await until(() => {
+    for (let batch = capture.tryNext(); batch !== null; batch = capture.tryNext()) {
+      seen.push(...see(batch));
+      last = performance.now();
+    }
+    return performance.now() - last > quietMs;
+  }, `draining ${capture.uri}`);
   return seen;
 }
 
@@ -63,7 +59,7 @@ export function count(capture: Capture): Promise<number> {
     for await (const batch of capture) packets += batch.length;
     return packets;
   };
-  return within(read(), `counting ${capture.uri}`, 20_000);
+  return within(read(), `counting ${capture.uri}`);
 }
 
 /** The CaptureError that a call ends in. */

@@ -8,7 +8,6 @@ import { lines, ringtap, shell, startRingtap, tcpdump } from '../support/cli.js'
 import { tcpdumpCases } from '../support/summary-cases.js';
 import { cuts, ethernet, ipv4, LinkType, pcapFile, type TracePacket, udp, writePcap } from '../support/trace.js';
 
-const TIMEOUT_MS = 30_000;
 const someUdp = ethernet(0x0800, ipv4({ protocol: 17 }, udp(40000, 40001, Buffer.alloc(22))));
 const SOME_UDP = 'IP 10.0.0.1.40000 > 10.128.0.254.40001: UDP, length 22';
 
@@ -49,26 +48,21 @@ describe('the lines of ringtap read', () => {
         expect(lines(ours.stdout).map(withoutSlips)).toEqual(theirs.map(withoutSlips));
       }
     },
-    TIMEOUT_MS,
   );
 
-  test(
-    'carry the local time in the styles of tcpdump',
-    async () => {
-      const time = 1_700_000_000_000_000_000n;
-      const path = trace(
-        [0n, 1999n, 999_999_999n, 86_400_000_000_000n].map((ns) => ({ data: someUdp, time: time + ns })),
-      );
-      for (const flags of [[], ['-tt'], ['-tttt']]) {
-        for (const TZ of ['UTC', 'Asia/Kolkata']) {
-          const line = `TZ=${TZ} tcpdump -nn -S ${flags.join(' ')} -r ${path} 2>/dev/null`;
-          const { stdout } = await startRingtap(['read', ...flags, path], { env: { TZ } }).outcome;
-          expect(stdout).toBe((await shell(line)).stdout);
-        }
+  test('carry the local time in the styles of tcpdump', async () => {
+    const time = 1_700_000_000_000_000_000n;
+    const path = trace(
+      [0n, 1999n, 999_999_999n, 86_400_000_000_000n].map((ns) => ({ data: someUdp, time: time + ns })),
+    );
+    for (const flags of [[], ['-tt'], ['-tttt']]) {
+      for (const TZ of ['UTC', 'Asia/Kolkata']) {
+        const line = `TZ=${TZ} tcpdump -nn -S ${flags.join(' ')} -r ${path} 2>/dev/null`;
+        const { stdout } = await startRingtap(['read', ...flags, path], { env: { TZ } }).outcome;
+        expect(stdout).toBe((await shell(line)).stdout);
       }
-    },
-    TIMEOUT_MS,
-  );
+    }
+  });
 
   test('name link types that are not decoded', async () => {
     const { stdout } = await ringtap('read', '-t', trace([{ data: Buffer.alloc(40), wirelen: 50 }], 127));
@@ -88,25 +82,21 @@ describe('the lines of ringtap read', () => {
     expect(stdout).toMatch(/^(IP 10\.0\.0\.1 > 10\.128\.0\.254: ){9} ip-proto-4 \d+\n$/);
   });
 
-  test(
-    'are one for each packet, whatever its bytes are',
-    async () => {
-      const noise = (i: number) => createHash('sha512').update(String(i)).digest();
-      const whole = tcpdumpCases.flatMap(({ packets }) => packets);
-      for (const linkType of Object.values(LinkType)) {
-        const packets = Array.from({ length: 3000 }, (_, i) => {
-          const random = noise(i);
-          if (i % 3 === 0) return { data: random };
-          const data = Buffer.from(whole[i % whole.length]!);
-          for (let flip = 0; flip < 3; flip++) data[random.readUInt16LE(2 * flip) % data.length]! = random[10 + flip]!;
-          return { data };
-        });
-        const { code, stdout, stderr } = await ringtap('read', trace(packets, linkType));
-        expect({ code, stderr, lines: lines(stdout).length }).toEqual({ code: 0, stderr: '', lines: packets.length });
-      }
-    },
-    TIMEOUT_MS,
-  );
+  test('are one for each packet, whatever its bytes are', async () => {
+    const noise = (i: number) => createHash('sha512').update(String(i)).digest();
+    const whole = tcpdumpCases.flatMap(({ packets }) => packets);
+    for (const linkType of Object.values(LinkType)) {
+      const packets = Array.from({ length: 3000 }, (_, i) => {
+        const random = noise(i);
+        if (i % 3 === 0) return { data: random };
+        const data = Buffer.from(whole[i % whole.length]!);
+        for (let flip = 0; flip < 3; flip++) data[random.readUInt16LE(2 * flip) % data.length]! = random[10 + flip]!;
+        return { data };
+      });
+      const { code, stdout, stderr } = await ringtap('read', trace(packets, linkType));
+      expect({ code, stderr, lines: lines(stdout).length }).toEqual({ code: 0, stderr: '', lines: packets.length });
+    }
+  });
 });
 
 describe('ringtap read', () => {

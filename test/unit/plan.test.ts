@@ -2,6 +2,7 @@ import { devices, explain, open, openTransmitter, probe } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
 import { failure } from '../support/packets.js';
+import { withoutPfring } from '../support/standin.js';
 
 describe('probe()', () => {
   test('says of every method whether it works here, and if not, why and what helps', async () => {
@@ -100,6 +101,7 @@ test('a fallback is a warning with a code, once the capture is open', async () =
      const capture = await open('pfring:lo').catch(({ code }) => code);
      if (typeof capture === 'string') console.log(capture);
      else { console.log(capture.backend, capture.plan.candidates[0].chosen); await capture.close(); }`,
+    { env: withoutPfring },
   );
   const [first, second, third] = stdout.trim().split('\n');
   if (first === 'RINGTAP_NO_PERMISSION') return expect(second).toBe('RINGTAP_NO_PERMISSION');

@@ -1,6 +1,7 @@
 // How a capture shares its process with everything else.
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
+import { best } from '../support/wait.js';
 
 const program = (body: string) => `import { open } from 'ringtap'; ${body}`;
 
@@ -22,7 +23,7 @@ describe('a capture', () => {
       "const capture = await open('synth:?stallAfter=1&stallMs=60000'); (async () => { for await (const _ of capture); })(); setTimeout(() => capture.unref(), 50);",
     ],
   ])('with unref() %s lets the process end', async (_, body) => {
-    const { code, late, stderr } = await script(program(body), { timeoutMs: 5000 });
+    const { code, late, stderr } = await script(program(body));
     expect({ code, late, stderr }).toEqual({ code: 0, late: false, stderr: '' });
   });
 
@@ -33,27 +34,30 @@ describe('a capture', () => {
   });
 
   test('that nobody reads lets the process end', async () => {
-    const { code, late } = await script(program("await open('synth:?rate=10');"), { timeoutMs: 5000 });
+    const { code, late } = await script(program("await open('synth:?rate=10');"));
     expect({ code, late }).toEqual({ code: 0, late: false });
   });
 
   test('that was read and closed lets the process end', async () => {
     const body =
       "const capture = await open('synth:?rate=10'); const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next;";
-    const { code, late } = await script(program(body), { timeoutMs: 5000 });
+    const { code, late } = await script(program(body));
     expect({ code, late }).toEqual({ code: 0, late: false });
   });
 });
 
-// The best of three: what other processes do to this machine is not ours to answer for.
+// What other processes do to this machine is not ours to answer for: time spent waiting for a CPU is not counted.
 test.each(['synth:?sizes=imix&bufferBytes=8m', 'synth:?sizes=imix&bufferBytes=8m&filter=udp'])(
   'a 10 ms timer is never late by more than 20 ms beside a loop over %s flat out',
   async (uri) => {
     const body = `
+      import { readFileSync } from 'node:fs';
+      const waited = () => Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+      const clock = () => performance.now() - waited();
       const capture = await open(process.argv[1]);
-      let worst = 0, ticks = 0, last = performance.now();
+      let worst = 0, ticks = 0, last = clock();
       const timer = setInterval(() => {
-        const now = performance.now();
+        const now = clock();
         worst = Math.max(worst, now - last - 10);
         last = now;
         if (++ticks === 120) void capture.close();
@@ -65,16 +69,14 @@ test.each(['synth:?sizes=imix&bufferBytes=8m', 'synth:?sizes=imix&bufferBytes=8m
       }
       clearInterval(timer);
       console.log(JSON.stringify({ worst, ticks, packets }));`;
-    let best = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 3 && best > 20; attempt++) {
-      const { code, stdout } = await script(program(body), { args: [uri], timeoutMs: 20_000 });
+    const run = async () => {
+      const { code, stdout } = await script(program(body), { args: [uri] });
       expect(code).toBe(0);
       const { worst, ticks, packets } = JSON.parse(stdout) as { worst: number; ticks: number; packets: number };
       expect(ticks).toBe(120);
       expect(packets).toBeGreaterThan(100_000);
-      best = Math.min(best, worst);
-    }
-    expect(best).toBeLessThanOrEqual(20);
+      return worst;
+    };
+    expect(await best(20, run)).toBeLessThanOrEqual(20);
   },
-  60_000,
 );

@@ -1,5 +1,6 @@
 #include "backends/afxdp/afxdp.h"
 
+#include <linux/bpf.h>
 #include <net/if.h>
 
 #include <cerrno>
@@ -20,8 +21,14 @@ Probe probe_afxdp() {
             .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
   }
   const std::string missing = afxdp::missing_capabilities();
-  if (missing.empty()) return {.detail = "XDP sockets"};
-  return {.available = false, .error = afxdp::capability_error("AF_XDP", missing, "socket", EPERM)};
+  if (!missing.empty()) {
+    return {.available = false, .error = afxdp::capability_error("AF_XDP", missing, "socket", EPERM)};
+  }
+  // Capabilities of a user namespace count for the socket, not for bpf(2).
+  if (auto map = afxdp::create_map({.type = BPF_MAP_TYPE_XSKMAP}); !map) {
+    return {.available = false, .error = std::move(map).error()};
+  }
+  return {.detail = "XDP sockets"};
 }
 
 std::vector<Device> devices_afxdp() {

@@ -92,7 +92,9 @@ Result<std::unique_ptr<Source>> open_pfring(const OpenRequest& request) {
 
 Probe probe_pfring() {
   Probe probe;
-  if (auto missing = module_missing("pfring")) {
+  auto missing = module_missing("pfring");
+  if (!missing) missing = right_missing("pfring");
+  if (missing) {
     probe.available = false;
     probe.error = std::move(missing);
     return probe;

@@ -69,6 +69,13 @@ std::optional<Error> module_missing(const std::string& uri) {
   return missing(uri, errno);
 }
 
+std::optional<Error> right_missing(const std::string& uri) {
+  // WHY a packet socket: it needs the same right, and closes at once.
+  const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (fd || errno != EPERM) return std::nullopt;
+  return missing(uri, EPERM);
+}
+
 Error RingSocket::failed(const std::string& what, const char* call) const {
   const int err = errno;
   const Code code = err == ENETDOWN ? Code::kInterfaceDown : err == EPERM ? Code::kNoPermission : Code::kSystem;

@@ -33,6 +33,8 @@ struct Settings {
 
 /// Nothing if the kernel has the module. Whether it lets us use it is what open() says.
 std::optional<Error> module_missing(const std::string& uri);
+/// Nothing if this process has the right that a socket of the module needs.
+std::optional<Error> right_missing(const std::string& uri);
 
 class RingSocket {
  public:

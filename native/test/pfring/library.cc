@@ -168,7 +168,11 @@ RINGTAP_API uint8_t pfring_get_num_rx_channels(pfring* ring) {
   socklen_t length = sizeof answer;
   return getsockopt(ring->fd, 0, 174, answer, &length) == 0 ? answer[0] : 1;
 }
-RINGTAP_API int pfring_set_cluster(pfring*, unsigned id, uint32_t mode) { return id == 0 || mode > 13 ? kInvalid : 0; }
+RINGTAP_API int pfring_set_cluster(pfring* ring, unsigned id, uint32_t mode) {
+  if (id == 0 || mode > 13) return kInvalid;
+  const uint32_t request[3] = {id | uint32_t{64} << 16, 0, mode};
+  return set(ring, 99, request, sizeof request);
+}
 RINGTAP_API int pfring_remove_from_cluster(pfring* ring) { return set(ring, 100, nullptr, 0); }
 RINGTAP_API int pfring_send(pfring* ring, char* frame, unsigned bytes, uint8_t) {
   sockaddr_ll address{};

@@ -90,6 +90,14 @@ uint32_t queues_of(const std::string& interface) {
   return known ? std::max<uint32_t>(1, channels.rx_count + channels.combined_count) : 1;
 }
 
+/// What a client writes to join a cluster.
+struct Cluster {
+  uint16_t id;
+  uint16_t queue;
+  uint32_t options;
+  uint32_t mode;
+};
+
 class Socket {
  public:
   Socket() = default;
@@ -137,6 +145,7 @@ class Socket {
   uint32_t direction_ = 0;
   uint16_t watermark_ = 128;
   uint64_t channels_ = ~uint64_t{0};
+  Cluster cluster_{};
   std::vector<int> interfaces_;
   bool any_ = false;
   bool active_ = false;
@@ -201,7 +210,7 @@ int Socket::set(int level, int name, const void* value, socklen_t length) {
       return 0;
     }
     case 99:
-      return length == 12 ? 0 : failed(EINVAL);
+      return take(cluster_);
     case 100:
       return 0;
     case 106:
@@ -354,6 +363,13 @@ void Socket::activate() {
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = any_ || interfaces_.size() != 1 ? 0 : interfaces_.front();
   syscall(SYS_bind, feed_, &address, sizeof address);
+  if (cluster_.id != 0) {
+    const uint32_t fanout = cluster_.id | (cluster_.mode == 1 ? PACKET_FANOUT_LB : PACKET_FANOUT_HASH) << 16;
+    if (real_setsockopt(feed_, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout) != 0) {
+      std::perror("stand-in: PACKET_FANOUT");
+      std::abort();
+    }
+  }
   if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
 }
 
