@@ -9,6 +9,10 @@ import { SessionTransmitter, type Transmitter } from './transmit.js';
 
 /** How long batches may follow each other before timers, I/O and signals get their turn. */
 const TURN_MS = 4;
+/** The clock is looked at after so many packets, because that costs as much as the rest of a step … */
+const LOOK_AFTER = 256;
+/** … but a batch counts for a quarter, at least: what is done with it may take long. */
+const LEAST_COUNTED = LOOK_AFTER / 4;
 /** How long nextSync blocks at a stretch: worker.terminate() waits for it. */
 const BLOCK_MS = 20;
 
@@ -60,6 +64,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #readers = 0;
   #pending: ((outcome: Outcome) => void) | undefined;
   #turnEnds = 0;
+  #unlooked = LOOK_AFTER;
   #closing: Promise<void> | undefined;
   #failure: unknown;
   #abort: Failure | undefined;
@@ -311,15 +316,18 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       this.#reading = false;
       return outcome instanceof Failure ? Promise.reject(outcome.reason) : Promise.resolve(outcome);
     }
-    const now = performance.now();
-    if (now < this.#turnEnds) {
-      const outcome = this.#advance();
-      if (outcome instanceof Batch) return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
-      if (outcome instanceof Failure) return Promise.reject(outcome.reason);
-      if (outcome !== undefined) return Promise.resolve(outcome);
-      return this.#later(this.#always);
+    if (this.#unlooked >= LOOK_AFTER) {
+      if (performance.now() >= this.#turnEnds) return this.#later(true);
+      this.#unlooked = 0;
     }
-    return this.#later(true);
+    const outcome = this.#advance();
+    if (outcome instanceof Batch) {
+      this.#unlooked += Math.max(outcome.length, LEAST_COUNTED);
+      return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
+    }
+    if (outcome instanceof Failure) return Promise.reject(outcome.reason);
+    if (outcome !== undefined) return Promise.resolve(outcome);
+    return this.#later(this.#always);
   }
 
   /** A step of the iterator: a batch, the end, what it fails with, or nothing yet. */
@@ -351,6 +359,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #resume = (): void => {
     if (this.#pending === undefined) return;
     this.#turnEnds = performance.now() + TURN_MS;
+    this.#unlooked = 0;
     const outcome = this.#advance();
     if (outcome instanceof Batch) this.#settle(outcome.result);
     else if (outcome !== undefined) this.#settle(outcome);

@@ -11,6 +11,7 @@ import { open } from 'ringtap';
 import { Lateness } from '../lib/lateness.mjs';
 import { percentiles } from '../lib/stats.mjs';
 import { Numbers } from './numbers.mjs';
+import { rehearse } from './rehearse.mjs';
 import { Meter, NumberedWork, print, sayReady, Work } from './work.mjs';
 
 const PATIENCE_MS = 1000;
@@ -28,29 +29,26 @@ const { values: flags, positionals } = parseArgs({
 const [uri, ...counts] = positionals;
 const [warmup, count] = counts.map(Number);
 const [stallMs, everyMs] = flags.stall.split(',').map(Number);
-const numbers = new Numbers();
+let numbers = new Numbers();
 const newWork = () => (flags.foreign ? new Work() : new NumberedWork(numbers));
 
-const capture = await open(uri, { fallback: false });
-let work = newWork();
-let skipped = 0;
+let work;
 let meter;
-let batches = 0;
-let largest = 0;
+let batches;
+let largest;
+let skipped = 0;
+let isOver = false;
 let stalls = 0;
 let nextStall = Number.POSITIVE_INFINITY;
 const lateness = flags.timer ? new Lateness() : undefined;
 const latencyUs = [];
 const clock = flags.clock === undefined ? undefined : BigInt(flags.clock);
 
-function warmUp() {
-  skipped = work.packets;
+function restart() {
   work = newWork();
   batches = 0;
   largest = 0;
   latencyUs.length = 0;
-  lateness?.start();
-  if (stallMs > 0) nextStall = performance.now() + everyMs;
   meter = new Meter();
 }
 
@@ -66,15 +64,14 @@ function lookAtStamps({ length, offset, view }) {
   for (let i = 0; i < length; i++) latencyUs.push(Number(now - view.getBigUint64(offset[i] + 50)) / 1000);
 }
 
-/** Reads a batch; false when it was the last. */
+/** Reads a batch; how many packets there were so far. */
 function take(batch) {
   if (clock !== undefined) lookAtStamps(batch);
   work.look(batch);
   batches++;
   if (batch.length > largest) largest = batch.length;
-  if (meter === undefined && work.packets >= warmup) warmUp();
   if (stallMs > 0 && performance.now() > nextStall) stall();
-  return skipped + work.packets < warmup + count;
+  return skipped + work.packets;
 }
 
 /** Ends what would never end, because packets are missing. */
@@ -92,29 +89,48 @@ class Patience {
   }
 }
 
-async function readAsync() {
-  const patience = new Patience();
-  const timers = [setInterval(() => patience.isOver() && capture.close(), PATIENCE_MS / 10)];
-  if (flags.seconds !== undefined) timers.push(setTimeout(() => capture.close(), flags.seconds * 1000));
-  for await (const batch of capture) if (!take(batch)) break;
-  for (const timer of timers) clearTimeout(timer);
+async function readAsync(source, until) {
+  for await (const batch of source) if (take(batch) >= until) break;
 }
 
-function readSync() {
-  const patience = new Patience();
-  for (let goesOn = true; goesOn; ) {
-    const batch = capture.nextSync(PATIENCE_MS / 10);
-    goesOn = batch === null ? !patience.isOver() : take(batch);
+function readSync(source, until) {
+  for (let goesOn = true; goesOn && !isOver; ) {
+    const batch = source.nextSync(PATIENCE_MS / 10);
+    if (batch === null) endIfOver();
+    else goesOn = take(batch) < until;
   }
 }
 
+const read = flags.sync ? readSync : readAsync;
+restart();
+await rehearse(read);
+numbers = new Numbers();
+restart();
+const capture = await open(uri, { fallback: false });
+const patience = new Patience();
+function end() {
+  isOver = true;
+  capture.close();
+}
+function endIfOver() {
+  if (patience.isOver()) end();
+}
+const timers = [setInterval(endIfOver, PATIENCE_MS / 10)];
+if (flags.seconds !== undefined) timers.push(setTimeout(end, flags.seconds * 1000));
 sayReady();
-if (flags.sync) readSync();
-else await readAsync();
+await read(capture, warmup);
+if (!isOver) {
+  skipped = work.packets;
+  restart();
+  lateness?.start();
+  if (stallMs > 0) nextStall = performance.now() + everyMs;
+  await read(capture, warmup + count);
+}
+for (const timer of timers) clearTimeout(timer);
 const { reordered, duplicates } = numbers.result();
 const { dropped, drops } = capture.stats();
 print({
-  ...(meter ?? new Meter()).result(work),
+  ...meter.result(work),
   missing: warmup + count - skipped - work.packets + duplicates,
   reordered,
   duplicates,

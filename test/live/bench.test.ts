@@ -64,8 +64,9 @@ describe.skipIf(lab === null)('ringtap bench', () => {
     const report = JSON.parse(stdout);
     expect(JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8'))).toEqual(report);
     expect(report).toMatchObject({ host: 'test', machine: { node: process.version } });
-    expect(report.rows).toHaveLength(2);
-    for (const row of report.rows) expect(row).toMatchObject({ n: 3, goal: {}, pass: expect.any(Boolean) });
+    const judged = report.rows.filter(({ goal }: { goal?: object }) => goal !== undefined);
+    expect(judged).toHaveLength(2);
+    for (const row of judged) expect(row).toMatchObject({ n: 3, goal: {}, pass: expect.any(Boolean) });
     const markdown = readFileSync(join(folder, 'report.md'), 'utf8');
     expect(markdown).toContain(`| ${report.rows[0].what} |`);
     expect(markdown).toContain('pcap_dispatch');

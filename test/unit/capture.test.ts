@@ -111,6 +111,25 @@ describe('readers', () => {
   });
 });
 
+describe('the event loop', () => {
+  test('gets its turn every few batches of a slow loop, however small they are', async () => {
+    const capture = await open('synth:?batchSize=1&count=100');
+    let turns = 0;
+    const again = () => {
+      turns++;
+      turn = setImmediate(again);
+    };
+    let turn = setImmediate(again);
+    for await (const _ of capture) {
+      const end = performance.now() + 5; // longer than a turn
+      while (performance.now() < end);
+    }
+    clearImmediate(turn);
+    expect(turns).toBeGreaterThanOrEqual(18);
+    await capture.close();
+  });
+});
+
 describe('tryNext()', () => {
   test('never waits', async () => {
     await using capture = await open('synth:?rate=1');
