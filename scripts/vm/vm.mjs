@@ -195,7 +195,7 @@ function boot(file, args, folder) {
       if (result?.code !== undefined) return resolve(result.code);
       const shown = existsSync(join(folder, 'console')) ? readFileSync(join(folder, 'console'), 'utf8') : '';
       const tail = shown
-        .replace(/.*Call Trace.*/s, '')
+        .replace(/\n[^\n]*Call Trace.*/s, '')
         .trimEnd()
         .split('\n')
         .slice(-20)
