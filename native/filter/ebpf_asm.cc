@@ -18,6 +18,8 @@ constexpr unsigned kToBigEndian = 0xd8;
 constexpr unsigned kDouble = 0x18;
 // What a wide load's constant means, in the place of its source register.
 constexpr Reg kMapFd = R1, kMapValue = R2;
+// The same of a call's.
+constexpr Reg kKernelFunction = R2;
 
 constexpr unsigned code_of(auto value) { return static_cast<unsigned>(value); }
 
@@ -82,6 +84,9 @@ void Assembler::jump32(Jump when, Reg left, Operand right, Label to) {
 void Assembler::jump64(Jump when, Reg left, Operand right, Label to) { branch(kJmp | code_of(when), left, right, to); }
 
 void Assembler::call(uint32_t helper) { add(kJmp | kCall, R0, R0, 0, static_cast<int32_t>(helper)); }
+void Assembler::call_kernel(uint32_t function) {
+  add(kJmp | kCall, R0, kKernelFunction, 0, static_cast<int32_t>(function));
+}
 void Assembler::exit() { add(kJmp | kExit, R0, R0, 0, 0); }
 
 void Assembler::wide(Reg to, Reg kind, int32_t imm) {

@@ -90,6 +90,8 @@ class Assembler {
   void jump32(Jump when, Reg left, Operand right, Label to);
   void jump64(Jump when, Reg left, Operand right, Label to);
   void call(uint32_t helper);
+  /// A function of the kernel's, by its id in the kernel's type information.
+  void call_kernel(uint32_t function);
   void load_map(Reg to, int map);
   /// The address of an array map's first value.
   void load_map_value(Reg to, int map);

@@ -1,4 +1,5 @@
 // AF_XDP on veth and tap: what is taken, what is passed on, what is lost, and how it ends.
+import { execFileSync } from 'node:child_process';
 import { type Capture, explain, type OpenOptions, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
@@ -39,6 +40,25 @@ for _ in range(3):
 } catch ({ code, message, hint }) {
   console.log(JSON.stringify({ code, message, hint }));
 }
+`;
+
+/** Gives a link, which somebody else made, another program. */
+const REPLACE = `
+import ctypes, os, platform, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+number = {'x86_64': 321, 'aarch64': 280}[platform.machine()]
+def bpf(command, *fields):
+    attr = ctypes.create_string_buffer(struct.pack('=' + ''.join(kind for kind, _ in fields), *(value for _, value in fields)), 128)
+    fd = libc.syscall(number, command, attr, 128)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
+passes = ctypes.create_string_buffer(bytes.fromhex('b700000002000000' '9500000000000000'))
+license = ctypes.create_string_buffer(b'GPL')
+program = bpf(5, ('I', 6), ('I', 2), ('Q', ctypes.addressof(passes)), ('Q', ctypes.addressof(license)),
+              ('I', 0), ('I', 0), ('Q', 0), ('I', 0), ('I', 0), ('16s', b'other'), ('I', 0), ('I', 37))
+link = bpf(30, ('I', int(sys.argv[1])))
+bpf(29, ('I', link), ('I', program), ('I', 0), ('I', 0))
 `;
 
 /** The id of the bpf_link that attached a program to this interface. Links of other namespaces are listed, too. */
@@ -160,24 +180,65 @@ describe.skipIf(lab === null)('afxdp', () => {
   test('stamps each packet in the kernel, whenever it is read', async () => {
     await using capture = await start();
     expect(capture.plan.timestamp).toBe('kernel');
-    const sending = send({ iface: tx, count: 2000, rate: 20_000, stamp: true });
-    const errors: number[] = [];
-    for (let seen = 0; seen < 2000; ) {
-      const stalled = performance.now() + 50;
-      while (performance.now() < stalled);
-      await sleep(1);
-      for (let batch = capture.tryNext(); batch !== null; batch = capture.tryNext()) {
-        for (let i = 0; i < batch.length; i++) {
-          const sentAt = Buffer.from(batch.data(i)).readBigUInt64BE(50);
-          errors.push(Math.abs(Number(batch.timeNs(i) - (sentAt - taiOffset))));
+    /** Of 2,000 packets, in ns, between the sender's clock and the stamp. */
+    const medianError = async () => {
+      const sending = send({ iface: tx, count: 2000, rate: 20_000, stamp: true });
+      const errors: number[] = [];
+      for (let seen = 0; seen < 2000; ) {
+        const stalled = performance.now() + 50;
+        while (performance.now() < stalled);
+        await sleep(1);
+        for (let batch = capture.tryNext(); batch !== null; batch = capture.tryNext()) {
+          for (let i = 0; i < batch.length; i++) {
+            const sentAt = Buffer.from(batch.data(i)).readBigUInt64BE(50);
+            errors.push(Math.abs(Number(batch.timeNs(i) - (sentAt - taiOffset))));
+          }
+          seen += batch.length;
         }
-        seen += batch.length;
       }
-    }
-    await sending;
-    errors.sort((a, b) => a - b);
-    // The reader's own clock would be 25 ms off: half of what it stands still for.
-    expect(errors[errors.length >> 1]).toBeLessThanOrEqual(2_000_000);
+      await sending;
+      return errors.sort((a, b) => a - b)[errors.length >> 1]!;
+    };
+    // On a busy machine the sender may lose the CPU between its clock and the wire. Stamps of the reader's would be 25 ms off.
+    let best = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 5 && best > 100_000; tries++) best = Math.min(best, await medianError());
+    expect(best).toBeLessThanOrEqual(100_000);
+  });
+
+  test('asks the driver for each packet’s time when told to, and takes the kernel’s where it has none', async () => {
+    const near = async (capture: Capture, frames: number) => {
+      const before = BigInt(Date.now()) * 1_000_000n;
+      const seen = await drain(capture);
+      expect(seen).toHaveLength(frames);
+      for (const { flags, timeNs } of seen) {
+        expect(flags & PacketFlags.hardwareTime).toBe(0);
+        expect(Math.abs(Number(BigInt(timeNs) - before)) / 1e9).toBeLessThan(30);
+      }
+    };
+    await using capture = await start({ timestamp: 'hardware', filter: 'udp' });
+    // veth's driver answers: with no time for frames of sockets, with an error for others.
+    expect(capture.plan).toMatchObject({ mode: 'native, copy', filter: 'xdp', timestamp: 'kernel' });
+    expect(capture.plan.notes.join()).toContain(`no hardware timestamps from ${rx}: Operation not supported`);
+    const program = await run('bpftool', '-j', 'link', 'show', 'id', String(await linkOn(rx)));
+    const { prog_id: id } = JSON.parse(program) as { prog_id: number };
+    // The kernel has put the driver's own function there.
+    expect(await run('bpftool', 'prog', 'dump', 'xlated', 'id', String(id))).toContain('veth_xdp_rx_timestamp');
+    await sendRaw(tx, [packet(1), packet(2)]);
+    await near(capture, 2);
+    const { sent } = await send({ iface: tx, count: 64, method: 'xdp' });
+    await near(capture, sent);
+  });
+
+  test('cannot ask the driver in generic mode, and says so', async () => {
+    await using capture = await start({ timestamp: 'hardware', mode: 'generic' });
+    expect(capture.plan).toMatchObject({ mode: 'generic, copy', timestamp: 'kernel' });
+    expect(capture.plan.notes.join()).toContain('generic XDP cannot ask the driver');
+    await sendRaw(tx, [packet(1)]);
+    expect(await drain(capture)).toHaveLength(1);
+    await ip('link', 'set', 'lo', 'up'); // the lab's own
+    await using other = await open('afxdp:lo', { timestamp: 'hardware' });
+    expect(other.plan).toMatchObject({ mode: 'generic, copy', timestamp: 'kernel' });
+    expect(other.plan.notes.join()).toContain('no hardware timestamps');
   });
 
   test('takes the reader’s clock when asked', async () => {
@@ -254,28 +315,43 @@ describe.skipIf(lab === null)('afxdp', () => {
   });
 
   test.each(['native', 'generic'] as const)(
-    'warns when its interface goes down, and goes on when it is up again, in %s mode',
+    'warns each time its interface goes down, and goes on when it is up again, in %s mode',
     async (mode) => {
-      const warnings: NodeJS.ErrnoException[] = [];
-      const note = (warning: Error) => warnings.push(warning);
+      const told: string[] = [];
+      const note = (warning: NodeJS.ErrnoException) => {
+        if (warning.code === 'RINGTAP_INTERFACE_DOWN') told.push(warning.message);
+      };
       process.on('warning', note);
       try {
         await using capture = await start({ mode });
         const reading = (async () => {
           for await (const _batch of capture);
         })();
-        await sendRaw(tx, [packet(1)]);
-        await until(() => capture.stats().delivered === 1, 'a packet before');
-        await ip('link', 'set', rx, 'down');
-        const told = () => warnings.find(({ code }) => code === 'RINGTAP_INTERFACE_DOWN');
-        await until(() => told() !== undefined, 'the warning');
-        expect(told()!.message).toContain(`"${rx}" went down`);
-        await ip('link', 'set', rx, 'up');
-        // The kernel lets the sender through again only some time after the link is back.
-        await until(async () => {
-          await sendRaw(tx, [packet(2)]).catch(() => {});
-          return capture.stats().delivered > 1;
-        }, 'a packet after');
+        /** The kernel lets the sender through again only some time after the link is back. */
+        const arrives = (what: string) => {
+          const { delivered } = capture.stats();
+          const tried = async () => {
+            await sendRaw(tx, [packet(2)]).catch(() => {});
+            return capture.stats().delivered > delivered;
+          };
+          return until(tried, what);
+        };
+        await arrives('a packet before');
+        for (let cycle = 1; cycle <= 2; cycle++) {
+          await ip('link', 'set', rx, 'down');
+          await until(() => told.length === cycle, 'the warning');
+          expect(told[cycle - 1]).toContain(`"${rx}" went down: `);
+          await ip('link', 'set', rx, 'up');
+          await arrives('a packet after');
+        }
+        if (mode === 'native') {
+          // While nobody reads: what happens meanwhile is told together.
+          const batch = `link set ${rx} down\nlink set ${rx} up\nlink set ${rx} down\nlink set ${rx} up\n`;
+          execFileSync('ip', ['-batch', '-'], { input: batch });
+          await until(() => told.length === 3, 'the warning of both');
+          expect(told[2]).toContain(`"${rx}" went down 2 times: `);
+          await arrives('a packet at last');
+        }
         const { received, delivered } = capture.stats();
         expect(received).toBe(delivered);
         await capture.close();
@@ -307,6 +383,33 @@ describe.skipIf(lab === null)('afxdp', () => {
       expect(await drain(next)).toHaveLength(1);
     },
   );
+
+  test.each(['native', 'generic'] as const)(
+    'delivers what came before, then ends, when somebody replaces its program in %s mode',
+    async (mode) => {
+      await using capture = await start({ mode });
+      let packets = 0;
+      const ended = failure(async () => {
+        for await (const batch of capture) packets += batch.length;
+      });
+      await sendRaw(tx, [packet(1), packet(2)]);
+      await run('python3', '-c', REPLACE, String(await linkOn(rx)));
+      const error = await ended;
+      expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_CHANGED', uri: `afxdp:${rx}` });
+      expect(error.message).toContain(`somebody replaced the capture's XDP program on ${rx}`);
+      expect(packets).toBe(2);
+      await capture.close();
+      expect(await ip('link', 'show', 'dev', rx)).not.toContain('xdp');
+    },
+  );
+
+  test('keeps its program against ip link, which must not take it off', async () => {
+    await using capture = await start();
+    await expect(ip('link', 'set', 'dev', rx, 'xdp', 'off')).rejects.toThrow();
+    await expect(run('bpftool', 'net', 'detach', 'xdpdrv', 'dev', rx)).rejects.toThrow();
+    await sendRaw(tx, [packet(1)]);
+    expect(await drain(capture)).toHaveLength(1);
+  });
 
   test('ends with an error when its interface gets queues that it does not read', async () => {
     await ip('link', 'delete', tx);

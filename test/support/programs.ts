@@ -41,11 +41,19 @@ const run = async () => {
 await run();
 `;
 
+/** Where several captures cannot have one target, the arguments are several targets, taken in turns. */
+const URIS = `
+const uris = process.argv.slice(1);
+let turn = 0;
+const uri = () => uris[turn++ % uris.length];
+`;
+
 const START = `
 import { Worker } from 'node:worker_threads';
-const uri = process.argv[1];
+${URIS}
 const source = ${JSON.stringify(WORKER)};
-const spawn = (mode) => new Worker(source, { eval: true, execArgv: ['--input-type=module'], workerData: { uri, mode } });
+const spawn = (mode) =>
+  new Worker(source, { eval: true, execArgv: ['--input-type=module'], workerData: { uri: uri(), mode } });
 const start = (mode) => new Promise((resolve, reject) => {
   const worker = spawn(mode);
   worker.ended = new Promise((done) => worker.once('exit', done));
@@ -55,7 +63,7 @@ const start = (mode) => new Promise((resolve, reject) => {
 `;
 
 const terminate = (mode: string) => `${START}
-for (let round = 0; round < 8; round++) {
+for (let round = 0; round < Number(process.env.RINGTAP_ROUNDS ?? 8); round++) {
   const workers = await Promise.all([start('${mode}'), start('${mode}')]);
   await new Promise((resolve) => setTimeout(resolve, round * 7));
   await Promise.all(workers.map((worker) => worker.terminate()));
@@ -64,7 +72,7 @@ console.log('done');`;
 
 const READER = `
 import { open } from 'ringtap';
-const uri = process.argv[1];
+${URIS}
 `;
 
 export const programs: Readonly<Record<string, { source: string; flags?: readonly string[]; output?: string }>> = {
@@ -86,8 +94,8 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
       const left = new Set();
       const registry = new FinalizationRegistry((number) => left.delete(number));
       process.on('warning', (warning) => { if (warning.name === 'MaxListenersExceededWarning') console.log(warning.name); });
-      for (let i = 0; i < 15; i++) {
-        const capture = await open(uri, { signal });
+      for (let i = 0; i < 12; i++) {
+        const capture = await open(uri(), { signal });
         left.add(i);
         registry.register(capture, i);
       }
@@ -114,25 +122,25 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
   'the process exits inside the loop': {
     source: `${READER}
       let batches = 0;
-      for await (const batch of await open(uri)) if (++batches === 3) { console.log('done'); process.exit(0); }`,
+      for await (const batch of await open(uri())) if (++batches === 3) { console.log('done'); process.exit(0); }`,
   },
   'the process exits inside a batch, with others held': {
     source: `${READER}
       const held = [];
-      for await (const batch of await open(uri)) {
+      for await (const batch of await open(uri())) {
         held.push(batch.hold());
         if (held.length === 2) for (const packet of batch) { packet.u8(0); console.log('done'); process.exit(0); }
       }`,
   },
   'the process exits from a timer while a read waits': {
     source: `${READER}
-      const capture = await open(uri);
+      const capture = await open(uri());
       setTimeout(() => { console.log('done'); process.exit(0); }, 50);
       for await (const batch of capture);`,
   },
   'the process ends with captures open and unread': {
     source: `${READER}
-      const captures = [await open(uri), await open(uri)];
+      const captures = [await open(uri()), await open(uri())];
       captures[0].nextSync(50);
       console.log('done');`,
   },
@@ -145,11 +153,11 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
         rings: readFileSync('/proc/self/maps', 'utf8').split('\\n').filter((line) => line.includes('socket:')).length,
         threads: Number(/Threads:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]),
       });
-      await (await open(uri)).close();
+      await (await open(uri())).close();
       const before = count();
       const use = async (n) => {
         for (let i = 0; i < n; i++) {
-          const capture = await open(uri);
+          const capture = await open(uri());
           const batch = capture.nextSync(20);
           if (batch !== null && i % 2 === 0) batch.hold();
           if (i % 3 === 0) capture.ref();
@@ -168,7 +176,7 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
   'buffers are transferred away': {
     source: `${READER}
       for (const how of ['view', 'offset', 'both', 'post']) {
-        const capture = await open(uri);
+        const capture = await open(uri());
         const batch = capture.nextSync(20_000);
         const moved = [];
         const move = (buffer) => {
@@ -195,7 +203,7 @@ export const programs: Readonly<Record<string, { source: string; flags?: readonl
   'views are read after close, in optimised code, too': {
     flags: ['--expose-gc'],
     source: `${READER}
-      const capture = await open(uri);
+      const capture = await open(uri());
       const batch = capture.nextSync(20_000).hold();
       const { view, bytes, offset, caplen } = batch;
       const sum = () => { let s = 0; for (let i = 0; i < 256; i++) s += (bytes[offset[i]] ?? 0) + (caplen[i] ?? 0); return s; };
@@ -216,20 +224,21 @@ import { readdirSync, readFileSync } from 'node:fs';
 const status = (name) => Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]);
 const measure = () => ({ fds: readdirSync('/proc/self/fd').length, threads: status('Threads'), maps: readFileSync('/proc/self/maps', 'utf8').split('\\n').length, rss: status('VmRSS') });
 const settle = async () => { for (let i = 0; i < 5; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 20)); } };
-const cycle = async (n) => {
+const cycle = async (n, target) => {
   for (let i = 0; i < n; i++) {
-    const capture = await open(uri);
+    const capture = await open(target);
     if (i % 3 === 0) capture.tryNext()?.hold();
     if (i % 3 === 1) { const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next; }
     await capture.close();
   }
 };
 // Side by side: the kernel takes tens of milliseconds to close a packet socket.
-const cycles = (n) => Promise.all(Array.from({ length: 10 }, () => cycle(n / 10)));
-await cycles(200);
+const cycles = (n) => Promise.all(Array.from({ length: 10 }, (_, i) => cycle(n / 10, uris[i % uris.length])));
+const count = Number(process.env.RINGTAP_CYCLES ?? 1000);
+await cycles(count / 5);
 await settle();
 const before = measure();
-await cycles(1000);
+await cycles(count);
 await settle();
 const after = measure();
 console.log(JSON.stringify({ before, after }));

@@ -19,6 +19,7 @@ namespace {
 
 // What older <linux/bpf.h> lack.
 constexpr uint32_t kHasFrags = 1u << 5;        // BPF_F_XDP_HAS_FRAGS
+constexpr uint32_t kDeviceBound = 1u << 6;     // BPF_F_XDP_DEV_BOUND_ONLY
 constexpr uint32_t kTestLiveFrames = 1u << 1;  // BPF_F_TEST_XDP_LIVE_FRAMES
 constexpr int kNotSupported = 524;             // ENOTSUPP, which the kernel leaks to user space
 constexpr size_t kLogBytes = size_t{1} << 20;
@@ -175,8 +176,12 @@ Result<Ok> clear_map(int map, uint32_t key) {
   return Ok{};
 }
 
-Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log) {
+Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log, int device) {
   bpf_attr attr = load_attr(program, frags);
+  if (device != 0) {
+    attr.prog_flags |= kDeviceBound;
+    attr.prog_ifindex = static_cast<uint32_t>(device);
+  }
   UniqueFd loaded(bpf(BPF_PROG_LOAD, attr));
   if (loaded) return loaded;
   const int err = errno;

@@ -40,8 +40,9 @@ Result<Ok> set_map(int map, uint32_t key, uint32_t value);
 Result<Ok> clear_map(int map, uint32_t key);
 
 /// Loads an XDP program. If the verifier refuses it, the message ends in the verifier's last words; all of them go to
-/// `log` if it is given. `frags`: the program can stand packets in several fragments.
-Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log = nullptr);
+/// `log` if it is given. `frags`: the program can stand packets in several fragments. `device`: the index of the one
+/// interface that it is for, native mode only, whose driver answers kernel functions; 0: any.
+Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log = nullptr, int device = 0);
 
 enum class AttachMode : uint8_t { kNative, kGeneric };
 

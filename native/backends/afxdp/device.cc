@@ -1,6 +1,9 @@
 #include "backends/afxdp/device.h"
 
 #include <linux/ethtool.h>
+#include <linux/net_tstamp.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -9,8 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include "core/unique_fd.h"
+#include <utility>
 
 namespace ringtap::afxdp {
 
@@ -71,6 +73,60 @@ LinkState link_state(int index) {
   ifreq request = named(name);
   if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) return LinkState::kGone;
   return (request.ifr_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown;
+}
+
+Result<LinkEvents> LinkEvents::open(int index, const std::string& uri) {
+  LinkEvents events;
+  events.index_ = index;
+  events.fd_.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK;
+  // SAFETY: bind() takes every address family through sockaddr.
+  if (bind(events.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return system_error(Code::kSystem, uri + ": cannot hear of changes of the interface", "bind(AF_NETLINK)", errno);
+  return events;
+}
+
+LinkNews LinkEvents::read() noexcept {
+  LinkNews news;
+  for (;;) {
+    // The beginning of a message; the rest is cut off. The kernel sends one at a time.
+    struct {
+      nlmsghdr head;
+      ifinfomsg link;
+    } message{};
+    const ssize_t bytes = recv(fd(), &message, sizeof message, 0);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0 && errno == ENOBUFS) missed_ = true;
+    if (bytes < 0 && errno != ENOBUFS) break;
+    // WHY the family: bridges tell of their ports, too, and of ports that leave.
+    if (bytes < ssize_t{sizeof message} || message.link.ifi_index != index_ || message.link.ifi_family != AF_UNSPEC)
+      continue;
+    if (message.head.nlmsg_type == RTM_DELLINK) see(LinkState::kGone, news);
+    if (message.head.nlmsg_type == RTM_NEWLINK)
+      see((message.link.ifi_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown, news);
+  }
+  if (std::exchange(missed_, false)) see(link_state(index_), news);
+  return news;
+}
+
+void LinkEvents::see(LinkState state, LinkNews& news) noexcept {
+  news.gone |= state == LinkState::kGone;
+  const bool up = state == LinkState::kUp;
+  if (state == LinkState::kDown && up_) news.downs++;
+  news.up = up && (news.up || !up_);
+  up_ = up;
+}
+
+int enable_hardware_timestamps(const std::string& name) {
+  hwtstamp_config config{};
+  config.tx_type = HWTSTAMP_TX_OFF;
+  config.rx_filter = HWTSTAMP_FILTER_ALL;
+  ifreq request = named(name);
+  request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
 }
 
 }  // namespace ringtap::afxdp

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/unique_fd.h"
 
 namespace ringtap::afxdp {
 
@@ -22,6 +23,34 @@ Result<Device> query_device(const std::string& name, const std::string& uri);
 
 enum class LinkState : uint8_t { kUp, kDown, kGone };
 LinkState link_state(int index);
+
+/// What became of an interface since it was last asked.
+struct LinkNews {
+  uint32_t downs = 0;  // how often it went down
+  bool up = false;     // it came up, and is up
+  bool gone = false;
+};
+
+/// Hears of every change of an interface, however short, as the kernel tells it.
+class LinkEvents {
+ public:
+  /// Of an interface that was up a moment ago.
+  static Result<LinkEvents> open(int index, const std::string& uri);
+  /// Readable when there may be news.
+  int fd() const noexcept { return fd_.get(); }
+  LinkNews read() noexcept;
+
+ private:
+  void see(LinkState state, LinkNews& news) noexcept;
+
+  UniqueFd fd_;
+  int index_ = 0;
+  bool up_ = true;
+  bool missed_ = true;  // something was not heard: look
+};
+
+/// Lets the NIC stamp every packet that it receives. Returns errno, 0 on success.
+int enable_hardware_timestamps(const std::string& name);
 
 /// RX queues in use now; nothing when the interface is gone.
 std::optional<uint32_t> rx_queues(int index);

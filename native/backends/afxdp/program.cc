@@ -10,6 +10,7 @@
 #include <random>
 
 #include "backends/afxdp/bpf.h"
+#include "backends/afxdp/btf.h"
 
 namespace ringtap::afxdp {
 namespace {
@@ -23,21 +24,48 @@ constexpr int16_t kContextData = 0, kContextDataMeta = 8, kContextQueue = 16;
 
 constexpr Reg kContext = R6;
 
-void append_stamp(Assembler& as, const Stamps& stamps, Label done) {
+constexpr Reg kTime = R7, kClock = R8;
+
+/// Sets kTime and kClock.
+void append_clock(Assembler& as, uint32_t rx_timestamp) {
+  const Label kernel = as.label();
+  const Label known = as.label();
+  if (rx_timestamp != 0) {
+    as.store(Size::kDouble, R10, -8, 0);
+    as.mov64(R1, kContext);
+    as.mov64(R2, R10);
+    as.alu64(Alu::kAdd, R2, -8);
+    as.call_kernel(rx_timestamp);
+    as.jump64(Jump::kNotEqual, R0, 0, kernel);
+    as.load(Size::kDouble, kTime, R10, -8);
+    // WHY: drivers that have no time for this packet say so, or say nothing and leave zero.
+    as.jump64(Jump::kEqual, kTime, 0, kernel);
+    as.mov64(kClock, static_cast<int>(StampClock::kHardware));
+    as.jump(known);
+    as.bind(kernel);
+  }
+  as.call(kKtimeGetNs);
+  as.mov64(kTime, R0);
+  as.mov64(kClock, static_cast<int>(StampClock::kMonotonic));
+  as.bind(known);
+}
+
+void append_stamp(Assembler& as, const Stamps& stamps, uint32_t rx_timestamp, Label done) {
   const Label failed = as.label();
+  // WHY before there is room for the stamp: drivers may keep their own time in that place.
+  append_clock(as, rx_timestamp);
   as.mov64(R1, kContext);
   as.mov64(R2, -static_cast<int>(kStampBytes));
   as.call(kAdjustMeta);
   as.jump64(Jump::kNotEqual, R0, 0, failed);
-  as.call(kKtimeGetNs);
   as.load(Size::kWord, R1, kContext, kContextDataMeta);
   as.load(Size::kWord, R2, kContext, kContextData);
   as.mov64(R3, R1);
   as.alu64(Alu::kAdd, R3, kStampBytes);
   as.jump64(Jump::kGreater, R3, R2, failed);
   as.store(Size::kWord, R1, offsetof(Stamp, magic), Operand(stamps.magic()));
-  as.store(Size::kWord, R1, offsetof(Stamp, clock), static_cast<int>(stamps.clock()));
-  as.store(Size::kDouble, R1, offsetof(Stamp, time_ns), R0);
+  as.store(Size::kWord, R1, offsetof(Stamp, clock), kClock);
+  as.store(Size::kDouble, R1, offsetof(Stamp, time_ns), kTime);
   as.jump(done);
 
   as.bind(failed);
@@ -98,14 +126,6 @@ bool Stamps::intact() const {
   return __atomic_load_n(static_cast<const uint32_t*>(page_.get()), __ATOMIC_RELAXED) == 0;
 }
 
-std::optional<int64_t> Stamps::read(const std::byte* packet) const {
-  // SAFETY: the caller promises the bytes; a copy, because they may be unaligned and JavaScript may write to them.
-  Stamp stamp;
-  std::memcpy(&stamp, packet - kStampBytes, kStampBytes);
-  if (stamp.magic != magic_ || stamp.clock != static_cast<uint32_t>(clock_)) return std::nullopt;
-  return stamp.time_ns;
-}
-
 Result<XdpCode> assemble(const ProgramSpec& spec) {
   Assembler as;
   uint32_t keep = 0;
@@ -135,7 +155,7 @@ Result<XdpCode> assemble(const ProgramSpec& spec) {
   if (spec.stamps != nullptr) {
     // WHY only then: a packet that no socket waits for goes to the host, where metadata would keep GRO from merging it.
     as.jump64(Jump::kNotEqual, R0, XDP_REDIRECT, done);
-    append_stamp(as, *spec.stamps, stamped);
+    append_stamp(as, *spec.stamps, spec.rx_timestamp, stamped);
     as.bind(stamped);
     as.mov32(R0, XDP_REDIRECT);
   }
@@ -146,16 +166,19 @@ Result<XdpCode> assemble(const ProgramSpec& spec) {
   return XdpCode{.program = std::move(*program), .keep = keep};
 }
 
-Result<LoadedProgram> load(const LoadSpec& spec) {
+namespace {
+
+Result<LoadedProgram> load_variants(const LoadSpec& spec, uint32_t rx_timestamp) {
   LoadedProgram result;
   if (spec.clock != StampClock::kNone) set_up_stamps(spec.clock, result);
-  ProgramSpec variant{.xsk_map = spec.xsk_map, .stamps = result.stamps ? &*result.stamps : nullptr};
+  ProgramSpec variant{
+      .xsk_map = spec.xsk_map, .stamps = result.stamps ? &*result.stamps : nullptr, .rx_timestamp = rx_timestamp};
   variant.options.frags = spec.frags;
 
   const auto try_load = [&]() -> Result<Ok> {
     const auto code = assemble(variant);
     if (!code) return code.error();
-    auto fd = load_program(code->program, spec.frags, &result.verifier_log);
+    auto fd = load_program(code->program, spec.frags, &result.verifier_log, rx_timestamp != 0 ? spec.device : 0);
     if (!fd) return std::move(fd).error();
     result.fd = std::move(*fd);
     result.keep = code->keep;
@@ -181,6 +204,28 @@ Result<LoadedProgram> load(const LoadSpec& spec) {
   }
   result.filter.where = "user";
   return result;
+}
+
+/// A program that asks the driver for each packet's time. It is for one interface, because drivers answer differently.
+Result<LoadedProgram> load_hardware_stamps(const LoadSpec& spec) {
+  auto function = kernel_function("bpf_xdp_metadata_rx_timestamp");
+  if (!function) return std::move(function).error();
+  return load_variants(spec, *function);
+}
+
+}  // namespace
+
+Result<LoadedProgram> load(const LoadSpec& spec) {
+  if (spec.clock == StampClock::kHardware) {
+    auto asking = load_hardware_stamps(spec);
+    if (asking) return asking;
+    LoadSpec other = spec;
+    other.clock = StampClock::kMonotonic;
+    auto loaded = load(other);
+    if (loaded) loaded->notes.push_back("no hardware timestamps: " + asking.error().message);
+    return loaded;
+  }
+  return load_variants(spec, 0);
 }
 
 }  // namespace ringtap::afxdp

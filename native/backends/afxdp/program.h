@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,13 +17,14 @@
 namespace ringtap::afxdp {
 
 /// The clock that stamps packets in the kernel. WHY not TAI: its helper takes 6 ns more, and what it would save, the
-/// reader's look at the clocks, is once a batch.
-enum class StampClock : uint8_t { kNone, kMonotonic };
+/// reader's look at the clocks, is once a batch. Hardware: the NIC's, where its driver knows when this packet came,
+/// else monotonic.
+enum class StampClock : uint8_t { kNone, kMonotonic, kHardware };
 
 /// What the XDP program puts right in front of a packet.
 struct Stamp {
   uint32_t magic;
-  uint32_t clock;  // a StampClock
+  uint32_t clock;  // a StampClock, that of this packet
   int64_t time_ns;
 };
 static_assert(sizeof(Stamp) == 16);
@@ -45,8 +47,15 @@ class Stamps {
   /// Are the stamps of packets taken from the ring before this call good? Ask once a batch, after taking it.
   bool intact() const;
 
-  /// The time of a packet. `packet` has kStampBytes readable bytes in front of it.
-  std::optional<int64_t> read(const std::byte* packet) const;
+  /// The stamp of a packet. `packet` has kStampBytes readable bytes in front of it.
+  std::optional<Stamp> read(const std::byte* packet) const {
+    // SAFETY: the caller promises the bytes; a copy, because they may be unaligned and JavaScript may write to them.
+    Stamp stamp;
+    std::memcpy(&stamp, packet - kStampBytes, kStampBytes);
+    const auto is = [&stamp](StampClock clock) { return stamp.clock == static_cast<uint32_t>(clock); };
+    if (stamp.magic != magic_ || !(is(StampClock::kMonotonic) || is(clock_))) return std::nullopt;
+    return stamp;
+  }
 
  private:
   struct Unmap {
@@ -64,6 +73,7 @@ struct ProgramSpec {
   const Program* filter = nullptr;  // validated; null takes every packet
   ebpf::FilterOptions options = {};
   const Stamps* stamps = nullptr;
+  uint32_t rx_timestamp = 0;  // with hardware stamps: the id of the kernel's function that asks the driver
 };
 
 struct XdpCode {
@@ -78,6 +88,7 @@ struct LoadSpec {
   int xsk_map = -1;
   const Program* filter = nullptr;
   StampClock clock = StampClock::kNone;
+  int device = 0;  // with hardware stamps: the index of the interface
   bool frags = false;
 };
 

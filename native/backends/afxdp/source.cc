@@ -29,6 +29,7 @@ constexpr uint32_t kOnePage =
     3500;  // of a packet: the most that drivers put into a page together with what they keep there
 constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
 constexpr uint32_t kMaxLeases = 1024;
+constexpr uint32_t kAhead = 8;  // packets that are fetched into the cache before their turn
 constexpr auto kReleaseTime = std::chrono::milliseconds(500);
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
 
@@ -196,8 +197,7 @@ Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
 }
 
 Result<Ok> AfXdp::load_program() {
-  LoadSpec spec{
-      .xsk_map = map_.get(), .clock = user_time_ ? StampClock::kNone : StampClock::kMonotonic, .frags = multi_buffer_};
+  LoadSpec spec{.xsk_map = map_.get(), .clock = stamp_clock(), .device = device_.index, .frags = multi_buffer_};
   if (filter_) {
     auto program = filter_->program(kEthernet);
     if (!program) return std::move(program).error();
@@ -213,11 +213,24 @@ Result<Ok> AfXdp::load_program() {
   info_.notes.insert(info_.notes.end(), program_->notes.begin(), program_->notes.end());
   if (spec.filter != nullptr && program_->keep == 0) vm_.emplace(*spec.filter);
   keep_ = program_->keep != 0 ? std::min(program_->keep, info_.snaplen) : info_.snaplen;
-  if (settings_.timestamp == "hardware") {
-    info_.notes.emplace_back("hardware timestamps are not read yet: the XDP program stamps with the kernel's clock");
-  }
   info_.timestamp_source = program_->stamps ? "kernel" : "user";
+  if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
+    if (const int err = enable_hardware_timestamps(device_.name); err == 0) {
+      info_.timestamp_source = "hardware";
+    } else {
+      info_.notes.push_back("no hardware timestamps from " + device_.name + ": " + std::strerror(err) +
+                            "; packets that its driver gives no time for have the kernel's");
+    }
+  }
   return Ok{};
+}
+
+StampClock AfXdp::stamp_clock() {
+  if (user_time_) return StampClock::kNone;
+  if (settings_.timestamp != "hardware") return StampClock::kMonotonic;
+  if (settings_.mode != "generic") return StampClock::kHardware;
+  info_.notes.emplace_back("no hardware timestamps: generic XDP cannot ask the driver; the kernel's clock is used");
+  return StampClock::kMonotonic;
 }
 
 Result<Ok> AfXdp::start() {
@@ -274,6 +287,10 @@ Result<Ok> AfXdp::attach() {
     if (settings_.mode == "native" || settings_.zerocopy == "require" || refused->code != Code::kUnsupported)
       return *std::move(refused);
     info_.notes.push_back("no native XDP: " + refused->message);
+  }
+  if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
+    settings_.mode = "generic";  // which refuses a program that asks the driver
+    if (auto loaded = load_program(); !loaded) return loaded;
   }
   auto link = attach_xdp(program_->fd.get(), device_.index, device_.name, AttachMode::kGeneric);
   if (!link) {
@@ -346,7 +363,8 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
   return Ok{};
 }
 
-// One descriptor for all queues, and a timer, because nothing tells of a program that somebody removes.
+// One descriptor for all queues and for the link, and a timer, because nothing tells of a program that somebody
+// removes.
 Result<Ok> AfXdp::watch() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -355,7 +373,10 @@ Result<Ok> AfXdp::watch() {
     event.events = EPOLLIN;
     return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   };
-  bool good = epoll_ && timer_ && add(timer_.get());
+  auto events = LinkEvents::open(device_.index, uri_);
+  if (!events) return std::move(events).error();
+  events_ = *std::move(events);
+  bool good = epoll_ && timer_ && add(timer_.get()) && add(events_->fd());
   for (const auto& queue : queues_) good = good && add(queue->xsk.fd());
   if (!good) return system_error(Code::kSystem, uri_ + ": cannot wait for packets", "epoll", errno);
   wake_for_check();
@@ -371,7 +392,11 @@ void AfXdp::wake_for_check() noexcept {
 RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!link_) return {.rx = Rx::kEof};
-  if (!failed_ && std::chrono::steady_clock::now() >= next_check_) look_after_link();
+  const bool check = std::chrono::steady_clock::now() >= next_check_;
+  // Nobody waits for news but a reader that found nothing.
+  if (!failed_ && (check || idle_)) hear_of_link();
+  if (!failed_ && check) look_after_program();
+  idle_ = false;
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
@@ -397,6 +422,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     // WHY here, too: a driver that found no frame may say so just after give_back() looked.
     if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
+  idle_ = true;
   return {.rx = Rx::kAgain};
 }
 
@@ -413,23 +439,27 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   uint64_t bytes = 0;
   uint64_t filtered = 0;
   uint64_t joined = 0;
+  // WHY two lines: a stamp ends where its packet begins, and that is where a line does.
+  const auto fetch = [&](uint32_t at) {
+    const std::byte* start = base + queue.xsk.rx[at].addr;
+    __builtin_prefetch(start - kStampBytes);
+    __builtin_prefetch(start);
+  };
+  for (uint32_t i = 0; i < std::min(kAhead, produced - position); i++) fetch(position + i);
   while (packets < max && position != produced) {
     // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
     const xdp_desc& entry = queue.xsk.rx[position];
     PacketDesc packet{.offset = static_cast<uint32_t>(entry.addr), .caplen = entry.len, .wirelen = entry.len};
     const std::byte* head = base + entry.addr;
+    if (produced - position > kAhead) fetch(position + kAhead);
     if ((entry.options & XDP_PKT_CONTD) != 0) {
       if (!join(queue, position, produced, lent, packet)) break;
     } else {
       lent.addresses.push_back(entry.addr);
       position++;
     }
-    if (position != produced) __builtin_prefetch(base + queue.xsk.rx[position].addr);
     packet.time_ns = now;
-    if (stamped) {
-      const auto stamp = program_->stamps->read(head);
-      packet.time_ns = stamp ? *stamp + to_epoch : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
-    }
+    if (stamped) stamp(packet, program_->stamps->read(head), to_epoch);
     uint32_t keep = keep_;
     if (vm_) {
       keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen));
@@ -453,6 +483,17 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   joined_.fetch_add(joined, std::memory_order_relaxed);
   if (packets == 0) give_back(lent);
   return packets;
+}
+
+void AfXdp::stamp(PacketDesc& packet, const std::optional<Stamp>& stamp, int64_t to_epoch) const noexcept {
+  if (!stamp) {
+    packet.time_ns = clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
+  } else if (stamp->clock == static_cast<uint32_t>(StampClock::kHardware)) {
+    packet.time_ns = stamp->time_ns - info_.epoch_ns;
+    packet.flags |= kFlagHardwareTime;
+  } else {
+    packet.time_ns = stamp->time_ns + to_epoch;
+  }
 }
 
 // Puts a packet of several fragments together. False when its end has not arrived, or no slot is free: later then.
@@ -502,30 +543,34 @@ bool AfXdp::release(Lease lease) noexcept {
   return true;
 }
 
+void AfXdp::hear_of_link() noexcept {
+  const LinkNews news = events_->read();
+  if (news.gone) return fail(interface_gone());
+  if (news.downs > 0) {
+    const std::string times = news.downs > 1 ? " " + std::to_string(news.downs) + " times" : "";
+    noticed_ = true;
+    error_ = {.code = Code::kInterfaceDown,
+              .message = uri_ + ": interface \"" + device_.name + "\" went down" + times +
+                         ": the capture goes on when it is up again"};
+  }
+  if (news.up) {
+    for (const auto& queue : queues_) {
+      if (queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
+    }
+  }
+}
+
 // Nothing tells of a program that somebody removes, or of queues that change. Asked a few times a second.
-void AfXdp::look_after_link() noexcept {
+void AfXdp::look_after_program() noexcept {
   wake_for_check();
-  // WHY first: an interface that goes away loses its name before its program.
   const LinkOf attached = inspect_link(link_.get(), program_->fd.get());
-  const LinkState state = link_state(device_.index);
-  const std::string where = uri_ + ": interface \"" + device_.name + "\"";
-  if (state == LinkState::kGone) return fail({.code = Code::kInterfaceGone, .message = where + " was removed"});
   if (attached != LinkOf::kProgram) {
+    // WHY: an interface that goes away loses its name before its program.
+    if (link_state(device_.index) == LinkState::kGone) return fail(interface_gone());
     return fail({.code = Code::kInterfaceChanged,
                  .message = uri_ + ": somebody " + (attached == LinkOf::kNothing ? "removed" : "replaced") +
                             " the capture's XDP program on " + device_.name,
                  .hint = "See what is attached with: bpftool net; then open the capture again."});
-  }
-  if (state == LinkState::kDown) {
-    if (std::exchange(down_, true)) return;
-    noticed_ = true;
-    error_ = {.code = Code::kInterfaceDown, .message = where + " went down: the capture goes on when it is up again"};
-    return;
-  }
-  if (std::exchange(down_, false)) {
-    for (const auto& queue : queues_) {
-      if (queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
-    }
   }
   if (const auto changed = queues_changed()) {
     detach_link(link_.get());  // nothing more is taken from the host
@@ -544,6 +589,10 @@ std::optional<std::string> AfXdp::queues_changed() const {
     return have + "and all " + std::to_string(device_.queues) + " that it had were captured: the others are missing";
   }
   return std::nullopt;
+}
+
+Error AfXdp::interface_gone() const {
+  return {.code = Code::kInterfaceGone, .message = uri_ + ": interface \"" + device_.name + "\" was removed"};
 }
 
 // Everything that has arrived is delivered first.

@@ -68,6 +68,7 @@ class AfXdp final : public Source {
 
   Result<Ok> open_sockets();
   Result<Ok> load_program();
+  StampClock stamp_clock();
   Result<Ok> attach();
   Result<Ok> bind_sockets(bool native);
   Result<Ok> watch();
@@ -75,9 +76,12 @@ class AfXdp final : public Source {
 
   uint32_t walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept;
   bool join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept;
+  void stamp(PacketDesc& packet, const std::optional<Stamp>& stamp, int64_t to_epoch) const noexcept;
   void give_back(Lent& lent) noexcept;
-  void look_after_link() noexcept;
+  void hear_of_link() noexcept;
+  void look_after_program() noexcept;
   std::optional<std::string> queues_changed() const;
+  Error interface_gone() const;
   void fail(Error error) noexcept;
   void observe_clock() noexcept;
 
@@ -100,6 +104,7 @@ class AfXdp final : public Source {
   UniqueFd promiscuous_;  // an AF_PACKET socket that only keeps the interface in promiscuous mode
   UniqueFd epoll_;
   UniqueFd timer_;
+  std::optional<LinkEvents> events_;
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};
   std::vector<Lent> lent_;
@@ -112,8 +117,8 @@ class AfXdp final : public Source {
   std::chrono::steady_clock::time_point next_check_{};
   Error error_;
   bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
-  bool down_ = false;     // the interface is
   bool noticed_ = false;  // error_ is to be told, but not the end
+  bool idle_ = true;      // the last look found nothing
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};

@@ -1,0 +1,209 @@
+// Parts of afxdp by themselves: clocks, type information, sending.
+#include "backends/afxdp/afxdp.h"
+
+#include <doctest/doctest.h>
+#include <linux/btf.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backends/afxdp/btf.h"
+#include "backends/afxdp/clock.h"
+#include "test/conformance_lab.h"
+
+namespace ringtap::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+using afxdp::ClockOffset;
+using Clock = std::chrono::steady_clock;
+
+std::unique_ptr<Source> opened(const std::string& interface, Options options = {}) {
+  auto source = open_afxdp({.uri = "afxdp:" + interface, .target = interface, .options = std::move(options)});
+  REQUIRE_MESSAGE(bool(source), source.error().message);
+  return *std::move(source);
+}
+
+/// Sends what reserve() has room for, numbered from `first`; the next number.
+uint64_t send_some(Tx& tx, uint64_t first, uint64_t most) {
+  uint64_t number = first;
+  for (; number < first + most; number++) {
+    const auto room = tx.reserve();
+    if (room.empty()) break;
+    const Bytes frame = numbered_frame(number);
+    REQUIRE(frame.size() <= room.size());
+    std::memcpy(room.data(), frame.data(), frame.size());
+    tx.submit(static_cast<uint32_t>(frame.size()));
+  }
+  return number;
+}
+
+/// Receives until `wanted` have come, each in its place, from `first` on.
+uint64_t receive_numbered(Source& source, uint64_t first, uint64_t wanted) {
+  DescBlock block(256);
+  uint64_t next = first;
+  const auto deadline = Clock::now() + 10s;
+  while (next < first + wanted && Clock::now() < deadline) {
+    const RxBatch batch = source.receive(block, 256);
+    if (batch.rx == Rx::kAgain) {
+      wait_for(source, 100);
+      continue;
+    }
+    REQUIRE(batch.rx == Rx::kOk);
+    for (uint32_t i = 0; i < batch.count; i++) {
+      const std::byte* at = source.info().segments[0].base + block.offset[i];
+      REQUIRE(number_of({{at, block.caplen[i]}, block.wirelen[i], block.time[i]}) == next);
+      next++;
+    }
+    source.release(batch.lease);
+  }
+  return next - first;
+}
+
+void flush_all(Tx& tx) {
+  const auto deadline = Clock::now() + 10s;
+  do {
+    const auto flushed = tx.flush();
+    REQUIRE_MESSAGE(bool(flushed), flushed.error().message);
+  } while (tx.stats().queued > 0 && Clock::now() < deadline);
+}
+
+}  // namespace
+
+TEST_CASE("of all looks at the clocks the sharpest counts, until one contradicts it") {
+  ClockOffset clock;
+  clock.observe(1'000, 501'100, 1'200);
+  CHECK(clock.ns() == 500'000);
+  // Interrupted between the clocks: as true, but blunt.
+  clock.observe(2'000, 502'000, 52'000);
+  CHECK(clock.ns() == 500'000);
+  clock.observe(60'000, 560'060, 60'020);
+  CHECK(clock.ns() == 500'050);
+  // Within what both looks leave open.
+  clock.observe(70'000, 570'220, 70'200);
+  CHECK(clock.ns() == 500'050);
+  // Somebody set the clock: back by 2 µs, then a day ahead, at first seen badly.
+  clock.observe(80'000, 578'110, 80'100);
+  CHECK(clock.ns() == 498'060);
+  constexpr int64_t kDay = 86'400'000'000'000;
+  clock.observe(90'000, kDay + 598'000, 110'000);
+  CHECK(clock.ns() == kDay + 498'000);
+  clock.observe(120'000, kDay + 618'060, 120'020);
+  CHECK(clock.ns() == kDay + 498'050);
+}
+
+TEST_CASE("kernel functions are found by name in type information") {
+  std::ifstream file("/sys/kernel/btf/vmlinux", std::ios::binary);
+  const std::vector<char> btf{std::istreambuf_iterator<char>(file), {}};
+  if (btf.empty()) return;
+  const auto bytes = std::as_bytes(std::span(btf));
+  const auto id = afxdp::find_function(bytes, "vfs_read");
+  REQUIRE(id);
+  CHECK(*afxdp::kernel_function("vfs_read") == *id);
+  CHECK_FALSE(afxdp::find_function(bytes, "vfs_rea"));
+  CHECK_FALSE(afxdp::find_function(bytes, "vfs_read_of_another_kernel"));
+  CHECK(afxdp::kernel_function("no_such_function").error().code == Code::kUnsupported);
+  // Without its end it has no names; with a wild header nothing beyond it is read.
+  CHECK_FALSE(afxdp::find_function(bytes.first(bytes.size() / 2), "vfs_read"));
+  std::vector<std::byte> damaged(bytes.begin(), bytes.end());
+  for (size_t i = 0; i < sizeof(btf_header); i++) {
+    const std::byte was = std::exchange(damaged[i], ~damaged[i]);
+    afxdp::find_function(damaged, "vfs_read");
+    damaged[i] = was;
+  }
+  CHECK(afxdp::find_function(damaged, "vfs_read") == id);
+}
+
+TEST_CASE("each frame that was submitted arrives once and in order, however often the ring is full") {
+  if (!in_lab()) return;
+  const auto receiver = opened(kCaptureHere);
+  REQUIRE(receiver->start());
+  const auto sender = opened(kSendHere);
+  REQUIRE(sender->start_tx());
+  Tx& tx = *sender->tx();
+  uint64_t sent = 0;
+  bool full = false;
+  while (sent < 5'000) {
+    const uint64_t next = send_some(tx, sent, 5'000 - sent);
+    full |= next < 5'000;
+    // Nothing goes out before flush().
+    if (sent == 0) CHECK(tx.stats().queued == next);
+    flush_all(tx);
+    REQUIRE(receive_numbered(*receiver, sent, next - sent) == next - sent);
+    sent = next;
+  }
+  CHECK(full);
+  const TxStats stats = tx.stats();
+  CHECK(stats.sent == 5'000);
+  CHECK(stats.queued == 0);
+  CHECK(stats.failed == 0);
+}
+
+TEST_CASE("what is cancelled, or too long, is not sent, and its room is used again") {
+  if (!in_lab()) return;
+  const auto receiver = opened(kCaptureHere);
+  REQUIRE(receiver->start());
+  const auto sender = opened(kSendHere);
+  REQUIRE(sender->start_tx());
+  Tx& tx = *sender->tx();
+  for (int i = 0; i < 3'000; i++) {
+    const auto room = tx.reserve();
+    REQUIRE_FALSE(room.empty());
+    REQUIRE(tx.reserve().data() == room.data());  // the same until it is submitted
+    tx.submit(static_cast<uint32_t>(room.size()) + 1);
+    tx.cancel();
+    tx.cancel();
+    tx.submit(60);  // nothing is reserved
+  }
+  CHECK(tx.stats().queued == 0);
+  CHECK(send_some(tx, 0, 10) == 10);
+  flush_all(tx);
+  CHECK(receive_numbered(*receiver, 0, 10) == 10);
+  CHECK(tx.stats().sent == 10);
+}
+
+TEST_CASE("a capture sends while it receives, and another thread looks at its counts") {
+  if (!in_lab()) return;
+  const auto left = opened(kSendHere);
+  const auto right = opened(kCaptureHere);
+  REQUIRE(left->start());
+  REQUIRE(right->start());
+  std::atomic<bool> done{false};
+  std::thread watcher([&] {
+    while (!done) {
+      for (const Source* source : {left.get(), right.get()}) {
+        const Stats now = source->stats();
+        CHECK(now.received == now.delivered + now.filtered + now.dropped + now.pending);
+      }
+      std::this_thread::yield();
+    }
+  });
+  uint64_t to_right = 0;
+  uint64_t to_left = 0;
+  for (int round = 0; round < 40; round++) {
+    const uint64_t right_next = send_some(*left->tx(), to_right, 50);
+    const uint64_t left_next = send_some(*right->tx(), to_left, 50);
+    flush_all(*left->tx());
+    flush_all(*right->tx());
+    CHECK(receive_numbered(*right, to_right, right_next - to_right) == right_next - to_right);
+    CHECK(receive_numbered(*left, to_left, left_next - to_left) == left_next - to_left);
+    to_right = right_next;
+    to_left = left_next;
+  }
+  done = true;
+  watcher.join();
+  CHECK(to_right == 2'000);
+  CHECK(left->tx()->stats().sent == 2'000);
+  CHECK(right->tx()->stats().sent == 2'000);
+  CHECK(left->stats().delivered == 2'000);
+  CHECK(right->stats().delivered == 2'000);
+}
+
+}  // namespace ringtap::test
