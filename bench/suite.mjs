@@ -29,6 +29,7 @@ const USAGE = `usage: npm run bench -- [options]          (or: ringtap bench [op
   --quick            a minute: is everything as it was?
   --full             up to twenty minutes: every size, generator and repetition
   --only a,b         of: ${[...methods, ...rowFiles].map(({ name }) => name).join(', ')}
+  --cycles N         open and close each method so many times (10000 takes half an hour; default: 1000 and up, live 60 and up)
   --json             print the report as JSON on stdout; progress goes to stderr
   --out PATH         write PATH.json, PATH.md and charts PATH-*.svg (default: bench/results/<date>-<host>)
   --name NAME        what this host is called in the report (default: its host name)
@@ -44,6 +45,7 @@ const { values: options } = parse({
     quick: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
     only: { type: 'string' },
+    cycles: { type: 'string' },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
     name: { type: 'string', default: hostname() },
@@ -78,6 +80,14 @@ function wanted() {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: of ${known.join(', ')}`);
   return (name) => names.includes(name);
+}
+
+function profile() {
+  const chosen = PROFILES[profileName];
+  if (options.cycles === undefined) return chosen;
+  const times = Number(options.cycles);
+  if (!Number.isInteger(times) || times < 100) throw new Error(`--cycles ${options.cycles}: a whole number from 100`);
+  return { ...chosen, cycle: { times, liveTimes: times } };
 }
 
 /** Measures one URI on the network as it is. */
@@ -129,7 +139,7 @@ async function main() {
   if (program('peer-descloop') === undefined) throw new Error('the peers are not built: npm run build:native');
   // What can fail for want of a file fails before the measuring.
   const began = new Date().toISOString();
-  const bench = new Bench({ say, profile: PROFILES[profileName], wires: lab, wants: wanted() });
+  const bench = new Bench({ say, profile: profile(), wires: lab, wants: wanted() });
   process.on('exit', () => {
     killAll();
     bench.cleanUp();
