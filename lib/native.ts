@@ -50,7 +50,6 @@ export interface NativeSession {
   stats(): NativeStats;
   error(): Error;
   setRef(ref: boolean): void;
-  interrupt(): void;
   send(frame: Uint8Array): boolean;
   flushTx(): number;
   txStats(): { sent: number; queued: number; failed: number };
@@ -111,7 +110,6 @@ export interface Addon {
   }): NativeWriter;
   probe(backend: string): NativeProbe;
   devices(backend: string): NativeDevice[];
-  compileFilter(expression: string, linkType: number, snaplen: number): Uint32Array;
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');

@@ -124,15 +124,6 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return from_devices(info.Env(), backend != nullptr ? backend->devices() : std::vector<Device>{});
 }
 
-/// compileFilter(expression, linkType, snaplen) → Uint32Array of code, jt, jf, k
-Napi::Value compile(const Napi::CallbackInfo& info) {
-  auto program =
-      compile_filter(text(info[0]), static_cast<int>(number(info[1])), static_cast<uint32_t>(number(info[2])));
-  if (program) return from_program(info.Env(), *program);
-  raise(info.Env(), program.error());
-  return {};
-}
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
   environment.session_constructor = Napi::Persistent(Session::define(env));
@@ -143,7 +134,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));
-  exports.Set("compileFilter", Napi::Function::New<compile>(env));
   return exports;
 }
 

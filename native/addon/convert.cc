@@ -56,18 +56,6 @@ Program to_program(const Napi::Uint32Array& flat) {
   return program;
 }
 
-Napi::Uint32Array from_program(Napi::Env env, const Program& program) {
-  Napi::Uint32Array flat = Napi::Uint32Array::New(env, program.size() * 4);
-  if (flat.IsEmpty()) return flat;
-  for (size_t i = 0; i < program.size(); i++) {
-    flat[i * 4] = program[i].code;
-    flat[i * 4 + 1] = program[i].jt;
-    flat[i * 4 + 2] = program[i].jf;
-    flat[i * 4 + 3] = program[i].k;
-  }
-  return flat;
-}
-
 Napi::Object from_stats(Napi::Env env, const Stats& stats) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("received", from_number(env, stats.received));

@@ -20,7 +20,6 @@ bool flag(const Napi::Value& value);
 
 Options to_options(const Napi::Value& value);
 Program to_program(const Napi::Uint32Array& flat);  // code, jt, jf, k, code, jt …
-Napi::Uint32Array from_program(Napi::Env env, const Program& program);
 Napi::Object from_stats(Napi::Env env, const Stats& stats);
 Napi::Object from_probe(Napi::Env env, const Probe& probe);
 Napi::Array from_devices(Napi::Env env, const std::vector<Device>& devices);

@@ -62,7 +62,6 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::stats>("stats"),
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
-                         InstanceMethod<&Session::interrupt>("interrupt"),
                          InstanceMethod<&Session::send>("send"),
                          InstanceMethod<&Session::flush_tx>("flushTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
@@ -270,10 +269,6 @@ void Session::set_ref(const Napi::CallbackInfo& call) {
   if (!source_) return;
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
   waiter_->set_ref(flag(call[0]));
-}
-
-void Session::interrupt(const Napi::CallbackInfo&) {
-  if (source_) source_->interrupt();
 }
 
 /// send(frame) → false when all frames are under way: flushTx() and try again.

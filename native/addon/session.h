@@ -63,7 +63,6 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
-  void interrupt(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);

@@ -31,7 +31,6 @@ inline constexpr uint32_t kOutbound = 2;  // in the low two bits of kPacketFlags
 inline constexpr uint32_t kSectionBytes = 28;  // the shortest block of each type
 inline constexpr uint32_t kInterfaceBytes = 20;
 inline constexpr uint32_t kEnhancedBytes = 32;
-inline constexpr uint32_t kObsoleteBytes = 32;
 inline constexpr uint32_t kSimpleBytes = 16;
 inline constexpr uint32_t kAnyBytes = 12;
 

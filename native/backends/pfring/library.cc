@@ -50,7 +50,6 @@ void bind_zc(void* library, Library& f) {
   binder.need(f.zc_open_device, "pfring_zc_open_device");
   binder.need(f.zc_close_device, "pfring_zc_close_device");
   binder.need(f.zc_get_packet_handle, "pfring_zc_get_packet_handle");
-  binder.need(f.zc_release_packet_handle, "pfring_zc_release_packet_handle");
   binder.need(f.zc_pkt_buff_data, "pfring_zc_pkt_buff_data");
   binder.need(f.zc_recv_pkt_burst, "pfring_zc_recv_pkt_burst");
   binder.need(f.zc_queue_is_empty, "pfring_zc_queue_is_empty");

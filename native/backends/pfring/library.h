@@ -35,7 +35,6 @@ struct Library {
   ZcQueue* (*zc_open_device)(ZcCluster*, const char* device, uint32_t mode, uint32_t flags);
   int (*zc_close_device)(ZcQueue*);
   ZcPacket* (*zc_get_packet_handle)(ZcCluster*);
-  void (*zc_release_packet_handle)(ZcCluster*, ZcPacket*);
   uint8_t* (*zc_pkt_buff_data)(ZcPacket*, ZcQueue*);
   int (*zc_recv_pkt_burst)(ZcQueue*, ZcPacket**, uint32_t max, uint8_t wait);
   int (*zc_queue_is_empty)(ZcQueue*);

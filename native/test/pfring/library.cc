@@ -268,10 +268,6 @@ RINGTAP_API pfring_zc_pkt_buff* pfring_zc_get_packet_handle(pfring_zc_cluster* c
   return handle;
 }
 
-RINGTAP_API void pfring_zc_release_packet_handle(pfring_zc_cluster* cluster, pfring_zc_pkt_buff* handle) {
-  cluster->free.push_back(handle);
-}
-
 RINGTAP_API uint8_t* pfring_zc_pkt_buff_data(pfring_zc_pkt_buff* handle, pfring_zc_queue*) {
   return reinterpret_cast<uint8_t*>(handle) + 64;
 }
