@@ -88,6 +88,7 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.need_wakeup = options.flag("needWakeup", true);
   settings.huge_pages = options.flag("hugePages");
   settings.promiscuous = options.flag("promiscuous", true);
+  settings.plan_only = request.plan_only;
   if (settings.mode == "generic" && settings.zerocopy == "require") {
     return Error{.code = Code::kBadOption,
                  .message = request.uri + ": zerocopy=require contradicts mode=generic: only drivers copy nothing"};
@@ -215,7 +216,10 @@ Result<Ok> AfXdp::load_program() {
   keep_ = program_->keep != 0 ? std::min(program_->keep, info_.snaplen) : info_.snaplen;
   info_.timestamp_source = program_->stamps ? "kernel" : "user";
   if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
-    if (const int err = enable_hardware_timestamps(device_.name); err == 0) {
+    if (settings_.plan_only) {
+      info_.timestamp_source = "hardware";
+      info_.notes.push_back("whether " + device_.name + " stamps packets is known when the capture opens");
+    } else if (const int err = enable_hardware_timestamps(device_.name); err == 0) {
       info_.timestamp_source = "hardware";
     } else {
       info_.notes.push_back("no hardware timestamps from " + device_.name + ": " + std::strerror(err) +

@@ -35,6 +35,7 @@ struct Settings {
   bool need_wakeup = true;
   bool huge_pages = false;
   bool promiscuous = true;
+  bool plan_only = false;
 };
 
 class AfXdp final : public Source {
