@@ -1,5 +1,5 @@
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { run } from '../support/child.js';
 import { lab, traffic } from '../support/lab.js';
 import { lifetimes } from '../support/lifetimes.js';
 
@@ -29,25 +29,25 @@ describe.skipIf(lab === null)('under traffic', () => {
 // An interface has one capture by AF_XDP: there are many, and a bridge that floods all of them.
 describe.skipIf(lab === null)('under traffic that is taken', () => {
   const INTERFACES = 12;
-  const ip = (...args: string[]) => run('ip', ...args);
+  const numbers = Array.from({ length: INTERFACES }, (_, i) => i);
+  const ip = (commands: string[]) => execFileSync('ip', ['-batch', '-'], { input: commands.join('\n') });
   const stop = new AbortController();
   let flowing: ReturnType<typeof traffic>;
-  beforeAll(async () => {
-    await ip('link', 'add', 'ltbr', 'type', 'bridge', 'mcast_snooping', '0');
-    await ip('link', 'add', 'lttx', 'type', 'veth', 'peer', 'name', 'ltin');
-    for (let i = 0; i < INTERFACES; i++) await ip('link', 'add', `ltp${i}`, 'type', 'veth', 'peer', 'name', `ltr${i}`);
-    const ports = ['ltin', ...Array.from({ length: INTERFACES }, (_, i) => `ltp${i}`)];
-    for (const port of ports) await ip('link', 'set', port, 'master', 'ltbr', 'up');
-    for (let i = 0; i < INTERFACES; i++) await ip('link', 'set', `ltr${i}`, 'up');
-    for (const name of ['lttx', 'ltbr']) await ip('link', 'set', name, 'up');
+  beforeAll(() => {
+    ip([
+      'link add ltbr type bridge mcast_snooping 0',
+      'link add lttx type veth peer name ltin',
+      ...numbers.map((i) => `link add ltp${i} type veth peer name ltr${i}`),
+      ...['ltin', ...numbers.map((i) => `ltp${i}`)].map((port) => `link set ${port} master ltbr up`),
+      ...['lttx', 'ltbr', ...numbers.map((i) => `ltr${i}`)].map((name) => `link set ${name} up`),
+    ]);
     flowing = traffic({ count: 0, rate: 8_000, iface: 'lttx' }, stop.signal);
-  });
+  }, 60_000);
   afterAll(async () => {
     stop.abort();
     await flowing.sent;
-    for (let i = 0; i < INTERFACES; i++) await ip('link', 'delete', `ltr${i}`);
-    for (const name of ['lttx', 'ltbr']) await ip('link', 'delete', name);
-  });
+    ip([...numbers.map((i) => `link delete ltr${i}`), 'link delete lttx', 'link delete ltbr']);
+  }, 60_000);
 
   lifetimes(
     'afxdp:',
