@@ -46,7 +46,7 @@ export default defineConfig({
           include: [built('Release/ringtap_dpdk.so') ? 'test/dpdk/**/*.test.ts' : 'test/dpdk/missing.test.ts'],
           setupFiles: ['test/support/require-lab.ts'],
           fileParallelism: false,
-          testTimeout: 30_000,
+          testTimeout: 90_000,
         },
       },
       {
