@@ -76,7 +76,7 @@ const PACKAGES = {
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
     valgrind: programs('valgrind'),
   },
-  // 216 packages, so only where somebody asks for it.
+  // 216 packages and 160 MB, within a minute or so: only where that can be done without asking.
   dpdk: { 'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h') },
   // Versions differ in what they print and complain about, so check.mjs insists on 14, which is Debian 12's.
   check: {
@@ -97,22 +97,27 @@ const PACKAGES = {
 const STAGES = {
   start: ['start'],
   test: ['start', 'test'],
-  dpdk: ['start', 'test', 'dpdk'],
   check: ['start', 'test', 'check'],
   bench: ['start', 'bench'],
 };
 
-/** Debian packages that a stage needs and this machine lacks. */
-function missingPackages(stage) {
-  return STAGES[stage].flatMap((name) =>
+/** Stage → lists that it does without where they cannot be installed: tests then show what is said about that. */
+const WELCOME = { test: ['dpdk'], check: ['dpdk'] };
+
+/** Debian packages of these lists that this machine lacks. */
+function missingFrom(lists) {
+  return lists.flatMap((name) =>
     Object.entries(PACKAGES[name])
       .filter(([, present]) => !present())
       .map(([name]) => name),
   );
 }
 
-/** Runs one step quietly: a line with its time, the log's tail if it fails. */
-function step(title, file, args, env = {}) {
+/** Debian packages that a stage needs and this machine lacks. */
+const missingPackages = (stage) => missingFrom(STAGES[stage]);
+
+/** Runs one step quietly: a line with its time. What was wrong with it, if anything. */
+function attempt(title, file, args, env = {}) {
   process.stdout.write(`· ${title} … `);
   const begin = performance.now();
   const { status, signal, error, stdout, stderr } = spawnSync(file, args, {
@@ -122,37 +127,42 @@ function step(title, file, args, env = {}) {
     env: { ...process.env, ...env },
   });
   const output = `${stdout ?? ''}${stderr ?? ''}`;
-  appendFileSync(log, `$ ${[file, ...args].join(' ')}\n${output}\n`);
+  const command = [file, ...args].join(' ');
+  appendFileSync(log, `$ ${command}\n${output}\n`);
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-  if (status === 0) {
-    console.log(`${seconds} s`);
-    return;
-  }
-  console.log(`failed after ${seconds} s`);
-  console.error(output.trimEnd().split('\n').slice(-60).join('\n'));
-  console.error(
-    `${[file, ...args].join(' ')}: ${error?.message ?? signal ?? `exit code ${status}`}; all of it: build/setup.log`,
-  );
+  console.log(status === 0 ? `${seconds} s` : `failed after ${seconds} s`);
+  if (status === 0) return undefined;
+  const reason = `${command}: ${error?.message ?? signal ?? `exit code ${status}`}; all of it: build/setup.log`;
+  return `${output.trimEnd().split('\n').slice(-60).join('\n')}\n${reason}`;
+}
+
+/** A step that must succeed. */
+function step(...args) {
+  const problem = attempt(...args);
+  if (problem === undefined) return;
+  console.error(problem);
   process.exit(1);
 }
+
+const APT = { DEBIAN_FRONTEND: 'noninteractive' };
+const INSTALL = ['install', '--yes', '--no-install-recommends'];
 
 function installPackages(stage) {
   const missing = missingPackages(stage);
   if (missing.length === 0) return;
-  const install = ['install', '--yes', '--no-install-recommends', ...missing];
   if (!hasProgram('apt-get')) {
     console.error(`These Debian packages, or what your system calls them, are missing: ${missing.join(' ')}`);
     process.exit(1);
   }
+  const install = [...INSTALL, ...missing];
   if (process.getuid() !== 0) {
     console.error(
       `Some system packages are missing. Run this, then try again:\n\n  sudo apt-get update && sudo apt-get ${install.join(' ')}\n`,
     );
     process.exit(1);
   }
-  const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  step('apt-get update', 'apt-get', ['update'], env);
-  step(`apt-get install ${missing.join(' ')}`, 'apt-get', install, env);
+  step('apt-get update', 'apt-get', ['update'], APT);
+  step(`apt-get install ${missing.join(' ')}`, 'apt-get', install, APT);
   const still = missingPackages(stage);
   if (still.length > 0) {
     const versions = still.some((name) => name.startsWith('clang'))
@@ -161,6 +171,17 @@ function installPackages(stage) {
     console.error(`Installed, but not what is needed: ${still.join(' ')}${versions}`);
     process.exit(1);
   }
+}
+
+/** What a stage can do without: a failure is a line, not the end. */
+function installWelcomePackages(stage) {
+  const missing = missingFrom(WELCOME[stage] ?? []);
+  if (missing.length === 0) return;
+  const names = missing.join(' ');
+  if (!hasProgram('apt-get') || process.getuid() !== 0) return console.log(`· without ${names}`);
+  const isKnown = () => spawnSync('apt-cache', ['show', ...missing]).status === 0;
+  if (!isKnown()) attempt('apt-get update', 'apt-get', ['update'], APT);
+  if (isKnown()) attempt(`apt-get install ${names}`, 'apt-get', [...INSTALL, ...missing], APT);
 }
 
 /** npm_config_nodedir, where Node came with its headers: spares node-gyp and cmake-js a download. */
@@ -197,6 +218,7 @@ export function setup({ for: stage }) {
   mkdirSync(dirname(log), { recursive: true });
   writeFileSync(log, '');
   installPackages(stage);
+  installWelcomePackages(stage);
   installNodeModules();
   const env = {
     ...nodeHeaders(),

@@ -85,6 +85,7 @@ Result<Ok> start_eal(const EalRequest& request) {
   int err = 0;
   const int result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);
   if (result >= 0) {
+    capture_library_logs();
     // EAL makes a folder for what several processes would share, which is nothing here. One in use is not empty.
     rmdir(rte_eal_get_runtime_dir());
     state.running = true;

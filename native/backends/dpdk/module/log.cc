@@ -1,14 +1,17 @@
 #include "backends/dpdk/module/log.h"
 
+#include <dlfcn.h>
 #include <rte_log.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 namespace ringtap::dpdk {
 
@@ -52,6 +55,17 @@ ssize_t take(void*, const char* data, size_t bytes) {
   return static_cast<ssize_t>(bytes);
 }
 
+// As libxdp and libbpf both declare it: levels are 0 (a warning), 1 (information) and 2 (debugging).
+using LibraryPrint = int (*)(int level, const char* format, va_list arguments);
+
+int take_library_line(int level, const char* format, va_list arguments) {
+  if (level > 1) return 0;
+  char text[kLongest];
+  const int length = std::vsnprintf(text, sizeof text, format, arguments);
+  if (length > 0) take(nullptr, text, std::min<size_t>(static_cast<size_t>(length), sizeof text - 1));
+  return length;
+}
+
 bool wants_debug() {
   const char* debug = std::getenv("NODE_DEBUG");
   return debug != nullptr && std::string_view(debug).find("ringtap") != std::string_view::npos;
@@ -68,6 +82,19 @@ void capture_log() {
     setvbuf(stream, nullptr, _IOLBF, 0);
     rte_openlog_stream(stream);
   });
+}
+
+void capture_library_logs() {
+  for (const auto& [file, setter] :
+       {std::pair("libxdp.so.1", "libxdp_set_print"), std::pair("libbpf.so.1", "libbpf_set_print"),
+        std::pair("libbpf.so.0", "libbpf_set_print")}) {
+    void* library = dlopen(file, RTLD_NOW | RTLD_NOLOAD);
+    if (library == nullptr) continue;
+    // SAFETY: POSIX lets dlsym() return functions; both libraries declare it so.
+    const auto set_print = reinterpret_cast<LibraryPrint (*)(LibraryPrint)>(dlsym(library, setter));
+    if (set_print != nullptr) set_print(take_library_line);
+    dlclose(library);
+  }
 }
 
 LogMark::LogMark() {

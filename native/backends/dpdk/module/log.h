@@ -9,6 +9,9 @@ namespace ringtap::dpdk {
 /// Takes DPDK's log away from the terminal and syslog. Once, before EAL starts.
 void capture_log();
 
+/// The same for libxdp and libbpf, which drivers bring along and which print by themselves. After EAL has started.
+void capture_library_logs();
+
 /// The lines since this mark was made are those of one operation.
 class LogMark {
  public:

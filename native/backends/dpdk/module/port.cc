@@ -1,5 +1,6 @@
 #include "backends/dpdk/module/port.h"
 
+#include <net/if.h>
 #include <rte_alarm.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -70,6 +71,7 @@ Port::Port(Port&& other) noexcept
       memory_(std::move(other.memory_)),
       receive_pool_(std::move(other.receive_pool_)),
       send_pool_(std::move(other.send_pool_)),
+      xdp_sockets_(std::move(other.xdp_sockets_)),
       notes_(std::move(other.notes_)) {}
 
 Error Port::failed(Code code, const std::string& what, const char* call, int result, std::string hint) const {
@@ -111,8 +113,14 @@ Result<Port> Port::plug(PortSettings settings) {
     }
   }
   port.plugged_ = true;
+  // vhost's iface is a path.
+  if (if_nametoindex(port.interface_.c_str()) == 0) port.interface_.clear();
   if (auto configured = port.configure(); !configured) return std::move(configured).error();
-  if (auto set_up = port.set_up_queues(); !set_up) return std::move(set_up).error();
+  const bool xdp = port.driver_ == "net_af_xdp";
+  const XdpSockets before = xdp ? XdpSockets::now() : XdpSockets();
+  auto set_up = port.set_up_queues();
+  if (xdp) port.xdp_sockets_ = XdpSockets::now().since(before);
+  if (!set_up) return std::move(set_up).error();
   return port;
 }
 
@@ -200,9 +208,10 @@ Result<Ok> Port::set_up_queues() {
   auto memory = PacketMemory::reserve(settings_.uri, plan);
   if (!memory) return std::move(memory).error();
   memory_.emplace(*std::move(memory));
-  const LogMark mark;
+  LogMark mark;
   int result = set_up_receive_queues(memory_->pool());
   if (result == -EINVAL) {
+    mark = LogMark();
     plan.name = pool_name("_in");
     plan.mbufs = 2 * in_driver;
     auto pool = plain_pool(settings_.uri, plan);
@@ -264,6 +273,7 @@ void Port::remove() noexcept {
   if (!plugged_) return;
   rte_eth_dev_close(id_);
   if (device_ != nullptr) rte_dev_remove(device_);
+  xdp_sockets_.close();
 }
 
 void Port::unplug() noexcept {

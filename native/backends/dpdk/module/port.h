@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/dpdk/module/memory.h"
+#include "backends/dpdk/module/xdp_sockets.h"
 #include "core/source.h"
 
 namespace ringtap::dpdk {
@@ -80,6 +81,7 @@ class Port {
   std::optional<PacketMemory> memory_;
   Pool receive_pool_;
   Pool send_pool_;
+  XdpSockets xdp_sockets_;
   std::vector<std::string> notes_;
 };
 
