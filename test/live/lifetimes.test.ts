@@ -53,6 +53,6 @@ describe.skipIf(lab === null)('under traffic that is taken', () => {
     'afxdp:',
     () => Array.from({ length: INTERFACES }, (_, i) => `afxdp:ltr${i}?frames=4096`),
     () => Array.from({ length: INTERFACES }, (_, i) => `afxdp:ltr${i}?frames=128&batchSize=16`),
-    { NODE_OPTIONS: '--disable-warning=RINGTAP_TAKES_TRAFFIC', RINGTAP_ROUNDS: '3', RINGTAP_CYCLES: '300' },
+    { NODE_OPTIONS: '--disable-warning=RINGTAP_TAKES_TRAFFIC', RINGTAP_ROUNDS: '3', RINGTAP_CYCLES: '200' },
   );
 });
