@@ -1,14 +1,9 @@
 // What a process or worker may do to a capture at any moment. Each program must end by itself, cleanly.
 
-/** open(), with another number for {n} in the URI each time: for devices that have one capture at a time. */
-const OPEN = `
-import * as ringtap from 'ringtap';
-const open = (uri) => ringtap.open(uri.replace('{n}', () => String(Math.random()).slice(2, 12)));
-`;
-
 /** Runs in a worker: captures `uri` in one way or another until it is terminated, or does it to itself. */
-const WORKER = `${OPEN}
+const WORKER = `
 import { parentPort, workerData } from 'node:worker_threads';
+import { open } from 'ringtap';
 const { uri, mode } = workerData;
 const run = async () => {
   if (mode === 'open') {
@@ -67,7 +62,8 @@ for (let round = 0; round < 8; round++) {
 }
 console.log('done');`;
 
-const READER = `${OPEN}
+const READER = `
+import { open } from 'ringtap';
 const uri = process.argv[1];
 `;
 
