@@ -158,6 +158,7 @@ async function openNative(
     throw new CaptureError('RINGTAP_BACKEND_MISSING', `${parsed.uri}: ${backend}: ${where}`, {
       backend,
       uri: parsed.uri,
+      hint: schema === undefined ? 'Until then: ssh HOST tcpdump -U -w - | ringtap read -' : undefined,
     });
   }
   const number = begin();

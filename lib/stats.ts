@@ -2,7 +2,8 @@ import type { NativeStats } from './native.js';
 
 /**
  * The loss ledger of a capture: `received = delivered + filtered + dropped + pending`, to the packet.
- * All counts only grow (pending excepted) and reading them changes nothing. Packets that a filter in the kernel
+ * All counts only grow (pending excepted; and on PF_RING with `direction: 'in'`, `received` with it, as its README says)
+ * and reading them changes nothing. Packets that a filter in the kernel
  * rejected were never received and stand in none of the counts.
  */
 export interface CaptureStats {

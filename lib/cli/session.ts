@@ -23,7 +23,6 @@ export function announce(plan: Plan): void {
   const filter = plan.filter === 'none' ? '' : `, filter: ${plan.filter}`;
   const how = `${plan.mode}, ${linkTypeName(plan.linkType)}, timestamps: ${plan.timestamp}${filter}`;
   say(`capturing from ${plan.uri} with ${plan.backend} (${how})`);
-  if (plan.takesTraffic) say(`warning: ${plan.backend} takes the packets away from this host's network stack`);
   for (const note of plan.notes) say(`note: ${note}`);
 }
 
