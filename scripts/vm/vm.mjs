@@ -1,6 +1,6 @@
 // A guest with NICs on PCI: `npm run lab:vm -- [options] -- <command…>` boots a machine in software, runs the command in
 // it and is gone. Drivers of real NICs, zero copy and DPDK on PCI can be tried where there is no such hardware.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -86,18 +86,8 @@ function parse(argv) {
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/**
- * WHY: QEMU listens at one end of a cable and connects the other in threads of their own. Who connects too early gives up,
- * unless told to try again, and the cable carries nothing.
- */
-function persistence(file) {
-  const help = execFileSync(file, ['--help'], { encoding: 'utf8' });
-  if (help.includes('reconnect-ms=')) return ',reconnect-ms=100';
-  return help.includes('reconnect=') ? ',reconnect=1' : '';
-}
-
 /** Each NIC joined to a virtio one by a unix stream, which loses nothing; a UDP cable does. */
-function nicArguments(nics, folder, persistent) {
+function nicArguments(nics, folder) {
   return nics.flatMap((nic, i) => {
     const path = join(folder, `cable${i}`);
     const cable = (id, server) => `stream,id=${id},server=${server},addr.type=unix,addr.path=${path}`;
@@ -113,7 +103,7 @@ function nicArguments(nics, folder, persistent) {
       '-device',
       `${nic},netdev=nic${i},${mac(1)},romfile=,${express ? `bus=port${i}` : slot(16)}`,
       '-netdev',
-      `${cable(`peer${i}`, 'off')}${persistent}`,
+      cable(`peer${i}`, 'off'),
       '-device',
       `virtio-net-pci,netdev=peer${i},${mac(2)},romfile=,${slot(24)}`,
     ];
@@ -123,7 +113,7 @@ function nicArguments(nics, folder, persistent) {
 // The descriptors of QEMU's process that lead to this one, and the port of the guest at the other end.
 const PORTS = { out: 3, err: 4, state: 5 };
 
-function qemuArguments({ image, initrd, options, folder, share, persistent }) {
+function qemuArguments({ image, initrd, options, folder, share }) {
   const files = (id, path, mode) => [
     '-fsdev',
     `local,id=${id},path=${path},security_model=none,multidevs=remap${mode}`,
@@ -144,7 +134,7 @@ function qemuArguments({ image, initrd, options, folder, share, persistent }) {
       ...['-chardev', `socket,id=${name},fd=${fd}`],
       ...['-device', `virtserialport,chardev=${name},nr=${i + 1}`],
     ]),
-    ...nicArguments(options.nics, folder, persistent),
+    ...nicArguments(options.nics, folder),
   ];
 }
 
@@ -227,9 +217,7 @@ async function runInGuest({ options, command }) {
     const share = options.share ?? join(folder, 'share');
     mkdirSync(share, { recursive: true });
     writeRun(folder, { modules, release, options, command });
-    const persistent = persistence(file);
-    const args = qemuArguments({ image, initrd, options, folder, share, persistent });
-    return await boot(file, [...firmware, ...args], folder);
+    return await boot(file, [...firmware, ...qemuArguments({ image, initrd, options, folder, share })], folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
