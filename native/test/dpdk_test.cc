@@ -2,14 +2,10 @@
 #include <rte_mbuf.h>
 
 #include <cstring>
-#include <deque>
 #include <random>
-#include <thread>
 
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/filter.h"
-#include "backends/dpdk/module/joined.h"
-#include "backends/dpdk/module/ring.h"
 #include "filter/text.h"
 #include "filter/validate.h"
 #include "libpcap/compile.h"
@@ -113,59 +109,6 @@ TEST_CASE("machine code by DPDK decides as our interpreter does: random programs
     }
   }
   CHECK(compiled > 1000);
-}
-
-TEST_CASE("packets go through the ring between two threads, each once and in order") {
-  constexpr uint64_t kPackets = 200'000;
-  PacketRing ring(64);
-  uint64_t reclaimed = 0;
-  std::thread producer([&] {
-    for (uint64_t next = 0; next < kPackets || ring.holds_any();) {
-      for (uint32_t left = ring.reclaimable(); left > 0; left--) {
-        if (ring.reclaim().joined_bytes == reclaimed % 1000) reclaimed++;
-      }
-      for (; next < kPackets && ring.room() > 0; next++) {
-        ring.push({.time_ns = static_cast<int64_t>(next)}, {.joined_bytes = static_cast<uint32_t>(next % 1000)});
-      }
-      ring.publish();
-    }
-  });
-  uint64_t position = 0;
-  bool in_order = true;
-  while (position < kPackets) {
-    const uint64_t end = ring.written();
-    for (; position < end; position++) in_order &= ring.at(position).time_ns == static_cast<int64_t>(position);
-    ring.release_to(position);
-  }
-  producer.join();
-  CHECK(in_order);
-  CHECK(reclaimed == kPackets);
-}
-
-TEST_CASE("the area for joined packets never lends a byte twice, and has everything again in the end") {
-  constexpr uint32_t kBytes = 10'000;
-  JoinedArea area(64, kBytes);
-  std::mt19937 random(1);
-  struct Lent {
-    uint32_t from, to, taken;
-  };
-  std::deque<Lent> lent;
-  for (int i = 0; i < 100'000; i++) {
-    const uint32_t bytes = random() % 3000 + 1;
-    const auto piece = random() % 3 != 0 ? area.take(bytes) : std::nullopt;
-    if (piece) {
-      const Lent mine{piece->offset, piece->offset + bytes, piece->bytes};
-      REQUIRE(mine.from >= 64);
-      REQUIRE(mine.to <= 64 + kBytes);
-      for (const Lent& other : lent) REQUIRE((mine.to <= other.from || other.to <= mine.from));
-      lent.push_back(mine);
-    } else if (!lent.empty()) {
-      area.give_back(lent.front().taken);
-      lent.pop_front();
-    }
-  }
-  for (const Lent& piece : lent) area.give_back(piece.taken);
-  CHECK(area.take(kBytes / 2));
 }
 
 }  // namespace ringtap
