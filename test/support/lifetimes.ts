@@ -16,7 +16,6 @@ export function lifetimes(name: string, uri: () => string, cycleUri = uri): void
         args: [cycleUri()],
         flags: ['--expose-gc'],
         env: { UV_THREADPOOL_SIZE: '10' },
-        timeoutMs: 110_000,
       });
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const { before, after } = JSON.parse(stdout) as Record<
