@@ -8,7 +8,7 @@ const built = (name: string) => existsSync(new URL(`build/addon/${name}`, import
 export default defineConfig({
   test: {
     pool: 'forks',
-    testTimeout: 180_000, // patience with a busy machine, not a promise
+    testTimeout: 200_000, // patience with a busy machine, not a promise
     hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },

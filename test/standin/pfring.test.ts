@@ -278,7 +278,6 @@ describe.skipIf(lab === null)('pfring:', () => {
     const args = ['--count', '2000', '--rate', '20000'];
     const { stdout, code } = await script(`await import('${root}/scripts/test-pfring.mjs');`, {
       args,
-      timeoutMs: 150_000,
     });
     expect(stdout).not.toContain('FAILED');
     expect(stdout).toMatch(/\d+ proved, 0 failed/);

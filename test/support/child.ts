@@ -26,7 +26,7 @@ export interface ScriptOptions {
 
 /** Runs an ES module in which 'ringtap' is ours. `process.argv.slice(1)` are its arguments. */
 export async function script(source: string, options: ScriptOptions = {}): Promise<Ended> {
-  const { args = [], flags = [], env = {}, prefix = [], timeoutMs = 60_000 } = options;
+  const { args = [], flags = [], env = {}, prefix = [], timeoutMs = 150_000 } = options;
   const [file, ...rest] = [...prefix, process.execPath, ...flags, '--input-type=module', '-e', source, '--', ...args];
   const child = spawn(file!, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let late = false;
@@ -46,7 +46,7 @@ export async function script(source: string, options: ScriptOptions = {}): Promi
 /** Runs a program to its end; throws with its complaints when it fails. */
 export async function run(file: string, ...args: string[]): Promise<string> {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 150_000);
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   clearTimeout(timer);
   if (code !== 0) throw new Error(`${file} ${args.join(' ')}: exit code ${code}: ${stderr}`);

@@ -22,7 +22,6 @@ export function lifetimes(name: string, uri: Uris, cycleUri = uri, env: Readonly
         args: [cycleUri()].flat(),
         flags: ['--expose-gc'],
         env: { UV_THREADPOOL_SIZE: '10', ...env },
-        timeoutMs: 110_000,
       });
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const { before, after } = JSON.parse(stdout) as Record<

@@ -49,7 +49,7 @@ test('V8 keeps the optimised batch loop: once warm, nothing is deoptimised', asy
   let deopts: string[][] = [];
   // A function may be optimised late on a starved machine, and learn of one more case after that: again, then.
   for (let attempt = 0; attempt < 3; attempt++) {
-    const { code, stdout } = await script(LOOP, { flags: ['--trace-deopt'], timeoutMs: 150_000 });
+    const { code, stdout } = await script(LOOP, { flags: ['--trace-deopt'] });
     expect(code).toBe(0);
     const phases = stdout.split('PHASE\n').slice(0, 6);
     expect(phases).toHaveLength(6);
@@ -65,7 +65,7 @@ const FAR = 50_000;
 async function megamorphic(source: string): Promise<{ all: number; megamorphic: string[] }> {
   const log = join(folder, 'ic.log');
   const flags = ['--log-ic', `--logfile=${log}`, '--no-logfile-per-isolate'];
-  const { code, stderr } = await script('\n'.repeat(FAR) + source, { flags, timeoutMs: 150_000 });
+  const { code, stderr } = await script('\n'.repeat(FAR) + source, { flags });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const caches = readFileSync(log, 'utf8')
     .split('\n')
