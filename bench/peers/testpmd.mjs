@@ -8,7 +8,9 @@ const [device] = process.argv.slice(2);
 const EAL = ['--no-huge', '--no-shconf', '-m', '1024', '--no-pci', '--no-telemetry', '--lcores', '0@0,1@1'];
 const WARMUP_MS = 200;
 
-const child = spawn('dpdk-testpmd', [...EAL, `--vdev=${device}`, '--', '--interactive', '--forward-mode=rxonly']);
+// WHY stdbuf: on a pipe it would keep its answers until they fill a buffer.
+const TESTPMD = ['-oL', 'dpdk-testpmd', ...EAL, `--vdev=${device}`, '--', '--interactive', '--forward-mode=rxonly'];
+const child = spawn('stdbuf', TESTPMD);
 let output = '';
 for (const stream of [child.stdout, child.stderr]) {
   stream.on('data', (data) => {
@@ -18,24 +20,26 @@ for (const stream of [child.stdout, child.stderr]) {
 child.on('exit', () => process.exit(1));
 process.on('exit', () => child.kill('SIGKILL'));
 
-/** Gives a command, and waits for the prompt after it: what was printed meanwhile. */
-async function command(text) {
+/** Gives a command, and waits for the end of its answer: what was printed meanwhile. There is no prompt on a pipe. */
+async function command(text, end) {
   output = '';
   child.stdin.write(`${text}\n`);
-  while (!/testpmd> $/.test(output.replace(`testpmd> ${text}`, ''))) await setTimeout(5);
+  while (!end.test(output)) await setTimeout(5);
   return output;
 }
 
-while (!output.includes('testpmd> ')) await setTimeout(20);
+const show = () => command('show port stats 0', /Tx-bps:.*\n.*#{10}/);
+
+while (!/link statuses[\s\S]*Done/.test(output)) await setTimeout(20);
 process.stderr.write('READY\n');
 for await (const line of createInterface({ input: process.stdin })) {
-  await command('start');
+  await command('start', /packet forwarding/);
   await setTimeout(WARMUP_MS);
-  await command('show port stats 0');
+  await show();
   await setTimeout(Number(line));
   // Rates are those since it was asked last.
-  const [, pps] = (await command('show port stats 0')).match(/Rx-pps:\s+(\d+)/);
-  await command('stop');
+  const [, pps] = (await show()).match(/Rx-pps:\s+(\d+)/);
+  await command('stop', /Done\./);
   process.stdout.write(`${JSON.stringify({ pps: Number(pps) })}\n`);
 }
 process.exit(0);
