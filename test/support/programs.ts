@@ -239,7 +239,7 @@ const cycle = async (n, target) => {
 // Side by side: the kernel takes tens of milliseconds to close a packet socket.
 const cycles = (n) => Promise.all(Array.from({ length: 10 }, (_, i) => cycle(n / 10, uris[i % uris.length])));
 const count = Number(process.env.RINGTAP_CYCLES ?? 1000);
-await cycles(count / 5);
+await cycles(Number(process.env.RINGTAP_WARMUP ?? count / 5));
 await settle();
 const before = measure();
 await cycles(count);
