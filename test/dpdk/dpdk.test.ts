@@ -207,6 +207,22 @@ describe('dpdk', () => {
       expect(from.stats()).toMatchObject({ delivered: 5000, dropped: 0, pending: 0 });
     });
 
+    test.each(['net_af_packet0', 'net_af_xdp0', 'net_pcap0'])(
+      '%s leaves promiscuous mode with its capture',
+      async (device) => {
+        const isPromiscuous = async () => {
+          const [link] = JSON.parse(await ip('-d', '-j', 'link', 'show', 'dev', lab!.rx)) as [
+            { promiscuity: number; flags: string[] },
+          ];
+          return link.promiscuity > 0 || link.flags.includes('PROMISC');
+        };
+        const from = await start(`${device}?iface=${lab!.rx}`, { mbufs: 4096 });
+        expect(await isPromiscuous()).toBe(true);
+        await from.close();
+        expect(await isPromiscuous()).toBe(false);
+      },
+    );
+
     test('net_af_xdp gives its queue back, and prints nothing', async () => {
       const body = `import { open } from 'ringtap';
         for (let i = 0; i < 3; i++) await (await open('dpdk:net_af_xdp0?iface=${lab!.rx}', { mbufs: 4096 })).close();

@@ -263,12 +263,15 @@ Result<Ok> Port::start(bool receive) {
   started_ = true;
   if (!receive || !settings_.promiscuous) return Ok{};
   result = rte_eth_promiscuous_enable(id_);
-  if (result != 0 && rte_eth_promiscuous_get(id_) != 1)
+  promiscuous_ = result == 0;
+  if (!promiscuous_ && rte_eth_promiscuous_get(id_) != 1)
     notes_.push_back("no promiscuous mode: " + driver_ + " has none");
   return Ok{};
 }
 
 void Port::remove() noexcept {
+  // WHY: drivers of virtual devices set the interface's own flag, and leave it.
+  if (promiscuous_) rte_eth_promiscuous_disable(id_);
   if (started_) rte_eth_dev_stop(id_);
   if (!plugged_) return;
   rte_eth_dev_close(id_);
@@ -295,7 +298,7 @@ void Port::unplug() noexcept {
     remove();
   }
   devices().taken.erase(settings_.device);
-  claimed_ = plugged_ = started_ = false;
+  claimed_ = plugged_ = started_ = promiscuous_ = false;
   receive_pool_.reset();
   send_pool_.reset();
 }

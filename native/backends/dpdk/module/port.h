@@ -74,6 +74,7 @@ class Port {
   bool claimed_ = false;
   bool plugged_ = false;
   bool started_ = false;
+  bool promiscuous_ = false;
   bool hardware_time_ = false;
   uint16_t receive_descriptors_ = 0;
   uint16_t send_descriptors_ = 0;
