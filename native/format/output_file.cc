@@ -108,8 +108,7 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   struct stat status {};
   // WHY: to open a pipe that nobody reads would block. Like this it is ENXIO, and the caller can wait.
   const bool pipe = !standard && stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
-  const int flags =
-      O_CREAT | O_CLOEXEC | O_NOCTTY | (pipe ? O_NONBLOCK : 0) | (append ? O_RDWR : O_WRONLY | O_TRUNC);
+  const int flags = O_CREAT | O_CLOEXEC | O_NOCTTY | (pipe ? O_NONBLOCK : 0) | (append ? O_RDWR : O_WRONLY | O_TRUNC);
   const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), flags, 0666);
   if (fd < 0) return cannot_create(path, "open", errno);
   OutputFile file(fd, !standard);
