@@ -7,7 +7,7 @@ type Uris = () => string | readonly string[];
 /**
  * Registers the lifetime tests of one capture. `uri` is called when they run, and must have packets to read; it gives at
  * least twelve where one target can have one capture only. `env`: RINGTAP_ROUNDS and RINGTAP_CYCLES, where opening is slow,
- * RINGTAP_WARMUP, where a pool takes long to fill.
+ * RINGTAP_WARMUP, where a pool takes long to fill, RINGTAP_ABREAST, where it must be one after the other.
  */
 export function lifetimes(name: string, uri: Uris, cycleUri = uri, env: Readonly<Record<string, string>> = {}): void {
   describe(`${name} is unharmed when`, () => {

@@ -237,7 +237,8 @@ const cycle = async (n, target) => {
   }
 };
 // Side by side: the kernel takes tens of milliseconds to close a packet socket.
-const cycles = (n) => Promise.all(Array.from({ length: 10 }, (_, i) => cycle(n / 10, uris[i % uris.length])));
+const abreast = Number(process.env.RINGTAP_ABREAST ?? 10);
+const cycles = (n) => Promise.all(Array.from({ length: abreast }, (_, i) => cycle(n / abreast, uris[i % uris.length])));
 const count = Number(process.env.RINGTAP_CYCLES ?? 1000);
 await cycles(Number(process.env.RINGTAP_WARMUP ?? count / 5));
 await settle();
