@@ -11,7 +11,11 @@ export default defineConfig({
     testTimeout: 200_000, // patience with a busy machine, not a promise
     hookTimeout: 60_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      // Nothing that they share: side by side, after all that measures or counts traffic.
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
       {
         extends: true,
         test: {

@@ -15,7 +15,7 @@ process.chdir(root);
 const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run'];
 const failed = [];
 for (const [name, argv] of [
-  ['native tests', ['ctest', '--preset', 'dev', ...(dpdk ? ['-R', 'dpdk'] : [])]],
+  ['native tests', ['ctest', '--test-dir', 'build/addon', '--output-on-failure', ...(dpdk ? ['-R', 'dpdk'] : [])]],
   ['vitest', [...vitest, ...(dpdk ? ['--project=dpdk'] : []), ...process.argv.slice(dpdk ? 3 : 2)]],
 ]) {
   if ((await runForeground(inLab(argv))) !== 0) failed.push(name);
