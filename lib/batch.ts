@@ -27,6 +27,11 @@ export interface Lender {
 /** Written over the offsets of a released batch, so that a DataView read with one throws RangeError. */
 const POISON = 0x7fffffff;
 
+/** Segment, link type, and when the batch was received. */
+const CONTROL_WORDS = 3;
+/** As DescBlock::bytes_for() in native/core/desc.h. */
+const descriptorBytes = (capacity: number) => capacity * 32 + CONTROL_WORDS * 4;
+
 /**
  * Packets lent by a capture, as a struct of arrays over the capture method's own memory.
  *
@@ -84,7 +89,7 @@ export class Batch implements Iterable<Packet> {
     this.hash = new Uint32Array(descriptors, take(4), capacity);
     this.queue = new Uint16Array(descriptors, take(2), capacity);
     this.vlan = new Uint16Array(descriptors, take(2), capacity);
-    this.control = new Uint32Array(descriptors, at, 2);
+    this.control = new Uint32Array(descriptors, at, CONTROL_WORDS);
     this.view = new DataView(memory);
     this.bytes = new Uint8Array(memory);
     this.slot = slot;
@@ -152,7 +157,7 @@ export class Batch implements Iterable<Packet> {
     if (n === 0) throw new CaptureError('RINGTAP_RELEASED', 'copy(): the batch was released');
     let total = 0;
     for (let i = 0; i < n; i++) total += this.caplen[i]!;
-    const copy = new Batch(new ArrayBuffer(n * 32 + 8), n, new ArrayBuffer(total), -1);
+    const copy = new Batch(new ArrayBuffer(descriptorBytes(n)), n, new ArrayBuffer(total), -1);
     for (const name of ['caplen', 'wirelen', 'time', 'flags', 'hash', 'queue', 'vlan'] as const) {
       copy[name].set(this[name].subarray(0, n));
     }

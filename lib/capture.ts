@@ -9,10 +9,6 @@ import { SessionTransmitter, type Transmitter } from './transmit.js';
 
 /** How long batches may follow each other before timers, I/O and signals get their turn. */
 const TURN_MS = 4;
-/** The clock is looked at after so many packets, because that costs as much as the rest of a step … */
-const LOOK_AFTER = 256;
-/** … but a batch counts for a quarter, at least: what is done with it may take long. */
-const LEAST_COUNTED = LOOK_AFTER / 4;
 /** How long nextSync blocks at a stretch: worker.terminate() waits for it. */
 const BLOCK_MS = 20;
 
@@ -63,8 +59,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #reading = false;
   #readers = 0;
   #pending: ((outcome: Outcome) => void) | undefined;
-  #turnEnds = 0;
-  #unlooked = LOOK_AFTER;
+  #turnBegan = -1;
+  #isTurnOver = false;
   #closing: Promise<void> | undefined;
   #failure: unknown;
   #abort: Failure | undefined;
@@ -316,15 +312,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       this.#reading = false;
       return outcome instanceof Failure ? Promise.reject(outcome.reason) : Promise.resolve(outcome);
     }
-    if (this.#unlooked >= LOOK_AFTER) {
-      if (performance.now() >= this.#turnEnds) return this.#later(true);
-      this.#unlooked = 0;
-    }
+    if (this.#isTurnOver) return this.#later(true);
     const outcome = this.#advance();
-    if (outcome instanceof Batch) {
-      this.#unlooked += Math.max(outcome.length, LEAST_COUNTED);
-      return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
-    }
+    if (outcome instanceof Batch) return outcome.resolved as Promise<IteratorResult<Batch, undefined>>;
     if (outcome instanceof Failure) return Promise.reject(outcome.reason);
     if (outcome !== undefined) return Promise.resolve(outcome);
     return this.#later(this.#always);
@@ -334,13 +324,23 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #advance(): Batch | IteratorReturnResult<undefined> | Failure | undefined {
     try {
       const batch = this.#step();
-      if (batch !== null) return batch;
+      if (batch === undefined) return undefined;
+      if (batch !== null) {
+        this.#countTime(batch.control[2]!);
+        return batch;
+      }
       this.#reading = false;
       return DONE;
     } catch (error) {
       this.#reading = false;
       return new Failure(error);
     }
+  }
+
+  /** `now`: when a batch was received, in ms that wrap around. */
+  #countTime(now: number): void {
+    if (this.#turnBegan < 0) this.#turnBegan = now;
+    this.#isTurnOver = (now - this.#turnBegan) >>> 0 >= TURN_MS;
   }
 
   /** Waits for packets, or, to give the event loop its turn, only for the next round of it. */
@@ -358,8 +358,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
 
   readonly #resume = (): void => {
     if (this.#pending === undefined) return;
-    this.#turnEnds = performance.now() + TURN_MS;
-    this.#unlooked = 0;
+    this.#turnBegan = -1;
+    this.#isTurnOver = false;
     const outcome = this.#advance();
     if (outcome instanceof Batch) this.#settle(outcome.result);
     else if (outcome !== undefined) this.#settle(outcome);

@@ -1,7 +1,10 @@
 #include "addon/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <ctime>
+#include <thread>
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
@@ -19,6 +22,18 @@ constexpr int kResult[] = {
 };
 constexpr int kClosed = -6;
 constexpr size_t kMinFrame = 14;  // an Ethernet header
+
+/// For turns on the event loop. WHY coarse: it is read for each batch, and costs a third of an exact clock.
+uint32_t coarse_ms() {
+#ifdef CLOCK_MONOTONIC_COARSE
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000);
+#else
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+#endif
+}
 
 const char* readiness_name(Readiness::Kind kind) {
   switch (kind) {
@@ -177,6 +192,7 @@ Napi::Value Session::next_into(Napi::Env env, Slot& slot) {
   outstanding_++;
   slot.block->control[0] = batch.segment;
   slot.block->control[1] = batch.link_type;
+  slot.block->control[2] = coarse_ms();
   if (!external_ && !copy_out(env, slot)) return env.Undefined();
   return Napi::Number::New(env, count);
 }
@@ -238,9 +254,14 @@ void Session::wait(const Napi::CallbackInfo& call) {
   if (!source_) return;
   on_ready_ = Napi::Persistent(call[0].As<Napi::Function>());
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
-  // WHY: a ring with a held block stays readable although nothing new can be received.
-  const bool blocked = woken_ && outstanding_ > 0;
-  waiter_->arm(blocked ? 1 : woken_ ? 0 : source_->readiness().gather_ms);
+  waiter_->arm(nap_ms());
+}
+
+/// How long to sleep instead of asking the source: after a batch until more has gathered, and 1 ms while batches are
+/// held, because a ring with a held block stays readable although nothing new can be received.
+uint32_t Session::nap_ms() const {
+  if (woken_) return outstanding_ > 0 ? 1 : 0;
+  return source_->readiness().gather_ms;
 }
 
 void Session::on_ready() {
@@ -252,7 +273,14 @@ void Session::on_ready() {
 }
 
 void Session::block(const Napi::CallbackInfo& call) {
-  if (source_) Waiter::block(*source_, call[0].As<Napi::Number>().Int32Value());
+  if (!source_) return;
+  const int timeout_ms = call[0].As<Napi::Number>().Int32Value();
+  if (const auto nap = static_cast<int>(nap_ms()); nap > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(nap, timeout_ms)));
+  } else {
+    Waiter::block(*source_, timeout_ms);
+  }
+  woken_ = true;
 }
 
 Napi::Value Session::stats(const Napi::CallbackInfo& call) {

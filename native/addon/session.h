@@ -72,6 +72,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   Slot* slot_of(const Napi::CallbackInfo& info);
   void release_slot(Slot& slot);
   bool copy_out(Napi::Env env, Slot& slot);
+  uint32_t nap_ms() const;
   void on_ready();
   std::unique_ptr<Source> shut_down(bool detach);
 

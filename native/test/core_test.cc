@@ -40,6 +40,7 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   }
   block.control[0] = 8;
   block.control[1] = 9;
+  block.control[2] = 10;
   for (uint32_t i = 0; i < 7; i++) {
     CHECK(block.offset[i] == i);
     CHECK(block.caplen[i] == i + 1);
@@ -55,7 +56,7 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   CHECK(block.offset[2] == DescBlock::kPoison);
   CHECK(block.offset[3] == DescBlock::kPoison);
   CHECK(block.offset[4] == 4);
-  CHECK(reinterpret_cast<std::byte*>(block.control + 2) == block.data() + block.bytes());
+  CHECK(reinterpret_cast<std::byte*>(block.control + 3) == block.data() + block.bytes());
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {
