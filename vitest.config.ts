@@ -11,7 +11,7 @@ export default defineConfig({
     testTimeout: 200_000, // patience with a busy machine, not a promise
     hookTimeout: 60_000,
     projects: [
-      // Nothing that they share: side by side, after all that measures or counts traffic.
+      // They share nothing: side by side, before what counts traffic, which has the machine to itself.
       {
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: 2, sequence: { groupOrder: 1 } },

@@ -5,10 +5,13 @@ export const name = 'afxdp';
 const ours = 'ringtap afxdp:';
 /** Does as much as the peer: without a stamp that the sender's core, which runs the XDP program, has to make. */
 const unstamped = 'ringtap afxdp:?timestamp=user';
+/** Waits in poll() as the peer does, which a worker may. */
+const blocking = 'ringtap afxdp:?timestamp=user, nextSync()';
 const peer = 'AF_XDP in C';
 export const receivers = [
   ringtap(ours, (iface) => `afxdp:${iface}`),
   ringtap(unstamped, (iface) => `afxdp:${iface}?timestamp=user`),
+  ringtap(blocking, (iface) => `afxdp:${iface}?timestamp=user`, '--sync'),
   native(peer, 'peer-afxdp'),
 ];
 export const goals = [
@@ -17,4 +20,5 @@ export const goals = [
   { figure: 'cost', at: 'flat out', ours, peer },
   { figure: 'cost', at: '200 kpps', ours, peer, most: 1.3 },
   { figure: 'cost', at: '200 kpps', ours: unstamped, peer, most: 1.3 },
+  { figure: 'cost', at: '200 kpps', ours: blocking, peer, most: 1.3 },
 ];

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { type Capture, explain, type OpenOptions, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
-import { lab, send } from '../support/lab.js';
+import { lab, send, traffic } from '../support/lab.js';
 import { count, drain, expectBalanced, failure } from '../support/packets.js';
 import { sendRaw, sendTap } from '../support/raw.js';
 import { ethernet, ipv4, udp } from '../support/trace.js';
@@ -110,6 +110,16 @@ describe.skipIf(lab === null)('afxdp', () => {
     await capture.close();
     expect(await counting).toBe(sent);
     expect(capture.stats()).toMatchObject({ received: sent, delivered: sent, dropped: 0, pending: 0 });
+  });
+
+  test('lets packets gather for nextSync(), too, instead of waking up for each', async () => {
+    await using capture = await start({ timeoutMs: 5, frames: 65536 });
+    const count = 10_000;
+    const { sent } = traffic({ iface: tx, count, rate: 20_000 }); // a hundred in 5 ms
+    let batches = 0;
+    for (let packets = 0; packets < count; batches++) packets += capture.nextSync(20_000)!.length;
+    await sent;
+    expect(count / batches).toBeGreaterThan(25);
   });
 
   test.each(['native', 'generic'] as const)(
