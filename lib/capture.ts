@@ -123,12 +123,11 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.#refuseSecondReader();
     if (Number.isNaN(Number(timeoutMs))) throw new RangeError(`nextSync(): timeoutMs is not a number: ${timeoutMs}`);
     const deadline = performance.now() + timeoutMs;
-    for (;;) {
-      const batch = this.#step();
+    for (let left = timeoutMs; ; ) {
+      const batch = this.#step(Math.ceil(Math.min(left, BLOCK_MS)));
       if (batch !== undefined) return batch;
-      const left = deadline - performance.now();
+      left = deadline - performance.now();
       if (left <= 0) return null;
-      this.#session.block(Math.ceil(Math.min(left, BLOCK_MS)));
     }
   }
 
@@ -249,12 +248,16 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     });
   }
 
-  /** One batch; null at the end; undefined when there is none yet. Throws what ends the capture early. */
-  #step(): Batch | null | undefined {
+  /**
+   * One batch; null at the end; undefined when there is none yet, nor within `waitMs`, which block this thread. Throws
+   * what ends the capture early.
+   */
+  #step(waitMs = 0): Batch | null | undefined {
     if (this.#abort !== undefined) throw this.#abort.reason;
     if (this.#failure !== undefined) throw this.#failure;
     const batch = this.#current;
-    const count = this.#addon.next(this.#number, batch.slot);
+    const count =
+      waitMs > 0 ? this.#addon.next(this.#number, batch.slot, waitMs) : this.#addon.next(this.#number, batch.slot);
     if (count > 0) {
       if (this.#external) {
         const segment = this.#views[batch.control[0]!]!;

@@ -46,7 +46,6 @@ export interface NativeSession {
   copied(slot: number): ArrayBuffer;
   release(slot: number): void;
   wait(callback: () => void): void;
-  block(timeoutMs: number): void;
   stats(): NativeStats;
   error(): Error;
   setRef(ref: boolean): void;
@@ -99,8 +98,8 @@ export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
   /** Ends an open() that waits for others, such as the writer of a pipe. */
   cancel(number: number): void;
-  /** The packet count of the next batch, received into the slot, or one of {@link Rx}. */
-  next(session: number, slot: number): number;
+  /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first. */
+  next(session: number, slot: number, waitMs?: number): number;
   openWriter(request: {
     path: string;
     format: string;

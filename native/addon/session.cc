@@ -73,7 +73,6 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::copied>("copied"),
                          InstanceMethod<&Session::release>("release"),
                          InstanceMethod<&Session::wait>("wait"),
-                         InstanceMethod<&Session::block>("block"),
                          InstanceMethod<&Session::stats>("stats"),
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
@@ -167,20 +166,26 @@ void Session::release_slot(Slot& slot) {
   slot.lease = 0;
 }
 
-/// next(session, slot): releases what the slot lends and receives the next batch into it. Gives the packet count, or a
-/// negative result. WHY not a method: to find the Session behind `this` costs more than the rest of the call.
+/// next(session, slot, waitMs?): releases what the slot lends and receives the next batch into it. While there is none
+/// it blocks for up to waitMs. Gives the packet count, or a negative result. WHY not a method: to find the Session
+/// behind `this` costs more than the rest of the call.
 Napi::Value Session::next(const Napi::CallbackInfo& call) {
   const uint32_t number = call[0].As<Napi::Number>().Uint32Value();
   const uint32_t index = call[1].As<Napi::Number>().Uint32Value();
   Session* session = Environment::of(call.Env()).session(number);
   if (session == nullptr || index >= session->slots_.size()) return Napi::Number::New(call.Env(), kClosed);
-  return session->next_into(call.Env(), *session->slots_[index]);
+  const int wait_ms = call.Length() > 2 ? call[2].As<Napi::Number>().Int32Value() : 0;
+  return session->next_into(call.Env(), *session->slots_[index], wait_ms);
 }
 
-Napi::Value Session::next_into(Napi::Env env, Slot& slot) {
+Napi::Value Session::next_into(Napi::Env env, Slot& slot, int wait_ms) {
   if (!source_) return Napi::Number::New(env, kClosed);
   release_slot(slot);
-  const RxBatch batch = source_->receive(*slot.block, batch_size_);
+  RxBatch batch = source_->receive(*slot.block, batch_size_);
+  if (batch.rx == Rx::kAgain && wait_ms > 0) {
+    block(wait_ms);
+    batch = source_->receive(*slot.block, batch_size_);
+  }
   const uint32_t count = batch.rx == Rx::kOk ? batch.count : 0;
   if (count < slot.count) slot.block->poison(count, slot.count);
   slot.count = count;
@@ -272,9 +277,8 @@ void Session::on_ready() {
   callback.MakeCallback(Value(), std::initializer_list<napi_value>{}, *context_);
 }
 
-void Session::block(const Napi::CallbackInfo& call) {
-  if (!source_) return;
-  const int timeout_ms = call[0].As<Napi::Number>().Int32Value();
+/// Sleeps on this thread until there may be packets; at most `timeout_ms`.
+void Session::block(int timeout_ms) {
   if (const auto nap = static_cast<int>(nap_ms()); nap > 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(std::min(nap, timeout_ms)));
   } else {

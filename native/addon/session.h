@@ -59,7 +59,6 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value copied(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
   void wait(const Napi::CallbackInfo& info);
-  void block(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
@@ -68,11 +67,12 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  Napi::Value next_into(Napi::Env env, Slot& slot);
+  Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms);
   Slot* slot_of(const Napi::CallbackInfo& info);
   void release_slot(Slot& slot);
   bool copy_out(Napi::Env env, Slot& slot);
   uint32_t nap_ms() const;
+  void block(int timeout_ms);
   void on_ready();
   std::unique_ptr<Source> shut_down(bool detach);
 
