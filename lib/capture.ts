@@ -355,7 +355,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
         else resolve(outcome);
       };
       if (turn) setImmediate(this.#resume);
-      else this.#session.wait(this.#resume);
+      else this.#addon.wait(this.#number, this.#resume);
     });
   }
 
@@ -367,7 +367,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     if (outcome instanceof Batch) this.#settle(outcome.result);
     else if (outcome !== undefined) this.#settle(outcome);
     else if (this.#always) setImmediate(this.#resume);
-    else this.#session.wait(this.#resume);
+    else this.#addon.wait(this.#number, this.#resume);
   };
 
   #settle(outcome: Outcome): void {

@@ -45,7 +45,6 @@ export interface NativeSession {
   addSlot(): ArrayBuffer;
   copied(slot: number): ArrayBuffer;
   release(slot: number): void;
-  wait(callback: () => void): void;
   stats(): NativeStats;
   error(): Error;
   setRef(ref: boolean): void;
@@ -100,6 +99,8 @@ export interface Addon {
   cancel(number: number): void;
   /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first. */
   next(session: number, slot: number, waitMs?: number): number;
+  /** Calls back once when there may be packets; never after the session was closed. */
+  wait(session: number, callback: () => void): void;
   openWriter(request: {
     path: string;
     format: string;

@@ -72,7 +72,6 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::add_slot>("addSlot"),
                          InstanceMethod<&Session::copied>("copied"),
                          InstanceMethod<&Session::release>("release"),
-                         InstanceMethod<&Session::wait>("wait"),
                          InstanceMethod<&Session::stats>("stats"),
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
@@ -254,10 +253,14 @@ void Session::release(const Napi::CallbackInfo& call) {
   slot->count = 0;
 }
 
-/// wait(callback): calls it once when there may be packets.
+/// wait(session, callback): calls it once when there may be packets. No method, as next() is none.
 void Session::wait(const Napi::CallbackInfo& call) {
-  if (!source_) return;
-  on_ready_ = Napi::Persistent(call[0].As<Napi::Function>());
+  Session* session = Environment::of(call.Env()).session(call[0].As<Napi::Number>().Uint32Value());
+  if (session != nullptr && session->source_) session->wait_for(call[1].As<Napi::Function>());
+}
+
+void Session::wait_for(Napi::Function callback) {
+  on_ready_ = Napi::Persistent(callback);
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
   waiter_->arm(nap_ms());
 }

@@ -29,6 +29,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   /// Empty when the environment is ending; the source is closed then.
   static Napi::Object make(Napi::Env env, Opened opened);
   static Napi::Value next(const Napi::CallbackInfo& info);
+  static void wait(const Napi::CallbackInfo& info);
 
   explicit Session(const Napi::CallbackInfo& info);
   ~Session() override;
@@ -58,7 +59,6 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value add_slot(const Napi::CallbackInfo& info);
   Napi::Value copied(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
-  void wait(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
@@ -68,6 +68,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value close(const Napi::CallbackInfo& info);
 
   Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms);
+  void wait_for(Napi::Function callback);
   Slot* slot_of(const Napi::CallbackInfo& info);
   void release_slot(Slot& slot);
   bool copy_out(Napi::Env env, Slot& slot);

@@ -73,6 +73,7 @@ void Waiter::arm(uint32_t nap_ms) {
     }
     wake_.notify_one();
   } else if (has_poll_ && nap_ms == 0) {
+    is_polling_ = true;
     uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { static_cast<Waiter*>(handle->data)->fire(); });
   } else {
     uv_timer_start(
@@ -84,7 +85,9 @@ void Waiter::arm(uint32_t nap_ms) {
 void Waiter::fire() {
   if (!armed_) return;
   armed_ = false;
-  if (has_poll_) uv_poll_stop(&poll_);
+  // WHY the question: libuv takes the fd out of its epoll set at each stop, a system call, even if it is not in there.
+  if (is_polling_) uv_poll_stop(&poll_);
+  is_polling_ = false;
   uv_timer_stop(&timer_);
   apply_ref();
   ready_();

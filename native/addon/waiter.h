@@ -50,6 +50,7 @@ class Waiter {
   uv_timer_t timer_{};
   uv_poll_t poll_{};
   bool has_poll_ = false;
+  bool is_polling_ = false;
   int epoll_ = -1;
 
   uv_async_t async_{};
