@@ -45,6 +45,7 @@ const GENERATORS = [
   pktgen('txring'),
   pktgen('sendmmsg'),
   transmit('afxdp', (iface) => `afxdp:${iface}`),
+  transmit('dpdk', (iface) => `dpdk:net_af_packet0?iface=${iface}`),
 ];
 
 /** By name, such as xdp; a URI that transmits, such as dpdk:net_tap0; or a command. */
@@ -67,6 +68,10 @@ export function workingGenerator(name, bench) {
 }
 
 function choose(name, bench) {
+  if (name === 'dpdk' && program('peer-dpdk') === undefined) {
+    bench.skip('generator dpdk', `not built, as libdpdk is missing: ${REPLACEMENT} sends instead`);
+    return generator(REPLACEMENT);
+  }
   if (name !== 'xdp') return generator(name);
   const argv = ['--iface', bench.wires.tx, '--method', name, '--count', '64'];
   const { status, stderr } = spawnSync(program('ringtap-pktgen'), argv, { encoding: 'utf8' });

@@ -49,7 +49,7 @@ export const PROFILES = {
       traffic(64, everybody),
       ...SIZES.slice(1).map((size) => traffic(size)),
       traffic(64, { rate: 200_000 }),
-      ...['sendmmsg', 'txring', 'afxdp'].map((generator) => traffic(64, { generator, repeats: 3 })),
+      ...['sendmmsg', 'txring', 'afxdp', 'dpdk'].map((generator) => traffic(64, { generator, repeats: 3 })),
     ],
     search: { seconds: 0.8, precision: 0.03, confirmations: 2, sizes: [64, 512, 1518], kinds: ['ringtap', 'C'] },
     latency: { seconds: 3, rate: 1000, repeats: 3 },

@@ -36,8 +36,8 @@ const USAGE = `usage: npm run bench -- [options]          (or: ringtap bench [op
   --compare FILE     compare with an earlier report, and end with status 1 when something became worse beyond the noise
   --uri URI          measure this capture on this host's own network, and nothing else
   --generator G      with --uri: external (whatever comes), or what sends; without it: the generator to use in the lab.
-                     xdp, txring, sendmmsg, afxdp, a URI that can transmit (dpdk:net_tap0), or a command with {rate},
-                     {count} and {size} in it that says READY, starts at a line on stdin and prints a line of JSON
+                     xdp, txring, sendmmsg, afxdp, dpdk, a URI that can transmit (dpdk:net_tap0), or a command with
+                     {rate}, {count} and {size} in it that says READY, starts at a line on stdin and prints a line of JSON
   --iface IFACE      with --uri: where the generator sends`;
 
 const { values: options } = parse({
