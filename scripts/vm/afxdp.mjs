@@ -16,10 +16,11 @@ const xdpAttached = () => ip('link', 'show', 'dev', nic).includes('prog/xdp');
 /** How long a NIC without a program takes to be ready for frames differs; a frame that arrives tells. */
 async function ready(capture) {
   const { seen, each } = numbers();
-  for (let tries = 0; seen.length === 0 && tries < 50; tries++) {
+  for (let tries = 0; seen.length === 0 && tries < 30; tries++) {
     await send(peer, { count: 1 });
     await drain(capture, each, 200);
   }
+  if (seen.length === 0) throw new Error(`nothing that ${peer} sends arrives at ${nic}: see ip -s link`);
   await drain(capture, each, 500);
   return capture.stats();
 }
