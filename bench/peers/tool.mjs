@@ -71,7 +71,7 @@ child.stderr.on('data', (text) => {
   output += text;
 });
 const closed = new Promise((resolve) => child.on('close', resolve));
-closed.then((code) => fail(`ended by itself (${code})`));
+closed.then((code) => fail(`ended by itself (${code}): ${output.trim().split('\n').at(-1)}`));
 
 function fail(why) {
   process.stderr.write(`${name} ${why}\n${output}`);
