@@ -26,7 +26,7 @@ export const PROFILES = {
   },
   standard: {
     repeats: 5,
-    toolRepeats: 3,
+    toolRepeats: 5,
     seconds: 0.8,
     traffics: [
       traffic(64, { repeats: 7, ...everybody }),

@@ -30,15 +30,15 @@ export function native(name, executable, ...more) {
   };
 }
 
-/** A capture program of the system, by bench/peers/tool.mjs. */
-export function tool(name) {
+/** A capture program of the system, as bench/peers/tool.mjs runs it under this name. */
+export function tool(name, executable = name) {
   const paths = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
   return {
     name,
     kind: 'tool',
-    missing: paths.some((path) => existsSync(`${path}/${name}`))
+    missing: paths.some((path) => existsSync(`${path}/${executable}`))
       ? undefined
-      : `${name} is not installed: npm run bench:setup`,
+      : `${executable} is not installed: npm run bench:setup`,
     command: ({ iface, warmup, count }) => ({ argv: [process.execPath, peer('tool'), name, iface, warmup, count] }),
   };
 }

@@ -1,6 +1,6 @@
 // node tool.mjs NAME INTERFACE WARMUP COUNT: measures a capture program that knows nothing of benchmarks. It is asked to
 // end when the last frame was sent, and its own count is believed.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
@@ -10,7 +10,13 @@ const POLL_MS = 20;
 const OPEN_MS = 300; // from opening its socket to capturing
 const READ_MS = 1200; // from the last frame to having read it: libpcap's default timeout is a second
 
-/** Arguments, and where in its output the packets and the loss are. */
+const hasSocket = () => readFileSync('/proc/net/packet', 'utf8').trim().split('\n').length > 1;
+const hasXdp = (iface) => execFileSync('ip', ['link', 'show', 'dev', iface], { encoding: 'utf8' }).includes('prog/xdp');
+
+/**
+ * Arguments, and where in its output the packets and the loss are. Where it is not so: the program's name, and how to
+ * tell that it captures.
+ */
 const TOOLS = {
   tcpdump: {
     args: (iface) => ['-i', iface, '-n', '-B', BUFFER_MIB * 1024, '-w', '/dev/null'],
@@ -32,26 +38,30 @@ const TOOLS = {
     packets: /Total:\s+(\d+)/,
     dropped: /Dropped packets:\s+(\d+)/,
   },
-  'dpdk-testpmd': {
+  'libtrace xdp:': {
+    program: 'tracestats',
+    args: (iface) => [`xdp:${iface}`],
+    ready: hasXdp,
+    packets: /Total:\s+(\d+)/,
+    dropped: /Dropped packets:\s+(\d+)/,
+  },
+  // Its first thread waits for a key, the second one polls.
+  'testpmd on net_af_xdp': {
+    program: 'dpdk-testpmd',
     args: (iface) => [
-      ...['-l', '0,1', '--main-lcore', '0', '--no-huge', '-m', '512', '--no-pci', '--no-telemetry'],
-      ...[
-        `--vdev=net_af_packet0,iface=${iface},framecnt=16384`,
-        '--',
-        '--forward-mode=rxonly',
-        '--total-num-mbufs=65536',
-      ],
+      ...['--lcores', '0@1,1@1', '--no-huge', '-m', '512', '--no-pci', '--no-telemetry', '--no-shconf'],
+      ...[`--vdev=net_af_xdp0,iface=${iface}`, '--', '--forward-mode=rxonly', '--total-num-mbufs=65536'],
     ],
+    ready: hasXdp,
     packets: /RX-packets:\s*(\d+)/,
     dropped: /RX-dropped:\s*(\d+)/,
   },
 };
 
 const [name, iface, warmup, count] = process.argv.slice(2);
-const { args, packets, dropped } = TOOLS[name];
-const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', name, ...args(iface).map(String)], {
-  stdio: ['ignore', 'pipe', 'pipe'],
-});
+const { program = name, args, ready = hasSocket, packets, dropped } = TOOLS[name];
+// A stdin that stays open: testpmd ends with it.
+const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args(iface).map(String)], { stdio: 'pipe' });
 process.on('exit', () => child.kill('SIGKILL'));
 let output = '';
 child.stdout.on('data', (text) => {
@@ -61,7 +71,7 @@ child.stderr.on('data', (text) => {
   output += text;
 });
 const closed = new Promise((resolve) => child.on('close', resolve));
-closed.then((code) => fail(`ended by itself (${code})`));
+closed.then((code) => fail(`ended by itself (${code}): ${output.trim().split('\n').at(-1)}`));
 
 function fail(why) {
   process.stderr.write(`${name} ${why}\n${output}`);
@@ -77,8 +87,7 @@ function cpu() {
   return { total, userTicks: fields[11], systemTicks: fields[12] };
 }
 
-const hasSocket = () => readFileSync('/proc/net/packet', 'utf8').trim().split('\n').length > 1;
-while (!hasSocket()) await setTimeout(POLL_MS);
+while (!ready(iface)) await setTimeout(POLL_MS);
 await setTimeout(OPEN_MS);
 const before = cpu();
 const start = performance.now();

@@ -91,8 +91,10 @@ export class Live {
   }
 
   #judge({ figure: what, ours, peer, most, least }, where, results) {
-    const [mine, theirs] = [results.get(ours), results.get(peer)];
-    if (mine === undefined || theirs === undefined) return;
+    if (!results.has(ours) || !results.has(peer)) return;
+    // Tools come in the first rounds only.
+    const rounds = Math.min(results.get(ours).length, results.get(peer).length);
+    const [mine, theirs] = [ours, peer].map((who) => results.get(who).slice(0, rounds));
     const offered = `offered ${range(spread(mine.map((result) => result.offered / 1e6)))} Mpps`;
     if (what === 'lost') {
       const [our, their] = [mine, theirs].map((all) => all.reduce((sum, { lost }) => sum + lost, 0));

@@ -1,7 +1,9 @@
 // A guest with NICs on PCI: `npm run lab:vm -- [options] -- <command…>` boots a machine in software, runs the command in
 // it and is gone. Drivers of real NICs, zero copy and DPDK on PCI can be tried where there is no such hardware.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { constants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,11 +88,33 @@ function parse(argv) {
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
+// The descriptors of QEMU's process that lead to this one, and the port of the guest at the other end.
+const PORTS = { out: 3, err: 4, state: 5 };
+const FIRST_CABLE = 6;
+
+/**
+ * Pairs of connected sockets for QEMU: the cables.
+ * WHY made here: where QEMU listens itself, its end blocks. A NIC that sends faster than the peer takes then stops QEMU
+ * for ever, in the middle of a write that only QEMU could read.
+ */
+async function cables(count, folder) {
+  const ends = [];
+  for (let i = 0; i < count; i++) {
+    const server = createServer({ pauseOnConnect: true }).listen(join(folder, `cable${i}`));
+    await once(server, 'listening');
+    const client = connect({ path: join(folder, `cable${i}`) });
+    const [accepted] = await once(server, 'connection');
+    if (client.connecting) await once(client, 'connect');
+    server.close();
+    ends.push(accepted, client);
+  }
+  return ends;
+}
+
 /** Each NIC joined to a virtio one by a unix stream, which loses nothing; a UDP cable does. */
-function nicArguments(nics, folder) {
+function nicArguments(nics) {
   return nics.flatMap((nic, i) => {
-    const path = join(folder, `cable${i}`);
-    const cable = (id, server) => `stream,id=${id},server=${server},addr.type=unix,addr.path=${path}`;
+    const cable = (id, end) => `stream,id=${id},server=off,addr.type=fd,addr.str=${FIRST_CABLE + 2 * i + end}`;
     const mac = (end) => `mac=52:54:00:00:0${i}:0${end}`;
     const slot = (base) => `addr=0x${(base + i).toString(16)}`;
     // igb's VFs need PCI Express, which q35 has behind root ports only.
@@ -99,19 +123,16 @@ function nicArguments(nics, folder) {
     return [
       ...port,
       '-netdev',
-      cable(`nic${i}`, 'on'),
+      cable(`nic${i}`, 0),
       '-device',
       `${nic},netdev=nic${i},${mac(1)},romfile=,${express ? `bus=port${i}` : slot(16)}`,
       '-netdev',
-      cable(`peer${i}`, 'off'),
+      cable(`peer${i}`, 1),
       '-device',
       `virtio-net-pci,netdev=peer${i},${mac(2)},romfile=,${slot(24)}`,
     ];
   });
 }
-
-// The descriptors of QEMU's process that lead to this one, and the port of the guest at the other end.
-const PORTS = { out: 3, err: 4, state: 5 };
 
 function qemuArguments({ image, initrd, options, folder, share }) {
   const files = (id, path, mode) => [
@@ -134,7 +155,7 @@ function qemuArguments({ image, initrd, options, folder, share }) {
       ...['-chardev', `socket,id=${name},fd=${fd}`],
       ...['-device', `virtserialport,chardev=${name},nr=${i + 1}`],
     ]),
-    ...nicArguments(options.nics, folder),
+    ...nicArguments(options.nics),
   ];
 }
 
@@ -156,12 +177,13 @@ hugepages=${options.hugepages}\n`,
   );
 }
 
-/** Runs QEMU to the command's end; its exit code. */
-function boot(file, args, folder) {
+/** Runs QEMU to the command's end; its exit code. `ends`: as cables() makes them. */
+function boot(file, args, folder, ends) {
   return new Promise((resolve, reject) => {
     // pdeathsig: the guest must not outlive this process, however that ends.
-    const stdio = ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'];
+    const stdio = ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...ends];
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], { stdio });
+    for (const end of ends) end.destroy(); // QEMU has them
     let result;
     let problem = '';
     const finish = (value) => {
@@ -217,7 +239,8 @@ async function runInGuest({ options, command }) {
     const share = options.share ?? join(folder, 'share');
     mkdirSync(share, { recursive: true });
     writeRun(folder, { modules, release, options, command });
-    return await boot(file, [...firmware, ...qemuArguments({ image, initrd, options, folder, share })], folder);
+    const args = qemuArguments({ image, initrd, options, folder, share });
+    return await boot(file, [...firmware, ...args], folder, await cables(options.nics.length, folder));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
