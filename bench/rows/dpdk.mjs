@@ -19,6 +19,8 @@ const IDLE_MS = 2000;
 const FILTER = 'tcp port 80 or udp port 53';
 /** What may wait fits into the cache: a source that floods keeps it full. */
 const SMALL = `mbufs=2048&core=${SENDER_CORE}&hugePages=off`;
+/** Latency: beside the sender the polling thread would wait for it, and it for the thread. */
+const BESIDE_READER = `mbufs=2048&core=${READER_CORE}&hugePages=off`;
 const LATENCY_RATE = 1000;
 
 const mpps = ({ packets, wall }) => packets / wall;
@@ -114,7 +116,7 @@ async function idle(bench) {
 
 async function latency(bench, pollMode) {
   const { seconds, repeats } = bench.profile.latency;
-  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&${SMALL}`;
+  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&${BESIDE_READER}`;
   const receiver = ringtap(`ringtap dpdk:, ${pollMode}`, uri);
   const count = Math.round(LATENCY_RATE * seconds);
   const generator = workingGenerator('sendmmsg', bench);
