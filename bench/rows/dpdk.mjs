@@ -19,8 +19,6 @@ const IDLE_MS = 2000;
 const FILTER = 'tcp port 80 or udp port 53';
 /** What may wait fits into the cache: a source that floods keeps it full. */
 const SMALL = `mbufs=2048&core=${SENDER_CORE}&hugePages=off`;
-/** Latency: beside the sender the polling thread would wait for it, and it for the thread. */
-const BESIDE_READER = `mbufs=2048&core=${READER_CORE}&hugePages=off`;
 const LATENCY_RATE = 1000;
 
 const mpps = ({ packets, wall }) => packets / wall;
@@ -116,7 +114,9 @@ async function idle(bench) {
 
 async function latency(bench, pollMode) {
   const { seconds, repeats } = bench.profile.latency;
-  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&${BESIDE_READER}`;
+  // A polling thread that never sleeps would compete with the sender; the reader it only wakes up.
+  const core = pollMode === 'busy' ? READER_CORE : SENDER_CORE;
+  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&mbufs=2048&core=${core}&hugePages=off`;
   const receiver = ringtap(`ringtap dpdk:, ${pollMode}`, uri);
   const count = Math.round(LATENCY_RATE * seconds);
   const generator = workingGenerator('sendmmsg', bench);
