@@ -23,12 +23,14 @@ const modules = async (folder) => {
 /** Capture methods on live traffic, and row files that measure something of their own. */
 const methods = await modules('methods');
 const rowFiles = (await modules('rows')).filter(({ name }) => name !== undefined);
+/** What --only takes: a method and rows of its own may share a name. */
+const names = [...new Set([...methods, ...rowFiles].map(({ name }) => name))];
 
 const USAGE = `usage: npm run bench -- [options]          (or: ringtap bench [options])
 
   --quick            a minute: is everything as it was?
   --full             up to twenty minutes: every size, generator and repetition
-  --only a,b         of: ${[...methods, ...rowFiles].map(({ name }) => name).join(', ')}
+  --only a,b         of: ${names.join(', ')}
   --cycles N         open and close each method so many times (10000 takes half an hour; default: 1000 and up, live 60 and up)
   --json             print the report as JSON on stdout; progress goes to stderr
   --out PATH         write PATH.json, PATH.md and charts PATH-*.svg (default: bench/results/<date>-<host>)
@@ -74,12 +76,11 @@ const lab =
     : { rx: process.env.RINGTAP_LAB_RX, tx: process.env.RINGTAP_LAB_TX };
 
 function wanted() {
-  const known = [...methods, ...rowFiles].map(({ name }) => name);
   const usual = [...methods, ...rowFiles].filter(({ onlyOnRequest }) => !onlyOnRequest).map(({ name }) => name);
-  const names = options.only?.split(',') ?? usual;
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`--only ${unknown}: of ${known.join(', ')}`);
-  return (name) => names.includes(name);
+  const chosen = options.only?.split(',') ?? usual;
+  const unknown = chosen.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`--only ${unknown}: of ${names.join(', ')}`);
+  return (name) => chosen.includes(name);
 }
 
 function profile() {

@@ -78,6 +78,7 @@ const PACKAGES = {
   },
   // 216 packages and 160 MB, within a minute or so: only where that can be done without asking.
   dpdk: { 'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h') },
+  testpmd: { 'dpdk-dev': programs('dpdk-testpmd') },
   // Versions differ in what they print and complain about, so check.mjs insists on 14, which is Debian 12's.
   check: {
     'clang-format': programs('clang-format-14'),
@@ -101,8 +102,8 @@ const STAGES = {
   bench: ['start', 'bench'],
 };
 
-/** Stage → lists that it does without where they cannot be installed: tests then show what is said about that. */
-const WELCOME = { test: ['dpdk'], check: ['dpdk'] };
+/** Stage → lists that it does without where they cannot be installed: tests and rows then show what is said about that. */
+const WELCOME = { test: ['dpdk'], check: ['dpdk'], bench: ['dpdk', 'testpmd'] };
 
 /** Debian packages of these lists that this machine lacks. */
 function missingFrom(lists) {

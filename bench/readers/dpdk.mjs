@@ -8,6 +8,8 @@ import { Meter, print, sayReady, Work } from './work.mjs';
 
 const [uri, mode] = process.argv.slice(2);
 const WARMUP = 1_000_000;
+/** What opening leaves to do is over by then, and the polling thread sleeps as long as it ever does. */
+const SETTLE_MS = 1000;
 
 async function read(capture, packets) {
   const work = new Work();
@@ -20,6 +22,7 @@ async function read(capture, packets) {
 
 async function idle(capture, ms) {
   const waiting = capture[Symbol.asyncIterator]().next();
+  await setTimeout(SETTLE_MS);
   const meter = new Meter();
   await setTimeout(ms);
   const result = meter.result(new Work());

@@ -114,7 +114,10 @@ async function idle(bench) {
 
 async function latency(bench, pollMode) {
   const { seconds, repeats } = bench.profile.latency;
-  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&${SMALL}`;
+  // A polling thread that never sleeps would compete with the sender; the reader it only wakes up.
+  const core = pollMode === 'busy' ? READER_CORE : SENDER_CORE;
+  const uri = (iface) =>
+    `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&mbufs=2048&core=${core}&hugePages=off`;
   const receiver = ringtap(`ringtap dpdk:, ${pollMode}`, uri);
   const count = Math.round(LATENCY_RATE * seconds);
   const generator = workingGenerator('sendmmsg', bench);

@@ -61,7 +61,7 @@ export interface OpenOptions {
   rss?: 'symmetric' | 'driver' | undefined;
   /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
   mbufs?: number | undefined;
-  /** backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core. */
+  /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. */
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. */
   core?: number | undefined;
@@ -195,7 +195,7 @@ export interface DpdkOptions {
   rss?: 'symmetric' | 'driver' | undefined;
   /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
   mbufs?: number | undefined;
-  /** backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core. (default backoff) */
+  /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. (default backoff) */
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. (range -1 – 1023; default -1) */
   core?: number | undefined;
@@ -739,7 +739,7 @@ export const BACKENDS: readonly BackendSchema[] = [
           "busy"
         ],
         "default": "backoff",
-        "doc": "backoff sleeps up to 100 µs while nothing comes; busy never sleeps and takes a whole core."
+        "doc": "backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core."
       },
       {
         "name": "core",

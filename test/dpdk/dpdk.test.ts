@@ -57,6 +57,41 @@ describe('dpdk', () => {
     expect(transmitter!.stats()).toMatchObject({ sent: count, queued: 0, failed: 0 });
   }
 
+  /** In a process of its own, as the two share memory by file: in huge pages that takes other arguments. */
+  async function virtioAndVhost(options: Record<string, string>): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'ringtap-vhost-'));
+    const body = `import { open } from 'ringtap';
+      const options = ${JSON.stringify({ mbufs: 4096, ...options })};
+      const vhost = await open('dpdk:net_vhost0?iface=${folder}/socket&queues=1', options);
+      const user = await open('dpdk:net_virtio_user0?path=${folder}/socket&queues=1', options);
+      for (const [sender, reader] of [[vhost, user], [user, vhost]]) {
+        const numbers = [];
+        const reading = (async () => {
+          for await (const { length, view, offset } of reader) {
+            for (let i = 0; i < length; i++) numbers.push(view.getUint32(offset[i] + 14));
+            if (numbers.length >= 2000) break;
+          }
+        })();
+        const frame = Buffer.alloc(60, 0xff);
+        for (let i = 0; i < 2000; i++) {
+          frame.writeUInt32BE(i, 14);
+          while (!sender.transmit.send(frame)) await sender.transmit.flush();
+        }
+        while (sender.transmit.stats().queued > 0) await sender.transmit.flush();
+        await reading;
+        const { received, delivered, dropped } = reader.stats();
+        console.log(numbers.every((n, i) => n === i), numbers.length, received, delivered, dropped);
+      }
+      await user.close();
+      await vhost.close();`;
+    try {
+      const line = 'true 2000 2000 2000 0\n';
+      expect(await script(body)).toMatchObject({ code: 0, stdout: line + line, stderr: '' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
   test('net_null: packets without end, none lost uncounted', async () => {
     const from = await start('net_null0', { filter: 'less 64' });
     expect(from.plan).toMatchObject({ backend: 'dpdk', mode: 'zero-copy', filter: 'user', timestamp: 'user' });
@@ -127,40 +162,7 @@ describe('dpdk', () => {
     }
   });
 
-  // In a process of its own, as the two share memory by file: in huge pages that takes other arguments.
-  test('virtio_user and vhost: from one to the other, both ways', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'ringtap-vhost-'));
-    const body = `import { open } from 'ringtap';
-      const options = { mbufs: 4096, hugePages: 'off' };
-      const vhost = await open('dpdk:net_vhost0?iface=${folder}/socket&queues=1', options);
-      const user = await open('dpdk:net_virtio_user0?path=${folder}/socket&queues=1', options);
-      for (const [sender, reader] of [[vhost, user], [user, vhost]]) {
-        const numbers = [];
-        const reading = (async () => {
-          for await (const { length, view, offset } of reader) {
-            for (let i = 0; i < length; i++) numbers.push(view.getUint32(offset[i] + 14));
-            if (numbers.length >= 2000) break;
-          }
-        })();
-        const frame = Buffer.alloc(60, 0xff);
-        for (let i = 0; i < 2000; i++) {
-          frame.writeUInt32BE(i, 14);
-          while (!sender.transmit.send(frame)) await sender.transmit.flush();
-        }
-        while (sender.transmit.stats().queued > 0) await sender.transmit.flush();
-        await reading;
-        const { received, delivered, dropped } = reader.stats();
-        console.log(numbers.every((n, i) => n === i), numbers.length, received, delivered, dropped);
-      }
-      await user.close();
-      await vhost.close();`;
-    try {
-      const line = 'true 2000 2000 2000 0\n';
-      expect(await script(body)).toMatchObject({ code: 0, stdout: line + line, stderr: '' });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
+  test('virtio_user and vhost: from one to the other, both ways', () => virtioAndVhost({ hugePages: 'off' }));
 
   test('several queues are all read, and xstats counts them as the driver does', async () => {
     const from = await start('net_null0', { rxQueues: 4, xstats: true });
@@ -311,6 +313,9 @@ describe('dpdk', () => {
         notes: [],
       });
     });
+
+    test('virtio_user and vhost meet, with the arguments that the README names', () =>
+      virtioAndVhost({ hugePages: 'require', eal: '--single-file-segments -m 256' }));
 
     test('with too few of them says how many are missing, and then does with less', async () => {
       const body = `import { open } from 'ringtap'; ${tell}
