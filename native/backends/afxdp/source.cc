@@ -30,10 +30,11 @@ constexpr uint32_t kOnePage =
 constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
 constexpr uint32_t kMaxLeases = 1024;
 constexpr uint32_t kAhead = 8;  // packets that are fetched into the cache before their turn
-constexpr auto kReleaseTime = std::chrono::milliseconds(500);
+constexpr auto kReleaseTime = std::chrono::seconds(2);
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
 
-// WHY: the kernel lets go of a queue a moment after its socket was closed. Somebody who stays is somebody else.
+// WHY: the kernel lets go of a queue a moment after its socket was closed, on a starved machine over half a second.
+// Somebody who stays is somebody else.
 int bind_patiently(const Xsk& xsk, uint16_t flags) {
   const auto deadline = std::chrono::steady_clock::now() + kReleaseTime;
   int err = xsk.bind(flags);
