@@ -68,12 +68,13 @@ export class Live {
   }
 
   /** The same traffic for everybody, in turns. */
-  async #compare({ size, generator: name, rate = 0, kinds, repeats = this.#bench.profile.repeats }) {
-    const { seconds, toolRepeats } = this.#bench.profile;
+  async #compare(traffic) {
+    const { profile } = this.#bench;
+    const { size, generator: name, rate = 0, kinds, repeats = profile.repeats, seconds = profile.seconds } = traffic;
     const results = new Map(this.#of(kinds).map(({ name: who }) => [who, []]));
     for (let round = 0; round < repeats; round++) {
       for (const receiver of this.#of(kinds)) {
-        if (receiver.kind === 'tool' && round >= toolRepeats) continue;
+        if (receiver.kind === 'tool' && round >= profile.toolRepeats) continue;
         const result = await this.#try('comparison', receiver, { size, generator: name, rate, seconds });
         if (result === undefined) results.delete(receiver.name);
         else results.get(receiver.name).push(result);
