@@ -116,7 +116,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
 
   /**
    * The next batch, blocking this thread for up to `timeoutMs` (default: for ever). For workers and tools: the event
-   * loop stands still meanwhile. The batch before it is released.
+   * loop stands still meanwhile. Having read all there was it lets packets gather first, as a loop does, for as long as
+   * the capture's own `timeoutMs` says. The batch before it is released.
    * @returns null when the time is up, or when the capture has ended
    */
   nextSync(timeoutMs = Number.POSITIVE_INFINITY): Batch | null {

@@ -18,7 +18,7 @@ const PACKETS = 20_000_000;
 const IDLE_MS = 2000;
 const FILTER = 'tcp port 80 or udp port 53';
 /** What may wait fits into the cache: a source that floods keeps it full. */
-const SMALL = `mbufs=2048&core=${SENDER_CORE}&hugePages=off`;
+const small = (core = SENDER_CORE) => `mbufs=2048&core=${core}&hugePages=off`;
 const LATENCY_RATE = 1000;
 
 const mpps = ({ packets, wall }) => packets / wall;
@@ -55,7 +55,7 @@ async function flood(bench) {
   const what = 'dpdk: net_null, 64 B, one JS thread';
   const commands = {
     C: [program('peer-dpdk'), 'net_null0'],
-    JS: reader('dpdk', `dpdk:net_null0?${SMALL}`),
+    JS: reader('dpdk', `dpdk:net_null0?${small()}`),
   };
   const results = await interleave(commands, bench.profile.repeats, PACKETS);
   bench.raw[what] = results;
@@ -73,7 +73,7 @@ async function trace(bench) {
   const path = join(folder, 'trace.pcap');
   await writeTrace(path, 'synth:?sizes=64&count=512');
   const testpmd = new Pinned(SENDER_CORE, peerOf(`net_pcap0,rx_pcap=${path},infinite_rx=1`));
-  const js = new Pinned(READER_CORE, reader('dpdk', `dpdk:net_pcap0?rx_pcap=${path}&infinite_rx=1&${SMALL}`));
+  const js = new Pinned(READER_CORE, reader('dpdk', `dpdk:net_pcap0?rx_pcap=${path}&infinite_rx=1&${small()}`));
   const results = { testpmd: [], JS: [] };
   await Promise.all([testpmd.ready, js.ready]);
   for (let round = -1; round < bench.profile.repeats; round++) {
@@ -100,7 +100,7 @@ async function filter(bench) {
 
 async function idle(bench) {
   const what = 'dpdk: CPU of a capture while nothing comes';
-  const command = reader('dpdk', `dpdk:net_ring0?${SMALL}`, 'idle');
+  const command = reader('dpdk', `dpdk:net_ring0?${small()}`, 'idle');
   const { JS } = await interleave({ JS: command }, bench.profile.repeats, IDLE_MS);
   bench.raw[what] = JS;
   figure(
@@ -116,8 +116,7 @@ async function latency(bench, pollMode) {
   const { seconds, repeats } = bench.profile.latency;
   // A polling thread that never sleeps would compete with the sender; the reader it only wakes up.
   const core = pollMode === 'busy' ? READER_CORE : SENDER_CORE;
-  const uri = (iface) =>
-    `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&mbufs=2048&core=${core}&hugePages=off`;
+  const uri = (iface) => `dpdk:net_af_packet0?iface=${iface}&pollMode=${pollMode}&${small(core)}`;
   const receiver = ringtap(`ringtap dpdk:, ${pollMode}`, uri);
   const count = Math.round(LATENCY_RATE * seconds);
   const generator = workingGenerator('sendmmsg', bench);
