@@ -85,7 +85,10 @@ export const cost = ({ user, system, packets }) => ((user + system) * 1000) / pa
 /** Million packets per second of the reader's CPU time: what a core of its own gives. */
 export const speed = ({ user, system, packets }) => packets / (user + system);
 
-/** Asks pinned readers in turn, `runs` times each, after a run that does not count. */
+/**
+ * Asks pinned readers in turn, `runs` times each, after a run that does not count. `question` may be a function of the
+ * name.
+ */
 export async function interleave(commands, runs, question) {
   const names = Object.keys(commands);
   const readers = Object.fromEntries(names.map((name) => [name, new Pinned(READER_CORE, commands[name])]));
@@ -93,7 +96,7 @@ export async function interleave(commands, runs, question) {
   for (let run = -1; run < runs; run++) {
     for (const name of names) {
       await readers[name].ready;
-      const result = await readers[name].ask(question);
+      const result = await readers[name].ask(typeof question === 'function' ? question(name) : question);
       if (run >= 0) results[name].push(result);
     }
   }

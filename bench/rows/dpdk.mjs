@@ -15,12 +15,14 @@ export const name = 'dpdk';
 export const about = 'DPDK: batches from the polling thread beside one thread in C, and testpmd';
 
 const PACKETS = 20_000_000;
+const TURNS = 500_000;
 const IDLE_MS = 2000;
 const FILTER = 'tcp port 80 or udp port 53';
 /** What may wait fits into the cache: a source that floods keeps it full. */
 const small = (core = SENDER_CORE) => `mbufs=2048&core=${core}&hugePages=off`;
 const LATENCY_RATE = 1000;
 
+const turnNs = ({ packets, wall }) => (wall * 1000) / packets;
 const mpps = ({ packets, wall }) => packets / wall;
 const peerOf = (device) => [process.execPath, join(import.meta.dirname, '../peers/testpmd.mjs'), device];
 
@@ -56,12 +58,15 @@ async function flood(bench) {
   const commands = {
     C: [program('peer-dpdk'), 'net_null0'],
     JS: reader('dpdk', `dpdk:net_null0?${small()}`),
+    cores: [program('peer-cores'), SENDER_CORE],
   };
-  const results = await interleave(commands, bench.profile.repeats, PACKETS);
+  const results = await interleave(commands, bench.profile.repeats, (name) => (name === 'cores' ? TURNS : PACKETS));
   bench.raw[what] = results;
   const [ours, peer] = [results.JS.map(mpps), results.C.map(mpps)];
   figure(bench, what, ours, 'Mpps', { least: 14.88 }, '10 Gbit/s at 64 B');
   bench.ratio(what, { ours, peer, peerName: 'C loop, one thread', unit: 'Mpps', goal: { least: 0.7 } });
+  // Both threads of dpdk: pay it, and neither the C loop nor testpmd.
+  figure(bench, 'dpdk: a cache line from core to core and back', results.cores.map(turnNs), 'ns');
 }
 
 async function trace(bench) {

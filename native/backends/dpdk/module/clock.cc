@@ -7,6 +7,8 @@
 #include <chrono>
 #include <thread>
 
+#include "core/desc.h"
+
 namespace ringtap::dpdk {
 
 namespace {
@@ -41,11 +43,11 @@ BurstClock::BurstClock(const Port& port) : port_(port.id()) {
 
 void BurstClock::read() noexcept { now_ns_ = host_ns(); }
 
-int64_t BurstClock::stamp(const rte_mbuf* packet, bool& hardware) const noexcept {
+int64_t BurstClock::stamp(const rte_mbuf* packet, uint32_t& flags) const noexcept {
   if (kind_ == Kind::kHost || (packet->ol_flags & flag_) == 0) return now_ns_;
   const rte_mbuf_timestamp_t ticks = *RTE_MBUF_DYNFIELD(packet, field_, const rte_mbuf_timestamp_t*);
   if (kind_ == Kind::kMicroseconds) return static_cast<int64_t>(ticks) * 1000;
-  hardware = true;
+  flags |= kFlagHardwareTime;
   return base_ns_ + static_cast<int64_t>(static_cast<double>(static_cast<int64_t>(ticks - base_ticks_)) * ns_per_tick_);
 }
 

@@ -18,8 +18,11 @@ class BurstClock {
 
   /// Reads this host's clock. Once per burst.
   void read() noexcept;
-  /// Unix time in ns; `hardware` is set when the NIC stamped it.
-  int64_t stamp(const rte_mbuf* packet, bool& hardware) const noexcept;
+  int64_t now_ns() const noexcept { return now_ns_; }
+  /// The bit of ol_flags that packets with a time of their own have; 0 when none has.
+  uint64_t flag() const noexcept { return kind_ == Kind::kHost ? 0 : flag_; }
+  /// Unix time in ns; sets a flag when the NIC stamped it.
+  int64_t stamp(const rte_mbuf* packet, uint32_t& flags) const noexcept;
 
   /// For SourceInfo::timestamp_source.
   std::string source() const;

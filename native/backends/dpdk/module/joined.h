@@ -10,6 +10,8 @@ class JoinedArea {
  public:
   JoinedArea(uint32_t offset, uint32_t bytes) : offset_(offset), size_(bytes) {}
 
+  uint32_t offset() const noexcept { return offset_; }
+
   struct Piece {
     uint32_t offset;  // in the region
     uint32_t bytes;   // to give back: with the gap in front of it

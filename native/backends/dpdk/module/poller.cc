@@ -27,6 +27,13 @@ constexpr uint32_t kSilentSleeps = 2500;
 constexpr long kSilentSleepNs = 800'000;
 constexpr auto kGoneInterval = std::chrono::milliseconds(250);
 
+void copy(const rte_mbuf* packet, std::byte* to) noexcept {
+  for (; packet != nullptr; packet = packet->next) {
+    std::memcpy(to, rte_pktmbuf_mtod(packet, const std::byte*), packet->data_len);
+    to += packet->data_len;
+  }
+}
+
 }  // namespace
 
 Poller::Poller(const Port& port, std::shared_ptr<const PacketFilter> filter, PollSettings settings)
@@ -38,7 +45,8 @@ Poller::Poller(const Port& port, std::shared_ptr<const PacketFilter> filter, Pol
       ring_(port.ring_size()),
       joined_(port.memory().joined_offset(),
               static_cast<uint32_t>(port.memory().region()->bytes()) - port.memory().joined_offset()),
-      clock_(port) {}
+      clock_(port),
+      own_flags_(RTE_MBUF_F_RX_RSS_HASH | clock_.flag()) {}
 
 Result<Ok> Poller::start() {
   wake_ = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -77,6 +85,9 @@ void Poller::run() noexcept {
     reclaim();
     uint32_t received = 0;
     for (uint16_t queue = 0; queue < port_.queues(); queue++) received += poll(queue);
+    // WHY no fence: it would wait until the reader's core has given up every line that was just written. A reader that
+    // is missed here, because it went to sleep meanwhile, is seen the next time.
+    if (ring_.published() > slept_at_.load(std::memory_order_relaxed)) wake();
     if (received != 0) {
       idle = 0;
       continue;
@@ -99,109 +110,128 @@ void Poller::run() noexcept {
 
 // Moves one burst of a queue into the ring. Returns how many packets the driver had.
 uint32_t Poller::poll(uint16_t queue) noexcept {
-  std::array<rte_mbuf*, kBurst> burst;
-  std::array<rte_mbuf*, kBurst> unwanted;
-  const uint32_t count = rte_eth_rx_burst(port_.id(), queue, burst.data(), kBurst);
+  std::array<rte_mbuf*, kBurst> packets;
+  const uint32_t count = rte_eth_rx_burst(port_.id(), queue, packets.data(), kBurst);
   if (count == 0) return 0;
   clock_.read();
-  uint32_t refused = 0;
-  uint32_t filtered = 0;
-  uint32_t dropped = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    rte_mbuf* packet = burst[i];
-    Entry entry{.length = packet->pkt_len, .keep = UINT32_MAX, .queue = queue};
-    if (filter_ && (packet->nb_segs == 1 || filter_->compiled())) {
-      entry.keep = filter_->keep(packet);
-      if (entry.keep == 0) {
-        filtered++;
-        unwanted[refused++] = packet;
-        continue;
-      }
-    }
-    bool hardware = false;
-    entry.time_ns = clock_.stamp(packet, hardware);
-    if (hardware) entry.flags |= kFlagHardwareTime;
-    if ((packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH) != 0) entry.hash = packet->hash.rss;
-    if (ring_.room() == 0 || !take(packet, entry)) {
-      dropped++;
-      unwanted[refused++] = packet;
-    }
+  const std::span burst(packets.data(), count);
+  const Burst common{.time_ns = clock_.now_ns(), .queue = queue};
+  if (!plain(burst)) {
+    take_each(burst, common);
+    return count;
   }
-  // In this order: what is counted as pending must have been received.
-  if (filtered != 0) filtered_.fetch_add(filtered, std::memory_order_release);
-  if (dropped != 0) dropped_.fetch_add(dropped, std::memory_order_release);
-  if (refused != 0) rte_pktmbuf_free_bulk(unwanted.data(), refused);
-  if (filtered + dropped < count) {
-    ring_.publish();
-    wake();
-  }
+  for (rte_mbuf* packet : burst) ring_.push({static_cast<uint32_t>(place(packet)), packet->pkt_len}, packet);
+  ring_.publish(common, {});
   return count;
 }
 
-// Into the ring with one packet, as it lies if it can. False when there is no room; the packet stays the caller's.
-bool Poller::take(rte_mbuf* packet, Entry entry) noexcept {
-  if (packet->nb_segs != 1 || packet->pool != pool_) return take_copy(packet, entry);
-  entry.offset = static_cast<uint32_t>(rte_pktmbuf_mtod(packet, std::byte*) - base_);
-  ring_.push(entry, {.mbuf = packet, .joined_bytes = 0});
-  return true;
+// Whether all of a burst goes into the ring as it is, and there is nothing to say of one packet but where it lies.
+bool Poller::plain(std::span<rte_mbuf* const> burst) const noexcept {
+  if (filter_ || ring_.room() < burst.size()) return false;
+  return std::all_of(burst.begin(), burst.end(),
+                     [&](const rte_mbuf* packet) { return lendable(packet) && (packet->ol_flags & own_flags_) == 0; });
 }
 
-// A packet in fragments, or in memory that is not ours.
-bool Poller::take_copy(rte_mbuf* packet, Entry entry) noexcept {
+void Poller::take_each(std::span<rte_mbuf*> burst, const Burst& common) noexcept {
+  std::array<Extra, kBurst> extras;
+  bool special = false;
+  uint32_t taken = 0;
+  uint32_t refused = 0;
+  uint32_t dropped = 0;
+  for (rte_mbuf* packet : burst) {
+    Extra extra{.time_ns = common.time_ns, .keep = UINT32_MAX, .hash = 0, .flags = 0};
+    if (filter_ && (packet->nb_segs == 1 || filter_->compiled())) extra.keep = filter_->keep(packet);
+    if (extra.keep == 0) {
+      burst[refused++] = packet;
+      continue;
+    }
+    if ((packet->ol_flags & own_flags_) != 0) {
+      extra.time_ns = clock_.stamp(packet, extra.flags);
+      if ((packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH) != 0) extra.hash = packet->hash.rss;
+      special = true;
+    }
+    special |= extra.keep < packet->pkt_len;
+    if (ring_.room() == 0 || !take(packet, extra)) {
+      dropped++;
+      burst[refused++] = packet;
+      continue;
+    }
+    special |= extra.flags != 0;
+    extras[taken++] = extra;
+  }
+  // In this order: what is counted as pending must have been received.
+  const uint32_t filtered = refused - dropped;
+  if (filtered != 0) filtered_.fetch_add(filtered, std::memory_order_release);
+  if (dropped != 0) dropped_.fetch_add(dropped, std::memory_order_release);
+  if (refused != 0) rte_pktmbuf_free_bulk(burst.data(), refused);
+  if (taken != 0) ring_.publish(common, {extras.data(), special ? taken : 0});
+}
+
+// Whether a packet can be read where it lies, and goes back to the pool as it is. Drivers may attach memory of their
+// own to what they take from the pool.
+bool Poller::lendable(const rte_mbuf* packet) const noexcept {
+  return packet->nb_segs == 1 && packet->pool == pool_ && rte_mbuf_refcnt_read(packet) == 1 &&
+         place(packet) < joined_.offset();
+}
+
+// Where in the region a packet lies.
+size_t Poller::place(const rte_mbuf* packet) const noexcept {
+  return static_cast<size_t>(rte_pktmbuf_mtod(packet, const std::byte*) - base_);
+}
+
+// Into the ring with one packet, as it lies if it can. False when there is no room; the packet stays the caller's.
+bool Poller::take(rte_mbuf* packet, Extra& extra) noexcept {
   const uint32_t bytes = packet->pkt_len;
-  Backing backing{};
+  if (lendable(packet)) {
+    ring_.push({static_cast<uint32_t>(place(packet)), bytes}, packet);
+    return true;
+  }
   if (packet->nb_segs == 1 && bytes + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(pool_)) {
-    backing.mbuf = rte_pktmbuf_alloc(pool_);
-    if (backing.mbuf == nullptr) return false;
-    entry.offset = static_cast<uint32_t>(rte_pktmbuf_mtod(backing.mbuf, std::byte*) - base_);
+    rte_mbuf* own = rte_pktmbuf_alloc(pool_);
+    if (own == nullptr) return false;
+    copy(packet, base_ + place(own));
+    ring_.push({static_cast<uint32_t>(place(own)), bytes}, own);
   } else {
     const auto piece = joined_.take(bytes);
     if (!piece) return false;
-    entry.offset = piece->offset;
-    backing.joined_bytes = piece->bytes;
-    entry.flags |= kFlagFragmented;
+    copy(packet, base_ + piece->offset);
+    extra.flags |= kFlagFragmented;
+    ring_.push_joined({piece->offset, bytes}, piece->bytes);
   }
-  std::byte* to = base_ + entry.offset;
-  for (const rte_mbuf* part = packet; part != nullptr; part = part->next) {
-    std::memcpy(to, rte_pktmbuf_mtod(part, const std::byte*), part->data_len);
-    to += part->data_len;
-  }
-  ring_.push(entry, backing);
   rte_pktmbuf_free(packet);
   return true;
 }
 
 void Poller::reclaim() noexcept {
-  std::array<rte_mbuf*, size_t{2} * kBurst> back;
   for (uint32_t left = ring_.reclaimable(); left > 0;) {
-    uint32_t count = 0;
-    for (; left > 0 && count < back.size(); left--) {
-      const Backing& backing = ring_.reclaim();
-      if (backing.mbuf != nullptr) {
-        back[count++] = backing.mbuf;
-      } else {
-        joined_.give_back(backing.joined_bytes);
-      }
+    const auto back = ring_.reclaim(left);
+    left -= static_cast<uint32_t>(back.size());
+    for (auto at = back.begin(); at != back.end();) {
+      // WHY not rte_pktmbuf_free_bulk(): it looks at each packet again, in lines that nothing else here touches. They
+      // are as a pool wants them: in one piece, with one owner.
+      const auto joined = std::find(at, back.end(), nullptr);
+      if (joined != at) rte_mempool_put_bulk(pool_, reinterpret_cast<void* const*>(&*at), joined - at);
+      if (joined == back.end()) break;
+      joined_.give_back(ring_.joined_bytes(&*joined));
+      at = joined + 1;
     }
-    rte_pktmbuf_free_bulk(back.data(), count);
   }
 }
 
-bool Poller::sleep(uint64_t position) noexcept {
-  sleeping_.store(true, std::memory_order_relaxed);
+bool Poller::sleep() noexcept {
+  slept_at_.store(ring_.position(), std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  return ring_.written() == position && failure() == nullptr;
+  return ring_.unread() == 0 && failure() == nullptr;
 }
 
 void Poller::awake() noexcept {
-  if (sleeping_.exchange(false, std::memory_order_acq_rel)) return;
+  if (slept_at_.exchange(kAwake, std::memory_order_acq_rel) != kAwake) return;
   uint64_t count = 0;
   while (read(wake_.get(), &count, sizeof count) < 0 && errno == EINTR) continue;
 }
 
 void Poller::wake() noexcept {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!sleeping_.load(std::memory_order_relaxed) || !sleeping_.exchange(false, std::memory_order_acq_rel)) return;
+  if (slept_at_.exchange(kAwake, std::memory_order_acq_rel) == kAwake) return;
   const uint64_t one = 1;
   while (write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) continue;
 }
@@ -215,6 +245,7 @@ bool Poller::port_is_gone() noexcept {
               .message = port_.settings().uri + ": " + (interface.empty() ? "the port" : "the interface " + interface) +
                          " was removed"};
   failed_.store(true, std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   wake();
   return true;
 }

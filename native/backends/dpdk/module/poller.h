@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 
 #include "backends/dpdk/module/clock.h"
@@ -34,8 +35,8 @@ class Poller {
   PacketRing& ring() noexcept { return ring_; }
   /// Readable after sleep() once there is something.
   int wake_fd() const noexcept { return wake_.get(); }
-  /// The reader has read everything up to `position`. False: more has come meanwhile.
-  bool sleep(uint64_t position) noexcept;
+  /// The reader has read everything. False: more has come meanwhile.
+  bool sleep() noexcept;
   /// The reader is back after a sleep().
   void awake() noexcept;
   /// Why the thread has stopped by itself; null while it runs.
@@ -46,11 +47,15 @@ class Poller {
 
  private:
   static constexpr uint32_t kBurst = 64;
+  static constexpr uint64_t kAwake = UINT64_MAX;
 
   void run() noexcept;
   uint32_t poll(uint16_t queue) noexcept;
-  bool take(rte_mbuf* packet, Entry entry) noexcept;
-  bool take_copy(rte_mbuf* packet, Entry entry) noexcept;
+  bool plain(std::span<rte_mbuf* const> burst) const noexcept;
+  void take_each(std::span<rte_mbuf*> burst, const Burst& common) noexcept;
+  bool lendable(const rte_mbuf* packet) const noexcept;
+  size_t place(const rte_mbuf* packet) const noexcept;
+  bool take(rte_mbuf* packet, Extra& extra) noexcept;
   void reclaim() noexcept;
   void wake() noexcept;
   bool port_is_gone() noexcept;
@@ -63,10 +68,11 @@ class Poller {
   PacketRing ring_;
   JoinedArea joined_;
   BurstClock clock_;
+  const uint64_t own_flags_;  // bits of ol_flags of packets with a hash or a time of their own
   UniqueFd wake_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
-  alignas(64) std::atomic<bool> sleeping_{false};
+  alignas(64) std::atomic<uint64_t> slept_at_{kAwake};  // where in the ring the reader went to sleep
   std::atomic<bool> failed_{false};
   Error failure_;
   alignas(64) std::atomic<uint64_t> filtered_{0};

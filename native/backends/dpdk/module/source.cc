@@ -151,45 +151,54 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   if (asleep_) poller_->awake();
   asleep_ = false;
-  uint64_t there = poller_->ring().written() - position_;
+  uint64_t there = poller_->ring().unread();
   if (there == 0) {
     if (const Error* failure = poller_->failure()) {
       error_ = *failure;
       return {.rx = Rx::kError};
     }
     asleep_ = true;
-    if (poller_->sleep(position_)) return {.rx = Rx::kAgain};
+    if (poller_->sleep()) return {.rx = Rx::kAgain};
     poller_->awake();
     asleep_ = false;
-    there = poller_->ring().written() - position_;
+    there = poller_->ring().unread();
   }
   const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, block.capacity()}));
   fill(block, count);
-  lent_.push_back({.end = position_, .released = false});
+  lent_.push_back({.end = poller_->ring().position(), .released = false});
   const auto number = static_cast<uint32_t>(first_lent_ + lent_.size() - 1);
   return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = info_.link_type, .lease = *leases_.acquire(number)};
 }
 
-uint32_t PortSource::fill(DescBlock& block, uint32_t count) noexcept {
-  const PacketRing& ring = poller_->ring();
-  const int64_t epoch_ns = info_.epoch_ns;
+// Describes up to `count` packets that were written.
+void PortSource::fill(DescBlock& block, uint32_t count) noexcept {
+  PacketRing& ring = poller_->ring();
   const uint32_t snaplen = info_.snaplen;
   uint64_t bytes = 0;
   uint32_t joined = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    const Entry& entry = ring.at(position_ + i);
-    block.set_basic(i, entry.offset, std::min({entry.length, entry.keep, snaplen}), entry.length,
-                    static_cast<double>(entry.time_ns - epoch_ns), entry.flags);
-    block.hash[i] = entry.hash;
-    block.queue[i] = entry.queue;
-    bytes += entry.length;
-    joined += (entry.flags & kFlagFragmented) != 0;
+  for (uint32_t done = 0; done < count;) {
+    const PacketRing::Run run = ring.read(count - done);
+    const auto burst_ns = static_cast<double>(run.burst.time_ns - info_.epoch_ns);
+    for (uint32_t i = 0; i < run.packets.size(); i++) {
+      const Packet packet = run.packets[i];
+      block.set_basic(done + i, packet.offset, std::min(packet.length, snaplen), packet.length, burst_ns, 0);
+      block.hash[done + i] = 0;
+      block.queue[done + i] = run.burst.queue;
+      bytes += packet.length;
+    }
+    for (uint32_t i = 0; i < run.extras.size(); i++) {
+      const Extra& extra = run.extras[i];
+      block.caplen[done + i] = std::min({run.packets[i].length, extra.keep, snaplen});
+      block.time[done + i] = static_cast<double>(extra.time_ns - info_.epoch_ns);
+      block.flags[done + i] = extra.flags;
+      block.hash[done + i] = extra.hash;
+      joined += (extra.flags & kFlagFragmented) != 0;
+    }
+    done += static_cast<uint32_t>(run.packets.size());
   }
-  position_ += count;
   delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   if (joined != 0) joined_.fetch_add(joined, std::memory_order_relaxed);
   delivered_.fetch_add(count, std::memory_order_release);
-  return count;
 }
 
 bool PortSource::release(Lease lease) noexcept {

@@ -36,7 +36,7 @@ class PortSource final : public Source {
   PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats);
 
   Result<Ok> start_port(bool receive);
-  uint32_t fill(DescBlock& block, uint32_t count) noexcept;
+  void fill(DescBlock& block, uint32_t count) noexcept;
   void collect() const noexcept;
 
   SourceInfo info_;
@@ -56,7 +56,6 @@ class PortSource final : public Source {
   LeaseTable leases_;
   std::deque<Batch> lent_;
   uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
-  uint64_t position_ = 0;    // in the ring
   bool asleep_ = false;
 
   Error error_;
