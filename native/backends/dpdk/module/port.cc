@@ -225,8 +225,7 @@ Result<Ok> Port::set_up_queues() {
                   "rte_eth_rx_queue_setup", result);
   }
   rte_eth_dev_info info{};
-  rte_eth_dev_info_get(id_, &info);
-  if (info.nb_tx_queues == 0) return Ok{};
+  if (rte_eth_dev_info_get(id_, &info) != 0 || info.nb_tx_queues == 0) return Ok{};
   plan.name = pool_name("_tx");
   plan.mbufs = kSendFrames + send_descriptors_;
   auto pool = plain_pool(settings_.uri, plan);

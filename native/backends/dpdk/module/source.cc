@@ -139,8 +139,11 @@ Result<Ok> PortSource::start_port(bool receive) {
 
 Result<Ok> PortSource::start() {
   if (auto started = start_port(true); !started) return started;
-  poller_ = std::make_unique<Poller>(*port_, filter_, poll_settings_);
-  return poller_->start();
+  auto poller = std::make_unique<Poller>(*port_, filter_, poll_settings_);
+  if (auto started = poller->start(); !started) return started;
+  const std::scoped_lock lock(mutex_);
+  poller_ = std::move(poller);
+  return Ok{};
 }
 
 Result<Ok> PortSource::start_tx() { return start_port(false); }

@@ -63,7 +63,7 @@ class PortSource final : public Source {
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> joined_{0};
-  // WHY: close() takes the port away, and stats() comes from any thread.
+  // WHY: start() and close() change what there is to count, and stats() comes from any thread.
   mutable std::mutex mutex_;
   mutable Stats last_;
 };
