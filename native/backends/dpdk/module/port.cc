@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <mutex>
 #include <semaphore>
 #include <set>
+#include <thread>
 
 #include "backends/dpdk/module/log.h"
 
@@ -19,11 +21,15 @@ namespace ringtap::dpdk {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr uint32_t kDefaultMbufs = 131072;
 constexpr uint32_t kDefaultDescriptors = 1024;
 constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and caches, beyond their descriptors
 constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
 constexpr uint32_t kSendFrames = 1024;
+constexpr auto kReleaseTime = std::chrono::seconds(2);
+constexpr auto kRetryPause = std::chrono::milliseconds(50);
 
 // Toeplitz with this key gives both directions of a flow the same hash.
 constexpr uint8_t kSymmetricKey[] = {0x6d, 0x5a};
@@ -211,13 +217,21 @@ Result<Ok> Port::set_up_queues() {
   LogMark mark;
   int result = set_up_receive_queues(memory_->pool());
   if (result == -EINVAL) {
-    mark = LogMark();
     plan.name = pool_name("_in");
     plan.mbufs = 2 * in_driver;
-    auto pool = plain_pool(settings_.uri, plan);
-    if (!pool) return std::move(pool).error();
-    receive_pool_ = *std::move(pool);
-    result = set_up_receive_queues(receive_pool_.get());
+    // WHY: the kernel frees the queue of an AF_XDP socket some time after close(). Each attempt has a pool of its own,
+    // because the driver keeps buffers of one that failed.
+    const auto until = Clock::now() + (driver_ == "net_af_xdp" ? kReleaseTime : Clock::duration::zero());
+    for (bool again = true; again;) {
+      mark = LogMark();
+      receive_pool_.reset();
+      auto pool = plain_pool(settings_.uri, plan);
+      if (!pool) return std::move(pool).error();
+      receive_pool_ = *std::move(pool);
+      result = set_up_receive_queues(receive_pool_.get());
+      again = result != 0 && Clock::now() < until;
+      if (again) std::this_thread::sleep_for(kRetryPause);
+    }
     if (result == 0) notes_.push_back(driver_ + " takes no pool of ours: packets are copied once");
   }
   if (result != 0) {

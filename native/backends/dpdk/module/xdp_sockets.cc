@@ -3,18 +3,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 
 namespace ringtap::dpdk {
 
 namespace {
 
 constexpr int kBusyMicroseconds = 20;  // DPDK's
-// WHY: the kernel frees a queue on a thread of its own, some time after close().
-constexpr auto kUntilFree = std::chrono::milliseconds(20);
 
 template <class T>
 T option(int fd, int name) {
@@ -52,9 +48,7 @@ XdpSockets XdpSockets::since(const XdpSockets& before) const {
 
 void XdpSockets::close() noexcept {
   for (const auto& [fd, cookie] : cookies_) {
-    if (cookie_of(fd) != cookie) continue;
-    ::close(fd);
-    std::this_thread::sleep_for(kUntilFree);
+    if (cookie_of(fd) == cookie) ::close(fd);
   }
   cookies_.clear();
 }

@@ -12,7 +12,7 @@ class XdpSockets {
   static XdpSockets now();
   /// Those that are not among `before`.
   XdpSockets since(const XdpSockets& before) const;
-  /// Closes what is still open of them, and gives the kernel time to free their queues.
+  /// Closes what is still open of them.
   void close() noexcept;
 
  private:
