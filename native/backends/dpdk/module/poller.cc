@@ -19,7 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint32_t kSpins = 256;  // empty polls before the first sleep
+constexpr uint32_t kSpins = 256;      // empty polls before the first sleep
+constexpr long kSleepStepNs = 2'000;  // each sleep is so much longer than the one before
 constexpr long kLongestSleepNs = 100'000;
 // After so many sleeps without a packet, a quarter of a second or more. WHY: to wake up costs 30 µs of CPU on a
 // virtual machine, however short the sleep; an eighth as often, an idle capture takes a few per cent of a core there.
@@ -101,8 +102,7 @@ void Poller::run() noexcept {
     }
     if (settings_.busy || idle <= kSpins) continue;
     const uint32_t sleeps = idle - kSpins;
-    const timespec nap{0,
-                       sleeps > kSilentSleeps ? kSilentSleepNs : std::min<long>(kLongestSleepNs, long{sleeps} * 5'000)};
+    const timespec nap{0, sleeps > kSilentSleeps ? kSilentSleepNs : std::min(kLongestSleepNs, sleeps * kSleepStepNs)};
     nanosleep(&nap, nullptr);
   }
   if (registered) rte_thread_unregister();
