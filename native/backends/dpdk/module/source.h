@@ -57,6 +57,7 @@ class PortSource final : public Source {
   std::deque<Batch> lent_;
   uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
   bool asleep_ = false;
+  uint32_t looks_ = 0;  // at an empty ring, before the next sleep
 
   Error error_;
   std::atomic<bool> interrupted_{false};
