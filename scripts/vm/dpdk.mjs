@@ -1,5 +1,6 @@
-// DPDK on a NIC that is bound to uio_pci_generic, shown in a guest through the public API:
-//   npm run lab:vm -- --nic e1000e --hugepages 400 -- node scripts/vm/dpdk.mjs nic0 peer0
+// DPDK on a NIC that is bound to uio_pci_generic or vfio-pci, shown in a guest through the public API:
+//   npm run lab:vm -- --nic e1000e --memory 3072 --hugepages 500 -- node scripts/vm/dpdk.mjs nic0 peer0
+//   npm run lab:vm -- --iommu intel --nic e1000e --memory 3072 --hugepages 500 -- node scripts/vm/dpdk.mjs nic0 peer0 vfio-pci
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
@@ -7,7 +8,7 @@ import { basename } from 'node:path';
 import { devices, open, openTransmitter } from 'ringtap';
 import { balanced, causes, claim, drain, inOrder, ip, numbers, send, sleep } from './prove.mjs';
 
-const [nic = 'nic0', peer = 'peer0'] = process.argv.slice(2);
+const [nic = 'nic0', peer = 'peer0', access = 'uio_pci_generic'] = process.argv.slice(2);
 const COUNT = 20_000;
 // In software a guest moves 10 to 20 thousand packets a second: this leaves room.
 const RATE = 4000;
@@ -181,6 +182,24 @@ async function transmit(uri) {
   await other.close();
 }
 
+/** Pulls the card out while it is captured from. A card of vfio-pci stays until its user lets go. */
+async function pulled(uri, address) {
+  const capture = await open(uri);
+  const iterate = async () => {
+    for await (const _ of capture);
+  };
+  const end = iterate().then(
+    () => ({ code: 'ended' }),
+    (error) => error,
+  );
+  writeFileSync(pci(address, 'remove'), '1');
+  const { code, message } = await Promise.race([end, sleep(10_000).then(() => ({ code: 'goes on' }))]);
+  await capture.close();
+  claim(code === 'RINGTAP_INTERFACE_GONE', 'a card that is pulled out ends the capture', message ?? code);
+  const { code: next } = await refusal(uri);
+  claim(next === 'RINGTAP_NO_INTERFACE', 'and is not found again', next);
+}
+
 const driver = readFileSync(`/sys/class/net/${nic}/device/uevent`, 'utf8').match(/^DRIVER=(.*)$/m)[1];
 const address = addressOf(nic);
 console.log(`dpdk on ${address} (${driver} of Linux ${release()})`);
@@ -192,7 +211,7 @@ claim(
   bound.message,
 );
 ip('link', 'set', nic, 'down');
-claim(bind(address, 'uio_pci_generic'), 'bound to uio_pci_generic');
+claim(bind(address, access), `bound to ${access}`);
 claim(
   (await devices()).some(({ uris }) => uris.includes(`dpdk:${address}`)),
   'devices() names it',
@@ -203,3 +222,4 @@ await stalled(`dpdk:${address}`);
 await filter(`dpdk:${address}`);
 await queues(`dpdk:${address}`);
 await transmit(`dpdk:${address}`);
+if (access === 'uio_pci_generic') await pulled(`dpdk:${address}`, address);

@@ -22,6 +22,7 @@ root and in this directory, passes its output on and exits with its exit code. C
   --cpus N          1 to 16 (default 2)
   --memory MB       256 to 65536 (default 2048)
   --hugepages N     of 2 MB each (default 0)
+  --iommu KIND      none (default) or intel, which vfio-pci needs
   --share FOLDER    visible as /share, and the one place where the guest can write to the host (default: gone afterwards)
 
 The guest sees this machine's files, read-only under a layer of memory: its programs, and this project as it is built.
@@ -29,6 +30,11 @@ Everything comes from Debian packages, kept in ${cache}.`;
 
 // Device → its driver in the guest.
 const DRIVERS = { igb: 'igb', e1000e: 'e1000e', e1000: 'e1000', vmxnet3: 'vmxnet3', 'virtio-net-pci': 'virtio_net' };
+// What makes QEMU have one, and the kernel use it.
+const IOMMUS = {
+  none: { device: [], boot: '' },
+  intel: { device: ['-device', 'intel-iommu,intremap=off'], boot: ' intel_iommu=on' },
+};
 const BOOT_TIMEOUT = 300_000;
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -41,7 +47,15 @@ function integer(name, text, min, max) {
 }
 
 function parse(argv) {
-  const options = { nics: [], kernel: KERNELS[0], cpus: 2, memory: 2048, hugepages: 0, share: undefined };
+  const options = {
+    nics: [],
+    kernel: KERNELS[0],
+    cpus: 2,
+    memory: 2048,
+    hugepages: 0,
+    iommu: 'none',
+    share: undefined,
+  };
   const readers = {
     '--nic': (text) => {
       const [device] = (text ?? '').split(',');
@@ -62,6 +76,11 @@ function parse(argv) {
     },
     '--hugepages': (text) => {
       options.hugepages = integer('hugepages', text, 0, 32768);
+    },
+    '--iommu': (text) => {
+      if (!(text in IOMMUS))
+        throw new Error(`--iommu: expected ${Object.keys(IOMMUS).join(' or ')}, got '${text ?? ''}'`);
+      options.iommu = text;
     },
     '--share': (text) => {
       if (!text) throw new Error('--share: expected a folder');
@@ -144,10 +163,11 @@ function qemuArguments({ image, initrd, options, folder, share }) {
   return [
     ...['-machine', 'q35', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max'],
     ...['-smp', String(options.cpus), '-m', String(options.memory)],
+    ...IOMMUS[options.iommu].device,
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-serial', `file:${join(folder, 'console')}`],
     ...['-kernel', image, '-initrd', initrd],
     '-append',
-    `console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable ringtap.run=${folder}`,
+    `console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable${IOMMUS[options.iommu].boot} ringtap.run=${folder}`,
     ...files('host', '/', ',readonly=on'),
     ...files('share', share, ''),
     ...['-device', 'virtio-serial-pci'],

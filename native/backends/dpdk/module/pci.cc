@@ -74,6 +74,11 @@ Result<Ok> check_nic(const std::string& uri, const std::string& address) {
                .hint = how_to_bind(address)};
 }
 
+bool is_plugged_in(const std::string& address) noexcept {
+  std::error_code error;
+  return fs::exists(fs::path(kDevices) / address, error) || error;
+}
+
 Result<std::string> nic_at(const std::string& uri, size_t index) {
   std::vector<PciNic> nics = pci_nics();
   const size_t all = nics.size();

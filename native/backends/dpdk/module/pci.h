@@ -26,6 +26,9 @@ std::optional<std::string> pci_address(const std::string& text);
 /// Whether DPDK can have this card; what to do about it if not.
 Result<Ok> check_nic(const std::string& uri, const std::string& address);
 
+/// Whether the card is still there. From any thread.
+bool is_plugged_in(const std::string& address) noexcept;
+
 /// The card with this index among those that are bound for DPDK.
 Result<std::string> nic_at(const std::string& uri, size_t index);
 

@@ -1,6 +1,5 @@
 #include "backends/dpdk/module/poller.h"
 
-#include <net/if.h>
 #include <pthread.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -237,13 +236,9 @@ void Poller::wake() noexcept {
 }
 
 bool Poller::port_is_gone() noexcept {
-  const std::string& interface = port_.interface();
-  const bool gone =
-      rte_eth_dev_is_removed(port_.id()) == 1 || (!interface.empty() && if_nametoindex(interface.c_str()) == 0);
-  if (!gone) return false;
-  failure_ = {.code = Code::kInterfaceGone,
-              .message = port_.settings().uri + ": " + (interface.empty() ? "the port" : "the interface " + interface) +
-                         " was removed"};
+  const auto what = port_.removed();
+  if (!what) return false;
+  failure_ = {.code = Code::kInterfaceGone, .message = port_.settings().uri + ": " + *what + " was removed"};
   failed_.store(true, std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   wake();

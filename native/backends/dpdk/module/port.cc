@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "backends/dpdk/module/log.h"
+#include "backends/dpdk/module/pci.h"
 
 namespace ringtap::dpdk {
 
@@ -264,6 +265,13 @@ std::vector<DropCause> Port::xstats() const {
     if (value.id < names.size()) list.push_back({names[value.id].name, value.value});
   }
   return list;
+}
+
+std::optional<std::string> Port::removed() const {
+  if (!interface_.empty() && if_nametoindex(interface_.c_str()) == 0) return "the interface " + interface_;
+  // Most drivers of cards do not notice.
+  const bool gone = rte_eth_dev_is_removed(id_) == 1 || (!virtual_ && !is_plugged_in(settings_.device));
+  return gone ? std::optional<std::string>("the port") : std::nullopt;
 }
 
 Result<Ok> Port::start(bool receive) {

@@ -38,8 +38,8 @@ class Port {
   uint16_t id() const noexcept { return id_; }
   uint16_t queues() const noexcept { return settings_.queues; }
   const PortSettings& settings() const noexcept { return settings_; }
-  /// The network interface behind a virtual device, empty if there is none.
-  const std::string& interface() const noexcept { return interface_; }
+  /// Whether the card, or the interface behind a virtual device, was removed: what, or nothing. From any thread.
+  std::optional<std::string> removed() const;
   const std::string& driver() const noexcept { return driver_; }
   const PacketMemory& memory() const noexcept { return *memory_; }
   rte_mempool* send_pool() const noexcept { return send_pool_.get(); }
@@ -69,7 +69,7 @@ class Port {
   uint16_t id_ = RTE_MAX_ETHPORTS;
   rte_device* device_ = nullptr;
   std::string driver_;
-  std::string interface_;
+  std::string interface_;  // behind a virtual device, empty if there is none
   bool virtual_ = true;
   bool claimed_ = false;
   bool plugged_ = false;
