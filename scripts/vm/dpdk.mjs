@@ -27,7 +27,7 @@ const driverOf = (address) => {
 
 /** What dpdk-devbind.py does. */
 function bind(address, driver) {
-  execFileSync('modprobe', [driver]);
+  execFileSync('modprobe', ['-a', driver, ...(driver === 'vfio-pci' ? ['vfio_iommu_type1'] : [])]);
   writeFileSync(pci(address, 'driver_override'), driver);
   writeFileSync(pci(address, 'driver/unbind'), address);
   writeFileSync('/sys/bus/pci/drivers_probe', address);

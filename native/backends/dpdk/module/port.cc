@@ -110,6 +110,12 @@ Result<Port> Port::plug(PortSettings settings) {
       const std::string said = mark.lines();
       const bool unknown =
           said.find("no driver found") != std::string::npos || said.find("failed to parse device") != std::string::npos;
+      if (!port.virtual_) {
+        return port.failed(Code::kSystem, mark.explain("DPDK cannot open \"" + with_arguments + "\""), "rte_dev_probe",
+                           result,
+                           "vfio-pci needs an IOMMU and the module vfio_iommu_type1; without an IOMMU bind the card to "
+                           "uio_pci_generic. The words after the colon are DPDK's own.");
+      }
       return port.failed(
           unknown ? Code::kNoInterface : Code::kBadOption, mark.explain("DPDK cannot open \"" + with_arguments + "\""),
           "rte_dev_probe", result,
@@ -303,6 +309,8 @@ void Port::remove() noexcept {
 void Port::unplug() noexcept {
   if (!claimed_) return;
   const std::scoped_lock lock(devices().mutex);
+  // WHY: this driver waits for ever for a card that was pulled out to reset. The port stays, and stays taken.
+  const bool stuck = driver_ == "net_virtio" && !virtual_ && !is_plugged_in(settings_.device);
   // WHY on EAL's event thread, where alarms run: drivers free there, too (memif, when its peer goes), without a lock.
   struct Removal {
     Port* port;
@@ -313,12 +321,14 @@ void Port::unplug() noexcept {
     self->port->remove();
     self->done.release();
   };
-  if (rte_eal_alarm_set(1, run, &removal) == 0) {
-    removal.done.acquire();
-  } else {
-    remove();
+  if (!stuck) {
+    if (rte_eal_alarm_set(1, run, &removal) == 0) {
+      removal.done.acquire();
+    } else {
+      remove();
+    }
+    devices().taken.erase(settings_.device);
   }
-  devices().taken.erase(settings_.device);
   claimed_ = plugged_ = started_ = promiscuous_ = false;
   receive_pool_.reset();
   send_pool_.reset();
