@@ -33,7 +33,7 @@ const DRIVERS = { igb: 'igb', e1000e: 'e1000e', e1000: 'e1000', vmxnet3: 'vmxnet
 // What makes QEMU have one, and the kernel use it.
 const IOMMUS = {
   none: { device: [], boot: '' },
-  intel: { device: ['-device', 'intel-iommu,intremap=off'], boot: ' intel_iommu=on' },
+  intel: { device: ['-device', 'intel-iommu,intremap=on'], boot: ' intel_iommu=on' },
 };
 const BOOT_TIMEOUT = 300_000;
 const here = dirname(fileURLToPath(import.meta.url));
