@@ -175,6 +175,7 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
     poller_->awake();
     asleep_ = false;
     there = poller_->ring().unread();
+    if (there == 0) return receive(block, max);  // the polling thread has just failed
   }
   const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, block.capacity()}));
   fill(block, count);
