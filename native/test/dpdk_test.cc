@@ -1,11 +1,14 @@
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <rte_mbuf.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <random>
 
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/filter.h"
+#include "backends/dpdk/module/source.h"
 #include "filter/text.h"
 #include "filter/validate.h"
 #include "libpcap/compile.h"
@@ -49,7 +52,7 @@ class Mbuf {
 };
 
 void need_eal() {
-  const auto started = start_eal({.uri = "test", .pci = "", .huge = EalRequest::Huge::kOff, .arguments = "-m 64"});
+  const auto started = start_eal({.uri = "test", .pci = "", .huge = EalRequest::Huge::kOff, .arguments = "-m 256"});
   INFO((started ? std::string() : started.error().message));
   REQUIRE(started);
 }
@@ -109,6 +112,27 @@ TEST_CASE("machine code by DPDK decides as our interpreter does: random programs
     }
   }
   CHECK(compiled > 1000);
+}
+
+TEST_CASE("a wake-up that came when the reader was awake already does not wake it again and again") {
+  OpenRequest request;
+  request.uri = "dpdk:net_ring0";
+  request.target = "net_ring0";
+  request.options.set("mbufs", 1024.0);
+  request.options.set("hugePages", "off");
+  request.options.set("eal", "-m 256");
+  auto source = PortSource::open(request);
+  INFO((source ? std::string() : source.error().message));
+  REQUIRE(source);
+  REQUIRE((*source)->start());
+  DescBlock block(16);
+  REQUIRE((*source)->receive(block, 16).rx == Rx::kAgain);
+  pollfd wake{.fd = (*source)->readiness().fd, .events = POLLIN, .revents = 0};
+  // As the polling thread writes it when the reader has looked again meanwhile.
+  const uint64_t one = 1;
+  REQUIRE(write(wake.fd, &one, sizeof one) == sizeof one);
+  CHECK((*source)->receive(block, 16).rx == Rx::kAgain);
+  CHECK(poll(&wake, 1, 0) == 0);
 }
 
 }  // namespace ringtap

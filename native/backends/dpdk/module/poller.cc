@@ -224,7 +224,8 @@ bool Poller::sleep() noexcept {
 }
 
 void Poller::awake() noexcept {
-  if (slept_at_.exchange(kAwake, std::memory_order_acq_rel) != kAwake) return;
+  slept_at_.exchange(kAwake, std::memory_order_acq_rel);
+  // WHY always: the thread may write only after a reader that looked again has gone on, which leaves the event set.
   uint64_t count = 0;
   while (read(wake_.get(), &count, sizeof count) < 0 && errno == EINTR) continue;
 }
