@@ -236,7 +236,8 @@ Result<Ok> Port::set_up_queues() {
       if (!pool) return std::move(pool).error();
       receive_pool_ = *std::move(pool);
       result = set_up_receive_queues(receive_pool_.get());
-      again = result != 0 && Clock::now() < until;
+      const bool cancelled = settings_.cancelled && settings_.cancelled->load(std::memory_order_relaxed);
+      again = result != 0 && Clock::now() < until && !cancelled;
       if (again) std::this_thread::sleep_for(kRetryPause);
     }
     if (result == 0) notes_.push_back(driver_ + " takes no pool of ours: packets are copied once");

@@ -3,6 +3,8 @@
 
 #include <rte_ethdev.h>
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +27,8 @@ struct PortSettings {
   bool hardware_time = false;  // ask the NIC
   bool driver_time = true;     // take the driver's times
   uint32_t mbufs = 0;
+  /// OpenRequest's: nobody waits for the port any more.
+  std::shared_ptr<const std::atomic<bool>> cancelled = {};
 };
 
 /// Plugged in by plug(), unplugged by unplug().

@@ -99,7 +99,8 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
                   .symmetric = options.text("rss", "symmetric") == "symmetric",
                   .hardware_time = options.text("timestamp", "auto") == "hardware",
                   .driver_time = options.text("timestamp", "auto") != "user",
-                  .mbufs = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("mbufs"), 0, 900'000))});
+                  .mbufs = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("mbufs"), 0, 900'000)),
+                  .cancelled = request.cancelled});
   if (!port) return std::move(port).error();
   const PollSettings poll{.busy = options.text("pollMode", "backoff") == "busy",
                           .core = static_cast<int>(options.integer("core", -1))};
