@@ -20,6 +20,9 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
 function heed(signal: AbortSignal): Set<() => void> {
   const listeners = new Set<() => void>();
   heeded.set(signal, listeners);
-  signal.addEventListener('abort', () => [...listeners].forEach((listener) => listener()), { once: true });
+  const tell = () => {
+    for (const listener of [...listeners]) listener();
+  };
+  signal.addEventListener('abort', tell, { once: true });
   return listeners;
 }

@@ -110,7 +110,8 @@ Napi::Value open(const Napi::CallbackInfo& info) {
                                                         opened.reject(to_js(there, *opening->failure).Value());
                                                         return;
                                                       }
-                                                      const auto session = Session::make(there, std::move(opening->opened));
+                                                      const auto session =
+                                                          Session::make(there, std::move(opening->opened));
                                                       if (!session.IsEmpty()) opened.resolve(session);
                                                     });
   if (!started) opened.reject(to_js(env, started.error()).Value());
@@ -129,9 +130,7 @@ Napi::Value answer(Napi::Env env, Ask ask, Convert convert) {
   using Answer = decltype(ask());
   auto given = std::make_shared<std::optional<Answer>>();
   Deferred answered(env);
-  auto settle = [given, convert, answered](Napi::Env there) mutable {
-    answered.resolve(convert(there, **given));
-  };
+  auto settle = [given, convert, answered](Napi::Env there) mutable { answered.resolve(convert(there, **given)); };
   if (!Environment::of(env).tasks().start([given, ask] { *given = ask(); }, settle)) {
     *given = ask();
     settle(env);

@@ -365,8 +365,8 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
   return std::move(source_);
 }
 
-/// Stops, detaches every view on this thread, then frees the source on another: the kernel may take tens of milliseconds.
-/// Resolves when that is done.
+/// Stops, detaches every view on this thread, then frees the source on another: the kernel may take tens of
+/// milliseconds. Resolves when that is done.
 Napi::Value Session::close(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Deferred closed(env);

@@ -75,7 +75,8 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// append(session, slot, first, end, generation) → the index of the first packet not taken: drain() and go on from there.
+/// append(session, slot, first, end, generation) → the index of the first packet not taken: drain() and go on from
+/// there.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::Unwrap(info[0].As<Napi::Object>());
