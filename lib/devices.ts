@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { closest, distance } from 'fastest-levenshtein';
 import { BACKENDS } from './generated/schema.js';
 import { addon } from './native.js';
+import { uriOf } from './uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
 export interface Device {
@@ -15,7 +16,10 @@ export interface Device {
   readonly loopback: boolean;
   /** IP addresses with prefix length. */
   readonly addresses: readonly string[];
-  /** URIs that `open()` takes as they stand once the device is up, the recommended one first. */
+  /**
+   * URIs that `open()` takes as they stand once the device is up, the recommended one first. None where the name is no
+   * UTF-8, which no string of JavaScript can say.
+   */
   readonly uris: readonly string[];
 }
 
@@ -38,7 +42,7 @@ function listDevices(): Device[] {
         addresses: addresses[name]?.map((address) => address.cidr ?? address.address) ?? [],
         uris: [],
       };
-      device.uris.push(`${backend}:${name}`);
+      if (!name.includes('\ufffd')) device.uris.push(uriOf(backend, name));
       found.set(name, device);
     }
   }
