@@ -28,8 +28,8 @@ export interface Lender {
 /** Written over the offsets of a released batch, so that a DataView read with one throws RangeError. */
 const POISON = 0x7fffffff;
 
-/** Segment, link type, and when the batch was received. */
-const CONTROL_WORDS = 3;
+/** Segment, link type, when the batch was received, and its generation. */
+const CONTROL_WORDS = 4;
 /** As DescBlock::bytes_for() in native/core/desc.h. */
 const descriptorBytes = (capacity: number) => capacity * 32 + CONTROL_WORDS * 4;
 
@@ -135,7 +135,10 @@ export class Batch implements Iterable<Packet> {
     return this;
   }
 
-  /** Gives the memory back now. Harmless when done twice. A batch that is not held is released by the next step. */
+  /**
+   * Gives the memory back now. Of a batch that was held it is harmless when done twice, or late. A batch that is not held
+   * is released by the next step.
+   */
   release(): void {
     this.lender?.release(this);
   }

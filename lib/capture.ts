@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import { onAbort } from './abort.js';
 import { Batch, fill, look, poison } from './batch.js';
 import { CaptureError, warn, wrapNative } from './errors.js';
 import { addon, type NativeInfo, type NativeSession, Rx } from './native.js';
@@ -15,6 +15,12 @@ const BLOCK_MS = 20;
 /** What a read fails with. A signal's reason may be anything, so that only the wrapping tells it from a result. */
 class Failure {
   constructor(readonly reason: unknown) {}
+}
+
+/** Native memory that a batch can be received into. */
+interface Slot {
+  readonly descriptors: ArrayBuffer;
+  readonly number: number;
 }
 
 type Outcome = IteratorResult<Batch, undefined> | Failure;
@@ -52,7 +58,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #capacity: number;
   readonly #external: boolean;
   readonly #views: readonly { view: DataView; bytes: Uint8Array }[];
-  readonly #spare: Batch[] = [];
+  readonly #spare: Slot[] = [];
   readonly #held = new Set<Batch>();
   readonly #always: boolean;
   #current: Batch;
@@ -81,23 +87,19 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.#external = info.external;
     this.#always = info.readiness === 'always';
     this.#views = info.segments.map((memory) => ({ view: new DataView(memory), bytes: new Uint8Array(memory) }));
-    this.#current = this.#addBatch();
+    this.#current = this.#makeBatch();
     if (signal !== undefined) this.#heed(signal);
   }
 
   /** Weakly: a signal that lives as long as its program must not keep a forgotten capture alive. */
   #heed(signal: AbortSignal): void {
     const self = new WeakRef(this);
-    const onAbort = () => {
+    // It may have been aborted since open() looked: then this calls back at once.
+    this.#forgetSignal = onAbort(signal, () => {
       const capture = self.deref();
       if (capture !== undefined) capture.#onAbort(signal);
-    };
-    this.#forgetSignal = () => signal.removeEventListener('abort', onAbort);
-    setMaxListeners(0, signal); // one signal may well end a hundred captures
-    signal.addEventListener('abort', onAbort, { once: true });
+    });
     forgotten.register(this, this.#forgetSignal);
-    // It may have been aborted since open() looked.
-    if (signal.aborted) onAbort();
   }
 
   #onAbort(signal: AbortSignal): void {
@@ -122,7 +124,16 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    */
   nextSync(timeoutMs = Number.POSITIVE_INFINITY): Batch | null {
     this.#refuseSecondReader();
-    if (Number.isNaN(Number(timeoutMs))) throw new RangeError(`nextSync(): timeoutMs is not a number: ${timeoutMs}`);
+    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
+      throw new CaptureError(
+        'RINGTAP_BAD_OPTION',
+        `${this.uri}: nextSync(): timeoutMs must be a number of milliseconds`,
+        {
+          uri: this.uri,
+          backend: this.backend,
+        },
+      );
+    }
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; ) {
       const batch = this.#step(Math.ceil(Math.min(left, BLOCK_MS)));
@@ -201,7 +212,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     }
     batch.held = true;
     this.#held.add(batch);
-    if (batch === this.#current) this.#current = this.#spare.pop() ?? this.#addBatch();
+    if (batch === this.#current) this.#current = this.#makeBatch();
   }
 
   /** @internal For a batch's release(). */
@@ -212,7 +223,9 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     this.#session.release(batch.slot);
     if (!this.#held.delete(batch)) return;
     batch.held = false;
-    this.#spare.push(batch);
+    // WHY not the batch itself: whoever held it may still have it, and release it once more.
+    const descriptors = batch.time.buffer as ArrayBuffer;
+    if (descriptors.byteLength > 0) this.#spare.push({ descriptors, number: batch.slot }); // else transferred away
   }
 
   /** @internal For a writer. */
@@ -220,14 +233,14 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     return this.#session;
   }
 
-  #addBatch(): Batch {
-    const descriptors = this.#session.addSlot();
-    const slot = this.#slots++;
+  /** A batch over descriptors that nobody uses. */
+  #makeBatch(): Batch {
+    const slot = this.#spare.pop() ?? { descriptors: this.#session.addSlot(), number: this.#slots++ };
     return new Batch(
-      descriptors,
+      slot.descriptors,
       this.#capacity,
       (this.#views[0]?.view.buffer as ArrayBuffer) ?? new ArrayBuffer(0),
-      slot,
+      slot.number,
       this,
     );
   }

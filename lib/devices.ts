@@ -25,21 +25,17 @@ export interface Device {
 
 /** Everything that can be opened here, with ready-to-use URIs. */
 export async function devices(): Promise<Device[]> {
-  return listDevices();
-}
-
-function listDevices(): Device[] {
   const found = new Map<string, Device & { uris: string[] }>();
-  const addresses = networkInterfaces();
+  const addresses = new Map(Object.entries(networkInterfaces()));
   for (const { name: backend, target, platforms } of BACKENDS) {
     if (target === 'path' || target === 'none' || !platforms.includes(process.platform)) continue;
-    for (const { target: name, description, up, loopback } of addon().devices(backend)) {
+    for (const { target: name, description, up, loopback } of await addon().devices(backend)) {
       const device = found.get(name) ?? {
         name,
         description,
         up,
         loopback,
-        addresses: addresses[name]?.map((address) => address.cidr ?? address.address) ?? [],
+        addresses: (addresses.get(name) ?? []).map((address) => address.cidr ?? address.address),
         uris: [],
       };
       if (!name.includes('\ufffd')) device.uris.push(uriOf(backend, name));
@@ -50,8 +46,8 @@ function listDevices(): Device[] {
 }
 
 /** The interface whose name is nearest to a misspelt one, if any is near. */
-export function nearestInterface(name: string): string | undefined {
-  const names = listDevices().map((device) => device.name);
+export async function nearestInterface(name: string): Promise<string | undefined> {
+  const names = (await devices()).map((device) => device.name);
   if (names.length === 0) return undefined;
   const near = closest(name, names);
   return distance(name, near) <= Math.max(1, name.length / 2) ? near : undefined;

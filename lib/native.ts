@@ -56,7 +56,7 @@ export interface NativeSession {
 
 export interface NativeWriter {
   /** Encodes packets [first, end); the index of the first one that found no room. */
-  append(session: NativeSession, slot: number, first: number, end: number): number;
+  append(session: NativeSession, slot: number, first: number, end: number, generation: number): number;
   /** Whether a full buffer waits to be written. */
   ready(): boolean;
   drain(flush: boolean): Promise<void>;
@@ -95,8 +95,10 @@ export interface NativeDevice {
 
 export interface Addon {
   open(request: OpenRequest): Promise<NativeSession>;
-  /** Ends an open() that waits for others, such as the writer of a pipe. */
+  /** Nobody waits for that open() any more: it rejects, or has opened by then. */
   cancel(number: number): void;
+  /** The process is about to end: gives up what is being opened, and waits for what is at work. */
+  exiting(): void;
   /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first. */
   next(session: number, slot: number, waitMs?: number): number;
   /** Calls back once when there may be packets; never after the session was closed. */
@@ -108,15 +110,18 @@ export interface Addon {
     snaplen: number;
     application: string;
   }): NativeWriter;
-  probe(backend: string): NativeProbe;
-  devices(backend: string): NativeDevice[];
+  probe(backend: string): Promise<NativeProbe>;
+  devices(backend: string): Promise<NativeDevice[]>;
 }
 
 let loaded: Addon | undefined;
 
 /** The addon, loaded at the first call: importing ringtap never fails. */
 export function addon(): Addon {
-  loaded ??= load();
+  if (loaded === undefined) {
+    loaded = load();
+    process.on('exit', loaded.exiting);
+  }
   return loaded;
 }
 

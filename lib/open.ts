@@ -15,14 +15,14 @@ import { parseUri } from './uri.js';
  *
  * @param uri such as `afpacket:eth0`, `file:trace.pcapng`, `eth0`; docs/uri.md has them all
  * @param options win over the URI's query parameters of the same name
- * @throws CaptureError, or the signal's reason when it aborts first
+ * @throws CaptureError, or the signal's reason when it aborts first: then nothing is left of what was being opened
  */
 export async function open(uri: string, options: OpenOptions = {}): Promise<Capture> {
   const parsed = parseUri(uri);
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
   signal?.throwIfAborted();
-  const { session, info, plan } = await abortable(follow(parsed, own, 'capture'), signal);
+  const { session, info, plan } = await follow(parsed, own, 'capture', signal);
   const first = plan.candidates[0];
   if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
     warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${first.reason}`);
@@ -51,7 +51,7 @@ export async function openTransmitter(uri: string, options: OpenOptions = {}): P
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
   signal?.throwIfAborted();
-  const { session, info, plan } = await abortable(follow(parsed, { ...own, fallback: false }, 'transmit'), signal);
+  const { session, info, plan } = await follow(parsed, { ...own, fallback: false }, 'transmit', signal);
   if (!info.transmits) {
     await session.close();
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
@@ -61,27 +61,6 @@ export async function openTransmitter(uri: string, options: OpenOptions = {}): P
     });
   }
   return new SessionTransmitter(session, uri, plan.backend, () => session.close());
-}
-
-/** Rejects as soon as the signal aborts; what was being opened is closed when it arrives. */
-async function abortable(
-  opening: ReturnType<typeof follow>,
-  signal: AbortSignal | undefined,
-): ReturnType<typeof follow> {
-  if (signal === undefined) return opening;
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      reject(signal.reason);
-      opening.then(({ session }) => session.close()).catch(() => {});
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([opening, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 /**
@@ -94,7 +73,7 @@ export async function explain(uri: string, options: OpenOptions = {}): Promise<E
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
   try {
-    const { session, plan } = await abortable(follow(parsed, own, 'explain'), signal);
+    const { session, plan } = await follow(parsed, own, 'explain', signal);
     await session.close();
     return { ...plan, error: null };
   } catch (error) {

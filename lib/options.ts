@@ -28,8 +28,10 @@ const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 <
  * The options as they are now: own properties only, each read once, so that nothing that was planted in a prototype is
  * an option, and nothing changes between its check and its use.
  */
-export function ownOptions(parsed: ParsedUri, options: unknown): OpenOptions {
-  const { uri } = parsed;
+export function ownOptions(
+  { uri }: Pick<ParsedUri, 'uri'>,
+  options: unknown,
+): OpenOptions & Readonly<Record<string, unknown>> {
   if (typeof options !== 'object' || options === null) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: options are an object, not ${show(options)}`, { uri });
   }
@@ -84,14 +86,16 @@ export function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean 
 }
 
 /** `signal` from the options. */
-export function signalOf(parsed: ParsedUri, options: OpenOptions): AbortSignal | undefined {
-  const { signal } = options;
-  if (parsed.params.has('signal')) throw bad(parsed, 'signal', 'goes into the options object, not the URI');
-  if (signal !== undefined && !isSignal(signal)) throw bad(parsed, 'signal', 'must be an AbortSignal');
-  return signal;
+export function signalOf(
+  at: Pick<ParsedUri, 'uri' | 'params'>,
+  { signal }: { readonly signal?: unknown },
+): AbortSignal | undefined {
+  if (at.params.has('signal')) throw bad(at, 'signal', 'goes into the options object, not the URI');
+  if (signal === undefined || isSignal(signal)) return signal;
+  throw bad(at, 'signal', 'must be an AbortSignal');
 }
 
-function isSignal(value: unknown): boolean {
+function isSignal(value: unknown): value is AbortSignal {
   try {
     return typeof Reflect.get(AbortSignal.prototype, 'aborted', value) === 'boolean';
   } catch {
@@ -115,8 +119,8 @@ function unknownOption(
   });
 }
 
-function bad(parsed: ParsedUri, name: string, what: string): CaptureError {
-  return new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} ${what}`, { uri: parsed.uri });
+function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} ${what}`, { uri });
 }
 
 /** What a value does when it is looked at, such as a getter in a list, is a fault of the value. */

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js';
 import { nearestInterface } from './devices.js';
 import { CaptureError, wrapNative } from './errors.js';
 import { BACKENDS, type BackendName, type OpenOptions } from './generated/schema.js';
@@ -86,11 +87,15 @@ function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
   return [parsed.scheme, ...(reserved?.fallback ?? schemaOf(parsed.scheme)?.fallback ?? [])];
 }
 
-/** Follows the candidates to the first that opens. Every rejection is kept with its reason. */
+/**
+ * Follows the candidates to the first that opens. Every rejection is kept with its reason. When the signal aborts it
+ * rejects with the signal's reason, once nothing is left of what was being opened.
+ */
 export async function follow(
   parsed: ParsedUri,
   options: OpenOptions,
   purpose: Purpose,
+  signal: AbortSignal | undefined,
 ): Promise<{ session: NativeSession; info: NativeInfo; plan: Plan }> {
   const names = candidatesFor(parsed, options);
   const candidates: Candidate[] = [];
@@ -101,7 +106,7 @@ export async function follow(
   for (const backend of names) {
     try {
       const settings = validate(parsed, options, backend, backend !== primary);
-      const session = await openNative(parsed, backend, settings, purpose, options.signal);
+      const session = await openNative(parsed, backend, settings, purpose, signal);
       const info = session.info();
       candidates.push({ backend, chosen: true });
       const rest = names
@@ -128,19 +133,7 @@ export async function follow(
 /** The candidates behind a failure of follow(), for explain(). */
 export const rejected = new WeakMap<Error, readonly Candidate[]>();
 
-/** Numbers of what is being opened. An open() that waits for the writer of a pipe must not hold up process.exit(). */
-const openings = new Set<number>();
 let lastOpening = 0;
-
-function cancelAll(): void {
-  for (const number of openings) addon().cancel(number);
-}
-
-function begin(): number {
-  if (lastOpening === 0) process.on('exit', cancelAll);
-  openings.add(++lastOpening);
-  return lastOpening;
-}
 
 async function openNative(
   parsed: ParsedUri,
@@ -161,9 +154,7 @@ async function openNative(
       hint: schema === undefined ? 'Until then: ssh HOST tcpdump -U -w - | ringtap read -' : undefined,
     });
   }
-  const number = begin();
-  const onAbort = () => addon().cancel(number);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const number = ++lastOpening;
   const opening = addon().open({
     number,
     backend,
@@ -175,15 +166,23 @@ async function openNative(
     batchSize: Number(settings.values.batchSize ?? 256),
     external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
   });
-  return opening.finally(() => {
-    openings.delete(number);
-    signal?.removeEventListener('abort', onAbort);
-  });
+  if (signal === undefined) return opening;
+  const forget = onAbort(signal, () => addon().cancel(number));
+  try {
+    const session = await opening;
+    if (!signal.aborted) return session;
+    await session.close(); // it had opened before it heard of it
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    forget();
+  }
+  throw signal.reason;
 }
 
 async function explainMissing(error: unknown, parsed: ParsedUri): Promise<unknown> {
   if (!(error instanceof CaptureError) || error.code !== 'RINGTAP_NO_INTERFACE') return error;
-  const near = nearestInterface(parsed.target);
+  const near = await nearestInterface(parsed.target);
   if (near === undefined) return error;
   const { backend, uri, syscall, errno } = error;
   return new CaptureError(error.code, error.message, {
@@ -225,7 +224,7 @@ function describe(
 
 /** What this host can do, method by method, and why not. Opens nothing. */
 export async function probe(): Promise<ProbeResult[]> {
-  return BACKENDS.map(({ name, title, platforms }) => {
+  const probing = BACKENDS.map(async ({ name, title, platforms }): Promise<ProbeResult> => {
     if (!platforms.includes(process.platform)) {
       return {
         backend: name,
@@ -236,9 +235,10 @@ export async function probe(): Promise<ProbeResult[]> {
         detail: '',
       };
     }
-    const { available, detail, error } = addon().probe(name satisfies BackendName);
+    const { available, detail, error } = await addon().probe(name satisfies BackendName);
     if (error === undefined) return { backend: name, title, available, detail };
     const { code, message, hint } = wrapNative(error, name) as CaptureError;
     return { backend: name, title, available, code, reason: message, hint, detail };
   });
+  return Promise.all(probing);
 }

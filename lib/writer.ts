@@ -72,11 +72,12 @@ export class Writer implements AsyncDisposable {
       throw this.#error('RINGTAP_RELEASED', 'write() takes batches that a capture lends');
     }
     this.#writing = true;
+    const generation = batch.control[3]!;
     try {
       this.#native ??= await this.#create(batch.linkType, () => this.#closing === undefined);
       const end = Math.min(count, batch.length);
       for (let taken = 0; ; ) {
-        taken = this.#native.append(session, batch.slot, taken, end);
+        taken = this.#native.append(session, batch.slot, taken, end, generation);
         if (taken >= end) break;
         await this.#drain(false);
       }

@@ -1,6 +1,11 @@
 // The module: what lib/native.ts sees.
 #include <napi.h>
 
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <optional>
+
 #include "addon/backends.h"
 #include "addon/convert.h"
 #include "addon/deferred.h"
@@ -18,6 +23,9 @@ Error missing_backend(const std::string& name) {
   return Error{.code = Code::kBackendMissing, .message = name + ": this build of ringtap does not have it"};
 }
 
+// Past this a batch is no batch any more; TypeScript allows far less.
+constexpr double kMostBatch = 1 << 20;
+
 /// What reaches the kernel and libraries as C strings must be the same there as where it was checked.
 std::optional<Error> cut_text(const OpenRequest& request) {
   const std::string* option = request.options.cut();
@@ -26,60 +34,51 @@ std::optional<Error> cut_text(const OpenRequest& request) {
                .message = (option != nullptr ? "option " + *option : "the target") + " contains a NUL"};
 }
 
-/// Opens a source away from the JS thread: rings take time to map.
-class OpenWorker final : public Napi::AsyncWorker {
- public:
-  OpenWorker(Napi::Env env, const Backend& backend, OpenRequest request, std::shared_ptr<Filter> filter,
-             std::string purpose, uint32_t batch_size, bool external)
-      : AsyncWorker(env, "ringtap:open"),
-        backend_(backend),
-        request_(std::move(request)),
-        user_filter_(std::move(filter)),
-        purpose_(std::move(purpose)),
-        deferred_(env) {
-    opened_.batch_size = batch_size;
-    opened_.external = external;
-  }
-  Napi::Value promise() const { return deferred_.promise(); }
+/// An open() on its way: what another thread works on.
+struct Opening {
+  const Backend& backend;
+  OpenRequest request;
+  std::shared_ptr<Filter> filter;
+  bool transmit = false;
+  Session::Opened opened = {};
+  std::optional<Error> failure = {};
 
- protected:
-  void Execute() override {
-    if (const auto error = open()) {
-      failure_ = *error;
-      SetError(failure_.message);
-    }
-  }
-
-  void OnOK() override {
-    const Napi::Object session = Session::make(Env(), std::move(opened_));
-    if (!session.IsEmpty()) deferred_.resolve(session);
-  }
-  void OnError(const Napi::Error&) override { deferred_.reject(to_js(Env(), failure_).Value()); }
+  void run();
 
  private:
-  std::optional<Error> open() {
-    auto source = backend_.open(request_);
-    if (!source) return std::move(source).error();
-    opened_.source = *std::move(source);
-    if (user_filter_) {
-      auto placement = opened_.source->set_filter(user_filter_);
-      if (!placement) return std::move(placement).error();
-      opened_.filter = *std::move(placement);
-    }
-    if (request_.plan_only) return std::nullopt;
-    auto started = purpose_ == "transmit" ? opened_.source->start_tx() : opened_.source->start();
-    if (!started) return std::move(started).error();
-    return std::nullopt;
-  }
-
-  const Backend& backend_;
-  OpenRequest request_;
-  std::shared_ptr<Filter> user_filter_;
-  std::string purpose_;
-  Session::Opened opened_;
-  Error failure_;
-  Deferred deferred_;
+  std::optional<Error> open();
+  std::optional<Error> given_up() const;
 };
+
+void Opening::run() {
+  try {
+    failure = open();
+  } catch (const std::bad_alloc&) {
+    failure = Error{.code = Code::kNoMemory, .message = "no memory to open it"};
+  }
+  if (failure) opened.source.reset();  // here, not on the JS thread
+}
+
+std::optional<Error> Opening::open() {
+  auto source = backend.open(request);
+  if (!source) return std::move(source).error();
+  opened.source = *std::move(source);
+  if (filter) {
+    auto placement = opened.source->set_filter(filter);
+    if (!placement) return std::move(placement).error();
+    opened.filter = *std::move(placement);
+  }
+  if (auto error = given_up()) return error;
+  if (request.plan_only) return std::nullopt;
+  auto started = transmit ? opened.source->start_tx() : opened.source->start();
+  if (!started) return std::move(started).error();
+  return given_up();
+}
+
+std::optional<Error> Opening::given_up() const {
+  if (!request.is_cancelled()) return std::nullopt;
+  return Error{.code = Code::kClosed, .message = "opening was given up"};
+}
 
 /// open({number, backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
 Napi::Value open(const Napi::CallbackInfo& info) {
@@ -111,11 +110,25 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto* worker = new OpenWorker(env, *backend, std::move(open_request), std::move(filter), purpose,
-                                static_cast<uint32_t>(number(request.Get("batchSize"))), flag(request.Get("external")));
-  const Napi::Value promise = worker->promise();
-  worker->Queue();
-  return promise;
+  auto opening = std::make_shared<Opening>(Opening{.backend = *backend,
+                                                   .request = std::move(open_request),
+                                                   .filter = std::move(filter),
+                                                   .transmit = purpose == "transmit"});
+  opening->opened.batch_size = static_cast<uint32_t>(std::clamp(number(request.Get("batchSize")), 1.0, kMostBatch));
+  opening->opened.external = flag(request.Get("external"));
+  Deferred opened(env);
+  auto started = Environment::of(env).tasks().start([opening] { opening->run(); },
+                                                    [opening, opened](Napi::Env there) mutable {
+                                                      if (opening->failure) {
+                                                        opened.reject(to_js(there, *opening->failure).Value());
+                                                        return;
+                                                      }
+                                                      const auto session =
+                                                          Session::make(there, std::move(opening->opened));
+                                                      if (!session.IsEmpty()) opened.resolve(session);
+                                                    });
+  if (!started) opened.reject(to_js(env, started.error()).Value());
+  return opened.promise();
 }
 
 /// cancel(number): nobody waits for that open() any more.
@@ -123,19 +136,40 @@ void cancel(const Napi::CallbackInfo& info) {
   Environment::of(info.Env()).cancel(static_cast<uint32_t>(number(info[0])));
 }
 
-/// probe(name) → {available, detail, error?}
-Napi::Value probe(const Napi::CallbackInfo& info) {
-  const std::string name = text(info[0]);
-  const Backend* backend = find_backend(name);
-  if (backend == nullptr) return from_probe(info.Env(), {.available = false, .error = missing_backend(name)});
-  return from_probe(info.Env(), backend->probe());
+/// What `ask` answers on another thread, turned into a value by `convert`. WHY: to look for libraries and devices reads
+/// files and asks the kernel.
+template <class Ask, class Convert>
+Napi::Value answer(Napi::Env env, Ask ask, Convert convert) {
+  using Answer = decltype(ask());
+  auto given = std::make_shared<std::optional<Answer>>();
+  Deferred answered(env);
+  auto settle = [given, convert, answered](Napi::Env there) mutable { answered.resolve(convert(there, **given)); };
+  if (!Environment::of(env).tasks().start([given, ask] { *given = ask(); }, settle)) {
+    *given = ask();
+    settle(env);
+  }
+  return answered.promise();
 }
 
-/// devices(name) → [{target, description, up, loopback}]
-Napi::Value devices(const Napi::CallbackInfo& info) {
-  const Backend* backend = find_backend(text(info[0]));
-  return from_devices(info.Env(), backend != nullptr ? backend->devices() : std::vector<Device>{});
+/// probe(name) → Promise<{available, detail, error?}>
+Napi::Value probe(const Napi::CallbackInfo& info) {
+  const auto ask = [name = text(info[0])]() -> Probe {
+    const Backend* backend = find_backend(name);
+    return backend != nullptr ? backend->probe() : Probe{.available = false, .error = missing_backend(name)};
+  };
+  return answer(info.Env(), ask, from_probe);
 }
+
+/// devices(name) → Promise<[{target, description, up, loopback}]>
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  const auto ask = [backend = find_backend(text(info[0]))] {
+    return backend != nullptr ? backend->devices() : std::vector<Device>{};
+  };
+  return answer(info.Env(), ask, from_devices);
+}
+
+/// exiting(): the process is about to end.
+void exiting(const Napi::CallbackInfo& info) { Environment::of(info.Env()).exiting(); }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
@@ -143,6 +177,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
   exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("cancel", Napi::Function::New<cancel>(env));
+  exports.Set("exiting", Napi::Function::New<exiting>(env));
   exports.Set("next", Napi::Function::New<Session::next>(env));
   exports.Set("wait", Napi::Function::New<Session::wait>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));

@@ -6,6 +6,19 @@
 
 namespace ringtap::addon {
 
+namespace {
+
+// What is being opened looks whether anybody still waits for it every 50 ms, but EAL takes a second or two to start.
+constexpr std::chrono::seconds kPatience{5};
+
+uv_loop_t* loop_of(napi_env env) {
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  return loop;
+}
+
+}  // namespace
+
 Environment& Environment::of(Napi::Env env) {
   void* existing = nullptr;
   napi_get_instance_data(env, &existing);
@@ -16,8 +29,8 @@ Environment& Environment::of(Napi::Env env) {
   return *made;
 }
 
-Environment::Environment(napi_env env) : env_(env) {
-  napi_get_uv_event_loop(env, &loop_);
+Environment::Environment(napi_env env)
+    : env_(env), loop_(loop_of(env)), mailbox_(Mailbox::make(env, *this)), tasks_(mailbox_) {
   napi_add_async_cleanup_hook(env, teardown, this, &hook_);
 }
 
@@ -34,6 +47,23 @@ void Environment::cancel(uint32_t number) {
   if (const auto cancelled = found->second.lock()) cancelled->store(true, std::memory_order_relaxed);
 }
 
+void Environment::cancel_all() {
+  for (const auto& [number, opening] : openings_) {
+    if (const auto cancelled = opening.lock()) cancelled->store(true, std::memory_order_relaxed);
+  }
+}
+
+uint32_t Environment::at_exit(std::function<void()> last_words) {
+  last_words_.emplace(++last_exit_, std::move(last_words));
+  return last_exit_;
+}
+
+void Environment::exiting() {
+  cancel_all();
+  for (const auto& [number, last_words] : last_words_) last_words();
+  tasks_.wait(kPatience);
+}
+
 void Environment::handle_closed() noexcept {
   handles_--;
   if (!ending_ || handles_ > 0) return;
@@ -43,9 +73,12 @@ void Environment::handle_closed() noexcept {
 
 void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   auto* environment = static_cast<Environment*>(self);
+  environment->cancel_all();
   const auto open = std::exchange(environment->sessions_, {});
   environment->recent_ = nullptr;
   for (const auto& [number, session] : open) session->abandon();
+  environment->tasks_.wait(kPatience);
+  environment->mailbox_->close();
   environment->session_constructor.SuppressDestruct();
   environment->writer_constructor.SuppressDestruct();
   environment->ending_ = true;

@@ -6,8 +6,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <unordered_map>
+
+#include "addon/mailbox.h"
+#include "addon/tasks.h"
 
 namespace ringtap::addon {
 
@@ -43,6 +48,17 @@ class Environment {
   std::shared_ptr<std::atomic<bool>> opening(uint32_t number);
   void cancel(uint32_t number);
 
+  /// For threads that have something to say to JavaScript.
+  const std::shared_ptr<Mailbox>& mailbox() const noexcept { return mailbox_; }
+  Tasks& tasks() noexcept { return tasks_; }
+
+  /// `last_words` runs when the process is about to end, on the JS thread: the last moment to write what was promised.
+  /// Gives the number to forget() it by.
+  uint32_t at_exit(std::function<void()> last_words);
+  void forget(uint32_t number) { last_words_.erase(number); }
+  /// The process is about to end: gives up what is being opened, and waits for what is at work.
+  void exiting();
+
   /// Counted so that teardown can wait for uv_close callbacks.
   void handle_opened() noexcept { handles_++; }
   void handle_closed() noexcept;
@@ -52,6 +68,7 @@ class Environment {
 
  private:
   explicit Environment(napi_env env);
+  void cancel_all();
   static void teardown(napi_async_cleanup_hook_handle handle, void* self);
 
   napi_env env_;
@@ -63,6 +80,10 @@ class Environment {
   Session* recent_ = nullptr;
   int handles_ = 0;
   bool ending_ = false;
+  std::shared_ptr<Mailbox> mailbox_;
+  Tasks tasks_;
+  std::map<uint32_t, std::function<void()>> last_words_;
+  uint32_t last_exit_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
 };
 

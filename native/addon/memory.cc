@@ -9,7 +9,10 @@ bool ExposedMemory::expose(Napi::Env env, std::byte* data, size_t bytes, std::sh
   const napi_status status = napi_create_external_arraybuffer(
       env, data, bytes, [](napi_env, void*, void* hint) { delete static_cast<Hold*>(hint); }, hold, &value);
   if (status != napi_ok) {
-    delete hold;
+    // WHY not deleted: Node may have made the ArrayBuffer and failed behind it, in a worker that is being terminated.
+    // Its finalizer then deletes it.
+    hold->owner.reset();
+    if (status == napi_no_external_buffers_allowed) delete hold;
     return false;
   }
   out.reference_ = Napi::Persistent(Napi::ArrayBuffer(env, value));

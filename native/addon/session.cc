@@ -47,22 +47,6 @@ const char* readiness_name(Readiness::Kind kind) {
   return "always";
 }
 
-/// Closes a source away from the JS thread: the kernel may take tens of milliseconds.
-class CloseWorker final : public Napi::AsyncWorker {
- public:
-  CloseWorker(Napi::Env env, std::unique_ptr<Source> source)
-      : AsyncWorker(env, "ringtap:close"), source_(std::move(source)), deferred_(env) {}
-  Napi::Value promise() const { return deferred_.promise(); }
-
- protected:
-  void Execute() override { source_.reset(); }
-  void OnOK() override { deferred_.resolve(Env().Undefined()); }
-
- private:
-  std::unique_ptr<Source> source_;
-  Deferred deferred_;
-};
-
 }  // namespace
 
 Napi::Function Session::define(Napi::Env env) {
@@ -191,12 +175,14 @@ Napi::Value Session::next_into(Napi::Env env, Slot& slot, int wait_ms) {
   if (count == 0) return Napi::Number::New(env, kResult[static_cast<size_t>(batch.rx)]);
   woken_ = false;
   slot.lease = batch.lease;
+  slot.generation++;
   slot.segment = batch.segment;
   slot.link_type = batch.link_type;
   outstanding_++;
   slot.block->control[0] = batch.segment;
   slot.block->control[1] = batch.link_type;
   slot.block->control[2] = coarse_ms();
+  slot.block->control[3] = slot.generation;
   if (!external_ && !copy_out(env, slot)) return env.Undefined();
   return Napi::Number::New(env, count);
 }
@@ -261,8 +247,12 @@ void Session::wait(const Napi::CallbackInfo& call) {
 
 void Session::wait_for(Napi::Function callback) {
   on_ready_ = Napi::Persistent(callback);
+  waiter().arm(nap_ms());
+}
+
+Waiter& Session::waiter() {
   if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
-  waiter_->arm(nap_ms());
+  return *waiter_;
 }
 
 /// How long to sleep instead of asking the source: after a batch until more has gathered, and 1 ms while batches are
@@ -301,9 +291,7 @@ Napi::Value Session::error(const Napi::CallbackInfo& call) {
 }
 
 void Session::set_ref(const Napi::CallbackInfo& call) {
-  if (!source_) return;
-  if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
-  waiter_->set_ref(flag(call[0]));
+  if (source_) waiter().set_ref(flag(call[0]));
 }
 
 /// send(frame) → false when all frames are under way: flushTx() and try again.
@@ -377,32 +365,33 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
   return std::move(source_);
 }
 
-/// Stops, detaches every view on this thread, then frees the source on another. Resolves when that is done.
+/// Stops, detaches every view on this thread, then frees the source on another: the kernel may take tens of
+/// milliseconds. Resolves when that is done.
 Napi::Value Session::close(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  std::unique_ptr<Source> source = shut_down(true);
+  Deferred closed(env);
+  std::shared_ptr<Source> source = shut_down(true);
   environment_.remove(number_);
-  if (!source) {
-    Deferred done(env);
-    done.resolve(env.Undefined());
-    return done.promise();
+  const auto resolve = [closed](Napi::Env there) mutable { closed.resolve(there.Undefined()); };
+  // Where no thread can be made it is freed here.
+  if (!source || !environment_.tasks().start([source = std::move(source)]() mutable { source.reset(); }, resolve)) {
+    closed.resolve(env.Undefined());
   }
-  auto* worker = new CloseWorker(env, std::move(source));
-  const Napi::Value promise = worker->promise();
-  worker->Queue();
-  return promise;
+  return closed.promise();
 }
 
+/// Nobody waits for it, but it is no more for this thread to do than close() is.
 void Session::abandon() {
   if (!source_) return;
-  shut_down(false);
+  std::shared_ptr<Source> source = shut_down(false);
   environment_.remove(number_);
+  environment_.tasks().run([source = std::move(source)]() mutable { source.reset(); });
 }
 
-std::optional<BatchView> Session::view(uint32_t slot) const {
+std::optional<BatchView> Session::view(uint32_t slot, uint32_t generation) const {
   if (!source_ || slot >= slots_.size()) return std::nullopt;
   const Slot& s = *slots_[slot];
-  if (s.count == 0) return std::nullopt;
+  if (s.count == 0 || s.generation != generation) return std::nullopt;
   const SourceInfo& info = source_->info();
   if (!external_) return BatchView::of(*s.block, s.count, s.kept.get(), s.kept_bytes, info.epoch_ns, s.link_type);
   const Segment& segment = info.segments[s.segment];

@@ -37,13 +37,15 @@ class Session final : public Napi::ObjectWrap<Session> {
   /// The environment ends: stop everything without touching JS.
   void abandon();
 
-  /// A slot's batch, for a writer. Nothing when the slot lends none.
-  std::optional<BatchView> view(uint32_t slot) const;
+  /// A slot's batch, for a writer. Nothing when the slot lends none, or lends another one by now than that of this
+  /// generation.
+  std::optional<BatchView> view(uint32_t slot, uint32_t generation) const;
 
  private:
   struct Slot {
     std::unique_ptr<DescBlock> block;
     Lease lease = 0;
+    uint32_t generation = 0;  // of the batch that it lends, or lent last
     uint32_t count = 0;
     uint32_t segment = 0;
     uint32_t link_type = 0;
@@ -75,6 +77,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   uint32_t nap_ms() const;
   void block(int timeout_ms);
   void on_ready();
+  Waiter& waiter();
   std::unique_ptr<Source> shut_down(bool detach);
 
   Environment& environment_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/thread.h"
+
 #ifdef __linux__
 #include <sys/epoll.h>
 #endif
@@ -56,10 +58,14 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
     has_poll_ = uv_poll_init(environment_.loop(), &poll_, fd) == 0;
     if (has_poll_) opened(poll_);
   } else if (readiness_.kind == Readiness::Kind::kPoll) {
-    uv_async_init(environment_.loop(), &async_, [](uv_async_t* handle) { static_cast<Waiter*>(handle->data)->fire(); });
-    opened(async_);
-    has_thread_ = true;
-    thread_ = std::thread([this] { run_thread(); });
+    if (auto thread = start_thread([this] { run_thread(); })) {
+      // The thread waits for arm() before it looks at the handle.
+      uv_async_init(environment_.loop(), &async_,
+                    [](uv_async_t* handle) { static_cast<Waiter*>(handle->data)->fire(); });
+      opened(async_);
+      has_thread_ = true;
+      thread_ = *std::move(thread);
+    }
   }
   apply_ref();
 }

@@ -75,12 +75,13 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// append(session, slot, first, end) → the index of the first packet not taken: drain() and go on from there.
+/// append(session, slot, first, end, generation) → the index of the first packet not taken: drain() and go on from
+/// there.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::Unwrap(info[0].As<Napi::Object>());
   if (session == nullptr) return {};  // the worker is being terminated
-  auto view = session->view(static_cast<uint32_t>(number(info[1])));
+  auto view = session->view(static_cast<uint32_t>(number(info[1])), static_cast<uint32_t>(number(info[4])));
   if (!view) {
     raise(env, Error{.code = Code::kReleased, .message = "write(): the batch was released"});
     return {};

@@ -21,7 +21,7 @@ DescBlock::DescBlock(uint32_t capacity)
   hash = reinterpret_cast<uint32_t*>(take(n * 4));
   queue = reinterpret_cast<uint16_t*>(take(n * 2));
   vlan = reinterpret_cast<uint16_t*>(take(n * 2));
-  control = reinterpret_cast<uint32_t*>(take(12));
+  control = reinterpret_cast<uint32_t*>(take(16));
 }
 
 }  // namespace ringtap

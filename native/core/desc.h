@@ -33,7 +33,7 @@ struct PacketDesc {
 /// and never reads it back for a decision.
 ///
 /// Layout of the one allocation (capacity n): time f64[n] | offset u32[n] | caplen u32[n] |
-/// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[3].
+/// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[4].
 class DescBlock {
  public:
   /// Written to the offsets of a released batch: any DataView read with it throws RangeError.
@@ -41,7 +41,7 @@ class DescBlock {
 
   explicit DescBlock(uint32_t capacity);
 
-  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 32 + 12; }
+  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 32 + 16; }
 
   uint32_t capacity() const noexcept { return capacity_; }
   std::byte* data() const noexcept { return memory_.get(); }
@@ -83,7 +83,7 @@ class DescBlock {
   uint32_t* hash;
   uint16_t* queue;
   uint16_t* vlan;
-  uint32_t* control;  // [segment, link type, ms of a coarse clock at receipt] of the batch
+  uint32_t* control;  // [segment, link type, ms of a coarse clock at receipt, generation] of the batch
 };
 
 }  // namespace ringtap

@@ -149,6 +149,16 @@ describe('a released batch', () => {
     await expectReleased(batch, 16);
   });
 
+  test('that was held may be released late: nobody else’s batch goes with it', () => {
+    const stale = next().hold();
+    stale.release();
+    const batch = next().hold();
+    const successor = next();
+    stale.release();
+    expect([batch.length, successor.length]).toEqual([16, 16]);
+    batch.release();
+  });
+
   test('of the end of the trace is empty', async () => {
     await using short = await open('synth:?count=10&batchSize=16');
     const batch = short.nextSync(1000)!;

@@ -1,5 +1,7 @@
+import { getMaxListeners } from 'node:events';
 import { type Batch, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { script } from '../support/child.js';
 import { count, expectBalanced, failure } from '../support/packets.js';
 import { best, sleep, within } from '../support/wait.js';
 
@@ -179,8 +181,10 @@ describe('nextSync()', () => {
 
   test('refuses a time that is not a number, instead of waiting for ever', async () => {
     await using capture = await open('synth:?rate=1');
-    expect(() => capture.nextSync(Number.NaN)).toThrow(RangeError);
-    expect(() => capture.nextSync('soon' as unknown as number)).toThrow(RangeError);
+    for (const timeoutMs of [Number.NaN, 'soon', null, 10n]) {
+      const { code } = await failure(() => capture.nextSync(timeoutMs as number));
+      expect(code).toBe('RINGTAP_BAD_OPTION');
+    }
   });
 });
 
@@ -265,14 +269,28 @@ describe('a signal', () => {
   test('that aborts between opening and the first read is not missed', async () => {
     const controller = new AbortController();
     const { signal } = controller;
-    const forget = signal.removeEventListener.bind(signal);
-    // The moment when open() stops listening, and the capture does not listen yet.
-    signal.removeEventListener = (...args: Parameters<typeof forget>) => {
-      forget(...args);
-      controller.abort('in the gap');
-    };
+    let looks = 0;
+    // The moment when open() has looked for the last time, and the capture does not listen yet.
+    Object.defineProperty(signal, 'aborted', {
+      get() {
+        const aborted = Reflect.get(AbortSignal.prototype, 'aborted', signal) as boolean;
+        if (++looks === 2) queueMicrotask(() => controller.abort('in the gap'));
+        return aborted;
+      },
+    });
     const outcome = open('synth:?rate=1', { signal }).then((capture) => count(capture));
     await expect(within(outcome, 'the rejection')).rejects.toBe('in the gap');
+  });
+
+  test('is listened to once, however many captures heed it, and left as it was', async () => {
+    const { signal } = new AbortController();
+    const program = `
+      import { open } from 'ringtap';
+      const { signal } = new AbortController();
+      const captures = await Promise.all(Array.from({ length: 20 }, () => open('synth:?rate=1', { signal })));
+      console.log((await import('node:events')).getMaxListeners(signal));
+      await Promise.all(captures.map((capture) => capture.close()));`;
+    expect(await script(program)).toMatchObject({ code: 0, stdout: `${getMaxListeners(signal)}\n`, stderr: '' });
   });
 
   test.each(Object.entries(sources))(

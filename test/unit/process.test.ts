@@ -1,7 +1,9 @@
 // How a capture shares its process with everything else.
+import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { script } from '../support/child.js';
-import { best } from '../support/wait.js';
+import { run, script } from '../support/child.js';
+import { temporaryFolder } from '../support/folder.js';
+import { best, PATIENCE_MS } from '../support/wait.js';
 
 const program = (body: string) => `import { open } from 'ringtap'; ${body}`;
 
@@ -80,3 +82,75 @@ test.each(['synth:?sizes=imix&bufferBytes=8m', 'synth:?sizes=imix&bufferBytes=8m
     expect(await best(20, run)).toBeLessThanOrEqual(20);
   },
 );
+
+describe('nothing of ours stands on libuv’s pool', () => {
+  const path = temporaryFolder();
+  let made = 0;
+  const pipes = async (count: number) => {
+    const paths = Array.from({ length: count }, () => path(`pipe${made++}`));
+    await run('mkfifo', ...paths);
+    return paths;
+  };
+
+  test('captures that wait for a pipe’s writer leave file access and the end of the process alone', async () => {
+    const body = `
+      import { readFile } from 'node:fs/promises';
+      for (const path of process.argv.slice(1)) open('file:' + path).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await readFile(process.execPath);
+      console.log('read');
+      process.on('exit', () => console.log('exit'));
+      process.exit(0);`;
+    const options = { args: await pipes(4), env: { UV_THREADPOOL_SIZE: '1' }, timeoutMs: PATIENCE_MS };
+    expect(await script(program(body), options)).toMatchObject({ code: 0, stdout: 'read\nexit\n', late: false });
+  });
+
+  test('an open() that is aborted beside a pipe has ended when it rejects', async () => {
+    const body = `
+      import { readdirSync } from 'node:fs';
+      const fds = () => readdirSync('/proc/self/fd').length;
+      await (await open('synth:?count=1')).close();
+      const before = fds();
+      const controller = new AbortController();
+      const openings = process.argv.slice(1).map((path) => open('file:' + path, { signal: controller.signal }).catch((error) => error));
+      while (fds() < before + 4) await new Promise((resolve) => setTimeout(resolve, 5));
+      controller.abort('enough');
+      console.log(JSON.stringify(await Promise.all(openings)), fds() === before);`;
+    const options = { args: await pipes(4), timeoutMs: PATIENCE_MS };
+    const reasons = '["enough","enough","enough","enough"]';
+    expect(await script(program(body), options)).toMatchObject({ code: 0, stdout: `${reasons} true\n`, late: false });
+  });
+});
+
+describe('where the host allows no more threads', () => {
+  const noMoreThreads = `
+    import { spawnSync } from 'node:child_process';
+    import { devices, openTransmitter, probe } from 'ringtap';
+    const captures = [await open('synth:?rate=1000'), await open('synth:?rate=1000')];
+    if (spawnSync('prlimit', ['--pid', String(process.pid), '--nproc=1:1']).status !== 0) throw new Error('prlimit');
+    if (process.getuid() === 0) { process.setgroups([]); process.setgid(54321); process.setuid(54321); } // root has no limit
+  `;
+
+  test('a capture that is asked by a thread of ours is asked by a timer', async () => {
+    const body = `${noMoreThreads}
+      let packets = 0;
+      for await (const batch of captures[0]) if ((packets += batch.length) >= 50) break;
+      captures[1].unref();
+      await Promise.all(captures.map((capture) => capture.close()));
+      console.log(packets >= 50);`;
+    expect(await script(program(body))).toMatchObject({ code: 0, signal: null, stdout: 'true\n', stderr: '' });
+  });
+
+  test('open() says so, and what looks around does without', async () => {
+    const body = `${noMoreThreads}
+      const { name, code, syscall, errno, hint } = await open('synth:?rate=1').catch((error) => error);
+      console.log(name, code, syscall, errno, hint.includes('pids.max'));
+      console.log((await probe()).length > 0, Array.isArray(await devices()));`;
+    expect(await script(program(body))).toMatchObject({
+      code: 0,
+      signal: null,
+      stdout: `CaptureError RINGTAP_SYSTEM pthread_create ${constants.errno.EAGAIN} true\ntrue true\n`,
+      stderr: '',
+    });
+  });
+});
