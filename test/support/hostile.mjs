@@ -3,6 +3,7 @@
 // its own, which holds nothing but a file `victim`:
 //
 //   node hostile.mjs options SCHEME TARGET [OPTIONS as JSON]   every option of a scheme, its target, unknown options
+//   node hostile.mjs prototypes                           every name that means something, in Object.prototype
 //   node hostile.mjs calls [URI of something that sends]       every exported function, every method of what they give
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -56,7 +57,7 @@ const TEXTS = {
   'a substitution': '$(touch started)`touch started`',
   'a command for DPDK': 'exec(touch started)',
   'a descriptor': 'fd(0)',
-  'a file to write': 'tx_pcap=victim,iface=lo',
+  'a file to write': 'tx_pcap=victim',
   'an object to load': '-d ./victim --file-prefix=../victim',
   'a path': '../../../../../../../../proc/version',
   'a format': '%s%s%n%x',
@@ -196,6 +197,62 @@ async function plantOptions(scheme, target, rest) {
   }
 }
 
+// --- Polluted prototypes -------------------------------------------------------------------------------------------------
+
+/** What becomes of a few calls, good and bad. */
+async function outcomes() {
+  const told = [];
+  const fieldsOf = ({ code, message, hint, backend, uri }) => ({ code, message, hint, backend, uri });
+  const tell = (work) =>
+    work().then(
+      (result) => told.push(result instanceof Object && result.error ? fieldsOf(result.error) : result),
+      (error) => told.push(fieldsOf(error)),
+    );
+  for (const uri of [
+    'synth:?count=3&filter=udp or tcp',
+    'synth:?seed=x',
+    'file:nosuch.pcap',
+    'rpcap:x',
+    'x:y',
+    'auto:',
+  ]) {
+    await tell(async () => {
+      const capture = await open(uri);
+      const { plan } = capture;
+      const packets = capture.nextSync()?.length;
+      await capture.close();
+      return { plan, packets, dropped: capture.stats().dropped };
+    });
+    await tell(() => explain(uri));
+  }
+  await tell(async () => {
+    const writer = await openWriter('/dev/null');
+    const capture = await open('synth:?count=3');
+    await writer.write(capture.tryNext());
+    await Promise.all([writer.close(), capture.close()]);
+    return writer.stats();
+  });
+  await tell(() => openTransmitter('synth:'));
+  return told;
+}
+
+async function plantInPrototypes() {
+  const schema = BACKENDS.flatMap((backend) => [...Object.keys(backend), ...backend.options.flatMap(Object.keys)]);
+  const names = BACKENDS.flatMap(({ options }) => options.map(({ name }) => name));
+  const fields = ['linkType', 'code', 'uri', 'syscall', 'errno', 'hint', 'position', 'backend', 'target'];
+  const before = await outcomes();
+  for (const name of new Set([...names, ...OPEN_OPTIONS, ...schema, ...fields])) {
+    trials++;
+    Object.prototype[name] = 'hostile';
+    const found = await outcomes();
+    delete Object.prototype[name];
+    for (const [i, outcome] of found.entries()) {
+      const [was, is] = [before[i], outcome].map((value) => inspect(value, { depth: 9 }));
+      if (was !== is) faults.push(`Object.prototype.${name}: ${is}, not ${was}`);
+    }
+  }
+}
+
 // --- Functions and methods -----------------------------------------------------------------------------------------------
 
 /** A good call of every exported function. What is exported and not listed is a fault. */
@@ -299,6 +356,8 @@ const [what, ...args] = process.argv.slice(2);
 if (what === 'options') {
   const [scheme, target, rest = '{}'] = args;
   await watched(() => plantOptions(scheme, target, JSON.parse(rest)));
+} else if (what === 'prototypes') {
+  await watched(plantInPrototypes);
 } else {
   await watched(async () => {
     await plantArguments();
