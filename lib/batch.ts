@@ -1,5 +1,6 @@
 import { CaptureError } from './errors.js';
 import { Packet } from './packet.js';
+import { show } from './printable.js';
 
 /** Bits of `batch.flags[i]`. */
 export const PacketFlags = {
@@ -160,9 +161,9 @@ export class Batch implements Iterable<Packet> {
   }
 
   #check(i: number): void {
-    if (i >= 0 && i < this.length) return;
-    if (this.length === 0) throw new CaptureError('RINGTAP_RELEASED', `packet ${i}: the batch was released`);
-    throw new RangeError(`packet ${i} is outside the batch of ${this.length}`);
+    if (Number.isInteger(i) && i >= 0 && i < this.length) return;
+    if (this.length === 0) throw new CaptureError('RINGTAP_RELEASED', `packet ${show(i)}: the batch was released`);
+    throw new RangeError(`packet ${show(i)} is outside the batch of ${this.length}`);
   }
 
   #copyAll(): Batch {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { onAbort } from './abort.js';
 import { Batch, fill, look, poison } from './batch.js';
-import { CaptureError, wrapNative } from './errors.js';
+import { CaptureError, warn, wrapNative } from './errors.js';
 import { addon, type NativeInfo, type NativeSession, Rx } from './native.js';
 import type { Plan } from './plan.js';
 import { type CaptureStats, toStats } from './stats.js';
@@ -313,7 +313,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #warn(): void {
     const notice = wrapNative(this.#session.error(), this.backend, this.uri);
     if (!(notice instanceof CaptureError)) throw notice;
-    process.emitWarning(notice.message, { type: 'RingtapWarning', code: notice.code });
+    warn(notice.code, notice.message);
   }
 
   #next(): Promise<IteratorResult<Batch, undefined>> {

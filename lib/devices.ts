@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { closest, distance } from 'fastest-levenshtein';
 import { BACKENDS } from './generated/schema.js';
 import { addon } from './native.js';
+import { uriOf } from './uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
 export interface Device {
@@ -15,14 +16,17 @@ export interface Device {
   readonly loopback: boolean;
   /** IP addresses with prefix length. */
   readonly addresses: readonly string[];
-  /** URIs that `open()` takes as they stand once the device is up, the recommended one first. */
+  /**
+   * URIs that `open()` takes as they stand once the device is up, the recommended one first. None where the name is no
+   * UTF-8, which no string of JavaScript can say.
+   */
   readonly uris: readonly string[];
 }
 
 /** Everything that can be opened here, with ready-to-use URIs. */
 export async function devices(): Promise<Device[]> {
   const found = new Map<string, Device & { uris: string[] }>();
-  const addresses = networkInterfaces();
+  const addresses = new Map(Object.entries(networkInterfaces()));
   for (const { name: backend, target, platforms } of BACKENDS) {
     if (target === 'path' || target === 'none' || !platforms.includes(process.platform)) continue;
     for (const { target: name, description, up, loopback } of await addon().devices(backend)) {
@@ -31,10 +35,10 @@ export async function devices(): Promise<Device[]> {
         description,
         up,
         loopback,
-        addresses: addresses[name]?.map((address) => address.cidr ?? address.address) ?? [],
+        addresses: (addresses.get(name) ?? []).map((address) => address.cidr ?? address.address),
         uris: [],
       };
-      device.uris.push(`${backend}:${name}`);
+      if (!name.includes('\ufffd')) device.uris.push(uriOf(backend, name));
       found.set(name, device);
     }
   }

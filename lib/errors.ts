@@ -1,4 +1,5 @@
 import { ERROR_TABLE, type ErrorCode } from './generated/errors.js';
+import { printable, printableLines, shorten } from './printable.js';
 
 /** Everything about a failure but its message. */
 export interface CaptureErrorFields {
@@ -13,7 +14,8 @@ export interface CaptureErrorFields {
 
 /**
  * Every failure of ringtap. `message` says what and where, `hint` how to fix it; `code` is stable.
- * docs/errors.md lists the codes.
+ * docs/errors.md lists the codes. What messages and hints quote is escaped and shortened, so that they can be printed;
+ * `uri` is as it was given.
  */
 export class CaptureError extends Error {
   override readonly name = 'CaptureError';
@@ -33,22 +35,39 @@ export class CaptureError extends Error {
   readonly position: number | undefined;
 
   constructor(code: ErrorCode, message: string, fields: CaptureErrorFields = {}) {
-    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+    const { backend, uri, syscall, errno, hint, position, cause }: CaptureErrorFields = ownOf(fields);
+    // A filter is shown on a line of its own, with a mark below.
+    const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(message)) : printable(shorten(message));
+    super(text, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.backend = fields.backend;
-    this.uri = fields.uri;
-    this.syscall = fields.syscall;
-    this.errno = fields.errno;
-    this.hint = fields.hint ?? ERROR_TABLE[code].hint;
-    this.position = fields.position;
+    this.backend = backend;
+    this.uri = uri;
+    this.syscall = syscall;
+    this.errno = errno;
+    this.hint = hint === undefined ? hintOf(code) : printable(shorten(hint));
+    this.position = position;
   }
+}
+
+/** Its own fields: nothing that was planted in Object.prototype. */
+function ownOf<T extends object>(fields: T): T {
+  return Object.assign(Object.create(null), fields);
+}
+
+function hintOf(code: ErrorCode): string {
+  return ERROR_TABLE[Object.hasOwn(ERROR_TABLE, code) ? code : 'RINGTAP_INTERNAL'].hint;
+}
+
+/** Something that ends nothing, but must not pass in silence: a process warning. */
+export function warn(code: string, message: string): void {
+  process.emitWarning(printable(shorten(message)), { type: 'RingtapWarning', code });
 }
 
 /** Turns what the addon throws into a CaptureError; anything else passes through. */
 export function wrapNative(error: unknown, backend?: string, uri?: string): unknown {
   if (!(error instanceof Error) || error instanceof CaptureError) return error;
   const native = error as Error & CaptureErrorFields & { code?: string };
-  if (native.code === undefined || !(native.code in ERROR_TABLE)) return error;
+  if (native.code === undefined || !Object.hasOwn(ERROR_TABLE, native.code)) return error;
   const { syscall, errno, hint, position } = native;
   return new CaptureError(native.code as ErrorCode, native.message, { backend, uri, syscall, errno, hint, position });
 }

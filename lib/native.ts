@@ -1,10 +1,10 @@
 // The addon as TypeScript sees it. The only file that loads it.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Batch } from './batch.js';
-import { CaptureError } from './errors.js';
+import { CaptureError, type CaptureErrorFields } from './errors.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
 export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
@@ -127,7 +127,6 @@ export interface Addon {
   devices(backend: string): Promise<NativeDevice[]>;
 }
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 let loaded: Addon | undefined;
 
 /** The addon, loaded at the first call: importing ringtap never fails. */
@@ -140,13 +139,39 @@ export function addon(): Addon {
 }
 
 function load(): Addon {
+  const { bun, deno } = process.versions as Record<string, string | undefined>;
+  if (bun !== undefined || deno !== undefined) {
+    throw missing(`it is made for Node.js, and this is ${bun === undefined ? `Deno ${deno}` : `Bun ${bun}`}`, {
+      hint: 'Run the program with Node.js 20.19 or newer.',
+    });
+  }
+  const root = packageRoot();
+  if (root === undefined) {
+    throw missing('this program was bundled, and the addon is no part of the bundle', {
+      hint: 'Leave ringtap out of the bundle (esbuild --external:ringtap) and install it beside.',
+    });
+  }
   const require = createRequire(import.meta.url);
   const development = join(root, 'build/addon/Release/ringtap.node');
   try {
     if (existsSync(development)) return require(development) as Addon;
     return (require('node-gyp-build') as (directory: string) => Addon)(root);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-    throw new CaptureError('RINGTAP_ADDON_MISSING', `the native addon cannot be loaded: ${reason}`, { cause });
+    throw missing(cause instanceof Error ? cause.message.split('\n')[0]! : String(cause), { cause });
   }
+}
+
+/** Where the package lies; undefined where its code was taken elsewhere, as bundlers do. */
+function packageRoot(): string | undefined {
+  try {
+    const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+    const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: unknown };
+    return name === 'ringtap' ? root : undefined;
+  } catch {
+    return undefined; // in a CommonJS bundle there is not even a URL
+  }
+}
+
+function missing(reason: string, fields: CaptureErrorFields): CaptureError {
+  return new CaptureError('RINGTAP_ADDON_MISSING', `the native addon cannot be loaded: ${reason}`, fields);
 }

@@ -1,7 +1,7 @@
 import { Capture } from './capture.js';
-import { CaptureError } from './errors.js';
+import { CaptureError, warn } from './errors.js';
 import type { OpenOptions } from './generated/schema.js';
-import { signalOf } from './options.js';
+import { ownOptions, signalOf } from './options.js';
 import { type Explanation, follow, type Plan, rejected } from './plan.js';
 import { SessionTransmitter, type Transmitter } from './transmit.js';
 import { parseUri } from './uri.js';
@@ -19,15 +19,13 @@ import { parseUri } from './uri.js';
  */
 export async function open(uri: string, options: OpenOptions = {}): Promise<Capture> {
   const parsed = parseUri(uri);
-  const signal = signalOf(parsed, options);
+  const own = ownOptions(parsed, options);
+  const signal = signalOf(parsed, own);
   signal?.throwIfAborted();
-  const { session, info, plan } = await follow(parsed, options, 'capture', signal);
+  const { session, info, plan } = await follow(parsed, own, 'capture', signal);
   const first = plan.candidates[0];
   if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    process.emitWarning(`${uri}: using ${plan.backend}: because ${first.reason}`, {
-      type: 'RingtapWarning',
-      code: 'RINGTAP_FALLBACK',
-    });
+    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${first.reason}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
   return new Capture(session, info, plan, signal);
@@ -40,10 +38,7 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
   if (warnedOfTraffic) return;
   warnedOfTraffic = true;
   const what = filter === 'none' || filter === 'user' ? 'every packet' : 'every packet that matches the filter';
-  process.emitWarning(`${backend}: takes ${what} away from the host's network stack on ${target}`, {
-    type: 'RingtapWarning',
-    code: 'RINGTAP_TAKES_TRAFFIC',
-  });
+  warn('RINGTAP_TAKES_TRAFFIC', `${backend}: takes ${what} away from the host's network stack on ${target}`);
 }
 
 /**
@@ -53,9 +48,10 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
  */
 export async function openTransmitter(uri: string, options: OpenOptions = {}): Promise<Transmitter> {
   const parsed = parseUri(uri);
-  const signal = signalOf(parsed, options);
+  const own = ownOptions(parsed, options);
+  const signal = signalOf(parsed, own);
   signal?.throwIfAborted();
-  const { session, info, plan } = await follow(parsed, { ...options, fallback: false }, 'transmit', signal);
+  const { session, info, plan } = await follow(parsed, { ...own, fallback: false }, 'transmit', signal);
   if (!info.transmits) {
     await session.close();
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
@@ -74,9 +70,10 @@ export async function openTransmitter(uri: string, options: OpenOptions = {}): P
  */
 export async function explain(uri: string, options: OpenOptions = {}): Promise<Explanation> {
   const parsed = parseUri(uri);
-  const signal = signalOf(parsed, options);
+  const own = ownOptions(parsed, options);
+  const signal = signalOf(parsed, own);
   try {
-    const { session, plan } = await follow(parsed, options, 'explain', signal);
+    const { session, plan } = await follow(parsed, own, 'explain', signal);
     await session.close();
     return { ...plan, error: null };
   } catch (error) {

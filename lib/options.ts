@@ -1,7 +1,8 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
 import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from './generated/schema.js';
-import { type ParsedUri, schemaOf } from './uri.js';
+import { show } from './printable.js';
+import { faultIn, type ParsedUri, schemaOf } from './uri.js';
 
 /** The value of an option after validation. */
 export type OptionValue = number | boolean | string | readonly number[];
@@ -14,7 +15,34 @@ export interface Settings {
   readonly ignored: readonly string[];
 }
 
+/** Characters of an option's text; a filter may be as long as the compiler takes it. */
+const MOST_TEXT = 65536;
+/** Queues that a list may spell out. */
+const MOST_QUEUES = 65536;
+/** Instructions that a list may have: far more than a filter may. */
+const MOST_INSNS = 65536;
+
 const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 << 30 };
+
+/**
+ * The options as they are now: own properties only, each read once, so that nothing that was planted in a prototype is
+ * an option, and nothing changes between its check and its use.
+ */
+export function ownOptions(
+  { uri }: Pick<ParsedUri, 'uri'>,
+  options: unknown,
+): OpenOptions & Readonly<Record<string, unknown>> {
+  if (typeof options !== 'object' || options === null) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: options are an object, not ${show(options)}`, { uri });
+  }
+  try {
+    // A list or a Map would pass for an object without options.
+    if (Reflect.has(options, Symbol.iterator)) throw new TypeError('they are a list');
+    return Object.assign(Object.create(null), options);
+  } catch (cause) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: the options cannot be read`, { uri, cause });
+  }
+}
 
 /** Checks that every name is one that `open()` or the named backend knows, and every value is valid. */
 export function validate(parsed: ParsedUri, options: OpenOptions, backend: string, lenient = false): Settings {
@@ -32,16 +60,16 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
     if (OPEN_OPTIONS.includes(name)) continue;
     const option = schema.options.find((candidate) => candidate.name === name);
     if (option === undefined) {
-      if (schema.rest !== undefined && parsed.params.has(name) && !(name in options)) {
+      if (schema.rest !== undefined && parsed.params.has(name) && !Object.hasOwn(options, name)) {
         rest.push(`${name}=${value}`);
         continue;
       }
       if (!lenient) throw unknownOption(parsed, name, backend, schema.options);
       ignored.push(name);
     } else if (option.type === 'filter') {
-      filter = checkFilter(parsed, value);
+      filter = guarded(parsed, name, () => checkFilter(parsed, value));
     } else {
-      values[name] = check(parsed, option, value);
+      values[name] = guarded(parsed, name, () => check(parsed, option, value));
     }
   }
   // What the schema does not know goes on to the driver behind the backend.
@@ -53,16 +81,26 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
 
 /** `fallback` from the options or the URI. */
 export function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean {
-  const value = options.fallback ?? parsed.params.get('fallback') ?? true;
+  const { fallback: value = parsed.params.get('fallback') ?? true } = options;
   return check(parsed, { name: 'fallback', type: 'boolean', doc: '' }, value) as boolean;
 }
 
 /** `signal` from the options. */
-export function signalOf(parsed: ParsedUri, options: OpenOptions): AbortSignal | undefined {
-  const { signal } = options;
-  if (parsed.params.has('signal')) throw bad(parsed, 'signal', 'goes into the options object, not the URI');
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad(parsed, 'signal', 'must be an AbortSignal');
-  return signal;
+export function signalOf(
+  at: Pick<ParsedUri, 'uri' | 'params'>,
+  { signal }: { readonly signal?: unknown },
+): AbortSignal | undefined {
+  if (at.params.has('signal')) throw bad(at, 'signal', 'goes into the options object, not the URI');
+  if (signal === undefined || isSignal(signal)) return signal;
+  throw bad(at, 'signal', 'must be an AbortSignal');
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  try {
+    return typeof Reflect.get(AbortSignal.prototype, 'aborted', value) === 'boolean';
+  } catch {
+    return false; // an object that at most looks like one
+  }
 }
 
 function unknownOption(
@@ -72,8 +110,8 @@ function unknownOption(
   options: readonly OptionSchema[],
 ): CaptureError {
   const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];
-  const near = closest(name, names);
-  const guess = distance(name, near) <= Math.max(1, name.length / 2) ? `Did you mean "${near}"? ` : '';
+  const near = closest(name.slice(0, 64), names);
+  const guess = distance(name.slice(0, 64), near) <= Math.max(1, name.length / 2) ? `Did you mean "${near}"? ` : '';
   return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend}: has no option "${name}"`, {
     uri: parsed.uri,
     backend,
@@ -81,12 +119,29 @@ function unknownOption(
   });
 }
 
-function bad(parsed: ParsedUri, name: string, what: string): CaptureError {
-  return new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} ${what}`, { uri: parsed.uri });
+function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} ${what}`, { uri });
+}
+
+/** What a value does when it is looked at, such as a getter in a list, is a fault of the value. */
+function guarded<T>(parsed: ParsedUri, name: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof CaptureError) throw cause;
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} cannot be read`, {
+      uri: parsed.uri,
+      cause,
+    });
+  }
 }
 
 function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
-  const shown = typeof value === 'string' ? `"${value}"` : String(value);
+  const shown = show(value);
+  if (typeof value === 'string') {
+    const fault = value.length > MOST_TEXT ? `may have ${MOST_TEXT} characters, not ${value.length}` : faultIn(value);
+    if (fault !== undefined) throw bad(parsed, option.name, `is refused: ${fault}`);
+  }
   switch (option.type) {
     case 'boolean':
       if (typeof value === 'boolean') return value;
@@ -128,14 +183,19 @@ function fail(parsed: ParsedUri, name: string, what: string): never {
 /** Queues as numbers in ascending order; none means all. */
 function parseQueues(value: unknown): readonly number[] | undefined {
   if (value === 'all') return [];
-  const parts = Array.isArray(value) ? value : typeof value === 'number' ? [value] : String(value).split(',');
+  const parts: readonly unknown[] =
+    typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [value];
+  if (parts.length > MOST_QUEUES) return undefined;
   const queues = new Set<number>();
+  let spelt = 0;
   for (const part of parts) {
+    if (typeof part !== 'string' && typeof part !== 'number') return undefined;
     const range = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(String(part));
     if (range === null) return undefined;
     const first = Number(range[1]);
     const last = Number(range[2] ?? first);
-    if (last < first) return undefined;
+    spelt += last - first + 1;
+    if (last < first || spelt > MOST_QUEUES) return undefined;
     for (let queue = first; queue <= last; queue++) queues.add(queue);
   }
   return queues.size === 0 ? undefined : [...queues].sort((a, b) => a - b);
@@ -148,18 +208,25 @@ function parseNumber(text: string): number {
 }
 
 function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
-  if (typeof value === 'string') return value.trim() === '' ? undefined : value;
+  if (typeof value === 'string') {
+    const fault = faultIn(value);
+    if (fault !== undefined) throw badFilter(parsed, fault);
+    return value.trim() === '' ? undefined : value;
+  }
   const most = [0xffff, 0xff, 0xff, 0xffffffff];
-  const insn = (row: unknown) =>
-    Array.isArray(row) && row.length === 4 && row.every((n, i) => Number.isInteger(n) && n >= 0 && n <= most[i]!);
-  if (Array.isArray(value) && value.length > 0 && value.every(insn)) return value as unknown as FilterProgram;
-  throw new CaptureError(
-    'RINGTAP_BAD_FILTER',
-    `${parsed.uri}: filter must be an expression or a program [[code, jt, jf, k], …]`,
-    {
-      uri: parsed.uri,
-    },
-  );
+  // Copied before it is checked: nothing changes in between.
+  const copied = (row: unknown): unknown[] => (Array.isArray(row) && row.length === 4 ? [...row] : []);
+  const isInsn = (row: unknown[]) =>
+    row.length === 4 && row.every((n, i) => Number.isInteger(n) && (n as number) >= 0 && (n as number) <= most[i]!);
+  if (Array.isArray(value) && value.length > 0 && value.length <= MOST_INSNS) {
+    const rows = Array.from(value, copied);
+    if (rows.every(isInsn)) return rows as unknown as FilterProgram;
+  }
+  throw badFilter(parsed, 'it must be an expression or a program [[code, jt, jf, k], …]');
+}
+
+function badFilter(parsed: ParsedUri, what: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter: ${what}`, { uri: parsed.uri });
 }
 
 /** A program as the addon takes it. */

@@ -1,4 +1,5 @@
 import type { Batch } from './batch.js';
+import { show } from './printable.js';
 
 /**
  * A cursor over one packet of a batch, reused for the next: copy what you keep.
@@ -60,8 +61,8 @@ export class Packet {
 
   #at(o: number, bytes: number): number {
     const batch = this.#batch;
-    if (!(o >= 0 && o + bytes <= batch.caplen[this.index]!) || this.index >= batch.length) {
-      throw new RangeError(`offset ${o} is outside the packet's ${batch.caplen[this.index]} captured bytes`);
+    if (!(Number.isInteger(o) && o >= 0 && o + bytes <= batch.caplen[this.index]!) || this.index >= batch.length) {
+      throw new RangeError(`offset ${show(o)} is outside the packet's ${batch.caplen[this.index]} captured bytes`);
     }
     return batch.offset[this.index]! + o;
   }

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { closest } from 'fastest-levenshtein';
 import { CaptureError } from './errors.js';
 import { BACKENDS, type BackendName, type BackendSchema } from './generated/schema.js';
+import { show } from './printable.js';
 
 /** A URI taken apart. Nothing is validated but its form. */
 export interface ParsedUri {
@@ -36,21 +37,49 @@ export function schemaOf(name: string): BackendSchema | undefined {
   return BACKENDS.find((backend) => backend.name === name);
 }
 
+/** Characters of a URI; an option that needs more goes into the options object. */
+const MOST_URI = 65536;
+/** Bytes of a target, as the kernel takes of a path. */
+const MOST_TARGET = 4096;
+
 /** Takes a URI apart. `RINGTAP_BAD_URI` or `RINGTAP_UNKNOWN_SCHEME` when it has no meaning. */
 export function parseUri(uri: string): ParsedUri {
   if (typeof uri !== 'string' || uri === '') {
-    throw new CaptureError(
-      'RINGTAP_BAD_URI',
-      `a capture URI is a string such as afpacket:eth0, not ${JSON.stringify(uri)}`,
-    );
+    throw new CaptureError('RINGTAP_BAD_URI', `a capture URI is a string such as afpacket:eth0, not ${show(uri)}`);
   }
-  if (uri.includes('\0')) throw new CaptureError('RINGTAP_BAD_URI', `${JSON.stringify(uri)} contains a NUL`, { uri });
+  if (uri.length > MOST_URI) throw badUri(uri, `a URI may have ${MOST_URI} characters, not ${uri.length}`);
+  const parsed = parseText(uri);
+  const bytes = Buffer.byteLength(parsed.target);
+  if (bytes > MOST_TARGET) throw badUri(uri, `what follows the scheme may have ${MOST_TARGET} bytes, not ${bytes}`);
+  for (const text of [parsed.target, ...parsed.params.keys(), ...parsed.params.values()]) {
+    const fault = faultIn(text);
+    if (fault !== undefined) throw badUri(uri, fault);
+  }
+  return parsed;
+}
+
+/** The URI of what a method lists by this name: its target is the name, whatever stands in it. */
+export function uriOf(scheme: string, target: string): string {
+  return `${scheme}:${target.replace(/[%?\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|^\/(?=\/)/gu, encodeURIComponent)}`;
+}
+
+/** Why a text would not arrive as it is at the kernel or a library; undefined where it would. */
+export function faultIn(text: string): string | undefined {
+  if (text.includes('\0')) return 'it contains a NUL, at which the system would cut it off';
+  return /\p{Cs}/u.test(text) ? 'it contains half of a surrogate pair, which is no character' : undefined;
+}
+
+function badUri(uri: string, what: string, hint?: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_URI', `${uri}: ${what}`, { uri, hint });
+}
+
+function parseText(uri: string): ParsedUri {
   const match = /^([A-Za-z][A-Za-z0-9+.-]+):(.*)$/s.exec(uri);
   if (match === null || match[1] === undefined || match[2] === undefined) return parseBare(uri);
   const scheme = schemes.get(match[1].toLowerCase());
   if (scheme === undefined) {
     if (existsSync(uri)) return { uri, scheme: 'file', target: uri, params: new Map() };
-    const near = closest(match[1].toLowerCase(), [...schemes.keys()]);
+    const near = closest(match[1].toLowerCase().slice(0, 32), [...schemes.keys()]);
     throw new CaptureError('RINGTAP_UNKNOWN_SCHEME', `${uri}: there is no scheme "${match[1]}:"`, {
       uri,
       hint: `Did you mean "${near}:"? Known schemes: ${[...schemes.keys()].map((name) => `${name}:`).join(' ')}`,
@@ -60,33 +89,31 @@ export function parseUri(uri: string): ParsedUri {
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
   const wants = schemaOf(scheme)?.target ?? (scheme === 'rpcap' ? 'device' : 'interface');
   if (target === '' && wants !== 'none') {
-    throw new CaptureError(
-      'RINGTAP_BAD_URI',
-      `${uri}: after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`,
-      {
-        uri,
-      },
-    );
+    throw badUri(uri, `after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`);
   }
   if (target !== '' && wants === 'none') {
-    throw new CaptureError(
-      'RINGTAP_BAD_URI',
-      `${uri}: after "${match[1]}:" comes nothing but ?option=value, not "${target}"`,
-      { uri },
-    );
+    throw badUri(uri, `after "${match[1]}:" comes nothing but ?option=value, not "${target}"`);
   }
   return { uri, scheme, target, params: parseQuery(query, uri) };
 }
 
 function parseBare(uri: string): ParsedUri {
   const path = { uri, scheme: 'file', target: uri, params: new Map() } as const;
-  // A folder is no trace: it may well be named after an interface.
-  const isThere = statSync(uri, { throwIfNoEntry: false })?.isDirectory() === false;
-  if (uri === '-' || uri.includes('/') || uri.includes('\\') || isThere) return path;
+  if (uri === '-' || uri.includes('/') || uri.includes('\\') || isTrace(uri)) return path;
   const [target, query] = split(uri);
   // Something like trace.pcap that is neither a file nor an interface is a path that does not exist.
-  if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !(target in networkInterfaces())) return path;
+  if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !Object.hasOwn(networkInterfaces(), target))
+    return path;
   return { uri, scheme: 'auto', target, params: parseQuery(query, uri) };
+}
+
+/** Whether there is something to read by this name. A folder is no trace: it may well be named after an interface. */
+function isTrace(name: string): boolean {
+  try {
+    return !statSync(name).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function split(text: string): [string, string] {
@@ -101,7 +128,7 @@ function parseQuery(query: string, uri: string): Map<string, string> {
     if (part === '') continue;
     const at = part.indexOf('=');
     const name = decode(at < 0 ? part : part.slice(0, at), uri);
-    if (params.has(name)) throw new CaptureError('RINGTAP_BAD_URI', `${uri}: "${name}" is given twice`, { uri });
+    if (params.has(name)) throw badUri(uri, `"${name}" is given twice`);
     params.set(name, at < 0 ? 'true' : decode(part.slice(at + 1), uri));
   }
   return params;
@@ -111,9 +138,6 @@ function decode(text: string, uri: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new CaptureError('RINGTAP_BAD_URI', `${uri}: "${text}" has a % that is not followed by two hex digits`, {
-      uri,
-      hint: 'Write a literal % as %25.',
-    });
+    throw badUri(uri, `"${text}" has a % that begins no UTF-8 character`, 'Write a literal % as %25.');
   }
 }

@@ -43,27 +43,32 @@ const range = (o) =>
       : o.type === 'boolean'
         ? 'true, false'
         : '';
-const tsDoc = (o) => {
+const tsDoc = (o, type = tsType(o)) => {
   const facts = [
     o.unit && `in ${o.unit}`,
     range(o) && o.min !== undefined && `range ${range(o)}`,
     o.default !== undefined && `default ${o.default}`,
   ];
-  return `  /** ${o.doc}${facts.some(Boolean) ? ` (${facts.filter(Boolean).join('; ')})` : ''} */\n  ${o.name}?: ${tsType(o)} | undefined;`;
+  return `  /** ${o.doc}${facts.some(Boolean) ? ` (${facts.filter(Boolean).join('; ')})` : ''} */\n  ${o.name}?: ${type} | undefined;`;
 };
 const pascal = (name) =>
   ({ afpacket: 'AfPacket', afxdp: 'AfXdp', pfring: 'PfRing' })[name] ?? name[0].toUpperCase() + name.slice(1);
 
-/** Each option once, with every value that any backend takes. */
+/** Each option once, with every type and value that any backend takes. */
 function everyOption() {
-  const merged = new Map(common.filter((o) => o.scope === 'open').map((o) => [o.name, o]));
-  for (const option of backends.flatMap((b) => b.options)) {
-    const { min: _, max: __, default: ___, ...other } = merged.get(option.name) ?? option;
-    const base = common.find(({ name }) => name === option.name) ?? other;
-    const values = option.values && [...new Set([...(other.values ?? []), ...option.values])];
-    merged.set(option.name, { ...other, doc: base.doc, ...(values && { values }) });
-  }
-  return [...merged.values()];
+  const given = [
+    ...common.filter((o) => o.scope === 'open'),
+    ...backends.flatMap((b) => b.options.map((o) => ({ ...o, of: b.name }))),
+  ];
+  return [...new Set(given.map(({ name }) => name))].map((name) => {
+    const alike = given.filter((o) => o.name === name);
+    if (alike[0].scope === 'open') return tsDoc(alike[0]);
+    const { min: _, max: __, default: ___, ...first } = alike[0];
+    const types = [...new Set(alike.flatMap((o) => tsType(o).split(' | ')))].join(' | ');
+    const isOne = new Set(alike.map((o) => o.type)).size === 1;
+    const { doc } = common.find((o) => o.name === name) ?? first;
+    return tsDoc({ ...first, doc: isOne ? doc : alike.map((o) => `${o.of}: ${o.doc}`).join(' ') }, types);
+  });
 }
 
 const outputs = {
@@ -98,14 +103,14 @@ export type FilterProgram = readonly (readonly [code: number, jt: number, jf: nu
 
 /** Everything \`open()\` takes. Which options a backend has stands in docs/uri.md and in its own type. */
 export interface OpenOptions {
-${everyOption().map(tsDoc).join('\n')}
+${everyOption().join('\n')}
 }
 
 ${backends
   .map(
     (b) => `/** Options of \`${b.name}:\` (${b.title}). */
 export interface ${pascal(b.name)}Options {
-${b.options.map(tsDoc).join('\n')}
+${b.options.map((o) => tsDoc(o)).join('\n')}
 }`,
   )
   .join('\n\n')}
@@ -146,6 +151,9 @@ export interface BackendSchema {
 
 export const OPEN_OPTIONS: readonly string[] = ${JSON.stringify(common.filter((o) => o.scope === 'open').map((o) => o.name))};
 
+/** Without a prototype: what is planted in Object.prototype is no part of a schema. */
+const own = <T extends object>(schema: T): T => Object.setPrototypeOf(schema, null);
+
 export const BACKENDS: readonly BackendSchema[] = ${JSON.stringify(
     backends.map((b) => ({
       name: b.name,
@@ -160,7 +168,7 @@ export const BACKENDS: readonly BackendSchema[] = ${JSON.stringify(
     })),
     null,
     2,
-  )};
+  )}.map(({ options, ...backend }) => own({ ...backend, options: options.map(own) }) as BackendSchema);
 `,
 
   'docs/errors.md': `<!-- ${note} -->

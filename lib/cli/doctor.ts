@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { CaptureError, devices, type ProbeResult, probe } from '../index.js';
 import { EXIT } from './errors.js';
 import { type Check, checkHost } from './host.js';
-import { print, printJson } from './output.js';
+import { printJson, printText } from './output.js';
 
 interface Diagnosis {
   /** Whether any device can be captured from. */
@@ -26,7 +26,7 @@ Exit status 1 where no device can be captured from.`,
     )
     .action(async ({ json }: { json?: true }) => {
       const diagnosis = await diagnose();
-      await (json ? printJson(diagnosis, 2) : print(describe(diagnosis)));
+      await (json ? printJson(diagnosis, 2) : printText(describe(diagnosis)));
       if (!diagnosis.canCapture) process.exitCode = EXIT.failed;
     });
 }

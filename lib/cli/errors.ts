@@ -1,6 +1,7 @@
 import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
 import { CaptureError, type ErrorCode } from '../index.js';
+import { printable, printableLines } from '../printable.js';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -14,11 +15,19 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** A command line that makes no sense, though each part of it does. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(printable(message));
+  }
+}
 
 /** Everything that people read, as opposed to programs, goes to stderr through here. */
 export function say(line: string): void {
-  process.stderr.write(`ringtap: ${line}\n`);
+  tell(`ringtap: ${line}`);
+}
+
+function tell(line: string): void {
+  process.stderr.write(`${printableLines(line)}\n`);
 }
 
 /** " (EINVAL)" */
@@ -32,10 +41,10 @@ export function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   say(error instanceof Error ? error.message : String(error));
   if (error instanceof CaptureError) {
-    if (error.code === 'RINGTAP_SYSTEM') process.stderr.write(`call: ${error.syscall ?? 'unknown'}${errnoOf(error)}\n`);
-    process.stderr.write(`hint: ${error.hint}\n`);
+    if (error.code === 'RINGTAP_SYSTEM') tell(`call: ${error.syscall ?? 'unknown'}${errnoOf(error)}`);
+    tell(`hint: ${error.hint}`);
   }
-  if (error instanceof Error && debuglog('ringtap').enabled) process.stderr.write(`${error.stack}\n`);
+  if (error instanceof Error && debuglog('ringtap').enabled) tell(`${error.stack}`);
   if (error instanceof UsageError) return EXIT.usage;
   return error instanceof CaptureError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
 }

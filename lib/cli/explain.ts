@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { type Candidate, type Explanation, explain } from '../index.js';
+import { printable } from '../printable.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
-import { print, printJson } from './output.js';
+import { printJson, printText } from './output.js';
 import { linkTypeName } from './summary/summary.js';
 
 export function addExplain(program: Command): void {
@@ -22,7 +23,7 @@ Exit status 1 where it cannot be opened.`,
     );
   addOpenOptions(command).action(async (uri: string, flags: OpenFlags & { json?: true }) => {
     const plan = await explain(uri, openOptions(flags));
-    await (flags.json ? printJson(toJson(plan), 2) : print(describe(plan)));
+    await (flags.json ? printJson(toJson(plan), 2) : printText(describe(plan)));
     if (plan.error !== null) process.exitCode = report(plan.error);
   });
 }
@@ -37,7 +38,7 @@ function toJson(plan: Explanation): object {
 function describe(plan: Explanation): string {
   const rows: [string, string][] = [];
   if (plan.backend !== null) {
-    const options = Object.entries(plan.options).map(([name, value]) => `${name}=${value}`);
+    const options = Object.entries(plan.options).map(([name, value]) => printable(`${name}=${value}`));
     rows.push(
       ['method', plan.backend],
       ['mode', `${plan.mode}${plan.zeroCopy ? ', no copy for JavaScript' : ', one copy per batch'}`],
@@ -50,10 +51,10 @@ function describe(plan: Explanation): string {
     );
   }
   rows.push(['candidates', plan.candidates.map(describeCandidate).join('\n')]);
-  if (plan.notes.length > 0) rows.push(['notes', plan.notes.join('\n')]);
+  if (plan.notes.length > 0) rows.push(['notes', plan.notes.map(printable).join('\n')]);
   const indent = ' '.repeat(14);
   const lines = rows.map(([name, text]) => `  ${name.padEnd(12)}${text.replaceAll('\n', `\n${indent}`)}\n`);
-  return `${plan.uri}\n${lines.join('')}`;
+  return `${printable(plan.uri)}\n${lines.join('')}`;
 }
 
 function describeCandidate({ backend, chosen, reason, fix }: Candidate): string {

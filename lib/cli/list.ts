@@ -1,7 +1,8 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { type Device, devices } from '../index.js';
-import { print, printJson } from './output.js';
+import { printable } from '../printable.js';
+import { printJson, printText } from './output.js';
 
 export function addList(program: Command): void {
   program
@@ -17,7 +18,7 @@ Examples:
     )
     .action(async ({ json }: { json?: true }) => {
       const found = await devices();
-      await (json ? printJson(found, 2) : print(describe(found)));
+      await (json ? printJson(found, 2) : printText(describe(found)));
     });
 }
 
@@ -25,8 +26,9 @@ function describe(found: readonly Device[]): string {
   const table = new Table({ head: ['device', 'state', 'addresses', 'URIs'], style: { head: [], border: [] } });
   for (const { name, description, up, loopback, addresses, uris } of found) {
     const state = [up ? 'up' : 'down', ...(loopback ? ['loopback'] : [])].join(', ');
-    const title = description === '' || description === name ? name : `${name}\n${description}`;
-    table.push([title, state, addresses.join('\n'), uris.join('\n')]);
+    // Escaped before the table measures it.
+    const title = (description === '' || description === name ? [name] : [name, description]).map(printable);
+    table.push([title.join('\n'), state, addresses.join('\n'), uris.join('\n')]);
   }
   const also = 'Everywhere: file:trace.pcapng (pcap, pcapng, ERF; - is standard input), synth:?count=1000\n';
   return found.length === 0 ? `No device can be captured from here: see ringtap doctor.\n${also}` : `${table}\n${also}`;

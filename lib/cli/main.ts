@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { printable } from '../printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
 import { addDoctor } from './doctor.js';
@@ -19,7 +20,7 @@ const program = new Command('ringtap')
   .description('Packet capture: one command for every capture method.')
   .version(version)
   .exitOverride()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'ringtap:')) })
+  .configureOutput({ outputError: (text, write) => write(complaint(text)) })
   .showHelpAfterError('hint: --help shows how it is used')
   .addHelpText(
     'after',
@@ -33,6 +34,15 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 wrong usage. NODE_DEBUG=ringtap shows where an error comes from.`,
   );
+/** What commander says, which quotes arguments; its own line ends are those before a suggestion and at the end. */
+function complaint(text: string): string {
+  const lines = text
+    .trimEnd()
+    .replace(/^error:/, 'ringtap:')
+    .split(/\n(?=\(Did you mean )/);
+  return `${lines.map((line) => printable(line)).join('\n')}\n`;
+}
+
 for (const add of [addList, addDoctor, addExplain, addCapture, addStats, addRead, addBench]) add(program);
 
 endWithOutput();

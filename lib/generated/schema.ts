@@ -45,8 +45,8 @@ export interface OpenOptions {
   frameBytes?: number | undefined;
   /** Packets of one queue that may wait for the reader; 0: as many as there are frames. (in packets) */
   rxRing?: number | undefined;
-  /** Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. */
-  hugePages?: boolean | undefined;
+  /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. */
+  hugePages?: boolean | 'auto' | 'require' | 'off' | undefined;
   /** Let waiting poll the driver for so long; 0 waits for interrupts. (in µs) */
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. */
@@ -348,6 +348,9 @@ export interface BackendSchema {
 }
 
 export const OPEN_OPTIONS: readonly string[] = ["fallback","signal"];
+
+/** Without a prototype: what is planted in Object.prototype is no part of a schema. */
+const own = <T extends object>(schema: T): T => Object.setPrototypeOf(schema, null);
 
 export const BACKENDS: readonly BackendSchema[] = [
   {
@@ -1197,4 +1200,4 @@ export const BACKENDS: readonly BackendSchema[] = [
       }
     ]
   }
-];
+].map(({ options, ...backend }) => own({ ...backend, options: options.map(own) }) as BackendSchema);

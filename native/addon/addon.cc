@@ -26,6 +26,14 @@ Error missing_backend(const std::string& name) {
 // Past this a batch is no batch any more; TypeScript allows far less.
 constexpr double kMostBatch = 1 << 20;
 
+/// What reaches the kernel and libraries as C strings must be the same there as where it was checked.
+std::optional<Error> cut_text(const OpenRequest& request) {
+  const std::string* option = request.options.cut();
+  if (option == nullptr && request.target.find('\0') == std::string::npos) return std::nullopt;
+  return Error{.code = option != nullptr ? Code::kBadOption : Code::kBadUri,
+               .message = (option != nullptr ? "option " + *option : "the target") + " contains a NUL"};
+}
+
 /// An open() on its way: what another thread works on.
 struct Opening {
   const Backend& backend;
@@ -86,6 +94,11 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   OpenRequest open_request{.uri = text(request.Get("uri")),
                            .target = text(request.Get("target")),
                            .options = to_options(request.Get("options"))};
+  if (const auto cut = cut_text(open_request)) {
+    Deferred failed(env);
+    failed.reject(to_js(env, *cut).Value());
+    return failed.promise();
+  }
   const std::string purpose = text(request.Get("purpose"));
   open_request.plan_only = purpose == "explain";
   open_request.cancelled = Environment::of(env).opening(static_cast<uint32_t>(number(request.Get("number"))));

@@ -26,8 +26,14 @@ Options to_options(const Napi::Value& value) {
   Options options;
   if (!value.IsObject()) return options;
   const auto object = value.As<Napi::Object>();
-  const Napi::Array names = object.GetPropertyNames();
-  if (names.IsEmpty()) return options;
+  // WHY not GetPropertyNames(): it lists what stands in the prototype, too.
+  napi_value listed = nullptr;
+  constexpr auto kFilter = static_cast<napi_key_filter>(napi_key_enumerable | napi_key_skip_symbols);
+  if (napi_get_all_property_names(object.Env(), object, napi_key_own_only, kFilter, napi_key_numbers_to_strings,
+                                  &listed) != napi_ok) {
+    return options;
+  }
+  const Napi::Array names(object.Env(), listed);
   for (uint32_t i = 0; i < names.Length(); i++) {
     const std::string name = text(names.Get(i));
     const Napi::Value option = object.Get(name);

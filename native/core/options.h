@@ -16,6 +16,14 @@ class Options {
 
   void set(std::string name, Value value) { values_[std::move(name)] = std::move(value); }
   bool has(const std::string& name) const { return values_.count(name) != 0; }
+  /// The name of an option whose text a C string would cut short, or nullptr.
+  const std::string* cut() const {
+    for (const auto& [name, value] : values_) {
+      const auto* text = std::get_if<std::string>(&value);
+      if (text != nullptr && text->find('\0') != std::string::npos) return &name;
+    }
+    return nullptr;
+  }
 
   bool flag(const std::string& name, bool otherwise = false) const { return get<bool>(name, otherwise); }
   double number(const std::string& name, double otherwise = 0) const { return get<double>(name, otherwise); }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 #include "backends/pfring/library.h"
@@ -110,6 +111,7 @@ std::vector<Device> devices_pfring() {
   struct if_nameindex* names = if_nameindex();
   if (names == nullptr) return devices;
   for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
+    if (std::strpbrk(entry->if_name, "@,") != nullptr) continue;  // it would mean a queue, or two interfaces
     ifreq request{};
     std::string(entry->if_name).copy(request.ifr_name, IFNAMSIZ - 1);
     if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) continue;

@@ -1,0 +1,308 @@
+// Plants hostile values and prints, as JSON, what was not as it must be: whatever is planted, and wherever, the answer is
+// a CaptureError with a hint, soon, and nothing is left open, started or written. Run by the hostile tests in a folder of
+// its own, which holds nothing but a file `victim`:
+//
+//   node hostile.mjs options SCHEME TARGET [OPTIONS as JSON]   every option of a scheme, its target, unknown options
+//   node hostile.mjs calls [URI of something that sends]       every exported function, every method of what they give
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import * as ringtap from 'ringtap';
+import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
+
+const { CaptureError, explain, open, openTransmitter, openWriter } = ringtap;
+
+/** How long an answer may take on a machine that is busy with other things. */
+const PATIENCE_MS = 20_000;
+const MEGABYTE = 1 << 20;
+
+// --- What is planted ----------------------------------------------------------------------------------------------------
+
+const deaf = () => {
+  throw new Error('it was looked at');
+};
+const revoked = Proxy.revocable([], {});
+revoked.revoke();
+
+/** Of types that nothing takes. */
+const THINGS = {
+  null: null,
+  'a symbol': Symbol('hostile'),
+  'a bigint': 10n ** 30n,
+  'a function': () => 1,
+  'an object': {},
+  'an object without a prototype': Object.create(null),
+  'an object that throws when it becomes text': { toString: deaf, valueOf: deaf, [Symbol.toPrimitive]: deaf },
+  'a boxed number': new Object(5),
+  'an empty list': [],
+  'a list of lists': [[[]], [{}]],
+  'a list that throws when it is read': Object.defineProperty([1, 2], 0, { get: deaf, enumerable: true }),
+  'a list with nearly endless holes': new Array(2 ** 32 - 1),
+  'a long list': new Array(100_000).fill('0-9'),
+  'a proxy that throws': new Proxy({}, { get: deaf, has: deaf, ownKeys: deaf, getPrototypeOf: deaf }),
+  'a revoked proxy': revoked.proxy,
+  'what looks like a signal': Object.create(AbortSignal.prototype),
+};
+
+const NUMBERS = { NaN: Number.NaN, Infinity: Number.POSITIVE_INFINITY, huge: 1e308, negative: -1e15, half: 0.1 };
+
+/** Text that no number, choice, filter or list is written as. */
+const TEXTS = {
+  'a NUL': 'x\0y',
+  'half a character': 'x\ud800y',
+  'escapes for a terminal': 'x\x1b[31m\x07\x9b31m\u202ey',
+  'a line of its own': 'x\nringtap: all is well',
+  'a shell command': ';touch started|touch started&touch started',
+  'a substitution': '$(touch started)`touch started`',
+  'a command for DPDK': 'exec(touch started)',
+  'a descriptor': 'fd(0)',
+  'a file to write': 'tx_pcap=victim,iface=lo',
+  'an object to load': '-d ./victim --file-prefix=../victim',
+  'a path': '../../../../../../../../proc/version',
+  'a format': '%s%s%n%x',
+  'a name that every object has': '__proto__',
+  'a long number': '9'.repeat(4096),
+  'a long list of ranges': '0-99999,'.repeat(8000),
+  'a megabyte': 'x'.repeat(MEGABYTE),
+  'a megabyte of escapes': '\x1b'.repeat(MEGABYTE),
+};
+
+const TARGETS = {
+  ...TEXTS,
+  'a driver that runs a command': 'net_failsafe0,exec(touch started)',
+  'a driver that writes a file': 'net_pcap0,tx_pcap=victim',
+  'nothing but parameters': '?????',
+  'many steps up': '../'.repeat(1300),
+  'many folders': '/x'.repeat(2040),
+};
+
+// --- How it is judged ----------------------------------------------------------------------------------------------------
+
+const faults = [];
+let trials = 0;
+
+const UNPRINTABLE = /(?!\n)\p{Cc}/u;
+
+/** What is wrong with an error; undefined for one as it must be. */
+function faultOf(error) {
+  if (!(error instanceof CaptureError)) return `not a CaptureError, but ${inspect(error).slice(0, 200)}`;
+  const { code, message, hint } = error;
+  if (!/^RINGTAP_/.test(code) || code === 'RINGTAP_INTERNAL') return `code ${code}: ${message}`;
+  if (typeof hint !== 'string' || hint.length < 10) return `no hint, but ${inspect(hint)}`;
+  if (message.length > 10_000 || hint.length > 10_000) return `a message of ${message.length} characters`;
+  if (UNPRINTABLE.test(inspect(error)) || /\p{Cf}/u.test(message + hint)) return `unprintable: ${inspect(message)}`;
+  if (message.includes('\n') && code !== 'RINGTAP_BAD_FILTER') return `more than one line: ${inspect(message)}`;
+  return undefined;
+}
+
+/** @param may what else is right: 'open' (the value may mean something), 'range' (a RangeError, as of a DataView) */
+async function attempt(name, work, may = '') {
+  trials++;
+  const began = performance.now();
+  const late = setTimeout(() => {
+    console.error(`${name}: no answer in ${PATIENCE_MS} ms`);
+    process.exit(3);
+  }, PATIENCE_MS);
+  try {
+    const result = await work();
+    if (result?.error instanceof Error) throw result.error; // how explain() refuses
+    if (may !== 'open' && may !== 'range') faults.push(`${name}: was taken: ${inspect(result).slice(0, 200)}`);
+    await result?.close?.();
+  } catch (error) {
+    const fault = may === 'range' && error instanceof RangeError ? undefined : faultOf(error);
+    if (fault !== undefined) faults.push(`${name}: ${fault}`);
+  }
+  clearTimeout(late);
+  if (performance.now() - began > PATIENCE_MS) faults.push(`${name}: took ${performance.now() - began} ms`);
+}
+
+/** Of what may be gone by now: a thread, or the descriptor that listed the others. */
+const orNothing = (look) => (path) => {
+  try {
+    return look(path, 'utf8');
+  } catch {
+    return '';
+  }
+};
+const read = orNothing(readFileSync);
+const target = orNothing(readlinkSync);
+
+/** What this process has open and running, and what lies in its folder. */
+function traces() {
+  const fds = readdirSync('/proc/self/fd').map((fd) => target(`/proc/self/fd/${fd}`).replace(/\d{3,}/, 'N'));
+  const tasks = readdirSync('/proc/self/task');
+  const children = tasks.map((task) => read(`/proc/self/task/${task}/children`).trim()).join('');
+  const files = readdirSync('.', { recursive: true }).sort();
+  const victim = readFileSync('victim', 'utf8');
+  return { fds: fds.filter((fd) => fd !== '').sort(), threads: tasks.length, children, files, victim };
+}
+
+/** Runs what plants, and looks for what it left behind. */
+async function watched(plant) {
+  await ringtap.devices();
+  await ringtap.probe();
+  await (await open('synth:?count=1')).close();
+  await sleep(100);
+  const before = traces();
+  await plant();
+  let after = traces();
+  // Threads and handles that are on their way out may take a moment.
+  for (let i = 0; i < 100 && inspect(after) !== inspect(before); i++) {
+    await sleep(50);
+    after = traces();
+  }
+  for (const kind of Object.keys(before)) {
+    const [was, is] = [inspect(before[kind]), inspect(after[kind])];
+    // The pool of libuv starts when it is first needed.
+    if (kind === 'threads' ? after.threads > before.threads + 4 : was !== is)
+      faults.push(`${kind} left: ${is}, not ${was}`);
+  }
+}
+
+// --- Options and targets -------------------------------------------------------------------------------------------------
+
+const inUri = (text) => (text.isWellFormed() ? encodeURIComponent(text) : text);
+const entriesOf = (...tables) => tables.flatMap((table) => Object.entries(table));
+
+async function plantOptions(scheme, target, rest) {
+  const uri = `${scheme}:${target}`;
+  const { options } = BACKENDS.find(({ name }) => name === scheme);
+  const common = OPEN_OPTIONS.map((name) => ({ name, type: name === 'signal' ? 'signal' : 'boolean' }));
+  for (const call of [explain, open]) {
+    for (const { name, type } of [...options, ...common]) {
+      const may = (value) => (type === 'string' && ['string', 'number'].includes(typeof value) ? 'open' : '');
+      for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+        if (type === 'number' && value === 0.1) continue;
+        await attempt(
+          `${call.name}('${uri}', { ${name}: ${what} })`,
+          () => call(uri, { ...rest, [name]: value }),
+          may(value),
+        );
+      }
+      for (const [what, text] of entriesOf(TEXTS)) {
+        const whole = `${uri}${uri.includes('?') ? '&' : '?'}${name}=${inUri(text)}`;
+        const { [name]: _, ...others } = rest;
+        await attempt(`${call.name}('${uri}?${name}=' + ${what})`, () => call(whole, others), may(text));
+      }
+    }
+    for (const [what, text] of entriesOf(TEXTS)) {
+      await attempt(`${call.name}('${uri}', { [${what}]: 1 })`, () => call(uri, { ...rest, [text]: 1 }));
+      await attempt(`${call.name}('${uri}?' + ${what})`, () => call(`${uri}?${inUri(text)}=1`, rest));
+    }
+    for (const [what, text] of entriesOf(TARGETS)) {
+      await attempt(`${call.name}('${scheme}:' + ${what})`, () => call(`${scheme}:${text}`, rest));
+      await attempt(`${call.name}('${scheme}:' + ${what}, encoded)`, () => call(`${scheme}:${inUri(text)}`, rest));
+    }
+  }
+}
+
+// --- Functions and methods -----------------------------------------------------------------------------------------------
+
+/** A good call of every exported function. What is exported and not listed is a fault. */
+const GOOD = {
+  open: ['synth:?count=1', {}],
+  explain: ['synth:?count=1', {}],
+  openTransmitter: ['synth:', {}],
+  openWriter: ['nowhere/out.pcap', {}],
+  probe: [],
+  devices: [],
+};
+/** Exported for `instanceof`; only ringtap makes them. */
+const CLASSES = ['CaptureError'];
+/** Public by name only: what objects use among themselves. */
+const INTERNAL = { capture: ['hold', 'release'] };
+/** Reading by index throws RangeError beyond the end, as DataView does. */
+const INDEXED = ['batch.data', 'batch.copy', 'batch.timeNs', 'packet.u8', 'packet.u16', 'packet.u32'];
+
+async function plantArguments() {
+  for (const [name, value] of Object.entries(ringtap)) {
+    if (typeof value !== 'function' || CLASSES.includes(name)) continue;
+    const good = GOOD[name];
+    if (good === undefined) {
+      faults.push(`${name}() is exported, but hostile.mjs does not know how to call it`);
+      continue;
+    }
+    for (const [i, place] of ['uri', 'options'].slice(0, Math.max(1, good.length)).entries()) {
+      for (const [what, planted] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+        // A writer may well make a file of any name: here it has no folder to do so.
+        const argument = name === 'openWriter' && typeof planted === 'string' ? `nowhere/${planted}` : planted;
+        const call = () => value(...good.slice(0, i), argument, ...good.slice(i + 1));
+        // Own properties are options, and these have none.
+        const isBlank = place === 'options' && /^an object|boxed/.test(what);
+        await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank ? 'open' : '');
+      }
+    }
+  }
+}
+
+function methodsOf(object) {
+  const names = new Set();
+  for (let at = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const name of Reflect.ownKeys(at)) {
+      const { value } = Object.getOwnPropertyDescriptor(at, name);
+      if (typeof value === 'function' && name !== 'constructor') names.add(name);
+    }
+  }
+  return names;
+}
+
+/** How each public object is had; what has to be closed afterwards comes first. */
+const OBJECTS = {
+  capture: async () => {
+    const capture = await open('synth:?count=1000&batchSize=64');
+    return [capture, capture];
+  },
+  iterator: async () => {
+    const capture = await open('synth:?count=1000&batchSize=64');
+    return [capture, capture[Symbol.asyncIterator]()];
+  },
+  batch: async () => {
+    const capture = await open('synth:?count=1000&batchSize=64');
+    return [capture, capture.tryNext()];
+  },
+  packet: async () => {
+    const capture = await open('synth:?count=1000&batchSize=64');
+    return [capture, capture.tryNext()[Symbol.iterator]().next().value];
+  },
+  writer: async () => {
+    const capture = await open('synth:?count=1000&batchSize=64');
+    const writer = await openWriter('/dev/null', { linkType: 1 });
+    return [{ close: () => Promise.all([capture.close(), writer.close()]) }, writer, capture.tryNext()];
+  },
+  transmitter: async (uri) => {
+    const transmitter = await openTransmitter(uri);
+    return [transmitter, transmitter];
+  },
+};
+
+async function plantInMethods(sender) {
+  for (const [kind, make] of Object.entries(OBJECTS)) {
+    if (kind === 'transmitter' && sender === undefined) continue;
+    const sample = await make(sender);
+    await sample[0].close();
+    for (const name of methodsOf(sample[1])) {
+      if (INTERNAL[kind]?.includes(name)) continue;
+      const [owner, object, first] = await make(sender);
+      const may = INDEXED.includes(`${kind}.${String(name)}`) ? 'range' : 'open';
+      for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+        await attempt(`${kind}.${String(name)}(${what})`, () => object[name](value), may);
+        await attempt(`${kind}.${String(name)}(…, ${what})`, () => object[name](first, value), may);
+      }
+      await owner.close().catch(() => {});
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------------------------
+
+const [what, ...args] = process.argv.slice(2);
+if (what === 'options') {
+  const [scheme, target, rest = '{}'] = args;
+  await watched(() => plantOptions(scheme, target, JSON.parse(rest)));
+} else {
+  await watched(async () => {
+    await plantArguments();
+    await plantInMethods(args[0]);
+  });
+}
+console.log(JSON.stringify({ trials, faults }));
