@@ -103,7 +103,7 @@ export class Batch implements Iterable<Packet> {
   /** ns since 1970 at which packet `i` arrived. */
   timeNs(i: number): bigint {
     this.#check(i);
-    return (this.lender?.epoch ?? this.#epoch) + BigInt(this.time[i]!);
+    return this.epoch + BigInt(this.time[i]!);
   }
 
   /**
@@ -150,6 +150,16 @@ export class Batch implements Iterable<Packet> {
 
   #epoch = 0n;
 
+  /** @internal Not a look-alike. */
+  static is(value: unknown): value is Batch {
+    return typeof value === 'object' && value !== null && #epoch in value;
+  }
+
+  /** @internal ns since 1970 that `time` counts from. */
+  get epoch(): bigint {
+    return this.lender?.epoch ?? this.#epoch;
+  }
+
   #check(i: number): void {
     if (Number.isInteger(i) && i >= 0 && i < this.length) return;
     if (this.length === 0) throw new CaptureError('RINGTAP_RELEASED', `packet ${show(i)}: the batch was released`);
@@ -171,7 +181,7 @@ export class Batch implements Iterable<Packet> {
       copy.offset[i] = at;
       at += this.caplen[i]!;
     }
-    copy.#epoch = this.lender?.epoch ?? this.#epoch;
+    copy.#epoch = this.epoch;
     fill(copy, n, this.linkType);
     return copy;
   }

@@ -402,8 +402,3 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     return Promise.resolve(DONE);
   }
 }
-
-/** @internal Who lends a batch, for a writer; undefined for an owned copy. */
-export function sourceOf(batch: Batch): NativeSession | undefined {
-  return batch.lender instanceof Capture ? batch.lender.session : undefined;
-}

@@ -3,10 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Batch } from './batch.js';
 import { CaptureError, type CaptureErrorFields } from './errors.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
 export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
+
+/** What `append()` returns instead of an index; native/addon/writer.cc has the same list. */
+export const Appended = { all: -1, released: -2 } as const;
 
 export interface NativeStats {
   received: number;
@@ -55,13 +59,21 @@ export interface NativeSession {
 }
 
 export interface NativeWriter {
-  /** Encodes packets [first, end); the index of the first one that found no room. */
-  append(session: NativeSession, slot: number, first: number, end: number, generation: number): number;
-  /** Whether a full buffer waits to be written. */
-  ready(): boolean;
-  drain(flush: boolean): Promise<void>;
-  stats(): { packets: number; bytes: number };
+  /** Settles when the file is open, or turned out to be a named pipe that nobody reads yet. */
+  tried(): Promise<void>;
+  isOpen(): boolean;
+  /** Encodes packets [first, end) of what the slot lends in this generation: {@link Appended}, or the first without room. */
+  append(first: number, end: number, session: NativeSession, slot: number, generation: number): number;
+  /** The same with packets in memory of JavaScript's own. */
+  appendCopy(first: number, end: number, batch: Batch, epochSeconds: number, epochNanos: number): number;
+  /** Settles when `append()` may take more. */
+  room(): Promise<void>;
+  /** Settles when all that was taken has reached the file. */
+  flush(): Promise<void>;
   close(received?: number, dropped?: number): Promise<void>;
+  /** Closes, but waits for no reader any more. Returns at once. */
+  giveUp(): void;
+  stats(): { packets: number; bytes: number };
 }
 
 /** What a session is for: only `capture` touches traffic. */
@@ -106,8 +118,9 @@ export interface Addon {
   openWriter(request: {
     path: string;
     format: string;
-    linkType: number;
+    linkType: number | undefined;
     snaplen: number;
+    delayMs: number;
     application: string;
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;

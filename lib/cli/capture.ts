@@ -16,6 +16,7 @@ interface CaptureFlags extends OpenFlags, SummaryFlags {
   count?: number;
   duration?: number;
   quiet?: true;
+  packetBuffered?: true;
 }
 
 export function addCapture(program: Command): void {
@@ -23,6 +24,7 @@ export function addCapture(program: Command): void {
     .command('capture <uri>')
     .description('capture packets: print a line for each, or write them to a file')
     .option('-w, --write <file>', 'write a trace: pcapng if the name ends so, else pcap; - is standard output')
+    .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
@@ -36,7 +38,7 @@ Examples:
   $ ringtap capture eth0 --duration 10s -q
   $ ringtap capture synth:?count=1000 -w - | tcpdump -n -r -
 
-SIGINT (Ctrl-C) and SIGTERM end it in good order, a second one at once.`,
+SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
     )
     .action(capture);
 }
@@ -48,7 +50,7 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
   const options = openOptions(flags);
   const summary = summaryOptions(flags);
   await withCapture(uri, options, async (capture) => {
-    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, capture);
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, flags, capture);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
@@ -79,11 +81,15 @@ function handler(capture: Capture, writer: Writer | undefined, options: SummaryO
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */
-async function openTrace(file: string, { backend, linkType, plan }: Capture): Promise<Writer> {
+async function openTrace(
+  file: string,
+  { packetBuffered }: CaptureFlags,
+  { backend, linkType, plan }: Capture,
+): Promise<Writer> {
   if (backend === 'file' && isSame(file, plan.target)) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
-  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { linkType });
+  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { linkType, packetBuffered });
 }
 
 function isSame(one: string, other: string): boolean {

@@ -2,6 +2,13 @@ import type { Batch, Capture } from '../index.js';
 
 /** How long packets that are pending may take to come. */
 const LATE_MS = 100;
+/** Asked to stop, by a user, a supervisor, or the terminal that goes. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/**
+ * Signals so close together are one wish: GNU timeout signals its child and then the group that the child is in, and
+ * Ctrl-C under npx comes from the terminal and from npm.
+ */
+const SAME_WISH_MS = 300;
 
 export interface Limits {
   /** Stop after so many packets. */
@@ -43,7 +50,7 @@ export class Run {
       // WHY: only then, because a return() would take away the batch that is being handled.
       if (isWaiting) void batches.return?.();
     };
-    const forgetSignals = onSignal(stop);
+    onSignal(stop);
     const timer = this.#limits.durationMs === undefined ? undefined : setTimeout(stop, this.#limits.durationMs);
     try {
       while (!this.#stopping) {
@@ -57,7 +64,6 @@ export class Run {
       await this.#takePending(handle);
     } finally {
       clearTimeout(timer);
-      forgetSignals();
       this.#seconds = this.seconds;
     }
   }
@@ -84,18 +90,18 @@ export class Run {
   }
 }
 
-/** The first SIGINT or SIGTERM stops in good order, the second at once. @returns how to undo it */
-function onSignal(stop: () => void): () => void {
-  let isSecond = false;
-  const handler = (signal: 'SIGINT' | 'SIGTERM') => {
-    if (isSecond) {
-      // WHY not process.exit(): it would wait for a write whose reader stands still.
+/** The first signal stops in good order, a later one ends at once. For good: what was read has yet to be written. */
+function onSignal(stop: () => void): void {
+  let first: number | undefined;
+  const handler = (signal: NodeJS.Signals) => {
+    first ??= performance.now();
+    if (performance.now() - first < SAME_WISH_MS) return stop();
+    // On 'exit' a writer writes what it has.
+    process.once('exit', () => {
       process.removeAllListeners(signal);
       process.kill(process.pid, signal);
-    }
-    isSecond = true;
-    stop();
+    });
+    process.exit();
   };
-  process.on('SIGINT', handler).on('SIGTERM', handler);
-  return () => process.off('SIGINT', handler).off('SIGTERM', handler);
+  for (const signal of SIGNALS) process.on(signal, handler);
 }

@@ -77,6 +77,7 @@ void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   const auto open = std::exchange(environment->sessions_, {});
   environment->recent_ = nullptr;
   for (const auto& [number, session] : open) session->abandon();
+  for (const auto& [number, last_words] : environment->last_words_) last_words();
   environment->tasks_.wait(kPatience);
   environment->mailbox_->close();
   environment->session_constructor.SuppressDestruct();

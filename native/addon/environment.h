@@ -52,7 +52,8 @@ class Environment {
   const std::shared_ptr<Mailbox>& mailbox() const noexcept { return mailbox_; }
   Tasks& tasks() noexcept { return tasks_; }
 
-  /// `last_words` runs when the process is about to end, on the JS thread: the last moment to write what was promised.
+  /// `last_words` runs when the process or the environment is about to end, on the JS thread: the last moment to write
+  /// what was promised.
   /// Gives the number to forget() it by.
   uint32_t at_exit(std::function<void()> last_words);
   void forget(uint32_t number) { last_words_.erase(number); }

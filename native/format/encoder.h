@@ -64,13 +64,13 @@ class Encoder {
   /// The bytes that the file ends with.
   virtual void trailer(const DropCounts& counts, EncodeBuffer& buffer) = 0;
 
-  /// Of the first `bytes` of a buffer that encode() filled: how many are whole records, and how many of
-  /// these are packets.
-  struct Whole {
-    uint32_t bytes = 0;
-    uint32_t packets = 0;
+  /// A record of a buffer that encode() filled.
+  struct Record {
+    uint32_t end = 0;
+    bool is_packet = false;
   };
-  virtual Whole whole_records(const EncodeBuffer& buffer, uint32_t bytes) const = 0;
+  /// The one that begins at `at`.
+  virtual Record record(const EncodeBuffer& buffer, uint32_t at) const = 0;
 };
 
 struct EncoderOptions {

@@ -4,13 +4,15 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 #ifdef _WIN32
 #include <io.h>
 #else
+#include <limits.h>
 #include <poll.h>
-#include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 #endif
 
@@ -22,42 +24,6 @@ constexpr size_t kExistingBytes = 64;
 Error cannot_create(const std::string& path, const char* syscall, int err) {
   return system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
 }
-
-#ifndef _WIN32
-
-/// Keeps a failed write(2) an error: the signals that go with it are blocked, and taken from the queue.
-class QuietWrites {
- public:
-  QuietWrites() noexcept {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGPIPE);
-    sigaddset(&signals_, SIGXFSZ);
-    sigset_t pending;
-    sigpending(&pending);
-    were_pending_ = sigismember(&pending, SIGPIPE) == 1 || sigismember(&pending, SIGXFSZ) == 1;
-    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-  }
-  ~QuietWrites() {
-    const int saved = errno;
-    sigset_t pending;
-    sigpending(&pending);
-    if (!were_pending_ && (sigismember(&pending, SIGPIPE) == 1 || sigismember(&pending, SIGXFSZ) == 1)) {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    errno = saved;
-  }
-  QuietWrites(const QuietWrites&) = delete;
-  QuietWrites& operator=(const QuietWrites&) = delete;
-
- private:
-  sigset_t signals_;
-  sigset_t before_;
-  bool were_pending_ = false;
-};
-
-#endif
 
 }  // namespace
 
@@ -81,7 +47,13 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   return file;
 }
 
-size_t OutputFile::write(std::span<const std::byte> bytes) noexcept {
+bool OutputFile::is_unread_pipe(const Error&, const std::string&) { return false; }
+
+size_t OutputFile::atomic_bytes() const noexcept { return 0; }
+
+bool OutputFile::wait_for_reader(const std::atomic<bool>&) const noexcept { return true; }
+
+size_t OutputFile::write(std::span<const std::byte> bytes, const std::atomic<bool>&) noexcept {
   size_t done = 0;
   while (done < bytes.size()) {
     const int n = _write(fd_, bytes.data() + done, static_cast<unsigned>(bytes.size() - done));
@@ -105,19 +77,27 @@ int OutputFile::close() noexcept {
 
 Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   const bool standard = path == "-";
-  struct stat status {};
-  // WHY: to open a pipe that nobody reads would block. Like this it is ENXIO, and the caller can wait.
-  const bool pipe = !standard && stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
-  const int flags = O_CREAT | O_CLOEXEC | O_NOCTTY | (pipe ? O_NONBLOCK : 0) | (append ? O_RDWR : O_WRONLY | O_TRUNC);
+  // WHY O_NONBLOCK: to open a pipe that nobody reads would wait, and so would writing to one that is full.
+  const int flags = O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (append ? O_RDWR : O_WRONLY);
   const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), flags, 0666);
   if (fd < 0) return cannot_create(path, "open", errno);
   OutputFile file(fd, !standard);
+  struct stat status {};
   if (fstat(fd, &status) != 0) return cannot_create(path, "fstat", errno);
+  file.regular_ = S_ISREG(status.st_mode);
+  file.pipe_ = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
   if (standard && isatty(fd) != 0) {
     return Error{.code = Code::kFileWrite, .message = path + ": is a terminal", .hint = "Redirect it: … > out.pcap"};
   }
-  file.regular_ = S_ISREG(status.st_mode);
-  if (append && file.regular_ && !standard) {
+  if (standard || !file.regular_) return file;
+  // WHY: two writers of one file would overwrite each other's packets. Where the file system has no locks, so be it.
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    Error error = system_error(Code::kBusy, path + ": somebody else is writing this file", "flock", errno);
+    error.hint = "Close the other writer first, or write to another file.";
+    return error;
+  }
+  if (!append && ftruncate(fd, 0) != 0) return cannot_create(path, "ftruncate", errno);
+  if (append) {
     file.existing_.resize(kExistingBytes);
     const ssize_t n = pread(fd, file.existing_.data(), kExistingBytes, 0);
     if (n < 0) return cannot_create(path, "pread", errno);
@@ -127,21 +107,43 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   return file;
 }
 
-size_t OutputFile::write(std::span<const std::byte> bytes) noexcept {
-  const QuietWrites quiet;
+bool OutputFile::is_unread_pipe(const Error& error, const std::string& path) {
+  struct stat status {};
+  return error.err == ENXIO && stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+size_t OutputFile::atomic_bytes() const noexcept { return pipe_ ? PIPE_BUF : 0; }
+
+size_t OutputFile::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
   size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t n = ::write(fd_, bytes.data() + done, bytes.size() - done);
+    // WHY so little at a time: standard output may be a blocking pipe. One that has room at all takes this much at once.
+    const size_t most = pipe_ ? std::min<size_t>(bytes.size() - done, PIPE_BUF) : bytes.size() - done;
+    if (pipe_ && !owned_ && !wait_for_reader(give_up)) break;
+    const ssize_t n = ::write(fd_, bytes.data() + done, most);
     if (n > 0) {
       done += static_cast<size_t>(n);
     } else if (n < 0 && errno == EAGAIN) {
-      pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};  // a pipe, or Node's standard output
-      poll(&waiting, 1, -1);
+      if (!wait_for_reader(give_up)) break;
     } else if (n == 0 || errno != EINTR) {
       break;
     }
   }
   return done;
+}
+
+/// False when `give_up` was set and there is no room: with ECANCELED.
+bool OutputFile::wait_for_reader(const std::atomic<bool>& give_up) const noexcept {
+  constexpr int kLookMs = 20;
+  for (;;) {
+    const bool is_last = give_up.load(std::memory_order_relaxed);
+    pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};
+    const int ready = poll(&waiting, 1, is_last ? 0 : kLookMs);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;  // write() says what is wrong
+    if (is_last) break;
+  }
+  errno = ECANCELED;
+  return false;
 }
 
 bool OutputFile::take_back(size_t bytes) noexcept {
@@ -152,7 +154,9 @@ bool OutputFile::take_back(size_t bytes) noexcept {
 
 int OutputFile::close() noexcept {
   const int fd = std::exchange(fd_, -1);
-  return fd >= 0 && owned_ && ::close(fd) != 0 ? errno : 0;
+  if (fd < 0 || !owned_) return 0;
+  if (regular_) flock(fd, LOCK_UN);  // WHY: a child that is just being forked would keep it
+  return ::close(fd) != 0 ? errno : 0;
 }
 
 #endif
@@ -161,6 +165,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       owned_(other.owned_),
       regular_(other.regular_),
+      pipe_(other.pipe_),
       existing_(std::move(other.existing_)) {}
 
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
@@ -169,6 +174,7 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
     fd_ = std::exchange(other.fd_, -1);
     owned_ = other.owned_;
     regular_ = other.regular_;
+    pipe_ = other.pipe_;
     existing_ = std::move(other.existing_);
   }
   return *this;

@@ -1,6 +1,7 @@
 // A file that is written from its start to its end.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,9 +14,13 @@ namespace ringtap {
 
 class OutputFile {
  public:
-  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied. Never waits: a named
-  /// pipe that nobody reads is ENXIO.
+  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied. A regular file is ours
+  /// alone until close(): RINGTAP_BUSY when somebody else writes it. A named pipe that nobody reads is ENXIO: it is not
+  /// waited for.
   static Result<OutputFile> open(const std::string& path, bool append);
+
+  /// Is this why open() failed: a named pipe that nobody reads yet?
+  static bool is_unread_pipe(const Error& error, const std::string& path);
 
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&& other) noexcept;
@@ -26,9 +31,12 @@ class OutputFile {
   /// The first bytes of a file that is appended to; none if it is new.
   const std::vector<std::byte>& existing() const noexcept { return existing_; }
 
-  /// Writes all of it, waiting as long as it takes. Answers how many bytes went out; when these are not all,
-  /// errno says why. Neither SIGPIPE nor SIGXFSZ is raised.
-  size_t write(std::span<const std::byte> bytes) noexcept;
+  /// As many bytes as write() puts out whole or not at all, so that no reader ever sees a part; 0: any number may be cut.
+  size_t atomic_bytes() const noexcept;
+
+  /// Writes all of it, waiting for a pipe's reader until `give_up` is set (ECANCELED). Answers how many bytes went out;
+  /// when these are not all, errno says why. Raises SIGPIPE and SIGXFSZ, which this thread has to block.
+  size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept;
 
   /// Takes the last `bytes` written back, where that is possible.
   bool take_back(size_t bytes) noexcept;
@@ -38,10 +46,12 @@ class OutputFile {
 
  private:
   OutputFile(int fd, bool owned) : fd_(fd), owned_(owned) {}
+  bool wait_for_reader(const std::atomic<bool>& give_up) const noexcept;
 
   int fd_ = -1;
   bool owned_ = false;
   bool regular_ = false;
+  bool pipe_ = false;  // or a socket: its reader decides how fast it goes
   std::vector<std::byte> existing_;
 };
 

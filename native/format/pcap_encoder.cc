@@ -47,18 +47,9 @@ class PcapEncoder final : public Encoder {
 
   void trailer(const DropCounts&, EncodeBuffer&) override {}
 
-  Whole whole_records(const EncodeBuffer& buffer, uint32_t bytes) const override {
-    Whole whole;
-    if (buffer.begins_file) whole.bytes = kFileHeaderBytes;
-    if (whole.bytes > bytes) return {};
-    for (;;) {
-      const uint32_t data = whole.bytes + kRecordHeaderBytes;
-      if (data > bytes) return whole;
-      const uint32_t next = data + load<uint32_t>(buffer.data + whole.bytes + 8);
-      if (next > bytes) return whole;
-      whole.bytes = next;
-      whole.packets++;
-    }
+  Record record(const EncodeBuffer& buffer, uint32_t at) const override {
+    if (at == 0 && buffer.begins_file) return {.end = kFileHeaderBytes};
+    return {.end = at + kRecordHeaderBytes + load<uint32_t>(buffer.data + at + 8), .is_packet = true};
   }
 
  private:

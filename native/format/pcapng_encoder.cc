@@ -96,16 +96,9 @@ class PcapngEncoder final : public Encoder {
     statistics.end_of_options();
   }
 
-  Whole whole_records(const EncodeBuffer& buffer, uint32_t bytes) const override {
-    Whole whole;
-    while (whole.bytes + kAnyBytes <= bytes) {
-      const std::byte* const block = buffer.data + whole.bytes;
-      const uint32_t next = whole.bytes + load<uint32_t>(block + 4);
-      if (next > bytes) break;
-      whole.bytes = next;
-      whole.packets += load<uint32_t>(block) == kEnhancedPacket ? 1 : 0;
-    }
-    return whole;
+  Record record(const EncodeBuffer& buffer, uint32_t at) const override {
+    const std::byte* const block = buffer.data + at;
+    return {.end = at + load<uint32_t>(block + 4), .is_packet = load<uint32_t>(block) == kEnhancedPacket};
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "format/writer.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <limits>
 #include <random>
 #include <thread>
@@ -43,9 +45,35 @@ struct Batch {
   Bytes segment;
 };
 
-std::unique_ptr<TraceWriter> create(const std::string& path, TraceFormat format = TraceFormat::kPcap,
+/// Waits for what one of the writer's calls answers.
+Result<Ok> wait_for(const std::function<void(TraceWriter::Done)>& call) {
+  const auto answer = std::make_shared<std::promise<Result<Ok>>>();
+  auto outcome = answer->get_future();
+  call([answer](const Result<Ok>& result) { answer->set_value(result); });
+  return outcome.get();
+}
+Result<Ok> room(TraceWriter& writer) {
+  return wait_for([&](TraceWriter::Done done) { writer.when_room(std::move(done)); });
+}
+Result<Ok> flush(TraceWriter& writer) {
+  return wait_for([&](TraceWriter::Done done) { writer.flush(std::move(done)); });
+}
+Result<Ok> close(TraceWriter& writer) {
+  return wait_for([&](TraceWriter::Done done) { writer.close(std::move(done)); });
+}
+
+/// A writer whose file is open.
+Result<std::shared_ptr<TraceWriter>> open_writer(WriterRequest request) {
+  auto writer = TraceWriter::create(std::move(request));
+  if (!writer) return writer;
+  const auto opened = wait_for([&](TraceWriter::Done done) { (*writer)->when_tried(std::move(done)); });
+  if (!opened) return opened.error();
+  return writer;
+}
+
+std::shared_ptr<TraceWriter> create(const std::string& path, TraceFormat format = TraceFormat::kPcap,
                                     bool nanosecond = true) {
-  auto writer = TraceWriter::create(
+  auto writer = open_writer(
       {.path = path, .format = format, .nanosecond = nanosecond, .application = "ringtap test", .comment = "what for"});
   REQUIRE(writer);
   return *std::move(writer);
@@ -58,8 +86,7 @@ Result<Ok> write_all(TraceWriter& writer, const BatchView& view) {
     if (!taken) return taken.error();
     next = *taken;
     if (next == view.count) return Ok{};
-    CHECK(writer.must_wait());
-    if (auto drained = writer.drain(); !drained) return drained;
+    if (auto is_room = room(writer); !is_room) return is_room;
   }
 }
 
@@ -82,6 +109,33 @@ struct Mounted {
   ~Mounted() { umount2(path.c_str(), MNT_DETACH); }
 };
 
+/// A named pipe that somebody has open and does not read, until told to.
+struct Pipe {
+  explicit Pipe(const TempDir& dir) : path(dir.file("pipe-" + std::to_string(next++))) {
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+    fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  }
+  ~Pipe() { ::close(fd); }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  size_t waiting() const {
+    int bytes = 0;
+    ioctl(fd, FIONREAD, &bytes);
+    return static_cast<size_t>(bytes);
+  }
+  void read_into(const std::string& file) const {
+    fcntl(fd, F_SETFL, 0);
+    std::ofstream out(file, std::ios::binary);
+    char buffer[30000];
+    for (ssize_t n = 0; (n = read(fd, buffer, sizeof buffer)) > 0;) out.write(buffer, n);
+  }
+
+  std::string path;
+  int fd = -1;
+  static inline int next = 0;
+};
+
 int in_child(const std::function<bool()>& body) {
   fflush(stdout);  // sanitizers flush it again in the child
   const pid_t child = fork();
@@ -100,8 +154,8 @@ TEST_CASE("pcap that was written reads back, here and in tcpdump, tshark and cap
     const Batch batch(500);
     auto writer = create(path, TraceFormat::kPcap, nanosecond);
     REQUIRE(write_all(*writer, batch.view()));
-    REQUIRE(writer->close());
-    REQUIRE(writer->close());
+    REQUIRE(close(*writer));
+    REQUIRE(close(*writer));
     CHECK(writer->packets_written() == 500);
     CHECK(writer->bytes_written() == std::filesystem::file_size(path));
     const Reading back = read_trace(path);
@@ -130,7 +184,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, raw.view()));
   REQUIRE(write_all(*writer, ethernet.view()));
   writer->set_drop_counts(260, 10);
-  REQUIRE(writer->close());
+  REQUIRE(close(*writer));
   CHECK(writer->bytes_written() == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
   CHECK_FALSE(back.failed);
@@ -151,13 +205,15 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
 
 TEST_CASE("pcap refuses a second link type and goes on with the first") {
   const TempDir dir;
-  auto writer = create(dir.file("a"));
+  auto opened = open_writer({.path = dir.file("a"), .link_type = 1});
+  REQUIRE(opened);
+  const auto& writer = *opened;
   const auto refused = writer->append(Batch(3, 101).view());
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::kBadOption);
   CHECK(refused.error().hint.find("pcapng:") != std::string::npos);
   CHECK(*writer->append(Batch(3).view()) == 3);
-  REQUIRE(writer->close());
+  REQUIRE(close(*writer));
   CHECK(read_trace(dir.file("a")).packets.size() == 3);
 }
 
@@ -193,7 +249,7 @@ TEST_CASE("offsets, lengths and times that JS made up are refused, and nothing o
       view.epoch_ns = int64_t{4'294'967'295} * 1'000'000'000;
       CHECK(writer->append(view));
     }
-    REQUIRE(writer->close());
+    REQUIRE(close(*writer));
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() >= 2 * 10);  // those before each bad one
@@ -202,11 +258,11 @@ TEST_CASE("offsets, lengths and times that JS made up are refused, and nothing o
 
 TEST_CASE("packets are cut to the snaplen of the file") {
   const TempDir dir;
-  auto writer = TraceWriter::create({.path = dir.file("a"), .snaplen = 50});
+  auto writer = open_writer({.path = dir.file("a"), .snaplen = 50});
   REQUIRE(writer);
   const Batch batch(100);
   REQUIRE(write_all(**writer, batch.view()));
-  REQUIRE((*writer)->close());
+  REQUIRE(close(**writer));
   const Reading back = read_trace(dir.file("a"));
   CHECK(back.info.snaplen == 50);
   for (uint32_t i = 0; i < batch.n; i++) {
@@ -218,53 +274,206 @@ TEST_CASE("packets are cut to the snaplen of the file") {
 TEST_CASE("full buffers make append wait, and what it has taken is written once") {
   const TempDir dir;
   for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
-    auto writer = create(dir.file("a"), format);
+    const Pipe pipe(dir);
+    auto writer = create(pipe.path, format);
     const Batch batch(4096, 1, 9000);
     uint32_t next = *writer->append(batch.view());
     CHECK(next < batch.n);
-    CHECK(writer->must_wait());
-    CHECK(writer->ready());
-    CHECK(*writer->append(batch.view(), next) == next);
-    REQUIRE(writer->drain());
-    CHECK_FALSE(writer->must_wait());
-    CHECK_FALSE(writer->ready());
+    bool is_room = false;
+    std::thread reader([&] { pipe.read_into(dir.file("a")); });
     while (next < batch.n) {
-      next = *writer->append(batch.view(), next);
-      REQUIRE(writer->drain());
+      REQUIRE(room(*writer));
+      const uint32_t taken = *writer->append(batch.view(), next);
+      is_room |= taken > next;
+      next = taken;
     }
-    REQUIRE(writer->close());
+    CHECK(is_room);
+    REQUIRE(close(*writer));
+    reader.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK(back.packets.size() == batch.n);
+    CHECK(writer->bytes_written() == std::filesystem::file_size(dir.file("a")));
     expect_packets(back.packets, batch, 0);
   }
 }
 
-TEST_CASE("draining on another thread loses nothing and changes no order") {
+TEST_CASE("threads that append, flush, ask and close at once lose nothing and tear nothing") {
   const TempDir dir;
-  auto writer = create(dir.file("a"), TraceFormat::kPcapng);
-  std::atomic<bool> stop{false};
-  std::thread drainer([&] {
-    while (!stop) {
-      CHECK(writer->drain());
-      std::this_thread::yield();
-    }
-  });
-  const Batch batch(256, 1, 1500);
-  for (int round = 0; round < 100; round++) {
-    uint32_t next = 0;
-    while (next < batch.n) {
-      next = *writer->append(batch.view(), next);
-      if (writer->must_wait()) std::this_thread::yield();
-    }
-    if (round % 7 == 0) writer->flush();
+  for (int round = 0; round < 10; round++) {
+    const TraceFormat format = round % 2 == 0 ? TraceFormat::kPcap : TraceFormat::kPcapng;
+    auto writer = create(dir.file("a"), format);
+    std::atomic<uint64_t> taken{0};
+    const auto append = [&] {
+      const Batch batch(200, 1, 1500);
+      for (int i = 0; i < 200; i++) {
+        for (uint32_t next = 0; next < batch.n;) {
+          const auto now = writer->append(batch.view(), next);
+          if (!now) {
+            CHECK(now.error().code == Code::kClosed);
+            return;
+          }
+          taken += *now - next;
+          next = *now;
+          if (next < batch.n) (void)room(*writer);
+        }
+      }
+    };
+    std::atomic<bool> stop{false};
+    std::thread one(append);
+    std::thread other(append);
+    std::thread flusher([&] {
+      while (!stop) {
+        CHECK(flush(*writer));
+        CHECK(writer->packets_written() <= taken + 400);
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 * round));
+    std::thread closer([&] {
+      writer->set_drop_counts(1, 2);
+      CHECK(close(*writer));
+    });
+    CHECK(close(*writer));
+    for (std::thread* thread : {&one, &other, &closer}) thread->join();
+    stop = true;
+    flusher.join();
+    const Reading back = read_trace(dir.file("a"));
+    CHECK_FALSE(back.failed);
+    CHECK(back.packets.size() == taken);
+    CHECK(writer->packets_written() == taken);
   }
-  stop = true;
-  drainer.join();
-  REQUIRE(writer->close());
-  const Reading back = read_trace(dir.file("a"));
-  CHECK_FALSE(back.failed);
-  REQUIRE(back.packets.size() == 25600);
-  for (size_t round = 0; round < 100; round += 33) expect_packets(back.packets, batch, round * 256);
+}
+
+TEST_CASE("the header is in the file when it is open, and a packet within a second, without a flush") {
+  const TempDir dir;
+  const Pipe pipe(dir);
+  for (const std::string& path : {dir.file("a"), pipe.path}) {
+    const bool is_pipe = path == pipe.path;
+    auto opened = open_writer({.path = path, .link_type = 1});
+    REQUIRE(opened);
+    const auto size = [&] { return is_pipe ? pipe.waiting() : std::filesystem::file_size(path); };
+    CHECK(size() == 24);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(*(*opened)->append(Batch(10).view()) == 10);
+    while (size() == 24) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    CHECK(waited > std::chrono::milliseconds(400));
+    WARN(waited < std::chrono::milliseconds(1000));
+    CHECK((*opened)->packets_written() == 10);
+  }
+  auto hasty = open_writer({.path = dir.file("b"), .link_type = 1, .delay = std::chrono::milliseconds(0)});
+  REQUIRE(hasty);
+  CHECK(*(*hasty)->append(Batch(10).view()) == 10);
+  while ((*hasty)->packets_written() < 10) std::this_thread::yield();
+  CHECK(read_trace(dir.file("b")).packets.size() == 10);
+}
+
+TEST_CASE("to leave does not wait for a reader that stands still, who then finds whole records") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    const Pipe pipe(dir);
+    auto writer = create(pipe.path, format);
+    const Batch batch(4096, 1, 1500);
+    CHECK(*writer->append(batch.view()) > 1000);
+    CHECK(*writer->append(batch.view()) < 4096);
+    bool told = false;
+    writer->when_room([&](const Result<Ok>& outcome) { told = !outcome; });
+    while (pipe.waiting() < 30'000) std::this_thread::yield();
+    const auto begin = std::chrono::steady_clock::now();
+    writer->leave(std::chrono::seconds(20));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+    const auto ended = wait_for([&](TraceWriter::Done done) { writer->when_ended(std::move(done)); });
+    CHECK(told);
+    CHECK(ended.error().err == ECANCELED);
+    CHECK(ended.error().message.find("which are kept") != std::string::npos);
+    CHECK(writer->append(batch.view()).error().err == ECANCELED);
+    pipe.read_into(dir.file("a"));
+    const Reading back = read_trace(dir.file("a"));
+    CHECK_FALSE(back.failed);
+    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() > 10);
+  }
+}
+
+TEST_CASE("to leave writes all that was taken into a file") {
+  const TempDir dir;
+  auto writer = create(dir.file("a"));
+  REQUIRE(write_all(*writer, Batch(2000, 1, 1500).view()));
+  writer->leave(std::chrono::seconds(20));
+  CHECK(read_trace(dir.file("a")).packets.size() == 2000);
+}
+
+TEST_CASE("a writer that is dropped writes what it took, and closes its file") {
+  const TempDir dir;
+  REQUIRE(write_all(*create(dir.file("a")), Batch(2000, 1, 1500).view()));
+  while (read_trace(dir.file("a")).packets.size() < 2000) std::this_thread::yield();
+  const std::string path = "/proc/self/fd";
+  const auto is_open = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(entry, gone) == dir.file("a")) return true;
+    }
+    return false;
+  };
+  while (is_open()) std::this_thread::yield();
+}
+
+TEST_CASE("a named pipe waits for its reader, until the writer is closed") {
+  const TempDir dir;
+  const std::string path = dir.file("pipe");
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  auto unread = open_writer({.path = path, .link_type = 1});
+  REQUIRE(unread);
+  CHECK_FALSE((*unread)->is_open());
+  CHECK(*(*unread)->append(Batch(10).view()) == 0);
+  CHECK(close(**unread).error().err == ENXIO);
+  CHECK((*unread)->append(Batch(10).view()).error().err == ENXIO);
+  (*unread)->leave(std::chrono::seconds(1));
+
+  auto writer = open_writer({.path = path});
+  REQUIRE(writer);
+  std::thread reader([&] { run("cat " + path + " > " + dir.file("a")); });
+  REQUIRE(write_all(**writer, Batch(10).view()));
+  CHECK((*writer)->is_open());
+  REQUIRE(close(**writer));
+  reader.join();
+  CHECK(read_trace(dir.file("a")).packets.size() == 10);
+}
+
+TEST_CASE("a file is written by one writer at a time, and no other process inherits it") {
+  const TempDir dir;
+  auto first = create(dir.file("a"));
+  REQUIRE(write_all(*first, Batch(10).view()));
+  REQUIRE(flush(*first));
+  const auto second = open_writer({.path = dir.file("a")});
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Code::kBusy);
+  CHECK(second.error().message.find(dir.file("a")) == 0);
+  CHECK(run("ls -l /proc/self/fd").find(dir.file("a")) == std::string::npos);
+  REQUIRE(write_all(*first, Batch(10).view()));
+  REQUIRE(close(*first));
+  CHECK(read_trace(dir.file("a")).packets.size() == 20);
+  auto third = create(dir.file("a"));
+  REQUIRE(close(*third));
+  CHECK(read_trace(dir.file("a")).packets.empty());
+}
+
+TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being written") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    const std::string path = dir.file("a");
+    auto writer = create(path, format);
+    for (uint32_t part = 1; part <= 3; part++) {
+      REQUIRE(write_all(*writer, Batch(700, 1, 1500).view()));
+      REQUIRE(flush(*writer));
+      CHECK(writer->packets_written() == 700 * part);
+      const std::string packets = std::to_string(700 * part);
+      CHECK(run("tcpdump -nr " + path + " --count").find(packets + " packet") == 0);
+      CHECK(run("capinfos -Trc " + path).find("\t" + packets + "\n") != std::string::npos);
+      const std::string lines = run("tshark -r " + path + " -T fields -e frame.number");
+      CHECK(lines.find("\n" + packets + "\n") != std::string::npos);
+    }
+    REQUIRE(close(*writer));
+  }
 }
 
 TEST_CASE("append adds to a trace of the same kind and refuses any other") {
@@ -273,48 +482,47 @@ TEST_CASE("append adds to a trace of the same kind and refuses any other") {
   for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
     const std::string path = dir.file(format == TraceFormat::kPcap ? "a.pcap" : "a.pcapng");
     for (int round = 0; round < 3; round++) {
-      auto writer = TraceWriter::create({.path = path, .format = format, .append = true});
+      auto writer = open_writer({.path = path, .format = format, .append = true});
       REQUIRE(writer);
       REQUIRE(write_all(**writer, batch.view()));
-      REQUIRE((*writer)->close());
+      REQUIRE(close(**writer));
     }
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
     REQUIRE(back.packets.size() == 30);
     expect_packets(back.packets, batch, 20);
   }
-  const auto other = TraceWriter::create({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .append = true});
+  const auto other = open_writer({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .link_type = 1, .append = true});
   REQUIRE_FALSE(other);
   CHECK(other.error().code == Code::kFileFormat);
-  CHECK_FALSE(TraceWriter::create({.path = dir.file("a.pcap"), .link_type = 101, .append = true}));
-  CHECK_FALSE(TraceWriter::create({.path = dir.file("a.pcap"), .nanosecond = false, .append = true}));
+  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 101, .append = true}));
+  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 1, .nanosecond = false, .append = true}));
   CHECK(read_trace(dir.file("a.pcap")).packets.size() == 30);
 }
 
 TEST_CASE("a file that cannot be created says which and why") {
-  const auto writer = TraceWriter::create({.path = "/nowhere/out.pcap"});
+  const auto writer = open_writer({.path = "/nowhere/out.pcap"});
   REQUIRE_FALSE(writer);
   CHECK(writer.error().code == Code::kFileWrite);
   CHECK(writer.error().message.find("/nowhere/out.pcap") == 0);
   CHECK(writer.error().err == ENOENT);
   const TempDir dir;
-  CHECK(TraceWriter::create({.path = dir.path()}).error().err == EISDIR);
-  CHECK_FALSE(TraceWriter::create({.path = dir.file("a"), .link_type = 70000}));
+  CHECK(open_writer({.path = dir.path()}).error().err == EISDIR);
+  CHECK_FALSE(open_writer({.path = dir.file("a"), .link_type = 70000}));
 }
 
 TEST_CASE("a full device is an error that stays, and close still returns") {
   auto writer = create("/dev/full");
   const Batch batch(100);
   REQUIRE(write_all(*writer, batch.view()));
-  writer->flush();
-  const auto failed = writer->drain();
+  const auto failed = flush(*writer);
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == Code::kFileWrite);
   CHECK(failed.error().err == ENOSPC);
   CHECK(failed.error().syscall == "write");
   CHECK(writer->append(batch.view()).error().err == ENOSPC);
-  CHECK(writer->close().error().err == ENOSPC);
-  CHECK(writer->close().error().err == ENOSPC);
+  CHECK(close(*writer).error().err == ENOSPC);
+  CHECK(close(*writer).error().err == ENOSPC);
   CHECK(writer->packets_written() == 0);
 }
 
@@ -327,12 +535,11 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
       const int status = in_child([&] {
         const rlimit most{limit, limit};
         setrlimit(RLIMIT_FSIZE, &most);
-        auto writer = TraceWriter::create({.path = path, .format = format});
+        auto writer = open_writer({.path = path, .format = format});
         const Batch batch(4096, 1, 500);
         Result<Ok> outcome = Ok{};
         for (int i = 0; i < 3 && outcome; i++) outcome = write_all(**writer, batch.view());
-        (*writer)->flush();
-        if (outcome) outcome = (*writer)->drain();
+        if (outcome) outcome = flush(**writer);
         const bool right = !outcome && outcome.error().err == EFBIG && outcome.error().code == Code::kFileWrite &&
                            outcome.error().message.find("kept") != std::string::npos &&
                            static_cast<uint64_t>(outcome.error().position) == (*writer)->bytes_written() &&
@@ -364,8 +571,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     auto writer = create(path, format);
     const Batch batch(2000, 1, 700);
     auto outcome = write_all(*writer, batch.view());
-    writer->flush();
-    if (outcome) outcome = writer->drain();
+    if (outcome) outcome = flush(*writer);
     REQUIRE_FALSE(outcome);
     CHECK(outcome.error().err == ENOSPC);
     const Reading back = read_trace(path);
@@ -374,7 +580,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     CHECK(back.packets.size() > 100);
     for (size_t i = 0; i < back.packets.size(); i++)
       CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[i], batch.block.caplen[i]));
-    CHECK_FALSE(writer->close());
+    CHECK_FALSE(close(*writer));
   }
 }
 
@@ -383,11 +589,11 @@ TEST_CASE("a reader that goes away is EPIPE, not SIGPIPE") {
     int ends[2];
     if (pipe(ends) != 0) return false;
     dup2(ends[1], STDOUT_FILENO);
-    close(ends[0]);
-    close(ends[1]);
-    auto writer = TraceWriter::create({.path = "-"});
+    ::close(ends[0]);
+    ::close(ends[1]);
+    auto writer = open_writer({.path = "-"});
     if (!writer || !(*writer)->append(Batch(10).view())) return false;
-    const auto closed = (*writer)->close();
+    const auto closed = close(**writer);
     return !closed && closed.error().err == EPIPE && closed.error().message.find("standard output") == 0;
   });
   CHECK(status == 0);
@@ -400,16 +606,16 @@ TEST_CASE("a slow reader of a non-blocking standard output gets everything") {
   const pid_t child = fork();
   if (child == 0) {
     dup2(ends[1], STDOUT_FILENO);
-    close(ends[0]);
-    close(ends[1]);
+    ::close(ends[0]);
+    ::close(ends[1]);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
-    auto writer = TraceWriter::create({.path = "-"});
+    auto writer = open_writer({.path = "-"});
     const Batch batch(4096, 1, 1000);
     const bool ok =
-        writer && write_all(**writer, batch.view()) && (*writer)->close() && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+        writer && write_all(**writer, batch.view()) && close(**writer) && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
     _exit(ok ? 0 : 1);
   }
-  close(ends[1]);
+  ::close(ends[1]);
   std::ofstream out(dir.file("a"), std::ios::binary);
   char buffer[30000];
   ssize_t n = 0;
@@ -418,7 +624,7 @@ TEST_CASE("a slow reader of a non-blocking standard output gets everything") {
     std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
   out.close();
-  close(ends[0]);
+  ::close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
   CHECK(status == 0);
@@ -428,7 +634,7 @@ TEST_CASE("a slow reader of a non-blocking standard output gets everything") {
 TEST_CASE("a closed writer takes nothing more") {
   const TempDir dir;
   auto writer = create(dir.file("a"));
-  REQUIRE(writer->close());
+  REQUIRE(close(*writer));
   CHECK(writer->append(Batch(1).view()).error().code == Code::kClosed);
   CHECK(read_trace(dir.file("a")).packets.empty());
 }
@@ -440,7 +646,9 @@ TEST_CASE("every file that was read is the same when it is written and read agai
     file += enhanced(true, i % 7 == 0, i % 7 == 0 ? kEpoch / 1000 + i : kEpoch + i, payload(i, 60 + i), 400);
   save(dir.file("a"), file);
   auto source = open_file(request_for(dir.file("a")));
-  auto writer = create(dir.file("b"), TraceFormat::kPcapng);
+  auto opened = open_writer({.path = dir.file("b"), .format = TraceFormat::kPcapng, .link_type = 1});
+  REQUIRE(opened);
+  const auto& writer = *opened;
   DescBlock block(16);
   for (RxBatch rx = (*source)->receive(block, 16); rx.rx == Rx::kOk; rx = (*source)->receive(block, 16)) {
     const SourceInfo& info = (*source)->info();
@@ -448,6 +656,6 @@ TEST_CASE("every file that was read is the same when it is written and read agai
                                              info.epoch_ns, rx.link_type)));
     (*source)->release(rx.lease);
   }
-  REQUIRE(writer->close());
+  REQUIRE(close(*writer));
   CHECK(read_trace(dir.file("b")).packets == read_trace(dir.file("a")).packets);
 }
