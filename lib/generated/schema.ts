@@ -65,8 +65,10 @@ export interface OpenOptions {
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. */
   core?: number | undefined;
-  /** More parameters for the driver, as DPDK writes them: key=value,key=value. */
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused. */
   devargs?: string | undefined;
+  /** Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere. (not in a URI) */
+  unsafeDevargs?: string | undefined;
   /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. */
   eal?: string | undefined;
   /** Let stats() carry every counter of the driver in details. */
@@ -199,8 +201,10 @@ export interface DpdkOptions {
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. (range -1 – 1023; default -1) */
   core?: number | undefined;
-  /** More parameters for the driver, as DPDK writes them: key=value,key=value. (default ) */
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused. (default ) */
   devargs?: string | undefined;
+  /** Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere. (default ; not in a URI) */
+  unsafeDevargs?: string | undefined;
   /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. (default ) */
   eal?: string | undefined;
   /** auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default auto) */
@@ -330,6 +334,8 @@ export interface OptionSchema {
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Only the options object may set it: a URI is text from anywhere. */
+  readonly from?: 'object';
   readonly doc: string;
 }
 
@@ -753,7 +759,14 @@ export const BACKENDS: readonly BackendSchema[] = [
         "name": "devargs",
         "type": "string",
         "default": "",
-        "doc": "More parameters for the driver, as DPDK writes them: key=value,key=value."
+        "doc": "More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused."
+      },
+      {
+        "name": "unsafeDevargs",
+        "type": "string",
+        "default": "",
+        "from": "object",
+        "doc": "Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere."
       },
       {
         "name": "eal",

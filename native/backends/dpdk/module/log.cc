@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -66,6 +67,29 @@ int take_library_line(int level, const char* format, va_list arguments) {
   return length;
 }
 
+/// What C code prints to stderr, but for EAL's FATAL lines.
+ssize_t pass_on(void*, const char* data, size_t bytes) {
+  if (!std::string_view(data, bytes).starts_with("EAL: FATAL: ")) {
+    for (size_t done = 0; done < bytes;) {
+      const ssize_t written = write(STDERR_FILENO, data + done, bytes - done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) break;
+      done += static_cast<size_t>(written);
+    }
+  }
+  return static_cast<ssize_t>(bytes);
+}
+
+/// In the place of stderr. Never closed: another thread may be about to print to it.
+FILE* filtered_stderr() {
+  static FILE* const stream = [] {
+    FILE* made = fopencookie(nullptr, "w", {.read = nullptr, .write = pass_on, .seek = nullptr, .close = nullptr});
+    if (made != nullptr) setvbuf(made, nullptr, _IOLBF, 0);
+    return made;
+  }();
+  return stream;
+}
+
 bool wants_debug() {
   const char* debug = std::getenv("NODE_DEBUG");
   return debug != nullptr && std::string_view(debug).find("ringtap") != std::string_view::npos;
@@ -95,6 +119,21 @@ void capture_library_logs() {
     if (set_print != nullptr) set_print(take_library_line);
     dlclose(library);
   }
+}
+
+// WHY the variable and not the descriptor: other threads may write to the terminal meanwhile. Elsewhere than in the GNU
+// library it cannot be set.
+QuietStderr::QuietStderr() : before_(stderr) {
+#ifdef __GLIBC__
+  if (FILE* stream = filtered_stderr(); stream != nullptr) stderr = stream;
+#endif
+}
+
+QuietStderr::~QuietStderr() {
+#ifdef __GLIBC__
+  if (stderr != before_) std::fflush(stderr);
+  stderr = before_;
+#endif
 }
 
 LogMark::LogMark() {

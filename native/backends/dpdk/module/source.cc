@@ -4,9 +4,11 @@
 #include <rte_pause.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <utility>
 
+#include "backends/dpdk/module/devargs.h"
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/pci.h"
 
@@ -21,6 +23,7 @@ constexpr uint32_t kFlood = 64;
 constexpr uint32_t kLooks = 128;
 
 /// The device that a target means: a PCI address, the n-th NIC that is bound for DPDK, or a virtual device by its name.
+/// With parameters that were checked: from here on they are DPDK's.
 struct Target {
   std::string device;
   std::string devargs;
@@ -28,36 +31,34 @@ struct Target {
 };
 
 Result<Target> find_target(const OpenRequest& request) {
-  Target target;
   // DPDK's own spelling has the parameters behind a comma.
-  const size_t comma = request.target.find(',');
-  target.device = request.target.substr(0, comma);
-  if (comma != std::string::npos) target.devargs = request.target.substr(comma + 1);
-  const std::string more = request.options.text("devargs");
-  if (!more.empty()) target.devargs += (target.devargs.empty() ? "" : ",") + more;
-  const bool index =
-      !target.device.empty() && target.device.size() <= 4 &&
-      std::all_of(target.device.begin(), target.device.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (index) {
-    auto address = nic_at(request.uri, std::stoul(target.device));
-    if (!address) return std::move(address).error();
-    target.device = *std::move(address);
-    target.pci = true;
-    return target;
+  const size_t comma = std::min(request.target.find(','), request.target.size());
+  const std::string device = request.target.substr(0, comma);
+  Devargs devargs{.text = request.target.substr(comma), .unsafe = request.options.text("unsafeDevargs")};
+  devargs.text.append(",").append(request.options.text("devargs"));
+  const auto all = [&](auto is) { return !device.empty() && std::all_of(device.begin(), device.end(), is); };
+  const bool index = device.size() <= 4 && all([](char c) { return c >= '0' && c <= '9'; });
+  auto address = pci_address(device);
+  if (index || address) {
+    auto checked = nic_devargs(request.uri, devargs);
+    if (!checked) return std::move(checked).error();
+    if (index) {
+      auto nic = nic_at(request.uri, std::stoul(device));
+      if (!nic) return std::move(nic).error();
+      address = *std::move(nic);
+    } else if (auto usable = check_nic(request.uri, *address); !usable) {
+      return std::move(usable).error();
+    }
+    return Target{.device = *std::move(address), .devargs = *std::move(checked), .pci = true};
   }
-  if (auto address = pci_address(target.device)) {
-    if (auto usable = check_nic(request.uri, *address); !usable) return std::move(usable).error();
-    target.device = *std::move(address);
-    target.pci = true;
-    return target;
+  if (!all([](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; })) {
+    return Error{.code = Code::kBadUri,
+                 .message = request.uri + ": " + shown(device) + " is no PCI address, port or virtual device",
+                 .hint = "Write dpdk:0000:01:00.0, dpdk:0 or dpdk:net_pcap0?rx_pcap=trace.pcap."};
   }
-  const bool name = !target.device.empty() && target.device.size() < 48 &&
-                    std::all_of(target.device.begin(), target.device.end(),
-                                [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
-  if (name) return target;
-  return Error{.code = Code::kBadUri,
-               .message = request.uri + ": \"" + target.device + "\" is no PCI address, port or virtual device",
-               .hint = "Write dpdk:0000:01:00.0, dpdk:0 or dpdk:net_pcap0?rx_pcap=trace.pcap."};
+  auto checked = virtual_devargs(request.uri, device, devargs);
+  if (!checked) return std::move(checked).error();
+  return Target{.device = device, .devargs = *std::move(checked)};
 }
 
 EalRequest::Huge huge_of(const std::string& text) {
