@@ -59,7 +59,7 @@ export interface OpenOptions {
   mtu?: number | undefined;
   /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. */
   rss?: 'symmetric' | 'driver' | undefined;
-  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
+  /** Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
   mbufs?: number | undefined;
   /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. */
   pollMode?: 'backoff' | 'busy' | undefined;
@@ -181,7 +181,7 @@ export interface DpdkOptions {
   snaplen?: number | undefined;
   /** Ask the interface for frames addressed to others, too. (default true) */
   promiscuous?: boolean | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  /** The most packets in one batch; an eighth of mbufs at the most. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
   /** How long packets may gather after a batch; the first after a silence comes at once. (in ms; range 0 – 100; default 0) */
   timeoutMs?: number | undefined;
@@ -195,7 +195,7 @@ export interface DpdkOptions {
   mtu?: number | undefined;
   /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. (default symmetric) */
   rss?: 'symmetric' | 'driver' | undefined;
-  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
+  /** Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
   mbufs?: number | undefined;
   /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. (default backoff) */
   pollMode?: 'backoff' | 'busy' | undefined;
@@ -669,7 +669,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 4096,
         "default": 256,
         "unit": "packets",
-        "doc": "The most packets in one batch; 64 to 256 is fastest."
+        "doc": "The most packets in one batch; an eighth of mbufs at the most."
       },
       {
         "name": "timeoutMs",
@@ -735,7 +735,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 900000,
         "default": 0,
         "unit": "packets",
-        "doc": "Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps."
+        "doc": "Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps."
       },
       {
         "name": "pollMode",

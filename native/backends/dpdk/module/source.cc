@@ -17,7 +17,8 @@ namespace ringtap::dpdk {
 namespace {
 
 constexpr uint32_t kEthernet = 1;
-constexpr uint32_t kMaxLeases = 128;
+constexpr uint32_t kMostLeases = 128;
+constexpr uint32_t kFewestLeases = 4;
 // After a batch of so many packets the reader looks for more so many times, which takes a few microseconds.
 constexpr uint32_t kFlood = 64;
 constexpr uint32_t kLooks = 128;
@@ -108,18 +109,26 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
   return std::unique_ptr<Source>(new PortSource(
       *std::move(port), poll,
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", 262144), 14, 262144)),
+      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("batchSize", 256), 1, 65536)),
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("timeoutMs"), 0, 100)), options.flag("xstats")));
 }
 
-PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats)
-    : port_(std::move(port)), poll_settings_(poll), gather_ms_(gather_ms), xstats_(xstats), leases_(kMaxLeases) {
+// Half of what the ring takes may be held, however few packets it takes and however large batches are.
+PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t batch_size, uint32_t gather_ms,
+                       bool xstats)
+    : port_(std::move(port)),
+      poll_settings_(poll),
+      gather_ms_(gather_ms),
+      xstats_(xstats),
+      most_(std::min(batch_size, port_->ring_size() / 2 / kFewestLeases)),
+      leases_(std::min(kMostLeases, port_->ring_size() / 2 / most_)) {
   info_.link_type = kEthernet;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
   info_.snaplen = snaplen;
   const auto& region = port_->memory().region();
   info_.segments = {{.region = region, .base = region->base(), .bytes = region->bytes()}};
-  info_.max_leases = kMaxLeases;
+  info_.max_leases = leases_.capacity();
   info_.has_hash = true;
   info_.has_queue = true;
   info_.mode = port_->copies() ? "copy" : "zero-copy";
@@ -172,6 +181,8 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
       error_ = *failure;
       return {.rx = Rx::kError};
     }
+    // Packets go back in the ring's order: where all of it lies behind a held batch, nothing more can come.
+    if (poller_->ring().position() - released_ == port_->ring_size()) return {.rx = Rx::kNoBuffer};
     asleep_ = true;
     if (poller_->sleep()) return {.rx = Rx::kAgain};
     poller_->awake();
@@ -179,7 +190,7 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
     there = poller_->ring().unread();
     if (there == 0) return receive(block, max);  // the polling thread has just failed
   }
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, block.capacity()}));
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, most_, block.capacity()}));
   fill(block, count);
   if (count >= kFlood) looks_ = kLooks;
   lent_.push_back({.end = poller_->ring().position(), .released = false});
@@ -222,13 +233,13 @@ bool PortSource::release(Lease lease) noexcept {
   const auto number = leases_.release(lease);
   if (!number) return false;
   lent_[*number - static_cast<uint32_t>(first_lent_)].released = true;
-  uint64_t end = 0;
+  const uint64_t before = released_;
   while (!lent_.empty() && lent_.front().released) {
-    end = lent_.front().end;
+    released_ = lent_.front().end;
     lent_.pop_front();
     first_lent_++;
   }
-  if (end != 0 && poller_) poller_->ring().release_to(end);
+  if (released_ != before && poller_) poller_->ring().release_to(released_);
   return true;
 }
 
