@@ -1,5 +1,5 @@
 // DPDK's virtual devices through the public API: each with exact counts against its sender.
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Capture, type OpenOptions, open } from 'ringtap';
@@ -408,6 +408,55 @@ describe('dpdk', () => {
         /^RINGTAP_\w+ .*DPDK does not start: .*\nRINGTAP_SYSTEM .*cannot be started again in this process, after: .*\n$/,
       );
       expect(stderr).toBe('');
+    });
+
+    test.runIf(process.getuid?.() === 0)('without a thread to be had is an error, whichever thread it is', async () => {
+      const body = program(`
+        const { execFileSync } = await import('node:child_process');
+        const { readdirSync } = await import('node:fs');
+        const { readFile } = await import('node:fs/promises');
+        await Promise.all([1, 2, 3, 4].map(() => readFile('/dev/null'))); // starts libuv's pool
+        const most = readdirSync('/proc/self/task').length + Number(process.argv[1]);
+        execFileSync('prlimit', ['--pid', process.pid, '--nproc=' + most]);
+        const opened = [];
+        for (let i = 0; i < 3; i++) {
+          const c = await open('dpdk:net_null' + i, { mbufs: 1024, hugePages: 'off', eal: '-m 256' }).catch((error) => error);
+          if (c instanceof Error) console.log(c.code, c.hint !== '', c.message);
+          else opened.push(c);
+        }
+        await Promise.all(opened.map((c) => c.close()));
+        const last = await explain('dpdk:net_null0', { mbufs: 1024, hugePages: 'off' });
+        console.log('end', opened.length, last.error?.code);`);
+      const runs = [0, 2, 3].map((more) => {
+        // A user of its own, whose threads nobody else's count.
+        const user = ['setpriv', `--reuid=${54321 + more}`, '--regid=54321', '--clear-groups'];
+        return script(body, { prefix: user, args: [String(more)], env: { HOME: '/' } });
+      });
+      let starts = 0;
+      for (const { code, signal, stdout, stderr } of await Promise.all(runs)) {
+        expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+        const lines = stdout.trimEnd().split('\n');
+        const end = lines.pop();
+        expect(lines).not.toHaveLength(0);
+        for (const line of lines) expect(line).toMatch(/^RINGTAP_(SYSTEM|NO_MEMORY) true /);
+        expect(end).toMatch(/^end \d (undefined|RINGTAP_SYSTEM)$/);
+        if (lines.some((line) => /no thread can be made.* to poll the port with/.test(line))) starts++;
+      }
+      expect(starts).toBeGreaterThan(0); // at least one got as far as to the polling thread
+    });
+
+    test('that is killed leaves no folder behind it', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'ringtap-run-'));
+      const body = program(`
+        setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.argv[1]));
+        await open('dpdk:net_null0', { mbufs: 1024, hugePages: 'off' });`);
+      const kills = [20, 35, 50, 65, 80, 95].map((afterMs) =>
+        script(body, { args: [String(afterMs)], env: { RUNTIME_DIRECTORY: folder } }),
+      );
+      for (const { signal } of await Promise.all(kills)) expect(signal).toBe('SIGKILL');
+      const left = existsSync(join(folder, 'dpdk')) ? readdirSync(join(folder, 'dpdk')) : [];
+      rmSync(folder, { recursive: true });
+      expect(left).toEqual([]);
     });
 
     test('with too little memory says how much is missing', async () => {
