@@ -66,6 +66,8 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
       }
       if (!lenient) throw unknownOption(parsed, name, backend, schema.options);
       ignored.push(name);
+    } else if (option.from === 'object' && parsed.params.has(name)) {
+      throw bad(parsed, name, 'goes into the options object, not the URI');
     } else if (option.type === 'filter') {
       filter = guarded(parsed, name, () => checkFilter(parsed, value));
     } else {

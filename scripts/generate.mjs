@@ -48,6 +48,7 @@ const tsDoc = (o, type = tsType(o)) => {
     o.unit && `in ${o.unit}`,
     range(o) && o.min !== undefined && `range ${range(o)}`,
     o.default !== undefined && `default ${o.default}`,
+    o.from === 'object' && 'not in a URI',
   ];
   return `  /** ${o.doc}${facts.some(Boolean) ? ` (${facts.filter(Boolean).join('; ')})` : ''} */\n  ${o.name}?: ${type} | undefined;`;
 };
@@ -132,6 +133,8 @@ export interface OptionSchema {
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Only the options object may set it: a URI is text from anywhere. */
+  readonly from?: 'object';
   readonly doc: string;
 }
 
@@ -223,7 +226,7 @@ ${backends
 
 | option | type | range | default | meaning |
 |---|---|---|---|---|
-${b.options.map((o) => `| \`${o.name}\` | ${o.type}${o.unit ? `, ${o.unit}` : ''} | ${range(o)} | ${o.default ?? ''} | ${o.doc.replaceAll('|', '\\|')} |`).join('\n')}
+${b.options.map((o) => `| \`${o.name}\` | ${o.type}${o.unit ? `, ${o.unit}` : ''} | ${range(o)} | ${o.default ?? ''} | ${o.from === 'object' ? 'Only in the options object. ' : ''}${o.doc.replaceAll('|', '\\|')} |`).join('\n')}
 `,
   )
   .join('\n')}`,

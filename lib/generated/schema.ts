@@ -59,14 +59,16 @@ export interface OpenOptions {
   mtu?: number | undefined;
   /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. */
   rss?: 'symmetric' | 'driver' | undefined;
-  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
+  /** Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets) */
   mbufs?: number | undefined;
   /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. */
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. */
   core?: number | undefined;
-  /** More parameters for the driver, as DPDK writes them: key=value,key=value. */
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused. */
   devargs?: string | undefined;
+  /** Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere. (not in a URI) */
+  unsafeDevargs?: string | undefined;
   /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. */
   eal?: string | undefined;
   /** Let stats() carry every counter of the driver in details. */
@@ -179,7 +181,7 @@ export interface DpdkOptions {
   snaplen?: number | undefined;
   /** Ask the interface for frames addressed to others, too. (default true) */
   promiscuous?: boolean | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  /** The most packets in one batch; an eighth of mbufs at the most. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
   /** How long packets may gather after a batch; the first after a silence comes at once. (in ms; range 0 – 100; default 0) */
   timeoutMs?: number | undefined;
@@ -193,14 +195,16 @@ export interface DpdkOptions {
   mtu?: number | undefined;
   /** How flows are spread over queues: symmetric brings both directions of a flow to one queue. (default symmetric) */
   rss?: 'symmetric' | 'driver' | undefined;
-  /** Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
+  /** Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps. (in packets; range 0 – 900000; default 0) */
   mbufs?: number | undefined;
   /** backoff sleeps up to 100 µs while nothing comes, and 800 µs after a quarter of a second of it; busy never sleeps and takes a whole core. (default backoff) */
   pollMode?: 'backoff' | 'busy' | undefined;
   /** CPU that the polling thread runs on; -1 leaves it to the scheduler. (range -1 – 1023; default -1) */
   core?: number | undefined;
-  /** More parameters for the driver, as DPDK writes them: key=value,key=value. (default ) */
+  /** More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused. (default ) */
   devargs?: string | undefined;
+  /** Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere. (default ; not in a URI) */
+  unsafeDevargs?: string | undefined;
   /** More arguments for EAL, separated by spaces. EAL starts once per process, so the first capture decides. (default ) */
   eal?: string | undefined;
   /** auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default auto) */
@@ -330,6 +334,8 @@ export interface OptionSchema {
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Only the options object may set it: a URI is text from anywhere. */
+  readonly from?: 'object';
   readonly doc: string;
 }
 
@@ -666,7 +672,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 4096,
         "default": 256,
         "unit": "packets",
-        "doc": "The most packets in one batch; 64 to 256 is fastest."
+        "doc": "The most packets in one batch; an eighth of mbufs at the most."
       },
       {
         "name": "timeoutMs",
@@ -732,7 +738,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 900000,
         "default": 0,
         "unit": "packets",
-        "doc": "Packets that may wait for the reader or be held, rounded up to a power of two; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps."
+        "doc": "Packets that may wait for the reader or be held, rounded up to a power of two, 256 at least; 0 is 131072, which is 285 MB and more than 100 ms at 1 Mpps."
       },
       {
         "name": "pollMode",
@@ -756,7 +762,14 @@ export const BACKENDS: readonly BackendSchema[] = [
         "name": "devargs",
         "type": "string",
         "default": "",
-        "doc": "More parameters for the driver, as DPDK writes them: key=value,key=value."
+        "doc": "More parameters for the driver, as DPDK writes them: key=value,key=value. Its README lists which are known to be harmless; others are refused."
+      },
+      {
+        "name": "unsafeDevargs",
+        "type": "string",
+        "default": "",
+        "from": "object",
+        "doc": "Parameters for the driver that write a file, or make or connect to a socket: tx_pcap=out.pcap. Never from text that came from elsewhere."
       },
       {
         "name": "eal",

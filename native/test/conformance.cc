@@ -314,6 +314,63 @@ TEST_CASE("as many leases as max_leases can be out; one more receive is kNoBuffe
   });
 }
 
+TEST_CASE("held until it refuses, a source never falls silent, and goes on after the release") {
+  with_each_fixture([](const Fixture& fixture) {
+    for (const auto& filter : {std::shared_ptr<Filter>(), odd_filter(kSomeByte)}) {
+      CAPTURE(filter != nullptr);
+      Session session(fixture, small(), filter);
+      session.start();
+      Source& source = session.source();
+      const uint32_t most = source.info().max_leases;
+      // Of a source that ends only a part is held, and a part read on.
+      const auto share = static_cast<uint32_t>(fixture.ends_after / 8 / most);
+      const uint32_t max = fixture.ends_after == 0 ? kBlock : std::clamp(share, 1u, kBlock);
+      const uint32_t flood = fixture.ends_after == 0 ? kFlood : kFlood / 4;
+      uint64_t sent = 0;
+      const auto next = [&] {
+        sent += fixture.feed(kBurst);
+        return session.next(max);
+      };
+      std::vector<Held> held;
+      RxBatch batch = next();
+      for (; batch.rx == Rx::kOk; batch = next()) held.push_back(session.show(batch));
+      CHECK(batch.rx == Rx::kNoBuffer);
+      REQUIRE(held.size() > 1);
+      CHECK(held.size() <= most);
+      REQUIRE(source.release(held.back().lease));
+      held.pop_back();
+      for (uint32_t fed = 0; fed < flood; fed += kBurst) {
+        batch = next();
+        for (uint32_t received = 0; batch.rx == Rx::kOk; batch = session.receive()) {
+          source.release(batch.lease);
+          if ((received += batch.count) >= kBurst) break;
+        }
+      }
+      // Never silence: what waits here would wait for ever.
+      const RxBatch answer = next();
+      CHECK((answer.rx == Rx::kOk || answer.rx == Rx::kNoBuffer));
+      if (answer.rx == Rx::kOk) source.release(answer.lease);
+      for (const Held& one : held) {
+        REQUIRE(one.intact());
+        REQUIRE(source.release(one.lease));
+      }
+      const RxBatch after = next();
+      REQUIRE(after.rx == Rx::kOk);
+      REQUIRE(source.release(after.lease));
+      check_ledger(source.stats());
+      // A filter in the kernel counts nothing.
+      if (fixture.endless || filter != nullptr) continue;
+      const auto deadline = Clock::now() + kPatience;
+      while (source.stats().received < sent || source.stats().pending > 0) {
+        REQUIRE(Clock::now() < deadline);
+        if (batch = session.receive(); batch.rx == Rx::kOk) source.release(batch.lease);
+      }
+      check_ledger(source.stats());
+      CHECK(source.stats().received == sent);
+    }
+  });
+}
+
 TEST_CASE("leases may be released in any order, in any interleaving with receiving") {
   with_each_fixture([](const Fixture& fixture) {
     for (const unsigned seed : {1u, 2u, 3u}) {

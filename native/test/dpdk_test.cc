@@ -3,8 +3,10 @@
 #include <rte_mbuf.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <random>
+#include <thread>
 
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/filter.h"
@@ -112,6 +114,62 @@ TEST_CASE("machine code by DPDK decides as our interpreter does: random programs
     }
   }
   CHECK(compiled > 1000);
+}
+
+TEST_CASE("max_leases is true, whatever mbufs and the size of a batch are") {
+  for (const double mbufs : {1.0, 256.0, 3000.0, 16384.0}) {
+    for (const uint32_t batch_size : {1u, 256u, 4096u, 65536u}) {
+      CAPTURE(mbufs);
+      CAPTURE(batch_size);
+      OpenRequest request;
+      request.uri = "dpdk:net_null0";
+      request.target = "net_null0";
+      request.options.set("mbufs", mbufs);
+      request.options.set("batchSize", static_cast<double>(batch_size));
+      request.options.set("hugePages", "off");
+      request.options.set("eal", "-m 256");
+      auto opened = PortSource::open(request);
+      INFO((opened ? std::string() : opened.error().message));
+      REQUIRE(opened);
+      Source& source = **opened;
+      REQUIRE(source.start());
+      DescBlock block(batch_size);
+      const auto next = [&] {
+        RxBatch batch = source.receive(block, batch_size);
+        for (int i = 0; i < 10'000 && batch.rx == Rx::kAgain; i++) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          batch = source.receive(block, batch_size);
+        }
+        return batch;
+      };
+      const uint32_t most = source.info().max_leases;
+      REQUIRE(most >= 4);
+      std::vector<Lease> held;
+      while (held.size() + 1 < most) {
+        // Packets keep coming meanwhile, so that batches are as large as they get.
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        const RxBatch batch = next();
+        REQUIRE(batch.rx == Rx::kOk);
+        held.push_back(batch.lease);
+      }
+      // One is left to read on with, until all of the ring lies behind what is held.
+      RxBatch batch = next();
+      uint32_t read = 0;
+      for (; batch.rx == Rx::kOk; batch = next(), read++) REQUIRE(source.release(batch.lease));
+      CHECK(read > 1);
+      CHECK(batch.rx == Rx::kNoBuffer);
+      for (const Lease lease : held) REQUIRE(source.release(lease));
+      for (int i = 0; i < 1000; i++) {
+        batch = next();
+        REQUIRE(batch.rx == Rx::kOk);
+        REQUIRE(source.release(batch.lease));
+      }
+      source.close();
+      const Stats stats = source.stats();
+      CHECK(stats.received == stats.delivered + stats.dropped + stats.pending);
+      CHECK(stats.dropped > 0);
+    }
+  }
 }
 
 TEST_CASE("a wake-up that came when the reader was awake already does not wake it again and again") {

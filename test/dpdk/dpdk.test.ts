@@ -1,5 +1,5 @@
 // DPDK's virtual devices through the public API: each with exact counts against its sender.
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Capture, type OpenOptions, open } from 'ringtap';
@@ -62,8 +62,9 @@ describe('dpdk', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ringtap-vhost-'));
     const body = `import { open } from 'ringtap';
       const options = ${JSON.stringify({ mbufs: 4096, ...options })};
-      const vhost = await open('dpdk:net_vhost0?iface=${folder}/socket&queues=1', options);
-      const user = await open('dpdk:net_virtio_user0?path=${folder}/socket&queues=1', options);
+      const at = '${folder}/socket';
+      const vhost = await open('dpdk:net_vhost0?queues=1', { ...options, unsafeDevargs: 'iface=' + at });
+      const user = await open('dpdk:net_virtio_user0?queues=1', { ...options, unsafeDevargs: 'path=' + at });
       for (const [sender, reader] of [[vhost, user], [user, vhost]]) {
         const numbers = [];
         const reading = (async () => {
@@ -143,12 +144,10 @@ describe('dpdk', () => {
   });
 
   test('net_memif: from one port to the other', async () => {
-    const server = await open(
-      'dpdk:net_memif0?role=server&id=0&socket-abstract=no&socket=/tmp/ringtap-memif.sock',
-      few,
-    );
+    const unsafeDevargs = 'socket-abstract=no,socket=/tmp/ringtap-memif.sock';
+    const server = await open('dpdk:net_memif0?role=server&id=0', { ...few, unsafeDevargs });
     try {
-      const from = await start('net_memif1?role=client&id=0&socket-abstract=no&socket=/tmp/ringtap-memif.sock');
+      const from = await start('net_memif1?role=client&id=0', { unsafeDevargs });
       const reading = readAll(from, 500);
       // Until the two have met, frames are not taken.
       await until(() => server.transmit!.send(frame(1)) || true, 'a frame');
@@ -256,7 +255,7 @@ describe('dpdk', () => {
   });
 
   test.each([
-    ['dpdk:net_nosuch0', 'RINGTAP_NO_INTERFACE', /net_nosuch0/],
+    ['dpdk:net_nosuch0', 'RINGTAP_BAD_OPTION', /net_nosuch0/],
     ['dpdk:net_pcap0?rx_pcap=/no/such.pcap', 'RINGTAP_BAD_OPTION', /no.such\.pcap/],
     ['dpdk:net_null0?nonsense=1', 'RINGTAP_BAD_OPTION', /nonsense/],
     ['dpdk:99', 'RINGTAP_NO_INTERFACE', /port 99/],
@@ -381,13 +380,83 @@ describe('dpdk', () => {
       expect(code).toBe(0);
     });
 
-    test('with more memory than there is fails for good', async () => {
+    test('with more memory than there is is refused before DPDK hears of it, and prints nothing', async () => {
       const body = program(`${tell}
         await open('dpdk:net_null0', { eal: '-m 9999999', hugePages: 'off' }).catch(tell);
+        await open('dpdk:net_null0', { eal: '-r 17' }).catch(tell);
+        await open('dpdk:net_null0', { eal: '--match-allocations', hugePages: 'off' }).catch(tell);
+        const c = await open('dpdk:net_null0', { mbufs: 1024 });
+        await c.close();
+        console.log('end');`);
+      const { stdout, stderr } = await script(body);
+      expect(stdout).toMatch(
+        /^RINGTAP_NO_MEMORY .*-m wants 9999999 MB, .*\nRINGTAP_BAD_OPTION .*-r must be 1 to 16, not "17"\nRINGTAP_BAD_OPTION .*huge pages only.*\nend\n$/,
+      );
+      expect(stderr).toBe('');
+    });
+
+    test('that fails says so, now and from then on, and nothing goes past the log', async () => {
+      const body = program(`${tell}
+        const { execFileSync } = await import('node:child_process');
+        const { readFileSync } = await import('node:fs');
+        const pages = Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[0]);
+        execFileSync('prlimit', ['--pid', process.pid, '--as=' + (pages * 4096 + 2 ** 29)]);
+        await open('dpdk:net_null0', { eal: '-m 1024', hugePages: 'off' }).catch(tell);
         await open('dpdk:net_null0', { mbufs: 1024 }).catch(tell);`);
-      expect((await script(body)).stdout).toMatch(
+      const { stdout, stderr } = await script(body);
+      expect(stdout).toMatch(
         /^RINGTAP_\w+ .*DPDK does not start: .*\nRINGTAP_SYSTEM .*cannot be started again in this process, after: .*\n$/,
       );
+      expect(stderr).toBe('');
+    });
+
+    test.runIf(process.getuid?.() === 0)('without a thread to be had is an error, whichever thread it is', async () => {
+      const body = program(`
+        const { execFileSync } = await import('node:child_process');
+        const { readdirSync } = await import('node:fs');
+        const { readFile } = await import('node:fs/promises');
+        await Promise.all([1, 2, 3, 4].map(() => readFile('/dev/null'))); // starts libuv's pool
+        const most = readdirSync('/proc/self/task').length + Number(process.argv[1]);
+        execFileSync('prlimit', ['--pid', process.pid, '--nproc=' + most]);
+        const opened = [];
+        for (let i = 0; i < 3; i++) {
+          const c = await open('dpdk:net_null' + i, { mbufs: 1024, hugePages: 'off', eal: '-m 256' }).catch((error) => error);
+          if (c instanceof Error) console.log(c.code, c.hint !== '', c.message);
+          else opened.push(c);
+        }
+        await Promise.all(opened.map((c) => c.close()));
+        const last = await explain('dpdk:net_null0', { mbufs: 1024, hugePages: 'off' });
+        console.log('end', opened.length, last.error?.code);`);
+      const runs = [0, 2, 3].map((more) => {
+        // A user of its own, whose threads nobody else's count.
+        const user = ['setpriv', `--reuid=${54321 + more}`, '--regid=54321', '--clear-groups'];
+        return script(body, { prefix: user, args: [String(more)], env: { HOME: '/' } });
+      });
+      let starts = 0;
+      for (const { code, signal, stdout, stderr } of await Promise.all(runs)) {
+        expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+        const lines = stdout.trimEnd().split('\n');
+        const end = lines.pop();
+        expect(lines).not.toHaveLength(0);
+        for (const line of lines) expect(line).toMatch(/^RINGTAP_(SYSTEM|NO_MEMORY) true /);
+        expect(end).toMatch(/^end \d (undefined|RINGTAP_SYSTEM)$/);
+        if (lines.some((line) => /no thread can be made.* to poll the port with/.test(line))) starts++;
+      }
+      expect(starts).toBeGreaterThan(0); // at least one got as far as to the polling thread
+    });
+
+    test('that is killed leaves no folder behind it', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'ringtap-run-'));
+      const body = program(`
+        setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.argv[1]));
+        await open('dpdk:net_null0', { mbufs: 1024, hugePages: 'off' });`);
+      const kills = [20, 35, 50, 65, 80, 95].map((afterMs) =>
+        script(body, { args: [String(afterMs)], env: { RUNTIME_DIRECTORY: folder } }),
+      );
+      for (const { signal } of await Promise.all(kills)) expect(signal).toBe('SIGKILL');
+      const left = existsSync(join(folder, 'dpdk')) ? readdirSync(join(folder, 'dpdk')) : [];
+      rmSync(folder, { recursive: true });
+      expect(left).toEqual([]);
     });
 
     test('with too little memory says how much is missing', async () => {

@@ -19,6 +19,12 @@ describe('an option', () => {
     expect(await count(capture)).toBe(4);
   });
 
+  test('that only the program may set is refused in a URI, whatever the object says', async () => {
+    const options = { unsafeDevargs: 'iface=/tmp/socket' };
+    const error = await refused(options, 'dpdk:net_vhost0?unsafeDevargs=iface=/tmp/other');
+    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringMatching(/not the URI/) });
+  });
+
   test('that is undefined counts as not given', async () => {
     expect((await explain('synth:?count=9', { count: undefined })).options.count).toBe(9);
   });

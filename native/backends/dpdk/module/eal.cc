@@ -2,13 +2,13 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <unistd.h>
+#include <rte_version.h>
 
 #include <mutex>
-#include <thread>
 
 #include "backends/dpdk/module/eal_arguments.h"
 #include "backends/dpdk/module/log.h"
+#include "core/thread.h"
 
 namespace ringtap::dpdk {
 
@@ -34,16 +34,24 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 /// rte_eal_init() on a thread of its own: it makes its caller the main lcore, with that lcore's affinity and name.
-int init(std::vector<std::string> arguments, int& err) {
+/// What it returned, 0 or more when EAL runs.
+Result<int> init(std::vector<std::string> arguments, int& err) {
   int result = -1;
-  std::thread([&] {
+  auto thread = start_thread([&] {
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
+    const QuietStderr quiet;
     result = rte_eal_init(static_cast<int>(argv.size()), argv.data());
     err = rte_errno;
-  }).join();
+  });
+  if (!thread) return std::move(thread).error();
+  thread->join();
   return result;
 }
+
+/// WHY: an older DPDK keeps what it has read of its arguments, takes the next attempt for a contradiction, and prints
+/// its usage.
+constexpr bool kStartsAgain = RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0);
 
 Error not_again(const EalRequest& request, const std::string& failure) {
   return {.code = Code::kSystem,
@@ -80,21 +88,25 @@ Result<Ok> start_eal(const EalRequest& request) {
                  .message = request.uri + ": no huge page is free",
                  .hint = "sudo sh -c 'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'"};
   }
+  if (auto enough = check_memory(request.uri, *extra, huge); !enough) return enough;
+  if (!state.failure.empty() && !kStartsAgain) return not_again(request, state.failure);
   capture_log();
   const LogMark mark;
   int err = 0;
-  const int result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);
-  if (result >= 0) {
+  const auto result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);
+  if (!result) {
+    Error error = result.error();
+    error.message = request.uri + ": DPDK does not start: " + error.message;
+    return error;
+  }
+  if (*result >= 0) {
     capture_library_logs();
-    // EAL makes a folder for what several processes would share, which is nothing here. One in use is not empty.
-    rmdir(rte_eal_get_runtime_dir());
     state.running = true;
     state.huge = huge;
     state.extra = *std::move(extra);
     return Ok{};
   }
   const std::string message = mark.explain(request.uri + ": DPDK does not start");
-  // EALREADY: the attempt before went so far that DPDK allows no other.
   const Code code = err == ENOMEM                   ? Code::kNoMemory
                     : err == EACCES || err == EPERM ? Code::kNoPermission
                                                     : Code::kSystem;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -34,8 +35,12 @@ Log& log() {
   return *instance;
 }
 
+// EAL is kept from making a folder, and says so.
+constexpr std::string_view kExpected[] = {"/ringtap/none'", "No DPDK runtime directory created"};
+
 void add_line(Log& to, std::string line) {
-  if (line.empty()) return;
+  const auto is_in = [&](std::string_view text) { return line.find(text) != std::string::npos; };
+  if (line.empty() || std::any_of(std::begin(kExpected), std::end(kExpected), is_in)) return;
   if (to.print) std::fprintf(stderr, "RINGTAP %d: %s\n", getpid(), line.c_str());
   to.lines.push_back(std::move(line));
   if (to.lines.size() > kKept) to.lines.pop_front();
@@ -64,6 +69,29 @@ int take_library_line(int level, const char* format, va_list arguments) {
   const int length = std::vsnprintf(text, sizeof text, format, arguments);
   if (length > 0) take(nullptr, text, std::min<size_t>(static_cast<size_t>(length), sizeof text - 1));
   return length;
+}
+
+/// What C code prints to stderr, but for EAL's FATAL lines.
+ssize_t pass_on(void*, const char* data, size_t bytes) {
+  if (!std::string_view(data, bytes).starts_with("EAL: FATAL: ")) {
+    for (size_t done = 0; done < bytes;) {
+      const ssize_t written = write(STDERR_FILENO, data + done, bytes - done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) break;
+      done += static_cast<size_t>(written);
+    }
+  }
+  return static_cast<ssize_t>(bytes);
+}
+
+/// In the place of stderr. Never closed: another thread may be about to print to it.
+FILE* filtered_stderr() {
+  static FILE* const stream = [] {
+    FILE* made = fopencookie(nullptr, "w", {.read = nullptr, .write = pass_on, .seek = nullptr, .close = nullptr});
+    if (made != nullptr) setvbuf(made, nullptr, _IOLBF, 0);
+    return made;
+  }();
+  return stream;
 }
 
 bool wants_debug() {
@@ -95,6 +123,21 @@ void capture_library_logs() {
     if (set_print != nullptr) set_print(take_library_line);
     dlclose(library);
   }
+}
+
+// WHY the variable and not the descriptor: other threads may write to the terminal meanwhile. Elsewhere than in the GNU
+// library it cannot be set.
+QuietStderr::QuietStderr() : before_(stderr) {
+#ifdef __GLIBC__
+  if (FILE* stream = filtered_stderr(); stream != nullptr) stderr = stream;
+#endif
+}
+
+QuietStderr::~QuietStderr() {
+#ifdef __GLIBC__
+  if (stderr != before_) std::fflush(stderr);
+  stderr = before_;
+#endif
 }
 
 LogMark::LogMark() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 namespace ringtap::dpdk {
@@ -11,6 +12,19 @@ void capture_log();
 
 /// The same for libxdp and libbpf, which drivers bring along and which print by themselves. After EAL has started.
 void capture_library_logs();
+
+/// While it lives, EAL's words of doom ("EAL: FATAL: …") stay away from the terminal. WHY: EAL prints them past its
+/// log, into which it writes the same.
+class QuietStderr {
+ public:
+  QuietStderr();
+  ~QuietStderr();
+  QuietStderr(const QuietStderr&) = delete;
+  QuietStderr& operator=(const QuietStderr&) = delete;
+
+ private:
+  FILE* const before_;
+};
 
 /// The lines since this mark was made are those of one operation.
 class LogMark {

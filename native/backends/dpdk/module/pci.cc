@@ -1,9 +1,10 @@
 #include "backends/dpdk/module/pci.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
-#include <regex>
+#include <string_view>
 
 namespace ringtap::dpdk {
 
@@ -50,10 +51,20 @@ std::vector<PciNic> pci_nics() {
 }
 
 std::optional<std::string> pci_address(const std::string& text) {
-  static const std::regex form("([0-9a-fA-F]{4,8}:)?([0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7])");
-  std::smatch match;
-  if (!std::regex_match(text, match, form)) return std::nullopt;
-  std::string address = (match[1].matched ? match[1].str() : "0000:") + match[2].str();
+  constexpr std::string_view kTail = "xx:xx.x";  // bus, device and function
+  const size_t colon = text.size() > kTail.size() ? text.size() - kTail.size() - 1 : std::string::npos;
+  const bool has_domain = colon != std::string::npos;
+  if (text.size() < kTail.size() || (has_domain && (text[colon] != ':' || colon < 4 || colon > 8))) return std::nullopt;
+  const std::string_view tail = std::string_view(text).substr(text.size() - kTail.size());
+  const auto is_hex = [](unsigned char c) { return std::isxdigit(c) != 0; };
+  for (size_t i = 0; i < tail.size(); i++) {
+    if (kTail[i] == 'x' ? !is_hex(static_cast<unsigned char>(tail[i])) : tail[i] != kTail[i]) return std::nullopt;
+  }
+  if (tail.back() < '0' || tail.back() > '7') return std::nullopt;
+  if (has_domain && !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon), is_hex)) {
+    return std::nullopt;
+  }
+  std::string address = has_domain ? text : "0000:" + text;
   std::transform(address.begin(), address.end(), address.begin(), [](unsigned char c) { return std::tolower(c); });
   return address;
 }

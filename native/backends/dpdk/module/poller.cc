@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/thread.h"
+
 namespace ringtap::dpdk {
 
 namespace {
@@ -51,7 +53,13 @@ Poller::Poller(const Port& port, std::shared_ptr<const PacketFilter> filter, Pol
 Result<Ok> Poller::start() {
   wake_ = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!wake_) return system_error(Code::kSystem, "no event to wake the reader with", "eventfd", errno);
-  thread_ = std::thread([this] { run(); });
+  auto thread = start_thread([this] { run(); });
+  if (!thread) {
+    Error error = thread.error();
+    error.message = port_.settings().uri + ": " + error.message + " to poll the port with";
+    return error;
+  }
+  thread_ = *std::move(thread);
   pthread_setname_np(thread_.native_handle(), "ringtap-dpdk");
   if (settings_.core < 0) return Ok{};
   cpu_set_t set;

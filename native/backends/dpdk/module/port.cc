@@ -25,6 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kDefaultMbufs = 131072;
+constexpr uint32_t kFewestMbufs = 256;
 constexpr uint32_t kDefaultDescriptors = 1024;
 constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and caches, beyond their descriptors
 constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
@@ -215,7 +216,7 @@ Result<Ok> Port::set_up_queues() {
   const uint32_t room =
       RTE_PKTMBUF_HEADROOM + std::max<uint32_t>(RTE_MBUF_DEFAULT_DATAROOM, (most + kOverhead + 63) & ~63u);
   const uint32_t in_driver = uint32_t{receive_descriptors_} * settings_.queues + kSlack;
-  ring_size_ = std::bit_ceil(settings_.mbufs != 0 ? settings_.mbufs : kDefaultMbufs);
+  ring_size_ = std::bit_ceil(std::max(settings_.mbufs != 0 ? settings_.mbufs : kDefaultMbufs, kFewestMbufs));
   MemoryPlan plan{
       .name = pool_name("_rx"), .mbufs = ring_size_ + in_driver, .room = room, .socket = rte_eth_dev_socket_id(id_)};
   auto memory = PacketMemory::reserve(settings_.uri, plan);

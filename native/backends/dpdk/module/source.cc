@@ -4,9 +4,11 @@
 #include <rte_pause.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <utility>
 
+#include "backends/dpdk/module/devargs.h"
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/pci.h"
 
@@ -15,12 +17,14 @@ namespace ringtap::dpdk {
 namespace {
 
 constexpr uint32_t kEthernet = 1;
-constexpr uint32_t kMaxLeases = 128;
+constexpr uint32_t kMostLeases = 128;
+constexpr uint32_t kFewestLeases = 4;
 // After a batch of so many packets the reader looks for more so many times, which takes a few microseconds.
 constexpr uint32_t kFlood = 64;
 constexpr uint32_t kLooks = 128;
 
 /// The device that a target means: a PCI address, the n-th NIC that is bound for DPDK, or a virtual device by its name.
+/// With parameters that were checked: from here on they are DPDK's.
 struct Target {
   std::string device;
   std::string devargs;
@@ -28,36 +32,34 @@ struct Target {
 };
 
 Result<Target> find_target(const OpenRequest& request) {
-  Target target;
   // DPDK's own spelling has the parameters behind a comma.
-  const size_t comma = request.target.find(',');
-  target.device = request.target.substr(0, comma);
-  if (comma != std::string::npos) target.devargs = request.target.substr(comma + 1);
-  const std::string more = request.options.text("devargs");
-  if (!more.empty()) target.devargs += (target.devargs.empty() ? "" : ",") + more;
-  const bool index =
-      !target.device.empty() && target.device.size() <= 4 &&
-      std::all_of(target.device.begin(), target.device.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (index) {
-    auto address = nic_at(request.uri, std::stoul(target.device));
-    if (!address) return std::move(address).error();
-    target.device = *std::move(address);
-    target.pci = true;
-    return target;
+  const size_t comma = std::min(request.target.find(','), request.target.size());
+  const std::string device = request.target.substr(0, comma);
+  Devargs devargs{.text = request.target.substr(comma), .unsafe = request.options.text("unsafeDevargs")};
+  devargs.text.append(",").append(request.options.text("devargs"));
+  const auto all = [&](auto is) { return !device.empty() && std::all_of(device.begin(), device.end(), is); };
+  const bool index = device.size() <= 4 && all([](char c) { return c >= '0' && c <= '9'; });
+  auto address = pci_address(device);
+  if (index || address) {
+    auto checked = nic_devargs(request.uri, devargs);
+    if (!checked) return std::move(checked).error();
+    if (index) {
+      auto nic = nic_at(request.uri, std::stoul(device));
+      if (!nic) return std::move(nic).error();
+      address = *std::move(nic);
+    } else if (auto usable = check_nic(request.uri, *address); !usable) {
+      return std::move(usable).error();
+    }
+    return Target{.device = *std::move(address), .devargs = *std::move(checked), .pci = true};
   }
-  if (auto address = pci_address(target.device)) {
-    if (auto usable = check_nic(request.uri, *address); !usable) return std::move(usable).error();
-    target.device = *std::move(address);
-    target.pci = true;
-    return target;
+  if (!all([](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; })) {
+    return Error{.code = Code::kBadUri,
+                 .message = request.uri + ": " + shown(device) + " is no PCI address, port or virtual device",
+                 .hint = "Write dpdk:0000:01:00.0, dpdk:0 or dpdk:net_pcap0?rx_pcap=trace.pcap."};
   }
-  const bool name = !target.device.empty() && target.device.size() < 48 &&
-                    std::all_of(target.device.begin(), target.device.end(),
-                                [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
-  if (name) return target;
-  return Error{.code = Code::kBadUri,
-               .message = request.uri + ": \"" + target.device + "\" is no PCI address, port or virtual device",
-               .hint = "Write dpdk:0000:01:00.0, dpdk:0 or dpdk:net_pcap0?rx_pcap=trace.pcap."};
+  auto checked = virtual_devargs(request.uri, device, devargs);
+  if (!checked) return std::move(checked).error();
+  return Target{.device = device, .devargs = *std::move(checked)};
 }
 
 EalRequest::Huge huge_of(const std::string& text) {
@@ -107,18 +109,26 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
   return std::unique_ptr<Source>(new PortSource(
       *std::move(port), poll,
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", 262144), 14, 262144)),
+      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("batchSize", 256), 1, 65536)),
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("timeoutMs"), 0, 100)), options.flag("xstats")));
 }
 
-PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats)
-    : port_(std::move(port)), poll_settings_(poll), gather_ms_(gather_ms), xstats_(xstats), leases_(kMaxLeases) {
+// Half of what the ring takes may be held, however few packets it takes and however large batches are.
+PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t batch_size, uint32_t gather_ms,
+                       bool xstats)
+    : port_(std::move(port)),
+      poll_settings_(poll),
+      gather_ms_(gather_ms),
+      xstats_(xstats),
+      most_(std::min(batch_size, port_->ring_size() / 2 / kFewestLeases)),
+      leases_(std::min(kMostLeases, port_->ring_size() / 2 / most_)) {
   info_.link_type = kEthernet;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
   info_.snaplen = snaplen;
   const auto& region = port_->memory().region();
   info_.segments = {{.region = region, .base = region->base(), .bytes = region->bytes()}};
-  info_.max_leases = kMaxLeases;
+  info_.max_leases = leases_.capacity();
   info_.has_hash = true;
   info_.has_queue = true;
   info_.mode = port_->copies() ? "copy" : "zero-copy";
@@ -171,6 +181,8 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
       error_ = *failure;
       return {.rx = Rx::kError};
     }
+    // Packets go back in the ring's order: where all of it lies behind a held batch, nothing more can come.
+    if (poller_->ring().position() - released_ == port_->ring_size()) return {.rx = Rx::kNoBuffer};
     asleep_ = true;
     if (poller_->sleep()) return {.rx = Rx::kAgain};
     poller_->awake();
@@ -178,7 +190,7 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
     there = poller_->ring().unread();
     if (there == 0) return receive(block, max);  // the polling thread has just failed
   }
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, block.capacity()}));
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, most_, block.capacity()}));
   fill(block, count);
   if (count >= kFlood) looks_ = kLooks;
   lent_.push_back({.end = poller_->ring().position(), .released = false});
@@ -221,13 +233,13 @@ bool PortSource::release(Lease lease) noexcept {
   const auto number = leases_.release(lease);
   if (!number) return false;
   lent_[*number - static_cast<uint32_t>(first_lent_)].released = true;
-  uint64_t end = 0;
+  const uint64_t before = released_;
   while (!lent_.empty() && lent_.front().released) {
-    end = lent_.front().end;
+    released_ = lent_.front().end;
     lent_.pop_front();
     first_lent_++;
   }
-  if (end != 0 && poller_) poller_->ring().release_to(end);
+  if (released_ != before && poller_) poller_->ring().release_to(released_);
   return true;
 }
 

@@ -33,7 +33,7 @@ class PortSource final : public Source {
   void close() noexcept override;
 
  private:
-  PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t gather_ms, bool xstats);
+  PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t batch_size, uint32_t gather_ms, bool xstats);
 
   Result<Ok> start_port(bool receive);
   void fill(DescBlock& block, uint32_t count) noexcept;
@@ -44,6 +44,7 @@ class PortSource final : public Source {
   const PollSettings poll_settings_;
   const uint32_t gather_ms_;
   const bool xstats_;
+  const uint32_t most_;  // packets in a batch
   std::shared_ptr<const PacketFilter> filter_;
   std::unique_ptr<Poller> poller_;
   std::optional<PortTx> tx_;
@@ -56,6 +57,7 @@ class PortSource final : public Source {
   LeaseTable leases_;
   std::deque<Batch> lent_;
   uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
+  uint64_t released_ = 0;    // where in the ring it begins
   bool asleep_ = false;
   uint32_t looks_ = 0;  // at an empty ring, before the next sleep
 

@@ -1,0 +1,71 @@
+// A port that takes nothing: net_ring's other end is nobody's.
+import { explain, openTransmitter, type Transmitter } from 'ringtap';
+import { describe, expect, test } from 'vitest';
+import { failure } from '../support/packets.js';
+import { sleep, within } from '../support/wait.js';
+
+const options = { mbufs: 1024 };
+const frame = Buffer.alloc(60, 1);
+
+describe('dpdk: a transmitter whose port takes nothing', () => {
+  /** With as many frames as the ring takes, and some that it does not. */
+  async function full(uri: string): Promise<Transmitter> {
+    const transmitter = await openTransmitter(uri, options);
+    for (let before = -1; transmitter.stats().sent !== before; ) {
+      before = transmitter.stats().sent;
+      while (transmitter.send(frame));
+      await transmitter.flush({ signal: AbortSignal.timeout(50) }).catch(() => {});
+    }
+    expect(transmitter.stats().queued).toBeGreaterThan(0);
+    return transmitter;
+  }
+
+  test('waits in flush() without turning the event loop, and ends with its signal', async () => {
+    const transmitter = await full('dpdk:net_ring0');
+    const controller = new AbortController();
+    const flushing = transmitter.flush({ signal: controller.signal }).catch((error) => error);
+    const before = process.cpuUsage();
+    const began = performance.now();
+    await sleep(500);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000 / (performance.now() - began)).toBeLessThan(0.5);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    expect(await within(flushing, 'the flush')).toBe(reason);
+    // What is queued stays so, and a signal that has aborted before ends the next flush at once.
+    const { queued } = transmitter.stats();
+    expect(queued).toBeGreaterThan(0);
+    await expect(transmitter.flush({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(transmitter.stats().queued).toBe(queued);
+    await failure(() => transmitter.close());
+  });
+
+  test('is closed within a bounded time, says how many frames were never sent, and gives the port back', async () => {
+    const transmitter = await full('dpdk:net_ring1');
+    const flushing = failure(() => transmitter.flush());
+    const { sent, queued } = transmitter.stats();
+    const error = await within(
+      failure(() => transmitter.close()),
+      'close()',
+    );
+    expect(error).toMatchObject({
+      code: 'RINGTAP_SYSTEM',
+      uri: 'dpdk:net_ring1',
+      backend: 'dpdk',
+      message: `dpdk:net_ring1: closed with ${queued} frames that were never sent: the port took none for a second`,
+    });
+    expect(transmitter.stats()).toEqual({ sent, queued, failed: 0 });
+    expect((await within(flushing, 'the flush')).code).toBe('RINGTAP_CLOSED');
+    expect(await explain('dpdk:net_ring1', options)).toMatchObject({ error: null });
+  });
+
+  test.each([null, 5, 'x', { signal: null }, { signal: {} }])('refuses flush(%j)', async (given) => {
+    await using transmitter = await openTransmitter('dpdk:net_ring2', options);
+    const error = await failure(() => transmitter.flush(given as never));
+    expect(error).toMatchObject({
+      code: 'RINGTAP_BAD_OPTION',
+      message: expect.stringMatching(/^dpdk:net_ring2: flush/),
+    });
+    await transmitter.close();
+  });
+});
