@@ -573,6 +573,7 @@ TEST_CASE("times count from the second of the first packet, and may lie before i
   CHECK(reading.packets[0].unix_ns == 1'000'000'000'500);
   CHECK(reading.packets[1].unix_ns == 999'000'000'001);
   CHECK(reading.packets[1].flags == 0);
+  CHECK(reading.packets[2].unix_ns == 4'294'967'295'999'999'999);
   CHECK(reading.packets[2].flags == kFlagTimeInexact);
   CHECK(read_bytes(dir, pcap_header(false)).info.epoch_ns == 0);
 }
