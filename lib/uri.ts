@@ -75,7 +75,8 @@ export function parseUri(uri: string): ParsedUri {
       { uri },
     );
   }
-  return { uri, scheme, target, params: parseQuery(query, uri) };
+  const implied = schemaOf(scheme)?.aliasOptions[match[1].toLowerCase()] ?? {};
+  return { uri, scheme, target, params: new Map([...Object.entries(implied), ...parseQuery(query, uri)]) };
 }
 
 function parseBare(uri: string): ParsedUri {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lines, ringtap, shell, startRingtap, tcpdump } from '../support/cli.js';
 import { tcpdumpCases } from '../support/summary-cases.js';
 import {
+  bytes,
   cuts,
   ethernet,
   ipv4,
@@ -14,6 +15,7 @@ import {
   pcapFile,
   pcapngFile,
   type TracePacket,
+  u16,
   udp,
   writePcap,
 } from '../support/trace.js';
@@ -140,6 +142,35 @@ describe('ringtap read', () => {
     const { stdout } = await ringtap('read', '-t', '-f', 'udp src port 40001', path);
     expect(lines(stdout)).toHaveLength(500);
     expect(stdout).not.toContain('.40000 >');
+  });
+
+  test('reads erf: as ERF, though its times step back, and says where a record is damaged', async () => {
+    const record = (seconds: number) =>
+      bytes(
+        0,
+        0,
+        0,
+        0,
+        Buffer.from(Uint32Array.of(seconds).buffer),
+        2,
+        4,
+        u16(18 + someUdp.length),
+        0,
+        0,
+        u16(64),
+        0,
+        0,
+        someUdp,
+      );
+    const path = join(folder, 'backwards');
+    const whole = bytes(record(1_700_000_000), record(1_699_999_000), record(1_700_000_001));
+    writeFileSync(path, bytes(whole, record(1_700_000_002).fill(0, 10, 12)));
+    const { code, stdout, stderr } = await ringtap('read', '-tt', `erf:${path}`);
+    expect(code).toBe(1);
+    expect(lines(stdout)).toEqual(
+      [1_700_000_000, 1_699_999_000, 1_700_000_001].map((at) => `${at}.000000 ${SOME_UDP}`),
+    );
+    expect(stderr).toContain(`damaged at byte ${whole.length}: `);
   });
 
   test('reads standard input', async () => {

@@ -32,6 +32,12 @@ class VmFilter final : public PacketFilter {
   FilterVm vm_;
 };
 
+Told told_format(const std::string& name) {
+  if (name == "pcap") return Told::kPcap;
+  if (name == "pcapng") return Told::kPcapng;
+  return name == "erf" ? Told::kErf : Told::kNothing;
+}
+
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::max<int64_t>(left, 0));
@@ -82,10 +88,11 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
 
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
+  const Told told = told_format(request.options.text("format", "auto"));
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
     const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_, told);
     if (!reader) return std::move(reader).error();
     if (*reader != nullptr) {
       reader_ = *std::move(reader);
