@@ -3,6 +3,7 @@
 #include "core/desc.h"
 #include "core/lease.h"
 #include "core/region.h"
+#include "test/conformance.h"
 
 using namespace ringtap;
 
@@ -57,6 +58,13 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   CHECK(block.offset[3] == DescBlock::kPoison);
   CHECK(block.offset[4] == 4);
   CHECK(reinterpret_cast<std::byte*>(block.control + 3) == block.data() + block.bytes());
+}
+
+TEST_CASE("memory of our own is left out when the process forks") {
+  const auto region = Region::allocate(1 << 20);
+  REQUIRE(region);
+  CHECK(test::kept_from_children((*region)->base()));
+  CHECK_FALSE(test::kept_from_children(&region));
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {
