@@ -314,6 +314,72 @@ TEST_CASE("as many leases as max_leases can be out; one more receive is kNoBuffe
   });
 }
 
+TEST_CASE("whoever holds all leases but one, however much they hold, goes on receiving or is told why not") {
+  with_each_fixture([](const Fixture& fixture) {
+    for (const bool filtered : {false, true}) {
+      CAPTURE(filtered);
+      Session session(fixture, small(), filtered ? odd_filter(kSomeByte) : nullptr);
+      session.start();
+      uint64_t sent = 0;
+      // The next answer that is not "wait", with packets to wait for. In silence nothing stops.
+      const auto answer = [&] {
+        const auto deadline = Clock::now() + kPatience;
+        for (;;) {
+          const RxBatch batch = session.receive();
+          if (batch.rx != Rx::kAgain) return batch;
+          REQUIRE_MESSAGE(Clock::now() < deadline, "nothing is delivered, and no word why");
+          sent += fixture.feed(kBlock);
+          wait_for(session.source(), 20);
+        }
+      };
+      const uint32_t most = session.source().info().max_leases - 1;
+      std::vector<Held> held;
+      RxBatch batch;
+      while (held.size() < most && (batch = answer()).rx == Rx::kOk) held.push_back(session.show(batch));
+      for (uint32_t seen = 0; held.size() == most && seen < 1000; seen += batch.count) {
+        batch = answer();
+        if (batch.rx != Rx::kOk) break;
+        REQUIRE(session.source().release(batch.lease));
+      }
+      const bool ended = fixture.ends_after != 0 && batch.rx == fixture.end;
+      if (!ended) CHECK((batch.rx == Rx::kOk || (batch.rx == Rx::kNoBuffer && fixture.in_order)));
+      check_ledger(session.source().stats());
+      std::mt19937 random(11);
+      std::shuffle(held.begin(), held.end(), random);
+      for (const Held& one : held) {
+        REQUIRE(one.intact());
+        REQUIRE(session.source().release(one.lease));
+      }
+      if (fixture.endless) continue;
+      // It goes on, and of all that was sent nothing is missing in the ledger.
+      batch = answer();
+      REQUIRE(batch.rx == Rx::kOk);
+      REQUIRE(session.source().release(batch.lease));
+      const auto deadline = Clock::now() + kPatience;
+      for (Stats now = session.source().stats(); now.pending > 0 || (!filtered && now.received < sent);
+           now = session.source().stats()) {
+        REQUIRE(Clock::now() < deadline);
+        batch = session.receive();
+        if (batch.rx == Rx::kOk) REQUIRE(session.source().release(batch.lease));
+        if (batch.rx == Rx::kAgain) wait_for(session.source(), 20);
+      }
+      check_ledger(session.source().stats());
+      if (!filtered) CHECK(session.source().stats().received == sent);
+    }
+  });
+}
+
+TEST_CASE("what a source lends is left out when the process forks") {
+  with_each_fixture([](const Fixture& fixture) {
+    Session session(fixture);
+    session.start();
+    for (const Segment& segment : session.source().info().segments) {
+      CHECK(kept_from_children(segment.base));
+      CHECK(kept_from_children(segment.base + segment.bytes - 1));
+    }
+  });
+}
+
 TEST_CASE("leases may be released in any order, in any interleaving with receiving") {
   with_each_fixture([](const Fixture& fixture) {
     for (const unsigned seed : {1u, 2u, 3u}) {
