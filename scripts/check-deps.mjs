@@ -12,14 +12,15 @@ const report = (path, line, rule) => violations.push(`${path}:${line}: ${rule}`)
 // Layer → the layers whose headers it may include, besides its own.
 const LAYERS = {
   core: ['generated'],
+  linux: ['core'],
   filter: ['core'],
   format: ['core'],
   libpcap: ['core', 'filter'],
-  backends: ['core', 'filter', 'format', 'libpcap', 'backends', 'generated'], // of backends: its own folder
+  backends: ['core', 'linux', 'filter', 'format', 'libpcap', 'backends', 'generated'], // of backends: its own folder
   addon: ['core', 'filter', 'format', 'libpcap', 'backends', 'generated'],
 };
 // Tests and fuzz targets see everything but the addon: they run without Node.
-const BESIDE = ['core', 'filter', 'format', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
+const BESIDE = ['core', 'linux', 'filter', 'format', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
 const NODE_HEADER = /^(napi[.-]|node|uv[./]|js_native_api|v8)/;
 
 /** native/backends/afpacket/ring.cc → { layer: 'backends', unit: 'backends/afpacket', isTest }. */

@@ -9,12 +9,16 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <numeric>
+#include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "backends/afxdp/btf.h"
 #include "backends/afxdp/clock.h"
+#include "backends/afxdp/frames.h"
+#include "filter/opcodes.h"
 #include "test/conformance_lab.h"
 
 namespace ringtap::test {
@@ -119,6 +123,100 @@ TEST_CASE("kernel functions are found by name in type information") {
     damaged[i] = was;
   }
   CHECK(afxdp::find_function(damaged, "vfs_read") == id);
+}
+
+TEST_CASE("of what leases may pin each one finds its share, whatever the others took") {
+  std::mt19937 random(3);
+  for (const auto& [pieces, leases] : {std::pair{8192u, 32u}, {2048u, 32u}, {64u, 1u}, {8u, 8u}, {256u, 200u}}) {
+    afxdp::Quota quota(pieces, leases);
+    std::vector<uint32_t> taken;
+    for (int step = 0; step < 2'000; step++) {
+      if (taken.size() < leases && random() % 3 != 0) {
+        REQUIRE(quota.most() >= 1);
+        taken.push_back(random() % 4 == 0 ? 1 : quota.most());
+        quota.take(taken.back());
+      } else if (!taken.empty()) {
+        std::swap(taken[random() % taken.size()], taken.back());
+        quota.give(taken.back());
+        taken.pop_back();
+      }
+      REQUIRE(std::accumulate(taken.begin(), taken.end(), 0u) <= pieces);
+    }
+  }
+}
+
+TEST_CASE("opening that waits for a queue ends when nobody waits for it, and leaves nothing behind") {
+  if (!in_lab()) return;
+  const auto holder = opened(kCaptureHere);
+  REQUIRE(holder->start_tx());
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  for (const bool transmit : {false, true}) {
+    *cancelled = false;
+    auto waiting =
+        open_afxdp({.uri = "afxdp:" + kCaptureHere, .target = kCaptureHere, .options = {}, .cancelled = cancelled});
+    REQUIRE(waiting);
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(50ms);
+      *cancelled = true;
+    });
+    const auto asked = Clock::now();
+    const auto started = transmit ? (*waiting)->start_tx() : (*waiting)->start();
+    canceller.join();
+    REQUIRE_FALSE(started);
+    CHECK(started.error().code == Code::kClosed);
+    CHECK(Clock::now() - asked < 1s);  // and not the two seconds of its patience
+  }
+  holder->close();
+  // The interface has neither its program nor its socket.
+  CHECK(opened(kCaptureHere)->start());
+}
+
+TEST_CASE("a held batch pins what it shows: what a filter in user space rejects goes on being received") {
+  if (!in_lab()) return;
+  using namespace bpf;
+  // Odd numbers only. The others are rejected by a step back, which XDP does not take.
+  const Program program{{.code = kJmp | kJa, .k = 1},
+                        {.code = kRet | kK, .k = 0},
+                        {.code = kLd | kB | kAbs, .k = 14},
+                        {.code = kJmp | kJset | kK, .jt = 2, .jf = 0, .k = 1},
+                        {.code = kJmp | kJeq | kK, .jt = 0, .jf = 0, .k = 0},
+                        {.code = kJmp | kJa, .k = static_cast<uint32_t>(-5)},
+                        {.code = kRet | kK, .k = 65535}};
+  Options options;
+  options.set("frames", 1024.0);
+  options.set("batchSize", 64.0);
+  const auto receiver = opened(kCaptureHere, options);
+  const auto placed = receiver->set_filter(std::make_shared<FixedFilter>(program));
+  REQUIRE(placed);
+  REQUIRE(placed->where == "user");
+  REQUIRE(receiver->start());
+  Sender sender(kSendHere);
+  DescBlock block(256);
+  const auto take = [&] {
+    uint64_t packets = 0;
+    for (RxBatch batch = receiver->receive(block, 256); batch.rx == Rx::kOk; batch = receiver->receive(block, 256)) {
+      packets += batch.count;
+      receiver->release(batch.lease);
+    }
+    return packets;
+  };
+  const auto until_received = [&](uint64_t packets) {
+    const auto deadline = Clock::now() + 10s;
+    while (receiver->stats().received < packets && Clock::now() < deadline) std::this_thread::sleep_for(1ms);
+  };
+  for (int i = 0; i < 450; i++) sender.send(numbered_frame(0));
+  sender.send(numbered_frame(1));
+  until_received(451);
+  const RxBatch held = receiver->receive(block, 256);
+  REQUIRE(held.rx == Rx::kOk);
+  CHECK(held.count == 1);
+  for (int i = 0; i < 900; i++) sender.send(numbered_frame(3));
+  until_received(451 + 900);
+  CHECK(take() == 900);
+  const Stats stats = receiver->stats();
+  CHECK(stats.dropped == 0);
+  CHECK(stats.filtered == 450);
+  CHECK(receiver->release(held.lease));
 }
 
 TEST_CASE("each frame that was submitted arrives once and in order, however often the ring is full") {

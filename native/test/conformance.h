@@ -41,6 +41,8 @@ struct Fixture {
   bool endless = false;     // packets are there without feed()
   uint64_t ends_after = 0;  // packets after which the source ends by itself; 0: it does not. At least 20,000.
   Rx end = Rx::kEof;        // how it ends
+  /// Its memory is filled in a fixed order: a held batch may stop all that comes after it, which is kNoBuffer then.
+  bool in_order = false;
 };
 
 /// Defined once per backend. Empty where the host cannot run it, which the suite then says.
@@ -58,6 +60,9 @@ class FixedFilter final : public Filter {
 
 /// Keeps `accepted` bytes of packets whose byte at `offset` is odd, nothing of the others.
 std::shared_ptr<Filter> odd_filter(uint32_t offset, uint32_t accepted = 262144);
+
+/// Is the page at this address left out when the process forks?
+bool kept_from_children(const void* address);
 
 /// Waits as readiness() asks for. False when nothing was ready in time.
 bool wait_for(const Source& source, int patience_ms = 20'000);

@@ -34,7 +34,9 @@ std::vector<Fixture> fixtures() {
   setenv("RINGTAP_LIBPFRING", RINGTAP_PFRING_LIBRARY, 1);
   const std::vector<Fixture> live = live_fixtures("pfring", open_prefixed);
   if (live.empty()) return {};
-  return {through(live.front(), "pfring ring", "", "ring"), through(live.front(), "pfring library", "", "library"),
+  Fixture ring = through(live.front(), "pfring ring", "", "ring");
+  ring.in_order = true;
+  return {ring, through(live.front(), "pfring library", "", "library"),
           through(live.front(), "pfring zc", "zc:", "auto")};
 }
 

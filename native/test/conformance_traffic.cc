@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "filter/opcodes.h"
@@ -42,6 +46,20 @@ std::shared_ptr<Filter> odd_filter(uint32_t offset, uint32_t accepted) {
                                                {.code = kJmp | kJset | kK, .jt = 0, .jf = 1, .k = 1},
                                                {.code = kRet | kK, .k = accepted},
                                                {.code = kRet | kK, .k = 0}});
+}
+
+bool kept_from_children(const void* address) {
+  // SAFETY: only compared with the bounds of mappings.
+  const auto wanted = reinterpret_cast<uintptr_t>(address);
+  std::ifstream mappings("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(mappings, line);) {
+    uintptr_t from = 0;
+    uintptr_t to = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) here = wanted >= from && wanted < to;
+    if (here && line.starts_with("VmFlags:")) return line.find(" dc ") != std::string::npos;
+  }
+  return false;
 }
 
 bool wait_for(const Source& source, int patience_ms) {

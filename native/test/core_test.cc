@@ -3,6 +3,7 @@
 #include "core/desc.h"
 #include "core/lease.h"
 #include "core/region.h"
+#include "test/conformance.h"
 
 using namespace ringtap;
 
@@ -75,6 +76,13 @@ TEST_CASE("a time is exact, wherever it is: in `time` where a double holds it, a
     const auto time = 2 * static_cast<uint64_t>(static_cast<int64_t>(half));
     CHECK(time + static_cast<uint64_t>(static_cast<int64_t>(block.rest[0])) == static_cast<uint64_t>(ns));
   }
+}
+
+TEST_CASE("memory of our own is left out when the process forks") {
+  const auto region = Region::allocate(1 << 20);
+  REQUIRE(region);
+  CHECK(test::kept_from_children((*region)->base()));
+  CHECK_FALSE(test::kept_from_children(&region));
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {

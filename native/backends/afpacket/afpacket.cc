@@ -21,6 +21,7 @@
 #include "core/unique_fd.h"
 #include "filter/prepend.h"
 #include "filter/vm.h"
+#include "linux/interface.h"
 
 namespace ringtap {
 
@@ -264,7 +265,7 @@ class AfPacket final : public Source {
   Program kernel_program(const Program* filter) const {
     const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kWhole)
                                            : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kWhole : info_.snaplen}};
-    return with_direction_prefix(tail, direction_, loopback_);
+    return with_direction_prefix(tail, direction_, kLoopbackIndex);
   }
 
   // Fills descriptors from the current block until it, or `max`, is used up.
@@ -387,12 +388,12 @@ class AfPacket final : public Source {
     // Packets of a block that is not retired yet still come; its timer makes the socket readable.
     if (stats().pending > 0) return Rx::kAgain;
     char name[IF_NAMESIZE];
-    const bool gone = if_indextoname(static_cast<unsigned>(interface_.index), name) == nullptr;
-    const std::string what = gone ? "\"" + name_ + "\" was removed" : "\"" + std::string(name) + "\" went down";
-    return fail({.code = gone ? Code::kInterfaceGone : Code::kInterfaceDown,
-                 .message = uri_ + ": interface " + what,
-                 .syscall = "poll",
-                 .err = ENETDOWN});
+    const bool gone = !interface_name(fd_.get(), interface_.index, name);
+    return fail(
+        {.code = gone ? Code::kInterfaceGone : Code::kInterfaceDown,
+         .message = uri_ + ": interface \"" + (gone ? name_ + "\" was removed" : name + std::string("\" went down")),
+         .syscall = "poll",
+         .err = ENETDOWN});
   }
 
   Rx fail(Error error) noexcept {
@@ -415,7 +416,6 @@ class AfPacket final : public Source {
   const std::string name_;
   const Interface interface_;
   const Direction direction_;
-  const uint32_t loopback_ = if_nametoindex("lo");
   const bool promiscuous_;
   const bool inline_vlan_;
   const uint32_t fanout_;
@@ -504,11 +504,9 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
                         uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes",
                         "setsockopt(PACKET_RX_RING)", err);
   }
-  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (mapped == MAP_FAILED) return system_error(Code::kNoMemory, uri + ": cannot map the ring", "mmap", errno);
-  auto region = std::make_shared<Region>(static_cast<std::byte*>(mapped), bytes,
-                                         [](std::byte* base, size_t size) { munmap(base, size); });
-  auto ring = std::make_unique<Ring>(std::move(region), ring_request.tp_block_size, ring_request.tp_block_nr);
+  auto region = Region::map(bytes, MAP_SHARED, fd.get());
+  if (!region) return system_error(Code::kNoMemory, uri + ": cannot map the ring", "mmap", region.error().err);
+  auto ring = std::make_unique<Ring>(*std::move(region), ring_request.tp_block_size, ring_request.tp_block_nr);
 
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   info.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;

@@ -2,12 +2,13 @@
 
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "linux/interface.h"
 
 namespace ringtap::afpacket {
 
@@ -46,11 +47,11 @@ Result<Interface> query_interface(int fd, const std::string& name, const std::st
     return system_error(err == ENODEV || err == ENXIO ? Code::kNoInterface : Code::kSystem,
                         uri + ": interface \"" + name + "\"", "ioctl", err);
   };
-  result.index = static_cast<int>(if_nametoindex(name.c_str()));
+  result.index = interface_index(fd, name);
   if (result.index == 0) return missing(errno);
   // An alternative name is good for the index only; the other calls want the real one.
   char real[IF_NAMESIZE] = {};
-  if (if_indextoname(static_cast<unsigned>(result.index), real) == nullptr) return missing(errno);
+  if (!interface_name(fd, result.index, real)) return missing(errno);
 
   ifreq request = named(real);
   if (ioctl(fd, SIOCGIFFLAGS, &request) != 0) return missing(errno);

@@ -33,10 +33,11 @@ Probe probe_afxdp() {
 
 std::vector<Device> devices_afxdp() {
   std::vector<Device> devices;
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   struct if_nameindex* names = if_nameindex();
   if (names == nullptr) return devices;
   for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    const auto state = afxdp::link_state(static_cast<int>(entry->if_index));
+    const auto state = afxdp::link_state(fd.get(), static_cast<int>(entry->if_index));
     const std::string name = entry->if_name;
     if (name != "lo") devices.push_back({.target = name, .up = state == afxdp::LinkState::kUp});
   }

@@ -3,8 +3,8 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/if_link.h>
-#include <net/if.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +13,8 @@
 #include <cstring>
 #include <optional>
 #include <vector>
+
+#include "linux/interface.h"
 
 namespace ringtap::afxdp {
 namespace {
@@ -223,8 +225,8 @@ Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string&
     }
   }
   // EINVAL means many things, this one among them.
-  char name[IF_NAMESIZE];
-  if (if_indextoname(static_cast<unsigned>(interface_index), name) == nullptr) {
+  const UniqueFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (is_gone(any.get(), interface_index)) {
     return system_error(Code::kNoInterface, where + ": the interface is gone", "bpf", err);
   }
   if (err == EINVAL && mode == AttachMode::kNative) {

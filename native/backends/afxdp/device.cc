@@ -5,7 +5,6 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -13,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "linux/interface.h"
 
 namespace ringtap::afxdp {
 
@@ -25,7 +26,7 @@ ifreq named(const std::string& name) {
 }
 
 // Devices without channels of their own, such as tap, have one queue.
-uint32_t rx_queues(int fd, const std::string& name) {
+uint32_t queues_of(int fd, const std::string& name) {
   ethtool_channels channels{};
   channels.cmd = ETHTOOL_GCHANNELS;
   ifreq request = named(name);
@@ -41,37 +42,36 @@ Result<Device> query_device(const std::string& name, const std::string& uri) {
     const Code code = err == ENODEV || err == ENXIO ? Code::kNoInterface : Code::kSystem;
     return system_error(code, uri + ": interface \"" + name + "\"", call, err);
   };
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return missing("socket", errno);
   Device device;
-  device.index = static_cast<int>(if_nametoindex(name.c_str()));
-  if (device.index == 0) return missing("if_nametoindex", errno);
+  device.index = interface_index(fd.get(), name);
+  if (device.index == 0) return missing("ioctl(SIOCGIFINDEX)", errno);
   char real[IF_NAMESIZE] = {};
-  if (if_indextoname(static_cast<unsigned>(device.index), real) == nullptr) return missing("if_indextoname", errno);
+  if (!interface_name(fd.get(), device.index, real)) return missing("ioctl(SIOCGIFNAME)", errno);
   device.name = real;
 
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request = named(device.name);
   if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) return missing("ioctl(SIOCGIFFLAGS)", errno);
   device.up = (request.ifr_flags & IFF_UP) != 0;
   request = named(device.name);
   if (ioctl(fd.get(), SIOCGIFMTU, &request) != 0) return missing("ioctl(SIOCGIFMTU)", errno);
   device.mtu = static_cast<uint32_t>(request.ifr_mtu);
-  device.queues = rx_queues(fd.get(), device.name);
+  device.queues = queues_of(fd.get(), device.name);
   return device;
 }
 
-std::optional<uint32_t> rx_queues(int index) {
+std::optional<uint32_t> rx_queues(int fd, int index) {
   char name[IF_NAMESIZE] = {};
-  if (if_indextoname(static_cast<unsigned>(index), name) == nullptr) return std::nullopt;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return rx_queues(fd.get(), name);
+  if (!interface_name(fd, index, name)) return std::nullopt;
+  return queues_of(fd, name);
 }
 
-LinkState link_state(int index) {
+LinkState link_state(int fd, int index) {
   char name[IF_NAMESIZE] = {};
-  if (if_indextoname(static_cast<unsigned>(index), name) == nullptr) return LinkState::kGone;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!interface_name(fd, index, name)) return LinkState::kGone;
   ifreq request = named(name);
-  if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) return LinkState::kGone;
+  if (ioctl(fd, SIOCGIFFLAGS, &request) != 0) return LinkState::kGone;
   return (request.ifr_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown;
 }
 
@@ -83,7 +83,7 @@ Result<LinkEvents> LinkEvents::open(int index, const std::string& uri) {
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_LINK;
   // SAFETY: bind() takes every address family through sockaddr.
-  if (bind(events.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (!events.fd_ || bind(events.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return system_error(Code::kSystem, uri + ": cannot hear of changes of the interface", "bind(AF_NETLINK)", errno);
   return events;
 }
@@ -107,7 +107,7 @@ LinkNews LinkEvents::read() noexcept {
     if (message.head.nlmsg_type == RTM_NEWLINK)
       see((message.link.ifi_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown, news);
   }
-  if (std::exchange(missed_, false)) see(link_state(index_), news);
+  if (std::exchange(missed_, false)) see(link_state(fd(), index_), news);
   return news;
 }
 
@@ -126,7 +126,7 @@ int enable_hardware_timestamps(const std::string& name) {
   ifreq request = named(name);
   request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
   const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
+  return fd && ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
 }
 
 }  // namespace ringtap::afxdp

@@ -22,7 +22,8 @@ struct Device {
 Result<Device> query_device(const std::string& name, const std::string& uri);
 
 enum class LinkState : uint8_t { kUp, kDown, kGone };
-LinkState link_state(int index);
+/// `fd` is any socket but an AF_XDP one.
+LinkState link_state(int fd, int index);
 
 /// What became of an interface since it was last asked.
 struct LinkNews {
@@ -53,6 +54,6 @@ class LinkEvents {
 int enable_hardware_timestamps(const std::string& name);
 
 /// RX queues in use now; nothing when the interface is gone.
-std::optional<uint32_t> rx_queues(int index);
+std::optional<uint32_t> rx_queues(int fd, int index);
 
 }  // namespace ringtap::afxdp

@@ -1,7 +1,6 @@
 #include "backends/afxdp/memory.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include <cerrno>
 #include <cstring>
@@ -28,14 +27,13 @@ Result<Memory> allocate(const MemoryRequest& request, const std::string& uri, st
   }
   if (request.huge_pages) {
     const size_t whole = aligned(bytes, kHugePage);
-    void* base = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-    if (base != MAP_FAILED) {
-      memory.region = std::make_shared<Region>(static_cast<std::byte*>(base), whole,
-                                               [](std::byte* at, size_t size) { munmap(at, size); });
+    auto huge = Region::map(whole, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB);
+    if (huge) {
+      memory.region = *std::move(huge);
       return memory;
     }
     notes.push_back(
-        "no huge pages (" + std::string(std::strerror(errno)) +
+        "no huge pages (" + std::string(std::strerror(huge.error().err)) +
         "): ordinary ones are used; reserve some with sysctl vm.nr_hugepages=" + std::to_string(whole / kHugePage));
   }
   auto region = Region::allocate(bytes);
@@ -44,14 +42,22 @@ Result<Memory> allocate(const MemoryRequest& request, const std::string& uri, st
   return memory;
 }
 
-bool raise_memlock() {
-  rlimit now{};
-  if (getrlimit(RLIMIT_MEMLOCK, &now) != 0 || now.rlim_cur == RLIM_INFINITY) return false;
-  const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
-  if (setrlimit(RLIMIT_MEMLOCK, &all) == 0) return true;
-  if (now.rlim_cur == now.rlim_max) return false;
-  const rlimit most{now.rlim_max, now.rlim_max};
-  return setrlimit(RLIMIT_MEMLOCK, &most) == 0;
+bool MemlockLift::raise() {
+  static std::mutex one_at_a_time;
+  if (alone_.owns_lock()) return false;
+  alone_ = std::unique_lock(one_at_a_time);
+  if (getrlimit(RLIMIT_MEMLOCK, &before_) == 0 && before_.rlim_cur != RLIM_INFINITY) {
+    const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_MEMLOCK, &all) == 0) return true;
+    const rlimit most{before_.rlim_max, before_.rlim_max};
+    if (before_.rlim_cur != before_.rlim_max && setrlimit(RLIMIT_MEMLOCK, &most) == 0) return true;
+  }
+  alone_.unlock();
+  return false;
+}
+
+MemlockLift::~MemlockLift() {
+  if (alone_.owns_lock()) setrlimit(RLIMIT_MEMLOCK, &before_);
 }
 
 uint64_t memlock_limit() {

@@ -1,6 +1,9 @@
 // The memory of a capture: packet frames, frames to send from, and room to join fragmented packets.
 #pragma once
 
+#include <sys/resource.h>
+
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -24,8 +27,23 @@ struct Memory {
 /// One region for everything, because a batch shows one piece of memory. `notes` gets what could not be had.
 Result<Memory> allocate(const MemoryRequest& request, const std::string& uri, std::vector<std::string>& notes);
 
-/// Lifts RLIMIT_MEMLOCK as far as the process may. False when nothing changed.
-bool raise_memlock();
+/// RLIMIT_MEMLOCK, lifted as far as the process may for as long as this lives. WHY only so long: it is the limit of the
+/// whole process and of its children, and only counts while memory is registered. One at a time.
+class MemlockLift {
+ public:
+  MemlockLift() = default;
+  ~MemlockLift();
+  MemlockLift(const MemlockLift&) = delete;
+  MemlockLift& operator=(const MemlockLift&) = delete;
+
+  /// False when nothing changed.
+  bool raise();
+
+ private:
+  std::unique_lock<std::mutex> alone_;
+  rlimit before_{};
+};
+
 uint64_t memlock_limit();
 
 }  // namespace ringtap::afxdp

@@ -11,6 +11,7 @@
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/btf.h"
+#include "core/region.h"
 
 namespace ringtap::afxdp {
 namespace {
@@ -112,6 +113,7 @@ Result<Stamps> Stamps::create(StampClock clock) {
   if (!map) return std::move(map).error();
   void* page = mmap(nullptr, sizeof(uint32_t), PROT_READ, MAP_SHARED, map->get(), 0);
   if (page == MAP_FAILED) return system_error(Code::kUnsupported, "mapping a BPF map", "mmap", errno);
+  keep_from_children(page, sizeof(uint32_t));
   Stamps stamps;
   stamps.clock_ = clock;
   stamps.magic_ = random_magic();

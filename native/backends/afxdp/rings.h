@@ -1,8 +1,6 @@
 // The four rings of an AF_XDP socket. They lie outside the memory that JS can see.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +8,7 @@
 #include <utility>
 
 #include "backends/afxdp/abi.h"
+#include "core/region.h"
 
 namespace ringtap::afxdp {
 
@@ -18,13 +17,13 @@ template <class T>
 class Ring {
  public:
   Ring() = default;
-  Ring(void* base, size_t bytes, const xdp_ring_offset& offset, uint32_t entries)
-      : map_(base, [bytes](void* at) { munmap(at, bytes); }),
+  Ring(std::shared_ptr<Region> map, const xdp_ring_offset& offset, uint32_t entries)
+      : map_(std::move(map)),
         // SAFETY: offsets are the kernel's own answer to XDP_MMAP_OFFSETS for this mapping.
-        producer_(reinterpret_cast<uint32_t*>(static_cast<std::byte*>(base) + offset.producer)),
-        consumer_(reinterpret_cast<uint32_t*>(static_cast<std::byte*>(base) + offset.consumer)),
-        flags_(reinterpret_cast<uint32_t*>(static_cast<std::byte*>(base) + offset.flags)),
-        entries_(reinterpret_cast<T*>(static_cast<std::byte*>(base) + offset.desc)),
+        producer_(reinterpret_cast<uint32_t*>(map_->base() + offset.producer)),
+        consumer_(reinterpret_cast<uint32_t*>(map_->base() + offset.consumer)),
+        flags_(reinterpret_cast<uint32_t*>(map_->base() + offset.flags)),
+        entries_(reinterpret_cast<T*>(map_->base() + offset.desc)),
         size_(entries) {}
 
   T& operator[](uint32_t position) const noexcept { return entries_[position & (size_ - 1)]; }
@@ -43,7 +42,7 @@ class Ring {
   }
 
  private:
-  std::shared_ptr<void> map_;
+  std::shared_ptr<Region> map_;
   uint32_t* producer_ = nullptr;
   uint32_t* consumer_ = nullptr;
   uint32_t* flags_ = nullptr;

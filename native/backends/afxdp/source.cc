@@ -33,18 +33,6 @@ constexpr uint32_t kAhead = 8;  // packets that are fetched into the cache befor
 constexpr auto kReleaseTime = std::chrono::seconds(2);
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
 
-// WHY: the kernel lets go of a queue a moment after its socket was closed, on a starved machine over half a second.
-// Somebody who stays is somebody else.
-int bind_patiently(const Xsk& xsk, uint16_t flags) {
-  const auto deadline = std::chrono::steady_clock::now() + kReleaseTime;
-  int err = xsk.bind(flags);
-  while (err == EBUSY && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    err = xsk.bind(flags);
-  }
-  return err;
-}
-
 Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
   std::vector<uint32_t> queues;
   for (const double queue : options.list("queue")) queues.push_back(static_cast<uint32_t>(queue));
@@ -90,6 +78,7 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.huge_pages = options.flag("hugePages");
   settings.promiscuous = options.flag("promiscuous", true);
   settings.plan_only = request.plan_only;
+  settings.cancelled = request.cancelled;
   if (settings.mode == "generic" && settings.zerocopy == "require") {
     return Error{.code = Code::kBadOption,
                  .message = request.uri + ": zerocopy=require contradicts mode=generic: only drivers copy nothing"};
@@ -116,7 +105,7 @@ AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
 Result<Ok> AfXdp::open_sockets() {
   const auto count = static_cast<uint32_t>(settings_.queues.size());
   tx_entries_ = std::min(kTxEntries, settings_.frames);
-  bool raised = false;
+  MemlockLift memlock;
   for (;;) {
     MemoryRequest memory{.frames = settings_.frames + tx_entries_,
                          .frame_bytes = settings_.frame_bytes,
@@ -156,9 +145,8 @@ Result<Ok> AfXdp::open_sockets() {
     queues_.clear();
     if (failed->err != ENOBUFS) return *std::move(failed);
     // The memory counts against RLIMIT_MEMLOCK, unless the process has CAP_IPC_LOCK.
-    if (!raised && raise_memlock()) {
-      raised = true;
-      info_.notes.emplace_back("RLIMIT_MEMLOCK was raised for packet memory");
+    if (memlock.raise()) {
+      info_.notes.emplace_back("RLIMIT_MEMLOCK was raised for packet memory, and set back");
       continue;
     }
     const uint64_t limit = memlock_limit();
@@ -175,12 +163,20 @@ Result<Ok> AfXdp::open_sockets() {
                           " frames: grant CAP_IPC_LOCK or ulimit -l unlimited for more");
   }
 
-  const uint32_t leases = std::clamp(settings_.frames / 2 / std::max(1u, settings_.batch_size), 1u, kMaxLeases);
+  // Half of a queue's frames may be lent: each lease finds some of them, even when all come from one queue.
+  const uint32_t lendable = std::max(1u, settings_.frames / count / 2);
+  uint32_t leases = std::clamp(settings_.frames / 2 / std::max(1u, settings_.batch_size), 1u, kMaxLeases);
+  leases = std::min({leases, lendable, multi_buffer_ ? kJoinedSlots : kMaxLeases});
+  for (const auto& queue : queues_) queue->frames = Quota(lendable, leases);
   leases_ = LeaseTable(leases);
   lent_.resize(leases);
-  for (Lent& lent : lent_) lent.addresses.reserve(settings_.batch_size);
+  for (Lent& lent : lent_) lent.addresses.reserve(std::min(settings_.batch_size, lendable));
   lent_slots_ = SlotPool(leases);
-  joined_slots_ = SlotPool(multi_buffer_ ? kJoinedSlots : 0);
+  if (multi_buffer_) {
+    joined_slots_ = SlotPool(kJoinedSlots);
+    joined_quota_ = Quota(kJoinedSlots, leases);
+    for (Lent& lent : lent_) lent.joined.reserve(std::min(settings_.batch_size, kJoinedSlots));
+  }
   info_.max_leases = leases;
   info_.segments = {{umem_.region, umem_.region->base(), umem_.region->bytes()}};
 
@@ -242,13 +238,15 @@ Result<Ok> AfXdp::start() {
   if (!program_) {
     if (auto loaded = load_program(); !loaded) return loaded;
   }
+  if (is_given_up()) return given_up();
   if (auto attached = attach(); !attached) return attached;
   if (settings_.promiscuous) {
     promiscuous_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
     packet_mreq request{};
     request.mr_ifindex = device_.index;
     request.mr_type = PACKET_MR_PROMISC;
-    if (setsockopt(promiscuous_.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) {
+    if (!promiscuous_ ||
+        setsockopt(promiscuous_.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) {
       info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(errno)));
     }
   }
@@ -264,6 +262,7 @@ Result<Ok> AfXdp::start_tx() {
   uint16_t flags = settings_.zerocopy == "require" ? XDP_ZEROCOPY : XDP_COPY;
   if (settings_.need_wakeup) flags |= XDP_USE_NEED_WAKEUP;
   const int err = bind_patiently(queues_.front()->xsk, flags);
+  if (err == ECANCELED) return given_up();
   if (err != 0) {
     return system_error(
         err == EBUSY ? Code::kBusy : Code::kSystem,
@@ -309,6 +308,25 @@ Result<Ok> AfXdp::attach() {
   return Ok{};
 }
 
+// WHY: the kernel lets go of a queue a moment after its socket was closed, on a starved machine over half a second.
+// Somebody who stays is somebody else.
+int AfXdp::bind_patiently(const Xsk& xsk, uint16_t flags) const {
+  const auto deadline = std::chrono::steady_clock::now() + kReleaseTime;
+  int err = xsk.bind(flags);
+  while (err == EBUSY && std::chrono::steady_clock::now() < deadline) {
+    if (is_given_up()) return ECANCELED;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    err = xsk.bind(flags);
+  }
+  return err;
+}
+
+bool AfXdp::is_given_up() const noexcept {
+  return settings_.cancelled != nullptr && settings_.cancelled->load(std::memory_order_relaxed);
+}
+
+Error AfXdp::given_up() const { return {.code = Code::kClosed, .message = uri_ + ": opening was given up"}; }
+
 Result<Ok> AfXdp::bind_sockets(bool native) {
   uint16_t flags = settings_.need_wakeup ? XDP_USE_NEED_WAKEUP : 0;
   if (!native || settings_.zerocopy == "off") flags |= XDP_COPY;
@@ -320,6 +338,8 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
     switch (const int err = bind_patiently(queue.xsk, flags)) {
       case 0:
         break;
+      case ECANCELED:
+        return given_up();
       case EBUSY:
         return Error{.code = Code::kBusy,
                      .message = where + " is taken by another AF_XDP socket",
@@ -371,16 +391,16 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
 // One descriptor for all queues and for the link, and a timer, because nothing tells of a program that somebody
 // removes.
 Result<Ok> AfXdp::watch() {
+  auto events = LinkEvents::open(device_.index, uri_);
+  if (!events) return std::move(events).error();
+  events_ = *std::move(events);
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (epoll_) timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   const auto add = [this](int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
     return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   };
-  auto events = LinkEvents::open(device_.index, uri_);
-  if (!events) return std::move(events).error();
-  events_ = *std::move(events);
   bool good = epoll_ && timer_ && add(timer_.get()) && add(events_->fd());
   for (const auto& queue : queues_) good = good && add(queue->xsk.fd());
   if (!good) return system_error(Code::kSystem, uri_ + ": cannot wait for packets", "epoll", errno);
@@ -439,6 +459,8 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   const int64_t to_epoch = clock_.ns() + stamp_base_ns_;
   const int64_t now = stamped ? 0 : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
   const auto queue_id = static_cast<uint16_t>(queue.xsk.queue());
+  max = std::min(max, queue.frames.most());
+  const uint32_t filled = queue.filled;
   uint32_t position = queue.consumed;
   uint32_t packets = 0;
   uint64_t bytes = 0;
@@ -457,11 +479,11 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     PacketDesc packet{.offset = static_cast<uint32_t>(entry.addr), .caplen = entry.len, .wirelen = entry.len};
     const std::byte* head = base + entry.addr;
     if (produced - position > kAhead) fetch(position + kAhead);
-    if ((entry.options & XDP_PKT_CONTD) != 0) {
-      if (!join(queue, position, produced, lent, packet)) break;
-    } else {
-      lent.addresses.push_back(entry.addr);
+    const bool whole = (entry.options & XDP_PKT_CONTD) == 0;
+    if (whole) {
       position++;
+    } else if (!join(queue, position, produced, lent, packet)) {
+      break;
     }
     packet.time_ns = now;
     if (stamped) stamp(packet, program_->stamps->read(head), to_epoch);
@@ -470,9 +492,16 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
       keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen));
       if (keep == 0) {
         filtered++;
-        continue;  // its frame goes back with the batch
+        if (whole) {
+          refill(queue, entry.addr);
+        } else {
+          joined_slots_.give(lent.joined.back());
+          lent.joined.pop_back();
+        }
+        continue;
       }
     }
+    if (whole) lent.addresses.push_back(entry.addr);
     block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen, packet.time_ns,
                     packet.flags);
     block.queue[packets] = queue_id;
@@ -486,7 +515,9 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   filtered_.fetch_add(filtered, std::memory_order_relaxed);
   joined_.fetch_add(joined, std::memory_order_relaxed);
-  if (packets == 0) give_back(lent);
+  if (queue.filled != filled) publish(queue);
+  queue.frames.take(static_cast<uint32_t>(lent.addresses.size()));
+  joined_quota_.take(static_cast<uint32_t>(lent.joined.size()));
   return packets;
 }
 
@@ -501,7 +532,8 @@ void AfXdp::stamp(PacketDesc& packet, const std::optional<Stamp>& stamp, int64_t
   }
 }
 
-// Puts a packet of several fragments together. False when its end has not arrived, or no slot is free: later then.
+// Puts a packet of several fragments together, which are free then. False when its end has not arrived, or the batch
+// has all the slots that it may have: later then.
 bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept {
   uint32_t end = position;
   uint64_t total = 0;
@@ -510,7 +542,7 @@ bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent
     total += queue.xsk.rx[end].len;
     more = (queue.xsk.rx[end].options & XDP_PKT_CONTD) != 0;
   }
-  if (joined_slots_.empty()) return false;
+  if (lent.joined.size() == joined_quota_.most()) return false;
   const uint32_t slot = joined_slots_.take();
   lent.joined.push_back(slot);
   const size_t at = joined_at_ + size_t{slot} * joined_bytes_;
@@ -520,7 +552,7 @@ bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent
     const uint32_t part = std::min(entry.len, joined_bytes_ - copied);
     std::memcpy(umem_.region->base() + at + copied, umem_.region->base() + entry.addr, part);
     copied += part;
-    lent.addresses.push_back(entry.addr);
+    refill(queue, entry.addr);
   }
   packet = {.offset = static_cast<uint32_t>(at),
             .caplen = copied,
@@ -529,12 +561,21 @@ bool AfXdp::join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent
   return true;
 }
 
-void AfXdp::give_back(Lent& lent) noexcept {
-  Queue& queue = *queues_[lent.queue];
-  const uint64_t frame = ~uint64_t{settings_.frame_bytes - 1};
-  for (const uint64_t address : lent.addresses) queue.xsk.fill[queue.filled++] = address & frame;
+void AfXdp::refill(Queue& queue, uint64_t address) noexcept {
+  queue.xsk.fill[queue.filled++] = address & ~uint64_t{settings_.frame_bytes - 1};
+}
+
+void AfXdp::publish(const Queue& queue) noexcept {
   queue.xsk.fill.publish(queue.filled);
   if (queue.xsk.fill.needs_wakeup()) queue.xsk.kick_rx();
+}
+
+void AfXdp::give_back(Lent& lent) noexcept {
+  Queue& queue = *queues_[lent.queue];
+  for (const uint64_t address : lent.addresses) refill(queue, address);
+  publish(queue);
+  queue.frames.give(static_cast<uint32_t>(lent.addresses.size()));
+  joined_quota_.give(static_cast<uint32_t>(lent.joined.size()));
   for (const uint32_t slot : lent.joined) joined_slots_.give(slot);
   lent.addresses.clear();
   lent.joined.clear();
@@ -571,7 +612,7 @@ void AfXdp::look_after_program() noexcept {
   const LinkOf attached = inspect_link(link_.get(), program_->fd.get());
   if (attached != LinkOf::kProgram) {
     // WHY: an interface that goes away loses its name before its program.
-    if (link_state(device_.index) == LinkState::kGone) return fail(interface_gone());
+    if (link_state(events_->fd(), device_.index) == LinkState::kGone) return fail(interface_gone());
     return fail({.code = Code::kInterfaceChanged,
                  .message = uri_ + ": somebody " + (attached == LinkOf::kNothing ? "removed" : "replaced") +
                             " the capture's XDP program on " + device_.name,
@@ -586,7 +627,7 @@ void AfXdp::look_after_program() noexcept {
 }
 
 std::optional<std::string> AfXdp::queues_changed() const {
-  const uint32_t now = rx_queues(device_.index).value_or(device_.queues);
+  const uint32_t now = rx_queues(events_->fd(), device_.index).value_or(device_.queues);
   const std::string have = device_.name + " has " + std::to_string(now) + " RX queues now, ";
   const uint32_t last = *std::max_element(settings_.queues.begin(), settings_.queues.end());
   if (last >= now) return have + "and queue " + std::to_string(last) + " was captured";

@@ -36,6 +36,7 @@ struct Settings {
   bool huge_pages = false;
   bool promiscuous = true;
   bool plan_only = false;
+  std::shared_ptr<const std::atomic<bool>> cancelled;  // as in OpenRequest
 };
 
 class AfXdp final : public Source {
@@ -63,6 +64,7 @@ class AfXdp final : public Source {
     Xsk xsk;
     uint32_t filled = 0;    // our side of the fill ring
     uint32_t consumed = 0;  // our side of the RX ring
+    Quota frames{};         // that batches may show; as many again are the kernel's, whatever is held
   };
 
   AfXdp(const OpenRequest& request, Device device, Settings settings);
@@ -72,12 +74,18 @@ class AfXdp final : public Source {
   StampClock stamp_clock();
   Result<Ok> attach();
   Result<Ok> bind_sockets(bool native);
+  /// errno, ECANCELED when nobody waits for the source any more.
+  int bind_patiently(const Xsk& xsk, uint16_t flags) const;
+  bool is_given_up() const noexcept;
+  Error given_up() const;
   Result<Ok> watch();
   void wake_for_check() noexcept;
 
   uint32_t walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) noexcept;
   bool join(Queue& queue, uint32_t& position, uint32_t produced, Lent& lent, PacketDesc& packet) noexcept;
   void stamp(PacketDesc& packet, const std::optional<Stamp>& stamp, int64_t to_epoch) const noexcept;
+  void refill(Queue& queue, uint64_t address) noexcept;
+  static void publish(const Queue& queue) noexcept;
   void give_back(Lent& lent) noexcept;
   void hear_of_link() noexcept;
   void look_after_program() noexcept;
@@ -111,6 +119,7 @@ class AfXdp final : public Source {
   std::vector<Lent> lent_;
   SlotPool lent_slots_{0};
   SlotPool joined_slots_{0};
+  Quota joined_quota_;
   ClockOffset clock_;
   int64_t stamp_base_ns_ = 0;  // what takes a stamp to the capture's epoch, beside clock_
   bool user_time_ = false;

@@ -1,6 +1,10 @@
 #include "backends/afxdp/transmit.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
+
+#include "linux/interface.h"
 
 namespace ringtap::afxdp {
 
@@ -37,6 +41,9 @@ Result<Ok> XskTx::flush() noexcept {
     const int err = xsk_.kick_tx();
     reap();
     if (err == ENETDOWN || err == ENXIO) {
+      const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      if (is_gone(fd.get(), xsk_.interface()))
+        return system_error(Code::kInterfaceGone, "the interface was removed", "sendto", err);
       return system_error(Code::kInterfaceDown, "the interface cannot send", "sendto", err);
     }
     if (err != 0 && err != EAGAIN && err != EBUSY && err != ENOBUFS) {

@@ -1,5 +1,7 @@
 #include "backends/afxdp/xsk.h"
 
+#include <sys/mman.h>
+
 #include <cerrno>
 
 #include "backends/afxdp/bpf.h"
@@ -16,10 +18,9 @@ int set_option(int fd, int name, const T& value) {
 template <class T>
 int map_ring(int fd, uint64_t page_offset, const xdp_ring_offset& offset, uint32_t entries, Ring<T>& out) {
   const size_t bytes = offset.desc + size_t{entries} * sizeof(T);
-  void* base =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, static_cast<off_t>(page_offset));
-  if (base == MAP_FAILED) return errno;
-  out = Ring<T>(base, bytes, offset, entries);
+  auto map = Region::map(bytes, MAP_SHARED | MAP_POPULATE, fd, static_cast<int64_t>(page_offset));
+  if (!map) return map.error().err;
+  out = Ring<T>(*std::move(map), offset, entries);
   return 0;
 }
 

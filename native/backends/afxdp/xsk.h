@@ -36,6 +36,7 @@ class Xsk {
   int bind(uint16_t flags) const;
 
   int fd() const noexcept { return fd_.get(); }
+  int interface() const noexcept { return request_.ifindex; }
   uint32_t queue() const noexcept { return request_.queue; }
   bool zero_copy() const;
   /// Counts since the socket was made; reading them changes nothing. Any thread.

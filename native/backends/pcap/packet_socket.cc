@@ -8,7 +8,6 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -16,6 +15,7 @@
 #include <cstring>
 
 #include "core/unique_fd.h"
+#include "linux/interface.h"
 
 namespace ringtap {
 namespace {
@@ -72,7 +72,7 @@ bool PacketSocket::is_gone() const noexcept {
   const auto unbound = [&] { return bound_to(fd_).sll_ifindex < 0; };
   if (unbound()) return true;
   ifreq request{};
-  if (if_indextoname(static_cast<unsigned>(bound_to(fd_).sll_ifindex), request.ifr_name) == nullptr) return true;
+  if (!interface_name(fd_, bound_to(fd_).sll_ifindex, request.ifr_name)) return true;
   // WHY: a removal takes the interface down first. This question has to wait for the lock under which both happen.
   ethtool_value value{.cmd = ETHTOOL_GLINK, .data = 0};
   // SAFETY: ETHTOOL_GLINK reads and writes an ethtool_value.
@@ -81,7 +81,7 @@ bool PacketSocket::is_gone() const noexcept {
   return (!asked && errno == ENODEV) || unbound();
 }
 
-uint32_t loopback_index() noexcept { return if_nametoindex("lo"); }
+uint32_t loopback_index() noexcept { return kLoopbackIndex; }
 
 int packet_socket_refused() noexcept {
   const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));

@@ -82,19 +82,13 @@ std::string bind(void* library, Library& f) {
 }
 
 Loaded load() {
-  // WHY: the library leaves libpcap's functions undefined. They must be there, globally, before it; resolving all of
-  // its names at once fails even then.
-  void* libpcap = nullptr;
-  for (const char* name : {"libpcap.so.0.8", "libpcap.so.1", "libpcap.so"}) {
-    if (libpcap == nullptr) libpcap = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
-  }
-  if (libpcap == nullptr) return {std::nullopt, "it needs libpcap, which cannot be loaded: " + last_error()};
-
   std::vector<std::string> names = {"libpfring.so.8", "libpfring.so"};
-  const char* given = std::getenv("RINGTAP_LIBPFRING");
+  const char* given = secure_getenv("RINGTAP_LIBPFRING");  // not where somebody else's rights are in play
   if (given != nullptr && *given != '\0') names = {given};
   std::string why;
   for (const std::string& name : names) {
+    // WHY lazily: it leaves libpcap's functions undefined, and needs them for filters of its own alone, which are not
+    // used here. To bring libpcap would show it to all that the process loads later.
     void* library = dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL);
     if (library == nullptr) {
       if (why.empty()) why = last_error();

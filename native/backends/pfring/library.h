@@ -1,4 +1,4 @@
-// libpfring without linking to it: opened at run time, behind libpcap, whose functions it calls without naming it.
+// libpfring without linking to it: opened at run time.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,8 @@ struct Library {
 
 /// The library, loaded at the first call and never unloaded; null if this host has none. Any thread.
 ///
-/// The environment variable RINGTAP_LIBPFRING names the one file to load instead of the usual names.
+/// The environment variable RINGTAP_LIBPFRING names the one file to load instead of the usual names, unless the process
+/// has rights that its user has not.
 const Library* library();
 
 /// The error to return when library() is null.

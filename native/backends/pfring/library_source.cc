@@ -1,12 +1,14 @@
 #include "backends/pfring/library_source.h"
 
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+
+#include "linux/close_on_exec.h"
+#include "linux/interface.h"
 
 namespace ringtap::pfring {
 
@@ -47,11 +49,15 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   uint32_t flags = kTimestamp;
   if (settings.promiscuous && !settings.target.any()) flags |= kPromiscuous;
   if (settings.hardware_time) flags |= kHardwareTimestamp;
+  const CloseOnExec inherits_nothing;
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
   if (!handle) {
     const int err = errno;
-    const auto exists = [](const std::string& name) { return name == "any" || if_nametoindex(name.c_str()) != 0; };
+    const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const auto exists = [&fd](const std::string& name) {
+      return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
+    };
     // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
     // whose version is not its own.
     const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
@@ -141,6 +147,7 @@ Result<Ok> LibrarySource::start() {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
   }
+  const CloseOnExec inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
     return result_error(settings_.uri, "pfring_enable_ring", result);
   }
@@ -157,6 +164,7 @@ Result<Ok> LibrarySource::start() {
 Result<Ok> LibrarySource::start_tx() {
   const std::scoped_lock lock(mutex_);
   // The library sends through an enabled ring only.
+  const CloseOnExec inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
     return result_error(settings_.uri, "pfring_enable_ring", result);
   }
@@ -166,7 +174,7 @@ Result<Ok> LibrarySource::start_tx() {
 
 void LibrarySource::prepare_tx() {
   if (settings_.target.any()) return;
-  tx_.emplace([this](std::span<const std::byte> frame) {
+  tx_.emplace(settings_.target.names.front(), [this](std::span<const std::byte> frame) {
     errno = 0;
     // SAFETY: the library reads the frame and writes nothing.
     char* bytes = const_cast<char*>(reinterpret_cast<const char*>(frame.data()));

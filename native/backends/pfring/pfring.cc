@@ -38,6 +38,7 @@ Settings settings_of(const OpenRequest& request, Target target) {
   settings.watermark = static_cast<uint16_t>(options.integer("watermark", 1));
   settings.hardware_time = options.text("timestamp", "auto") == "hardware";
   settings.name = options.text("appName", "ringtap");
+  settings.batch_size = static_cast<uint32_t>(std::max<int64_t>(1, options.integer("batchSize", 256)));
   settings.gather_ms = static_cast<uint32_t>(options.integer("timeoutMs", 1));
   settings.uri = request.uri;
   return settings;

@@ -95,7 +95,7 @@ Result<Ok> RingSource::start() {
 
 Result<Ok> RingSource::start_tx() {
   if (settings_.target.any()) return Ok{};
-  tx_.emplace(send_through(socket_->fd()));
+  tx_.emplace(settings_.target.names.front(), send_through(socket_->fd()));
   return Ok{};
 }
 

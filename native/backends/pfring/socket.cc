@@ -6,7 +6,6 @@
 #include <linux/if_packet.h>
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 #include <cstring>
 
 #include "backends/pfring/ring.h"
+#include "linux/interface.h"
 
 namespace ringtap::pfring {
 
@@ -52,7 +52,8 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
     return number;
   }
   const int err = errno;
-  if (name == "any" || if_nametoindex(name.c_str()) == 0) {
+  const UniqueFd query(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (name == "any" || (interface_index(query.get(), name) == 0 && errno == ENODEV)) {
     return system_error(Code::kNoInterface, uri + ": there is no interface \"" + name + "\"",
                         "getsockopt(SO_GET_DEVICE_IFINDEX)", err);
   }
@@ -133,14 +134,11 @@ Result<Ok> RingSocket::bind(const Target& target) const {
 }
 
 Result<Ok> RingSocket::map(uint32_t caplen) {
-  const auto unmap = [](std::byte* base, size_t bytes) { munmap(base, bytes); };
   const auto mapped = [&](size_t bytes) -> Result<std::shared_ptr<Region>> {
-    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd(), 0);
-    if (base == MAP_FAILED) {
-      return system_error(Code::kNoMemory, uri_ + ": cannot map a ring of " + std::to_string(bytes) + " bytes", "mmap",
-                          errno);
-    }
-    return std::make_shared<Region>(static_cast<std::byte*>(base), bytes, unmap);
+    auto region = Region::map(bytes, MAP_SHARED, fd());
+    if (region) return region;
+    return system_error(Code::kNoMemory, uri_ + ": cannot map a ring of " + std::to_string(bytes) + " bytes", "mmap",
+                        region.error().err);
   };
   // SAFETY: a ring begins with a RingHeader. Of it only the first page is mapped here, and only that is read.
   const auto header_of = [](const Region& region) { return reinterpret_cast<const RingHeader*>(region.base()); };
@@ -221,7 +219,7 @@ UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces) {
   UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
   for (const std::string& name : interfaces) {
     packet_mreq request{};
-    request.mr_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
+    request.mr_ifindex = interface_index(fd.get(), name);
     request.mr_type = PACKET_MR_PROMISC;
     if (setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) return UniqueFd();
   }

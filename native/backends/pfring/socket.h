@@ -27,6 +27,7 @@ struct Settings {
   bool plan_only = false;
   std::string name{};  // of the application, for /proc/net/pf_ring
   uint32_t gather_ms = 1;
+  uint32_t batch_size = 256;
   std::string uri{};                 // for messages
   std::vector<std::string> notes{};  // what the plan must say
 };

@@ -43,7 +43,8 @@ Result<Target> parse_target(const std::string& text, const std::string& uri) {
   }
   for (const std::string& name : target.names) {
     if (name.empty()) return bad("the name of an interface is missing");
-    if (name.find('\0') != std::string::npos || name.size() >= IFNAMSIZ) {
+    // No interface has these in its name, and the library takes "pcap:…" for a file to open.
+    if (name.find_first_of(std::string_view("\0:/", 3)) != std::string::npos || name.size() >= IFNAMSIZ) {
       return Error{.code = Code::kNoInterface, .message = uri + ": \"" + name + "\" is not the name of an interface"};
     }
     if (name == "any" && target.names.size() > 1) return bad("\"any\" stands alone");

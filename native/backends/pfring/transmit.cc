@@ -7,7 +7,14 @@
 
 #include <cerrno>
 
+#include "linux/interface.h"
+
 namespace ringtap::pfring {
+
+SendQueue::SendQueue(const std::string& interface, Send send)
+    : send_(std::move(send)),
+      query_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
+      interface_(interface_index(query_.get(), interface)) {}
 
 std::span<std::byte> SendQueue::reserve() noexcept {
   if (submitted_ - done_ == kFrames) return {};
@@ -29,6 +36,8 @@ Result<Ok> SendQueue::flush() noexcept {
     queued_.fetch_sub(1, std::memory_order_relaxed);
     (err == 0 ? sent_ : failed_).fetch_add(1, std::memory_order_relaxed);
     if (err == 0 || err == EMSGSIZE) continue;
+    if (is_gone(query_.get(), interface_))
+      return system_error(Code::kInterfaceGone, "the interface was removed", "sendto", err);
     return system_error(err == ENETDOWN ? Code::kInterfaceDown : Code::kSystem, "the interface cannot send", "sendto",
                         err);
   }

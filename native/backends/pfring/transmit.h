@@ -4,8 +4,10 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "core/tx.h"
+#include "core/unique_fd.h"
 
 namespace ringtap::pfring {
 
@@ -14,7 +16,8 @@ class SendQueue final : public Tx {
   /// Sends one frame; returns errno, 0 when it is on its way, ENOBUFS or EAGAIN when it has to wait.
   using Send = std::function<int(std::span<const std::byte> frame)>;
 
-  explicit SendQueue(Send send) : send_(std::move(send)) {}
+  /// Frames go to the interface of this name.
+  SendQueue(const std::string& interface, Send send);
 
   std::span<std::byte> reserve() noexcept override;
   void submit(uint32_t bytes) noexcept override;
@@ -31,6 +34,8 @@ class SendQueue final : public Tx {
   }
 
   const Send send_;
+  const UniqueFd query_;
+  const int interface_;
   std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
   uint32_t bytes_[kFrames] = {};
   uint64_t submitted_ = 0;

@@ -1,12 +1,13 @@
 #include "backends/pfring/watch.h"
 
-#include <net/if.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #include <cerrno>
+
+#include "linux/interface.h"
 
 namespace ringtap::pfring {
 
@@ -19,11 +20,12 @@ constexpr long kEveryNs = 250'000'000;
 Result<Watch> Watch::start(int fd, std::vector<std::string> interfaces, const std::string& uri) {
   Watch watch;
   watch.uri_ = uri;
+  watch.query_ = UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!watch.query_) return system_error(Code::kSystem, uri + ": cannot ask for interfaces", "socket", errno);
   for (std::string& name : interfaces) {
-    const unsigned index = if_nametoindex(name.c_str());
+    const int index = interface_index(watch.query_.get(), name);
     watch.interfaces_.push_back({std::move(name), index});
   }
-  watch.query_ = UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   watch.epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   watch.timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   const itimerspec every{{0, kEveryNs}, {0, kEveryNs}};
@@ -43,9 +45,9 @@ std::optional<Error> Watch::check() {
   if (read(timer_.get(), &times, sizeof times) != sizeof times) return std::nullopt;
   for (const Interface& interface : interfaces_) {
     ifreq request{};
-    if (if_indextoname(interface.index, request.ifr_name) == nullptr) {
+    if (!interface_name(query_.get(), interface.index, request.ifr_name)) {
       return system_error(Code::kInterfaceGone, uri_ + ": interface \"" + interface.name + "\" was removed",
-                          "if_indextoname", errno);
+                          "ioctl(SIOCGIFNAME)", errno);
     }
     if (ioctl(query_.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) == 0) {
       return system_error(Code::kInterfaceDown, uri_ + ": interface \"" + interface.name + "\" went down", "poll",

@@ -22,7 +22,7 @@ class Watch {
  private:
   struct Interface {
     std::string name;
-    unsigned index;
+    int index;
   };
 
   UniqueFd epoll_;

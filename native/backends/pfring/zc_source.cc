@@ -1,7 +1,6 @@
 #include "backends/pfring/zc_source.h"
 
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +10,9 @@
 #include <cinttypes>
 #include <cstdio>
 #include <fstream>
+
+#include "linux/close_on_exec.h"
+#include "linux/interface.h"
 
 namespace ringtap::pfring {
 
@@ -43,19 +45,16 @@ uint32_t new_cluster_id() {
 
 }  // namespace
 
-ZcSource::ZcSource(const Library& library, Settings settings)
-    : library_(library), settings_(std::move(settings)), leases_(kLeases), lent_(kLeases) {
+ZcSource::ZcSource(const Library& library, Settings settings) : library_(library), settings_(std::move(settings)) {
   info_.link_type = kEthernet;
   info_.notes = settings_.notes;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
   info_.snaplen = settings_.snaplen;
-  info_.max_leases = kLeases;
   info_.has_hash = true;
   info_.mode = "zero-copy";
   info_.timestamp_source = "user";
   info_.notes.emplace_back("packets that the NIC or driver stamped keep that time; others get the time of reading");
-  for (uint32_t i = kLeases; i-- > 0;) unlent_.push_back(i);
 }
 
 Result<std::unique_ptr<Source>> ZcSource::open(const Library& library, Settings settings) {
@@ -92,10 +91,12 @@ Error ZcSource::refused(const char* call, int err) const {
 
 Result<Ok> ZcSource::open_device() {
   const std::string& interface = settings_.target.names.front();
-  if (if_nametoindex(interface.c_str()) == 0) {
-    return system_error(Code::kNoInterface, settings_.uri + ": interface \"" + interface + "\"", "if_nametoindex",
-                        ENODEV);
+  const UniqueFd query(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (interface_index(query.get(), interface) == 0) {
+    return system_error(errno == ENODEV ? Code::kNoInterface : Code::kSystem,
+                        settings_.uri + ": interface \"" + interface + "\"", "ioctl(SIOCGIFINDEX)", errno);
   }
+  const CloseOnExec inherits_nothing;
   errno = 0;
   ZcCluster* cluster = library_.zc_create_cluster(new_cluster_id(), buffer_bytes(interface), 0,
                                                   kDeviceBuffers + kHandles, -1, nullptr, 0);
@@ -109,6 +110,15 @@ Result<Ok> ZcSource::open_device() {
     free_.push_back(handle);
   }
   if (free_.empty()) return refused("pfring_zc_get_packet_handle", ENOMEM);
+  // Whoever holds all but one of them leaves enough for another batch.
+  const uint32_t handles = static_cast<uint32_t>(free_.size());
+  batch_size_ = std::min(settings_.batch_size, handles);
+  info_.max_leases = std::min(kLeases, handles / batch_size_);
+  leases_ = LeaseTable(info_.max_leases);
+  lent_.resize(info_.max_leases);
+  for (auto& lent : lent_) lent.reserve(batch_size_);
+  for (uint32_t i = info_.max_leases; i-- > 0;) unlent_.push_back(i);
+  burst_.reserve(batch_size_);
   if (library_.zc_check_license != nullptr) licensed_ = library_.zc_check_license() != 0;
   if (!licensed_) info_.notes.emplace_back("ZC has no licence: the capture ends after five minutes");
   return find_memory();
@@ -129,6 +139,7 @@ Result<Ok> ZcSource::find_memory() {
     // SAFETY: a readable and writable mapping, which stays as long as the cluster.
     base_ = reinterpret_cast<std::byte*>(from);
     bytes_ = to - from;
+    keep_from_children(base_, bytes_);
     auto region = std::make_shared<Region>(base_, bytes_, [cluster = cluster_](std::byte*, size_t) {});
     info_.segments = {{std::move(region), base_, bytes_}};
     return Ok{};
@@ -187,7 +198,7 @@ RxBatch ZcSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
   if (leases_.full() || free_.empty()) return {.rx = Rx::kNoBuffer};
-  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, block.capacity(), free_.size()}));
+  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, block.capacity(), batch_size_, free_.size()}));
   // What the library fills takes the place of a free handle.
   burst_.assign(free_.end() - wanted, free_.end());
   const int got = library_.zc_recv_pkt_burst(queue_, burst_.data(), wanted, 0);

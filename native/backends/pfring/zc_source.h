@@ -50,11 +50,12 @@ class ZcSource final : public Source {
   ZcQueue* queue_ = nullptr;
   std::byte* base_ = nullptr;
   size_t bytes_ = 0;
-  LeaseTable leases_;
+  LeaseTable leases_{0};
   std::vector<std::vector<ZcPacket*>> lent_;  // by number of the lease
   std::vector<uint32_t> unlent_;
   std::vector<ZcPacket*> free_;
   std::vector<ZcPacket*> burst_;
+  uint32_t batch_size_ = 1;
   Judge judge_;
   bool licensed_ = true;
   Clock::time_point opened_ = Clock::now();

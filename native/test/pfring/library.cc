@@ -1,5 +1,5 @@
 // A stand-in for libpfring: the functions that ringtap calls, over a socket of family 27 and, for zero copy, over
-// memory of its own. It uses libpcap without naming it, as the real one does.
+// memory of its own. As the real one it uses libpcap without naming it, and opens descriptors that children inherit.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -21,8 +21,8 @@
 
 #define RINGTAP_API extern "C" __attribute__((visibility("default")))
 
-// What the real library leaves to whoever loads it.
-extern "C" const char* pcap_lib_version();
+// What the real library leaves undefined, and needs for its filters alone.
+extern "C" void pcap_freecode(void*);
 
 namespace {
 
@@ -57,7 +57,7 @@ int set(const pfring* ring, int name, const void* value, socklen_t length) {
 }
 
 bool open_ring(pfring& ring, const std::string& names) {
-  ring.fd = socket(kFamily, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+  ring.fd = socket(kFamily, SOCK_RAW, htons(ETH_P_ALL));
   if (ring.fd < 0) return false;
   const uint8_t off = 0;
   if (set(&ring, 107, &ring.caplen, 4) != 0 || set(&ring, 127, &off, 1) != 0) return false;
@@ -112,8 +112,13 @@ RINGTAP_API pfring* pfring_open(const char* device, uint32_t caplen, uint32_t) {
 }
 
 RINGTAP_API int pfring_version(pfring*, uint32_t* version) {
-  *version = pcap_lib_version() != nullptr ? 0x80900 : 0;
+  *version = 0x80900;
   return 0;
+}
+
+RINGTAP_API int pfring_set_bpf_filter(pfring*, char*) {
+  pcap_freecode(nullptr);
+  return -1;
 }
 
 RINGTAP_API int pfring_enable_ring(pfring* ring) {
@@ -235,7 +240,7 @@ RINGTAP_API pfring_zc_queue* pfring_zc_open_device(pfring_zc_cluster* cluster, c
   }
   std::string name = std::string(device).substr(3);
   name = name.substr(0, name.find('@'));
-  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
+  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL));
   const int room = 256 << 20;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   sockaddr_ll address{};

@@ -105,7 +105,7 @@ class Socket {
   Socket(const Socket&) = delete;
 
   /// The descriptor that the client sees, or -1.
-  int open();
+  int open(bool close_on_exec);
   int bind(const sockaddr* address, socklen_t length);
   int set(int level, int name, const void* value, socklen_t length);
   int get(int level, int name, void* value, socklen_t* length);
@@ -157,11 +157,11 @@ class Socket {
   uint64_t heard_ = 0;
 };
 
-int Socket::open() {
+int Socket::open(bool close_on_exec) {
   event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   feed_ = real_socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  const int shown = feed_ < 0 ? -1 : fcntl(event_, F_DUPFD_CLOEXEC, 0);
+  const int shown = feed_ < 0 ? -1 : fcntl(event_, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
   if (shown < 0) return -1;
   const int on = 1;
   real_setsockopt(feed_, SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBuffer, sizeof kSocketBuffer);
@@ -542,7 +542,7 @@ RINGTAP_INSTEAD int socket(int domain, int type, int protocol) noexcept {
   if (protocol != htons(ETH_P_ALL)) return failed(EPROTONOSUPPORT);
   auto* made = new (std::nothrow) Socket;
   if (made == nullptr) return failed(ENOMEM);
-  const int fd = made->open();
+  const int fd = made->open((type & SOCK_CLOEXEC) != 0);
   if (fd < 0 || fd >= kMost) {
     const int err = errno;
     delete made;

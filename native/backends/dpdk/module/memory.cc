@@ -82,6 +82,7 @@ Result<PacketMemory> PacketMemory::reserve(const std::string& uri, const MemoryP
     rte_memzone_free(zone);
     return no_memory(uri, uint64_t{plan.mbufs} * 256, mark);
   }
+  keep_from_children(base, bytes);
   auto region = std::make_shared<Region>(base, bytes, [zone, pool](std::byte*, size_t) {
     rte_mempool_free(pool);
     rte_memzone_free(zone);
