@@ -163,7 +163,12 @@ async function watched(plant, uri, options) {
 
 // --- Options and targets -------------------------------------------------------------------------------------------------
 
-const inUri = (text) => (text.isWellFormed() ? encodeURIComponent(text) : text);
+const encoded = new Map();
+/** As it stands in a URI. */
+function inUri(text) {
+  if (!encoded.has(text)) encoded.set(text, text.isWellFormed() ? encodeURIComponent(text) : text);
+  return encoded.get(text);
+}
 const entriesOf = (...tables) => tables.flatMap((table) => Object.entries(table));
 /** A filter is compiled once all else is open, which takes its time, and is compiled alike everywhere. */
 const FILTERS = ['a NUL', 'escapes for a terminal', 'a shell command', 'a megabyte'];
