@@ -22,7 +22,7 @@ export function lifetimes(name: string, uri: Uris, cycleUri = uri, env: Readonly
       const { code, stdout, stderr } = await script(CYCLES, {
         args: [cycleUri()].flat(),
         flags: ['--expose-gc'],
-        env: { UV_THREADPOOL_SIZE: '10', ...env },
+        env,
       });
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const { before, after } = JSON.parse(stdout) as Record<
@@ -31,7 +31,8 @@ export function lifetimes(name: string, uri: Uris, cycleUri = uri, env: Readonly
       >;
       expect(after.fds).toBe(before.fds);
       expect(after.threads).toBe(before.threads);
-      expect(after.maps).toBeLessThan(before.maps + 30);
+      // glibc keeps stacks and arenas of threads that have ended; a mapping for each capture would be a thousand.
+      expect(after.maps).toBeLessThan(before.maps + 100);
       // In KiB. One byte kept of each capture's 64 KiB would be as many pages.
       expect(after.rss).toBeLessThan(before.rss + 16_384);
     });
