@@ -10,18 +10,7 @@ import { pfring } from '../support/standin.js';
 
 const rx = lab?.rx ?? 'rt1';
 const tx = lab?.tx ?? 'rt0';
-const names = [
-  'x?y',
-  'e\x1b[31mX',
-  'c\x9b31m',
-  'b\u202ec',
-  'q@1',
-  'm,n',
-  '#&=+;',
-  '"\'`$(w)',
-  'constructor',
-  'é😀',
-];
+const names = ['x?y', 'e\x1b[31mX', 'c\x9b31m', 'b\u202ec', 'q@1', 'm,n', '#&=+;', '"\'`$(w)', 'constructor', 'é😀'];
 const NOT_UTF8 = "$'u\\xffv'";
 
 const link = (...args: string[]) => execFileSync('ip', ['link', ...args], { stdio: 'pipe' });

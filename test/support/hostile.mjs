@@ -138,8 +138,9 @@ function traces() {
   return { fds: fds.filter((fd) => fd !== '').sort(), threads: tasks.length, children, files, victim };
 }
 
-/** Runs what plants, and looks for what it left behind. */
-async function watched(plant) {
+/** Runs what plants, and looks for what it left behind, beyond what a capture that ended well leaves. */
+async function watched(plant, uri, options) {
+  if (uri !== undefined) await open(uri, options).then((capture) => capture.close(), faultOf);
   await ringtap.devices();
   await ringtap.probe();
   await (await open('synth:?count=1')).close();
@@ -162,8 +163,16 @@ async function watched(plant) {
 
 // --- Options and targets -------------------------------------------------------------------------------------------------
 
-const inUri = (text) => (text.isWellFormed() ? encodeURIComponent(text) : text);
+const encoded = new Map();
+/** As it stands in a URI. */
+function inUri(text) {
+  if (!encoded.has(text)) encoded.set(text, text.isWellFormed() ? encodeURIComponent(text) : text);
+  return encoded.get(text);
+}
 const entriesOf = (...tables) => tables.flatMap((table) => Object.entries(table));
+/** A filter is compiled once all else is open, which takes its time, and is compiled alike everywhere. */
+const FILTERS = ['a NUL', 'escapes for a terminal', 'a shell command', 'a megabyte'];
+const textsFor = (type) => entriesOf(TEXTS).filter(([what]) => type !== 'filter' || FILTERS.includes(what));
 
 async function plantOptions(scheme, target, rest) {
   const uri = `${scheme}:${target}`;
@@ -172,7 +181,7 @@ async function plantOptions(scheme, target, rest) {
   for (const call of [explain, open]) {
     for (const { name, type } of [...options, ...common]) {
       const may = (value) => (type === 'string' && ['string', 'number'].includes(typeof value) ? 'open' : '');
-      for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+      for (const [what, value] of [...entriesOf(THINGS, NUMBERS), ...textsFor(type)]) {
         if (type === 'number' && value === 0.1) continue;
         await attempt(
           `${call.name}('${uri}', { ${name}: ${what} })`,
@@ -180,7 +189,7 @@ async function plantOptions(scheme, target, rest) {
           may(value),
         );
       }
-      for (const [what, text] of entriesOf(TEXTS)) {
+      for (const [what, text] of textsFor(type)) {
         const whole = `${uri}${uri.includes('?') ? '&' : '?'}${name}=${inUri(text)}`;
         const { [name]: _, ...others } = rest;
         await attempt(`${call.name}('${uri}?${name}=' + ${what})`, () => call(whole, others), may(text));
@@ -285,7 +294,7 @@ async function plantArguments() {
         const argument = name === 'openWriter' && typeof planted === 'string' ? `nowhere/${planted}` : planted;
         const call = () => value(...good.slice(0, i), argument, ...good.slice(i + 1));
         // Own properties are options, and these have none.
-        const isBlank = place === 'options' && /^an object|boxed/.test(what);
+        const isBlank = place === 'options' && /^an object|boxed|looks like/.test(what);
         await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank ? 'open' : '');
       }
     }
@@ -354,8 +363,9 @@ async function plantInMethods(sender) {
 
 const [what, ...args] = process.argv.slice(2);
 if (what === 'options') {
-  const [scheme, target, rest = '{}'] = args;
-  await watched(() => plantOptions(scheme, target, JSON.parse(rest)));
+  const [scheme, target, text = '{}'] = args;
+  const rest = JSON.parse(text);
+  await watched(() => plantOptions(scheme, target, rest), `${scheme}:${target}`, rest);
 } else if (what === 'prototypes') {
   await watched(plantInPrototypes);
 } else {

@@ -76,7 +76,7 @@ describe('a program that handles RINGTAP_ADDON_MISSING', () => {
     [' into CommonJS, where a module has no URL', 'undefined'],
   ])('learns that a bundler took the library%s and left the addon', async (_, url) => {
     const bundled = path(`bundle-${url}/out`);
-    cpSync(join(root, 'dist'), bundled, { recursive: true });
+    cpSync(join(root, 'dist'), bundled, { recursive: true, dereference: true });
     symlinkSync(join(root, 'node_modules'), join(bundled, '../node_modules'));
     writeFileSync(join(bundled, '../package.json'), '{ "name": "app", "type": "module" }');
     for (const file of readdirSync(bundled).filter((name) => name.endsWith('.js'))) {

@@ -149,6 +149,18 @@ describe('a URI', () => {
     }
   });
 
+  test('with a NUL is refused by native code, too, which trusts nobody to have looked', async () => {
+    const { stdout } = await script(
+      `import { createRequire } from 'node:module';
+       const addon = createRequire(import.meta.url)('./build/addon/Release/ringtap.node');
+       const request = { number: 1, backend: 'synth', uri: 'synth:', target: '', options: {}, purpose: 'explain', batchSize: 1 };
+       for (const odd of [{ target: 'x\\0y' }, { options: { sizes: '64\\0-128' } }]) {
+         await addon.open({ ...request, ...odd }).catch(({ code, message }) => console.log(code, message));
+       }`,
+    );
+    expect(stdout).toBe('RINGTAP_BAD_URI the target contains a NUL\nRINGTAP_BAD_OPTION option sizes contains a NUL\n');
+  });
+
   test('with half of a surrogate pair is refused: another file would be opened', async () => {
     for (const uri of ['file:\ud800', '\udc00/trace.pcap', 'synth:?sizes=\ud800']) {
       expect((await failure(() => open(uri))).code).toBe('RINGTAP_BAD_URI');
