@@ -57,7 +57,7 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   CHECK(block.offset[2] == DescBlock::kPoison);
   CHECK(block.offset[3] == DescBlock::kPoison);
   CHECK(block.offset[4] == 4);
-  CHECK(reinterpret_cast<std::byte*>(block.control + 3) == block.data() + block.bytes());
+  CHECK(reinterpret_cast<std::byte*>(block.control + 4) == block.data() + block.bytes());
 }
 
 TEST_CASE("a time is exact, wherever it is: in `time` where a double holds it, and with `rest` beyond") {
