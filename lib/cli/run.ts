@@ -1,4 +1,5 @@
 import type { Batch, Capture } from '../index.js';
+import { endWithTerminal } from './output.js';
 
 /** How long packets that are pending may take to come. */
 const LATE_MS = 100;
@@ -94,6 +95,7 @@ export class Run {
 function onSignal(stop: () => void): void {
   let first: number | undefined;
   const handler = (signal: NodeJS.Signals) => {
+    if (signal === 'SIGHUP') endWithTerminal();
     first ??= performance.now();
     if (performance.now() - first < SAME_WISH_MS) return stop();
     // On 'exit' a writer writes what it has.
