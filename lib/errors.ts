@@ -66,8 +66,7 @@ export function warn(code: string, message: string): void {
 /** Turns what the addon throws into a CaptureError; anything else passes through. */
 export function wrapNative(error: unknown, backend?: string, uri?: string): unknown {
   if (!(error instanceof Error) || error instanceof CaptureError) return error;
-  const native = error as Error & CaptureErrorFields & { code?: string };
-  if (native.code === undefined || !Object.hasOwn(ERROR_TABLE, native.code)) return error;
-  const { syscall, errno, hint, position } = native;
-  return new CaptureError(native.code as ErrorCode, native.message, { backend, uri, syscall, errno, hint, position });
+  const { code, syscall, errno, hint, position } = ownOf(error as Error & CaptureErrorFields & { code?: string });
+  if (code === undefined || !Object.hasOwn(ERROR_TABLE, code)) return error;
+  return new CaptureError(code as ErrorCode, error.message, { backend, uri, syscall, errno, hint, position });
 }

@@ -175,7 +175,14 @@ export const BACKENDS: readonly BackendSchema[] = ${JSON.stringify(
 # Errors
 
 Every failure is a \`CaptureError\` with \`code\`, \`message\` (what and where), \`hint\` (the fix) and, where they apply,
-\`backend\`, \`uri\`, \`syscall\`, \`errno\` and \`position\`. Codes are stable; messages are not.
+\`backend\`, \`uri\`, \`syscall\`, \`errno\` and \`position\`. Codes are stable; messages are not. Whatever is passed to a function or method, of
+whatever type, ends so; two things do not:
+
+- An \`AbortSignal\` rejects with its own reason.
+- Reading beyond the end by an index is a \`RangeError\`, as of a \`DataView\`: \`batch.data(i)\`, \`copy(i)\`, \`timeNs(i)\`; \`packet.u8(o)\`, \`u16(o)\`, \`u32(o)\`.
+
+Messages and hints can be printed as they are: control characters, line ends and marks that turn text around are escaped in what they quote (a
+filter is shown on a line of its own), and what is long is shortened. \`uri\` is as you gave it.
 
 | code | meaning | usual fix |
 |---|---|---|
@@ -196,6 +203,9 @@ An unknown name is \`RINGTAP_UNKNOWN_OPTION\` and names the nearest one; a bad v
 
 - A bare interface (\`eth0\`) means \`auto:eth0\`: AF_PACKET first, then libpcap. A bare path or \`-\` means \`file:\`, taken literally.
 - Booleans are \`true\`/\`false\` (also \`1\`/\`0\`); integers may end in \`k\`, \`M\` or \`G\` (binary multiples).
+- After the scheme, \`?\` and \`%\` are written \`%3F\` and \`%25\`; in values \`&\` is \`%26\`, too. \`devices()\` and \`ringtap list\` give URIs that are taken as they stand.
+- A URI has up to 65536 characters, its target up to 4096 bytes. NUL characters and halves of surrogate pairs are refused, percent-encoded or not.
+- Options are own properties of the object, each read once. A URI is untrusted text: what it may do stands in [SECURITY.md](../SECURITY.md).
 
 | scheme | also spelt | method | target |
 |---|---|---|---|

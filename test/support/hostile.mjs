@@ -3,6 +3,7 @@
 // its own, which holds nothing but a file `victim`:
 //
 //   node hostile.mjs options SCHEME TARGET [OPTIONS as JSON]   every option of a scheme, its target, unknown options
+//   node hostile.mjs prototypes                           every name that means something, in Object.prototype
 //   node hostile.mjs calls [URI of something that sends]       every exported function, every method of what they give
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -56,7 +57,7 @@ const TEXTS = {
   'a substitution': '$(touch started)`touch started`',
   'a command for DPDK': 'exec(touch started)',
   'a descriptor': 'fd(0)',
-  'a file to write': 'tx_pcap=victim,iface=lo',
+  'a file to write': 'tx_pcap=victim',
   'an object to load': '-d ./victim --file-prefix=../victim',
   'a path': '../../../../../../../../proc/version',
   'a format': '%s%s%n%x',
@@ -137,8 +138,9 @@ function traces() {
   return { fds: fds.filter((fd) => fd !== '').sort(), threads: tasks.length, children, files, victim };
 }
 
-/** Runs what plants, and looks for what it left behind. */
-async function watched(plant) {
+/** Runs what plants, and looks for what it left behind, beyond what a capture that ended well leaves. */
+async function watched(plant, uri, options) {
+  if (uri !== undefined) await open(uri, options).then((capture) => capture.close(), faultOf);
   await ringtap.devices();
   await ringtap.probe();
   await (await open('synth:?count=1')).close();
@@ -161,8 +163,16 @@ async function watched(plant) {
 
 // --- Options and targets -------------------------------------------------------------------------------------------------
 
-const inUri = (text) => (text.isWellFormed() ? encodeURIComponent(text) : text);
+const encoded = new Map();
+/** As it stands in a URI. */
+function inUri(text) {
+  if (!encoded.has(text)) encoded.set(text, text.isWellFormed() ? encodeURIComponent(text) : text);
+  return encoded.get(text);
+}
 const entriesOf = (...tables) => tables.flatMap((table) => Object.entries(table));
+/** A filter is compiled once all else is open, which takes its time, and is compiled alike everywhere. */
+const FILTERS = ['a NUL', 'escapes for a terminal', 'a shell command', 'a megabyte'];
+const textsFor = (type) => entriesOf(TEXTS).filter(([what]) => type !== 'filter' || FILTERS.includes(what));
 
 async function plantOptions(scheme, target, rest) {
   const uri = `${scheme}:${target}`;
@@ -171,7 +181,7 @@ async function plantOptions(scheme, target, rest) {
   for (const call of [explain, open]) {
     for (const { name, type } of [...options, ...common]) {
       const may = (value) => (type === 'string' && ['string', 'number'].includes(typeof value) ? 'open' : '');
-      for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+      for (const [what, value] of [...entriesOf(THINGS, NUMBERS), ...textsFor(type)]) {
         if (type === 'number' && value === 0.1) continue;
         await attempt(
           `${call.name}('${uri}', { ${name}: ${what} })`,
@@ -179,7 +189,7 @@ async function plantOptions(scheme, target, rest) {
           may(value),
         );
       }
-      for (const [what, text] of entriesOf(TEXTS)) {
+      for (const [what, text] of textsFor(type)) {
         const whole = `${uri}${uri.includes('?') ? '&' : '?'}${name}=${inUri(text)}`;
         const { [name]: _, ...others } = rest;
         await attempt(`${call.name}('${uri}?${name}=' + ${what})`, () => call(whole, others), may(text));
@@ -192,6 +202,62 @@ async function plantOptions(scheme, target, rest) {
     for (const [what, text] of entriesOf(TARGETS)) {
       await attempt(`${call.name}('${scheme}:' + ${what})`, () => call(`${scheme}:${text}`, rest));
       await attempt(`${call.name}('${scheme}:' + ${what}, encoded)`, () => call(`${scheme}:${inUri(text)}`, rest));
+    }
+  }
+}
+
+// --- Polluted prototypes -------------------------------------------------------------------------------------------------
+
+/** What becomes of a few calls, good and bad. */
+async function outcomes() {
+  const told = [];
+  const fieldsOf = ({ code, message, hint, backend, uri }) => ({ code, message, hint, backend, uri });
+  const tell = (work) =>
+    work().then(
+      (result) => told.push(result instanceof Object && result.error ? fieldsOf(result.error) : result),
+      (error) => told.push(fieldsOf(error)),
+    );
+  for (const uri of [
+    'synth:?count=3&filter=udp or tcp',
+    'synth:?seed=x',
+    'file:nosuch.pcap',
+    'rpcap:x',
+    'x:y',
+    'auto:',
+  ]) {
+    await tell(async () => {
+      const capture = await open(uri);
+      const { plan } = capture;
+      const packets = capture.nextSync()?.length;
+      await capture.close();
+      return { plan, packets, dropped: capture.stats().dropped };
+    });
+    await tell(() => explain(uri));
+  }
+  await tell(async () => {
+    const writer = await openWriter('/dev/null');
+    const capture = await open('synth:?count=3');
+    await writer.write(capture.tryNext());
+    await Promise.all([writer.close(), capture.close()]);
+    return writer.stats();
+  });
+  await tell(() => openTransmitter('synth:'));
+  return told;
+}
+
+async function plantInPrototypes() {
+  const schema = BACKENDS.flatMap((backend) => [...Object.keys(backend), ...backend.options.flatMap(Object.keys)]);
+  const names = BACKENDS.flatMap(({ options }) => options.map(({ name }) => name));
+  const fields = ['linkType', 'code', 'uri', 'syscall', 'errno', 'hint', 'position', 'backend', 'target'];
+  const before = await outcomes();
+  for (const name of new Set([...names, ...OPEN_OPTIONS, ...schema, ...fields])) {
+    trials++;
+    Object.prototype[name] = 'hostile';
+    const found = await outcomes();
+    delete Object.prototype[name];
+    for (const [i, outcome] of found.entries()) {
+      const [was, is] = [before[i], outcome].map((value) => inspect(value, { depth: 9 }));
+      if (was !== is) faults.push(`Object.prototype.${name}: ${is}, not ${was}`);
     }
   }
 }
@@ -228,7 +294,7 @@ async function plantArguments() {
         const argument = name === 'openWriter' && typeof planted === 'string' ? `nowhere/${planted}` : planted;
         const call = () => value(...good.slice(0, i), argument, ...good.slice(i + 1));
         // Own properties are options, and these have none.
-        const isBlank = place === 'options' && /^an object|boxed/.test(what);
+        const isBlank = place === 'options' && /^an object|boxed|looks like/.test(what);
         await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank ? 'open' : '');
       }
     }
@@ -297,8 +363,11 @@ async function plantInMethods(sender) {
 
 const [what, ...args] = process.argv.slice(2);
 if (what === 'options') {
-  const [scheme, target, rest = '{}'] = args;
-  await watched(() => plantOptions(scheme, target, JSON.parse(rest)));
+  const [scheme, target, text = '{}'] = args;
+  const rest = JSON.parse(text);
+  await watched(() => plantOptions(scheme, target, rest), `${scheme}:${target}`, rest);
+} else if (what === 'prototypes') {
+  await watched(plantInPrototypes);
 } else {
   await watched(async () => {
     await plantArguments();

@@ -13,21 +13,18 @@ export interface Verdict {
   readonly faults: readonly string[];
 }
 
-export async function plant(...args: string[]): Promise<Verdict> {
+export function plant(...args: string[]): Promise<Verdict> {
+  return plantIn({}, ...args);
+}
+
+/** The same in an environment of its own. */
+export async function plantIn(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'ringtap-hostile-'));
   try {
     writeFileSync(join(folder, 'victim'), 'as it was');
     const line = 'cd "$1" && shift && exec "$@"';
-    const { stdout, stderr, code, signal } = await start('sh', [
-      '-c',
-      line,
-      'sh',
-      folder,
-      process.execPath,
-      '--no-warnings',
-      program,
-      ...args,
-    ]).outcome;
+    const argv = ['-c', line, 'sh', folder, process.execPath, '--no-warnings', program, ...args];
+    const { stdout, stderr, code, signal } = await start('sh', argv, { env }).outcome;
     try {
       return JSON.parse(stdout) as Verdict;
     } catch {

@@ -48,6 +48,9 @@ describe('functions', () => {
     });
     void open('synth:', { filter: program, signal: new AbortController().signal, seed: 1, count: 5, sizes: 'imix' });
     void open('synth:', { count: undefined });
+    // One name, other types on other schemes.
+    void open('dpdk:0', { hugePages: 'require' });
+    void open('afxdp:eth0', { hugePages: true });
   });
 
   test('refuse what is no option, or no value of one', () => {
@@ -57,6 +60,8 @@ describe('functions', () => {
     void open('synth:', { snaplen: '96' });
     // @ts-expect-error not one of the choices
     void open('synth:', { direction: 'inout' });
+    // @ts-expect-error not a value of it on any scheme
+    void open('dpdk:0', { hugePages: 'always' });
     // @ts-expect-error not a signal
     void open('synth:', { signal: true });
     // @ts-expect-error not a row of a program

@@ -12,6 +12,9 @@ afterEach(() => capture.close());
 
 const next = (): Batch => capture.nextSync(1000)!;
 
+/** What is no index, though JavaScript would make one of some. */
+const oddIndices = ['0', null, 0n, Symbol('0'), {}, []] as unknown[] as number[];
+
 describe('a batch', () => {
   test('shows each packet in arrays over the memory it lies in', () => {
     const batch = next();
@@ -58,7 +61,7 @@ describe('a batch', () => {
 
   test('refuses packets outside it', () => {
     const batch = next();
-    for (const i of [-1, 16, Number.NaN]) {
+    for (const i of [-1, 16, Number.NaN, 0.5, ...oddIndices]) {
       expect(() => batch.data(i)).toThrow(RangeError);
       expect(() => batch.copy(i)).toThrow(RangeError);
       expect(() => batch.timeNs(i)).toThrow(RangeError);
@@ -93,7 +96,7 @@ describe('a packet', () => {
 
   test('refuses to read outside its bytes', () => {
     for (const packet of next()) {
-      for (const o of [-1, packet.caplen, Number.NaN, Number.POSITIVE_INFINITY])
+      for (const o of [-1, packet.caplen, Number.NaN, Number.POSITIVE_INFINITY, 0.5, ...oddIndices])
         expect(() => packet.u8(o)).toThrow(RangeError);
       expect(() => packet.u16(packet.caplen - 1)).toThrow(RangeError);
       expect(() => packet.u32(packet.caplen - 3)).toThrow(RangeError);

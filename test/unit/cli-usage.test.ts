@@ -89,6 +89,34 @@ describe('what cannot be done', () => {
   });
 });
 
+describe('a terminal', () => {
+  const odd = 'x\x1b[31m\x07\x9b31m\u202ey';
+  test.each([
+    ['a URI', ['stats', `afpacket:${odd}`]],
+    ['a URI that is explained', ['explain', `synth:?count=1&filter=${odd}`]],
+    ['an option', ['stats', 'synth:', '-o', `${odd}=1`]],
+    ['the value of an option', ['stats', 'synth:', '-o', `seed=${odd}`]],
+    ['a filter', ['stats', 'synth:', '-f', odd]],
+    ['a path', ['read', `/nonexistent/${odd}`]],
+    ['a trace to write', ['capture', 'synth:?count=1', '-w', `/nonexistent/${odd}`]],
+    ['a flag', ['stats', 'synth:', `--${odd}`]],
+    ['the value of a flag', ['capture', 'synth:', '-c', odd]],
+    ['a command', [odd]],
+  ])('is shown %s as it stands, and obeys nothing in it', async (_, args) => {
+    const { code, stdout, stderr } = await ringtap(...args);
+    expect(code).toBeGreaterThan(0);
+    expect(stdout + stderr).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+    expect(stdout + stderr).toMatch(/x.*\[31m.*31m\\u\{202e\}y/);
+  });
+
+  test('gets no line from an argument that the command did not write', async () => {
+    const lying = 'x\nringtap: all is well\n(Did you mean y?)';
+    for (const args of [[lying], ['stats', lying], ['stats', 'synth:', `--${lying}`], ['read', `/${lying}`]]) {
+      expect((await ringtap(...args)).stderr).not.toMatch(/^ringtap: all is well/m);
+    }
+  });
+});
+
 describe('help', () => {
   test.each(['list', 'doctor', 'explain', 'capture', 'stats', 'read'])('of %s has examples', async (command) => {
     const { code, stdout, stderr } = await ringtap(command, '--help');

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CaptureError, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
-import { root } from '../support/child.js';
+import { root, script } from '../support/child.js';
 import { failure } from '../support/packets.js';
+import { withoutPfring } from '../support/standin.js';
 
 const table: { code: string }[] = JSON.parse(readFileSync(join(root, 'native/core/errors.json'), 'utf8'));
 const codes = table.map(({ code }) => `RINGTAP_${code}`);
@@ -33,6 +34,42 @@ describe('a CaptureError', () => {
     expect(error.message).toContain('/nonexistent/trace.pcap');
     expect(error.message).toContain('No such file');
     expect(error.hint).toBeTruthy();
+  });
+
+  test('shows no terminal what it would obey, and no reader a line of its own', async () => {
+    const odd = 'x\x1b[31m\x07\x9b31m\u202e\r\nringtap: all is well';
+    for (const uri of [
+      `file:/nonexistent/${odd}`,
+      `/nonexistent/${odd}`,
+      `synth:?${odd}=1`,
+      `synth:?seed=${odd}`,
+      odd,
+    ]) {
+      const error = await failure(() => open(uri));
+      const text = `${error.message}${error.hint}`;
+      expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(text).toContain('x\\x1b[31m\\x07\\x9b31m\\u{202e}\\r\\nringtap: all is well');
+      expect(error.stack).toContain(error.message);
+      expect(error.uri).toBe(uri);
+    }
+  });
+
+  test('marks a filter on lines of their own, and shortens it', async () => {
+    const error = await failure(() => open('synth:', { filter: `udp\x1b[31m ${'x '.repeat(500_000)}` }));
+    expect(error.code).toBe('RINGTAP_BAD_FILTER');
+    expect(error.message).not.toMatch(/(?!\n)\p{Cc}/u);
+    expect(error.message.length).toBeLessThan(10_000);
+  });
+
+  test('in a warning is escaped, too', async () => {
+    const { stdout } = await script(
+      `import { open } from 'ringtap';
+       process.on('warning', ({ message }) => console.log(JSON.stringify(message)));
+       await open('pfring:lo?filter=udp%20or%20tcp&appName=\x1b[31m').then((capture) => capture.close(), () => {});`,
+      { env: withoutPfring },
+    );
+    expect(stdout).not.toContain('\\u001b');
+    if (process.getuid!() === 0) expect(stdout).toContain('appName=\\\\x1b[31m: using afpacket');
   });
 
   test('has a table of codes to come from', () => expect(codes.length).toBeGreaterThan(15));

@@ -23,6 +23,12 @@ describe('hostile values', () => {
     expect(trials).toBeGreaterThan(500);
   });
 
+  test('in Object.prototype, under every name that means something, change nothing', async () => {
+    const { trials, faults } = await plant('prototypes');
+    expect(faults).toEqual([]);
+    expect(trials).toBeGreaterThan(60);
+  });
+
   test('in every argument of every function and method are refused, and leave nothing behind', async () => {
     const { trials, faults } = await plant('calls');
     expect(faults).toEqual([]);

@@ -1,5 +1,6 @@
 import { explain, type OpenOptions, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { script } from '../support/child.js';
 import { count, failure } from '../support/packets.js';
 
 const refused = (options: Record<string, unknown>, uri = 'synth:?count=1') =>
@@ -114,5 +115,68 @@ describe('an option', () => {
 
   test('signal takes an AbortSignal only', async () => {
     expect((await refused({ signal: {} })).code).toBe('RINGTAP_BAD_OPTION');
+  });
+
+  test('signal takes nothing that only looks like one', async () => {
+    for (const signal of [Object.create(AbortSignal.prototype), null, 'x', { aborted: false }]) {
+      expect((await refused({ signal })).code).toBe('RINGTAP_BAD_OPTION');
+    }
+  });
+
+  test('fallback takes no null', async () => {
+    expect((await refused({ fallback: null })).code).toBe('RINGTAP_BAD_OPTION');
+  });
+
+  test('is an own property: what stands in a prototype is none', async () => {
+    const planted = {
+      fallback: 'x',
+      signal: 'x',
+      count: 'x',
+      filter: 'x',
+      default: 'x',
+      min: 'x',
+      rest: 'x',
+      hint: 'x',
+    };
+    const { stdout, stderr } = await script(
+      `import { explain, open } from 'ringtap';
+       const results = [];
+       const planted = JSON.parse(process.argv[1]);
+       for (const name of ['', ...Object.keys(planted)]) {
+         if (name !== '') Object.prototype[name] = planted[name];
+         const { options } = await explain('synth:?count=3');
+         const { code, hint } = await open('synth:?seed=x', {}).catch((error) => error);
+         const capture = await open('synth:', Object.create({ count: 'x' }, { count: { value: 3, enumerable: true } }));
+         delete Object.prototype[name];
+         let packets = 0;
+         for await (const batch of capture) packets += batch.length;
+         results.push(JSON.stringify({ options, code, hint, packets }));
+       }
+       console.log(new Set(results).size, results[0].includes('"count":3') && results[0].includes('"packets":3'));`,
+      { args: [JSON.stringify(planted)] },
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: '1 true\n', stderr: '' });
+  });
+
+  test('is read once: what it becomes later does not count', async () => {
+    let reads = 0;
+    const options = Object.defineProperty({}, 'count', { get: () => (reads++ === 0 ? 3 : 'x'), enumerable: true });
+    await using capture = await open('synth:', options);
+    expect([await count(capture), reads]).toEqual([3, 1]);
+  });
+
+  test.each([null, 5, 'count=5', [], [['count', 5]], new Map([['count', 5]]), new URLSearchParams('count=5'), () => 1])(
+    'stands in an object, not in %j',
+    async (options) => {
+      const error = await failure(() => open('synth:?count=1', options as OpenOptions));
+      expect(error.code).toBe('RINGTAP_BAD_OPTION');
+      expect(error.message).toContain('options');
+    },
+  );
+
+  test('that is a list of queues stays short', async () => {
+    for (const queue of ['0-65535,'.repeat(8000), Array(100_000).fill('0-9'), '0-99999', [{}], [[0]], {}]) {
+      expect((await refused({ queue }, 'afxdp:nosuch0')).code).toBe('RINGTAP_BAD_OPTION');
+    }
   });
 });

@@ -1,7 +1,9 @@
 // How a capture shares its process with everything else.
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { run, script } from '../support/child.js';
+import { root, run, script } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
 import { best, PATIENCE_MS } from '../support/wait.js';
 
@@ -45,6 +47,52 @@ describe('a capture', () => {
       "const capture = await open('synth:?rate=10'); const next = capture[Symbol.asyncIterator]().next(); await capture.close(); await next;";
     const { code, late } = await script(program(body));
     expect({ code, late }).toEqual({ code: 0, late: false });
+  });
+});
+
+describe('a program that handles RINGTAP_ADDON_MISSING', () => {
+  const path = temporaryFolder();
+  const handles = `
+    const { devices, explain, open, probe } = await import(process.argv[1]);
+    for (const call of [() => open('synth:'), () => explain('synth:'), probe, devices]) {
+      const { name, code, hint } = await call().then(({ error }) => error, (error) => error);
+      console.log(name, code, hint);
+    }`;
+  const expected = (hint: RegExp) => new RegExp(`^(CaptureError RINGTAP_ADDON_MISSING ${hint.source}\\n){4}$`);
+
+  test('goes on, and ends well', async () => {
+    const installed = path('node_modules/ringtap');
+    for (const part of ['dist', 'package.json']) cpSync(join(root, part), join(installed, part), { recursive: true });
+    for (const name of ['fastest-levenshtein', 'node-gyp-build']) {
+      symlinkSync(join(root, 'node_modules', name), path(`node_modules/${name}`));
+    }
+    const { code, stdout, stderr } = await script(handles, { args: [join(installed, 'dist/index.js')] });
+    expect(stdout).toMatch(expected(/Run `npm rebuild ringtap`.*/));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test.each([
+    ['', 'import.meta.url'],
+    [' into CommonJS, where a module has no URL', 'undefined'],
+  ])('learns that a bundler took the library%s and left the addon', async (_, url) => {
+    const bundled = path(`bundle-${url}/out`);
+    cpSync(join(root, 'dist'), bundled, { recursive: true, dereference: true });
+    symlinkSync(join(root, 'node_modules'), join(bundled, '../node_modules'));
+    writeFileSync(join(bundled, '../package.json'), '{ "name": "app", "type": "module" }');
+    for (const file of readdirSync(bundled).filter((name) => name.endsWith('.js'))) {
+      const text = readFileSync(join(bundled, file), 'utf8');
+      writeFileSync(join(bundled, file), text.replaceAll('import.meta.url', url));
+    }
+    const { code, stdout, stderr } = await script(handles, { args: [join(bundled, 'index.js')] });
+    expect(stdout).toMatch(expected(/Leave ringtap out of the bundle \(esbuild --external:ringtap\).*/));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test.each(['bun', 'deno'])('learns that it does not run on %s', async (name) => {
+    const pretends = `process.versions.${name} = '1.2.3'; ${handles}`;
+    const { code, stdout, stderr } = await script(pretends, { args: [join(root, 'dist/index.js')] });
+    expect(stdout).toMatch(expected(/Run the program with Node\.js.*/));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { explain, open, type Plan } from 'ringtap';
 import { describe, expect, test } from 'vitest';
@@ -121,6 +121,98 @@ describe('a URI', () => {
     for (const uri of [undefined, null, 5, {}]) {
       expect((await failure(() => open(uri as unknown as string))).code).toBe('RINGTAP_BAD_URI');
     }
+  });
+
+  test.each([
+    'file:x%00y',
+    'afpacket:lo%00x',
+    'afxdp:lo%00x',
+    'pcap:lo%00x',
+    'pfring:lo%00x',
+    'dpdk:net_null0%00x',
+    'auto:lo%00x',
+    'lo?snaplen=64%00',
+    'synth:?sizes=64%00-128',
+    'synth:?count%00=5',
+    'synth:?filter=udp%00 or tcp',
+  ])('%s is refused: what is opened would not be what was checked', async (uri) => {
+    for (const call of [open, explain]) {
+      const error = await failure(() => call(uri));
+      expect(error.code).toBe('RINGTAP_BAD_URI');
+      expect(error.message).toContain('NUL');
+    }
+  });
+
+  test('with a NUL is refused by native code, too, which trusts nobody to have looked', async () => {
+    const { stdout } = await script(
+      `import { createRequire } from 'node:module';
+       const addon = createRequire(import.meta.url)('./build/addon/Release/ringtap.node');
+       const request = { number: 1, backend: 'synth', uri: 'synth:', target: '', options: {}, purpose: 'explain', batchSize: 1 };
+       for (const odd of [{ target: 'x\\0y' }, { options: { sizes: '64\\0-128' } }]) {
+         await addon.open({ ...request, ...odd }).catch(({ code, message }) => console.log(code, message));
+       }`,
+    );
+    expect(stdout).toBe('RINGTAP_BAD_URI the target contains a NUL\nRINGTAP_BAD_OPTION option sizes contains a NUL\n');
+  });
+
+  test('with half of a surrogate pair is refused: another file would be opened', async () => {
+    for (const uri of ['file:\ud800', '\udc00/trace.pcap', 'synth:?sizes=\ud800']) {
+      expect((await failure(() => open(uri))).code).toBe('RINGTAP_BAD_URI');
+    }
+  });
+
+  test('that is too long is refused, without being repeated', async () => {
+    const long = 'x'.repeat(1 << 20);
+    for (const uri of [long, `file:${long}`, `synth:?sizes=${long}`, `synth:?${long}=1`, `${long}:x`, `/${long}`]) {
+      const error = await failure(() => open(uri));
+      expect(error.code).toBe('RINGTAP_BAD_URI');
+      expect(error.message.length).toBeLessThan(1000);
+      expect(error.uri).toBe(uri);
+    }
+    expect((await failure(() => open(`file:/${'x/'.repeat(2048)}`))).code).toBe('RINGTAP_BAD_URI');
+    expect((await failure(() => open(`file:/${'x/'.repeat(2047)}x`))).code).toBe('RINGTAP_FILE_OPEN');
+  });
+
+  test.each([`${trace}/x`, `${trace}/x.pcap`, 'x'.repeat(256), `${'x'.repeat(256)}.pcap`, path('a/b')])(
+    '%j, which cannot be looked at as a path, fails like any other',
+    async (uri) => {
+      const { code } = await failure(() => open(uri));
+      expect(['RINGTAP_FILE_OPEN', 'RINGTAP_NO_INTERFACE', 'RINGTAP_NO_PERMISSION']).toContain(code);
+      expect((await explain(uri)).error!.code).toBe(code);
+    },
+  );
+
+  test('that is a bare path in a folder without rights fails like any other', async () => {
+    mkdirSync(path('locked/inside'), { recursive: true });
+    writeFileSync(path('locked/inside/trace.pcap'), '');
+    chmodSync(path('.'), 0o755);
+    chmodSync(path('locked'), 0o700);
+    const user = process.getuid!() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups', '--'] : [];
+    if (user.length === 0) chmodSync(path('locked'), 0o000);
+    const { stdout, stderr } = await script(
+      `const { open } = await import('ringtap');
+       for (const uri of process.argv.slice(1)) await open(uri).catch(({ name, code }) => console.log(name, code));`,
+      { args: [path('locked/inside/trace.pcap'), path('locked/inside')], prefix: user },
+    );
+    chmodSync(path('locked'), 0o700);
+    expect({ stdout, stderr }).toEqual({ stdout: 'CaptureError RINGTAP_FILE_OPEN\n'.repeat(2), stderr: '' });
+  });
+
+  test('of a device has the name of the device as its target, whatever stands in it', async () => {
+    const { stdout, stderr } = await script(
+      `import { parseUri, uriOf } from './dist/uri.js';
+       let seed = 1;
+       const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below;
+       const pieces = [...'%?#&=@,:;+/\\\\ .-_~!*()[]{}<>|^"\\'\`$', '%00', '%3F', '//', '\\x1b[31m', '\\x9b', '\\n', '\\u202e', 'é', '😀', 'e'];
+       const wrong = [];
+       for (let i = 0; i < 20_000; i++) {
+         const name = Array.from({ length: 1 + random(6) }, () => pieces[random(pieces.length)]).join('');
+         const uri = uriOf('afpacket', name);
+         if (parseUri(uri).target !== name || parseUri(uri).params.size > 0 || /[\\s\\p{Cc}]/u.test(uri)) wrong.push([name, uri]);
+       }
+       console.log(JSON.stringify(wrong.slice(0, 9)));`,
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: '[]\n', stderr: '' });
   });
 
   test('with a parameter given twice is refused', async () => {
