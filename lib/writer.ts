@@ -105,9 +105,9 @@ export class Writer implements AsyncDisposable {
    */
   close(ledger?: { readonly received: number; readonly dropped: number }): Promise<void> {
     if (this.#closing === undefined) {
-      const fault = this.#faultIn(ledger);
-      if (fault !== undefined) return Promise.reject(fault);
-      this.#closing = this.#finish(ledger);
+      const counts = ledger === undefined ? [] : this.#countsOf(ledger);
+      if (counts instanceof CaptureError) return Promise.reject(counts);
+      this.#closing = this.#finish(counts);
     }
     return this.#closing;
   }
@@ -165,11 +165,11 @@ export class Writer implements AsyncDisposable {
     }
   }
 
-  async #finish(ledger?: { readonly received: number; readonly dropped: number }): Promise<void> {
+  async #finish(counts: readonly number[]): Promise<void> {
     // Nobody opened the pipe: close() gives it up, and the write() that waits for it fails.
     if (this.#native.isOpen()) await this.#writing?.catch(() => {});
     try {
-      await this.#native.close(ledger?.received, ledger?.dropped);
+      await this.#native.close(...counts);
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {
@@ -177,11 +177,14 @@ export class Writer implements AsyncDisposable {
     }
   }
 
-  #faultIn(ledger: unknown): CaptureError | undefined {
-    if (ledger === undefined) return undefined;
-    const { received, dropped } = Object(ledger) as Record<string, unknown>;
-    const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-    if (isCount(received) && isCount(dropped)) return undefined;
+  /** The counts, each looked at once, or what is wrong with them. */
+  #countsOf(ledger: unknown): readonly [received: number, dropped: number] | CaptureError {
+    try {
+      const { received, dropped } = ledger as Record<'received' | 'dropped', number>;
+      if ([received, dropped].every((count) => Number.isSafeInteger(count) && count >= 0)) return [received, dropped];
+    } catch {
+      // It cannot be looked at.
+    }
     return this.#error('RINGTAP_BAD_OPTION', 'close() takes the counts received and dropped, whole numbers');
   }
 

@@ -1,14 +1,33 @@
 import { once } from 'node:events';
+import { isatty } from 'node:tty';
 import { printableJson, printableLines } from '../printable.js';
 import { EXIT, report } from './errors.js';
 
-/** Ends the process when its output cannot be written: quietly where the reader has gone, as after `| head`. */
+const terminals = [0, 1, 2].filter((fd) => isatty(fd));
+
+/**
+ * Ends the process when its output cannot be written: quietly where the reader has gone, as after `| head`. A terminal
+ * that has gone is none of it: that is told by SIGHUP.
+ */
 export function endWithOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EIO') return endWithTerminal();
       process.exit(error.code === 'EPIPE' ? (process.exitCode ?? EXIT.done) : report(error));
     });
   }
+}
+
+/** Where the terminal has gone, the process ends by SIGHUP, once it has done everything else. */
+export function endWithTerminal(): void {
+  if (!process.listeners('exit').includes(hangUp)) process.on('exit', hangUp);
+}
+
+// WHY: as it ends, Node restores the mode of each terminal, and aborts where that fails.
+function hangUp(): void {
+  if (terminals.every((fd) => isatty(fd))) return;
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
 }
 
 /** Writes to stdout what is printable; resolves when there is room for more. */

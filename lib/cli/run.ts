@@ -1,5 +1,6 @@
 import type { Batch, Capture } from '../index.js';
 import { blameData } from './errors.js';
+import { endWithTerminal } from './output.js';
 
 /** How long packets that are pending may take to come. */
 const LATE_MS = 100;
@@ -97,6 +98,7 @@ export class Run {
 function onSignal(stop: () => void): void {
   let first: number | undefined;
   const handler = (signal: NodeJS.Signals) => {
+    if (signal === 'SIGHUP') endWithTerminal();
     first ??= performance.now();
     if (performance.now() - first < SAME_WISH_MS) return stop();
     // On 'exit' a writer writes what it has.

@@ -2,11 +2,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { linkSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, lines, packetsIn, type Running, ringtap, shell, startRingtap } from '../support/cli.js';
-import { asleep, best, sleep, within } from '../support/wait.js';
+import { cli, lines, packetsIn, type Running, ringtap, shell, start, startRingtap } from '../support/cli.js';
+import { asleep, best, sleep, until, within } from '../support/wait.js';
 
 let folder: string;
 let files = 0;
@@ -145,8 +145,38 @@ describe('ringtap capture', () => {
   });
 });
 
+describe('a trace that is being captured', () => {
+  /** 200 packets, then nothing for a minute. */
+  const quiet = 'synth:?stallAfter=200&stallMs=60000';
+
+  test.each(['pcap', 'pcapng'])('is complete in the file a second later, and after SIGKILL: %s', async (extension) => {
+    const path = outFile(extension);
+    const run = startRingtap(['capture', quiet, '-w', path]);
+    await until(async () => statSync(path, { throwIfNoEntry: false }) !== undefined, 'the file');
+    await until(async () => (await packetsIn(path)) === 200, 'the packets');
+    expect(run.process.exitCode).toBe(null);
+    run.process.kill('SIGKILL');
+    await run.outcome;
+    expect(await packetsIn(path)).toBe(200);
+  });
+
+  test.each(['-w', '-Uw'])('goes on to the reader of standard output as it comes: %s -', async (flag) => {
+    const { process: child, outcome } = startRingtap(['capture', `${quiet}&sizes=100`, flag, '-']);
+    let read = Buffer.alloc(0);
+    child.stdout!.on('data', (data: Buffer) => {
+      read = Buffer.concat([read, data]);
+    });
+    await until(() => read.length >= 24 + 200 * (16 + 100), 'the packets');
+    expect(child.exitCode).toBe(null);
+    child.kill('SIGKILL');
+    await outcome;
+    const { stdout } = await start('tcpdump', ['-nnr', '-'], { input: read }).outcome;
+    expect(lines(stdout)).toHaveLength(200);
+  });
+});
+
 describe('a signal', () => {
-  test.each(['SIGINT', 'SIGTERM'] as const)(
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     '%s ends a capture with a complete file and the summary',
     async (signal) => {
       const path = outFile('pcapng');
@@ -160,6 +190,51 @@ describe('a signal', () => {
       expect(await packetsIn(path)).toBe(Number(captured));
     },
   );
+
+  test('that comes twice at once is one wish', async () => {
+    const path = outFile('pcapng');
+    const run = startRingtap(['capture', 'synth:?rate=100000&sizes=1500', '-w', path]);
+    await untilCapturing(run);
+    run.process.kill('SIGTERM');
+    await sleep(1);
+    run.process.kill('SIGTERM');
+    run.process.kill('SIGHUP');
+    const { code, stderr } = await run.outcome;
+    expect(code).toBe(0);
+    const written = /^([\d,]+) packets written/m.exec(stderr)?.[1]?.replaceAll(',', '');
+    expect(Number(written)).toBeGreaterThan(0);
+    expect(await packetsIn(path)).toBe(Number(written));
+  });
+
+  test('of timeout, which signals the command and then its group, ends it in good order', async () => {
+    const path = outFile('pcap');
+    const { code, stderr } = await start('timeout', [
+      ...['--preserve-status', '2', process.execPath, cli],
+      ...['capture', 'synth:?rate=100000&sizes=1500', '-w', path],
+    ]).outcome;
+    expect(code).toBe(0);
+    const written = /^([\d,]+) packets written/m.exec(stderr)?.[1]?.replaceAll(',', '');
+    expect(await packetsIn(path)).toBe(Number(written));
+  });
+
+  test('from a terminal that goes away ends it with a complete file', async () => {
+    const path = outFile('pcapng');
+    const hangUp = `
+import os, pty, sys, time
+child, terminal = pty.fork()
+if child == 0: os.execv(sys.argv[1], sys.argv[1:])
+os.read(terminal, 1)
+time.sleep(1.2)
+os.close(terminal)
+print(os.waitpid(child, 0)[1])`;
+    const args = ['-c', hangUp, process.execPath, cli, 'capture', 'synth:?rate=10000', '-w', path];
+    const { stdout, stderr } = await start('python3', args).outcome;
+    expect({ stdout, stderr }).toEqual({ stdout: `${constants.signals.SIGHUP}\n`, stderr: '' });
+    expect(await packetsIn(path)).toBeGreaterThan(1000);
+    // It ends with the counts of the capture: an interface statistics block.
+    const trace = readFileSync(path);
+    expect(trace.readUInt32LE(trace.length - trace.readUInt32LE(trace.length - 4))).toBe(5);
+  });
 
   // Nobody reads its output: the first signal cannot be heeded before somebody does.
   test.each([
@@ -175,6 +250,7 @@ describe('a signal', () => {
     await asleep(child.pid!);
     expect(child.exitCode).toBe(null);
     expect(child.signalCode).toBe(null);
+    await sleep(300);
     child.kill(signal);
     const [, by] = await within(once(child, 'exit'), 'the end');
     expect(by).toBe(signal);

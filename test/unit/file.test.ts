@@ -343,14 +343,12 @@ describe('a writer', () => {
     expect((await within(bytes, 'the end of the pipe')).length).toBe(size);
   });
 
-  test('refuses a released batch, one of a closed capture, and an owned copy', async () => {
+  test('refuses a released batch, and one of a closed capture', async () => {
     const writer = await openWriter(path('released.pcap'));
     const capture = await open('synth:');
     const batch = capture.tryNext()!;
-    const copy = batch.copy();
     batch.release();
     expect((await failure(() => writer.write(batch))).code).toBe('RINGTAP_RELEASED');
-    expect((await failure(() => writer.write(copy))).code).toBe('RINGTAP_RELEASED');
     await capture.close();
     expect((await failure(() => writer.write(batch))).code).toBe('RINGTAP_RELEASED');
     await writer.close();
