@@ -3,13 +3,17 @@
 #include <rte_mbuf.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <random>
 #include <thread>
 
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/filter.h"
+#include "backends/dpdk/module/patience.h"
 #include "backends/dpdk/module/source.h"
 #include "filter/text.h"
 #include "filter/validate.h"
@@ -170,6 +174,17 @@ TEST_CASE("max_leases is true, whatever mbufs and the size of a batch are") {
       CHECK(stats.dropped > 0);
     }
   }
+}
+
+TEST_CASE("waiting for a lock that another thread has ends when it is given up, and after its time") {
+  std::mutex mutex;
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  const std::unique_lock held(mutex);
+  std::thread waiting([&] { CHECK_FALSE(lock_within(mutex, std::chrono::minutes(10), cancelled)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  cancelled->store(true);
+  waiting.join();
+  std::thread([&] { CHECK_FALSE(lock_within(mutex, std::chrono::milliseconds(10))); }).join();
 }
 
 TEST_CASE("a wake-up that came when the reader was awake already does not wake it again and again") {

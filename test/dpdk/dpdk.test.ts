@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { type Capture, type OpenOptions, open } from 'ringtap';
+import { type Capture, explain, type OpenOptions, open } from 'ringtap';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { run, script as runScript, type ScriptOptions } from '../support/child.js';
 import { hugePagesMissing, reserveHugePages } from '../support/hugepages.js';
@@ -10,7 +10,7 @@ import { lab, send } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll } from '../support/packets.js';
 import { numberedTrace } from '../support/subjects.js';
 import { ethernet, ipv4, udp } from '../support/trace.js';
-import { until } from '../support/wait.js';
+import { sleep, until } from '../support/wait.js';
 
 /** DPDK takes a while to start on a busy machine. */
 const script = (source: string, options: ScriptOptions = {}) => runScript(source, { timeoutMs: 60_000, ...options });
@@ -233,6 +233,33 @@ describe('dpdk', () => {
       // Ours warns that afxdp: takes the traffic; what drivers print is no warning of Node's.
       const flags = ['--no-warnings'];
       expect(await script(body, { flags })).toMatchObject({ code: 0, stdout: 'afxdp\n', stderr: '' });
+    });
+
+    test('a port that waits for its queue keeps no other port waiting, and can be given up', async () => {
+      await using _ = await open(`afxdp:${lab!.rx}`, { fallback: false });
+      const target = `dpdk:net_af_xdp0?iface=${lab!.rx}`;
+      // It waits for two seconds: on a busy machine the other one may not always be sooner.
+      let wasSooner = false;
+      for (let i = 0; i < 3 && !wasSooner; i++) {
+        const controller = new AbortController();
+        let ended = false;
+        const opening = open(target, { ...few, signal: controller.signal }).catch((error) => error);
+        void opening.then(() => {
+          ended = true;
+        });
+        await sleep(200);
+        await (await open('dpdk:net_null0', few)).close();
+        wasSooner = !ended;
+        const reason = new Error('given up');
+        controller.abort(reason);
+        if (wasSooner) expect(await opening).toBe(reason);
+        // Until then its name is taken.
+        await until(
+          async () => (await explain(target, few)).error?.message.includes('another capture') !== true,
+          'its end',
+        );
+      }
+      expect(wasSooner).toBe(true);
     });
 
     test('an interface that is removed ends the capture', async () => {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kShown = 48;           // characters of a text from outside in a message
 constexpr size_t kLongest = 4096;       // characters of all parameters
+constexpr size_t kMostDigits = 10;      // of the number of a device
 constexpr size_t kMostParameters = 30;  // DPDK takes 32, the device's name included
 
 enum class Kind : uint8_t {
@@ -167,7 +168,7 @@ std::string allowed(const Driver& driver) {
 /// net_pcap of net_pcap0. WHY not as DPDK does it: there a driver's name need only be how the device's begins.
 const Driver* driver_of(std::string_view device) {
   size_t end = device.size();
-  while (end > 0 && device.size() - end < 5 && is_digit(device[end - 1])) end--;
+  while (end > 0 && device.size() - end < kMostDigits && is_digit(device[end - 1])) end--;
   const std::string_view name = device.substr(0, end);
   const auto* found =
       std::find_if(std::begin(kDrivers), std::end(kDrivers), [&](const Driver& driver) { return name == driver.name; });

@@ -4,8 +4,10 @@
 #include <rte_errno.h>
 #include <rte_version.h>
 
+#include <chrono>
 #include <mutex>
 
+#include "backends/dpdk/module/descriptors.h"
 #include "backends/dpdk/module/eal_arguments.h"
 #include "backends/dpdk/module/log.h"
 #include "core/thread.h"
@@ -13,6 +15,9 @@
 namespace ringtap::dpdk {
 
 namespace {
+
+// To start takes as long as it takes to clear huge pages.
+constexpr std::chrono::minutes kPatience(1);
 
 struct Eal {
   std::mutex mutex;
@@ -67,7 +72,12 @@ Result<Ok> start_eal(const EalRequest& request) {
   auto extra = checked_arguments(request.uri, request.arguments);
   if (!extra) return std::move(extra).error();
   Eal& state = eal();
-  const std::scoped_lock lock(state.mutex);
+  const auto lock = lock_within(state.mutex, kPatience, request.cancelled);
+  if (!lock) {
+    return Error{.code = Code::kBusy,
+                 .message = request.uri + ": DPDK is being started by another capture",
+                 .hint = "Try again when that one is open."};
+  }
   if (state.running) {
     if (!extra->empty() && *extra != state.extra) {
       return Error{
@@ -91,6 +101,7 @@ Result<Ok> start_eal(const EalRequest& request) {
   if (auto enough = check_memory(request.uri, *extra, huge); !enough) return enough;
   if (!state.failure.empty() && !kStartsAgain) return not_again(request, state.failure);
   capture_log();
+  const NewDescriptors descriptors;
   const LogMark mark;
   int err = 0;
   const auto result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);

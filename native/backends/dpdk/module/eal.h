@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/dpdk/module/patience.h"
 #include "core/error.h"
 
 namespace ringtap::dpdk {
@@ -12,7 +13,8 @@ struct EalRequest {
   std::string uri;
   std::string pci;  // PCI address of the port, empty for virtual devices
   enum class Huge { kAuto, kRequire, kOff } huge = Huge::kAuto;
-  std::string arguments;  // the option `eal`
+  std::string arguments;     // the option `eal`
+  Cancelled cancelled = {};  // nobody waits for it any more
 };
 
 /// Starts EAL, or finds that it runs. A failure that DPDK can recover from leaves the next call another try.

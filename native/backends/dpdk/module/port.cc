@@ -31,7 +31,8 @@ constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and
 constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
 constexpr uint32_t kSendFrames = 1024;
 constexpr auto kReleaseTime = std::chrono::seconds(2);
-constexpr auto kRetryPause = std::chrono::milliseconds(50);
+constexpr auto kRetryPause = std::chrono::milliseconds(20);
+constexpr std::chrono::milliseconds kPatience(5000);  // with another port's driver, and with one that is to end
 
 // Toeplitz with this key gives both directions of a flow the same hash.
 constexpr uint8_t kSymmetricKey[] = {0x6d, 0x5a};
@@ -72,6 +73,7 @@ Port::Port(Port&& other) noexcept
       claimed_(std::exchange(other.claimed_, false)),
       plugged_(std::exchange(other.plugged_, false)),
       started_(std::exchange(other.started_, false)),
+      promiscuous_(std::exchange(other.promiscuous_, false)),
       hardware_time_(other.hardware_time_),
       receive_descriptors_(other.receive_descriptors_),
       send_descriptors_(other.send_descriptors_),
@@ -90,12 +92,29 @@ Error Port::failed(Code code, const std::string& what, const char* call, int res
           .err = result < 0 ? -result : 0};
 }
 
-Result<Port> Port::plug(PortSettings settings) {
+Result<Port> Port::plug(const PortSettings& settings) {
+  // WHY: the kernel frees the queue of an AF_XDP socket some time after close(). And WHY anew from the start: once it
+  // has failed, this driver's queue fails for ever.
+  const auto until = Clock::now() + kReleaseTime;
+  for (;;) {
+    bool is_waiting = false;
+    auto port = plug_once(settings, is_waiting);
+    if (port || !is_waiting || Clock::now() >= until || is_set(settings.cancelled)) return port;
+    std::this_thread::sleep_for(kRetryPause);
+  }
+}
+
+Result<Port> Port::plug_once(const PortSettings& settings, bool& is_waiting) {
   Port port;
-  port.settings_ = std::move(settings);
+  port.settings_ = settings;
   const std::string& device = port.settings_.device;
   port.virtual_ = !is_pci(device);
-  const std::scoped_lock lock(devices().mutex);
+  const auto lock = lock_within(devices().mutex, kPatience, settings.cancelled);
+  if (!lock) {
+    return Error{.code = Code::kBusy,
+                 .message = port.settings_.uri + ": DPDK is busy with another port",
+                 .hint = "Try again: one driver opens or closes its device at a time."};
+  }
   if (!devices().taken.insert(device).second) {
     return Error{.code = Code::kBusy,
                  .message = port.settings_.uri + ": another capture of this process has the port " + device,
@@ -103,6 +122,7 @@ Result<Port> Port::plug(PortSettings settings) {
   }
   port.claimed_ = true;
   if (port.virtual_) port.interface_ = interface_in(port.settings_.devargs);
+  NewDescriptors descriptors;
   const LogMark mark;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &port.id_) != 0) {
     const std::string with_arguments = port.settings_.devargs.empty() ? device : device + "," + port.settings_.devargs;
@@ -130,10 +150,9 @@ Result<Port> Port::plug(PortSettings settings) {
   // vhost's iface is a path.
   if (if_nametoindex(port.interface_.c_str()) == 0) port.interface_.clear();
   if (auto configured = port.configure(); !configured) return std::move(configured).error();
-  const bool xdp = port.driver_ == "net_af_xdp";
-  const XdpSockets before = xdp ? XdpSockets::now() : XdpSockets();
   auto set_up = port.set_up_queues();
-  if (xdp) port.xdp_sockets_ = XdpSockets::now().since(before);
+  port.xdp_sockets_ = descriptors.keep();
+  is_waiting = !set_up && port.driver_ == "net_af_xdp";
   if (!set_up) return std::move(set_up).error();
   return port;
 }
@@ -227,20 +246,11 @@ Result<Ok> Port::set_up_queues() {
   if (result == -EINVAL) {
     plan.name = pool_name("_in");
     plan.mbufs = 2 * in_driver;
-    // WHY: the kernel frees the queue of an AF_XDP socket some time after close(). Each attempt has a pool of its own,
-    // because the driver keeps buffers of one that failed.
-    const auto until = Clock::now() + (driver_ == "net_af_xdp" ? kReleaseTime : Clock::duration::zero());
-    for (bool again = true; again;) {
-      mark = LogMark();
-      receive_pool_.reset();
-      auto pool = plain_pool(settings_.uri, plan);
-      if (!pool) return std::move(pool).error();
-      receive_pool_ = *std::move(pool);
-      result = set_up_receive_queues(receive_pool_.get());
-      const bool cancelled = settings_.cancelled && settings_.cancelled->load(std::memory_order_relaxed);
-      again = result != 0 && Clock::now() < until && !cancelled;
-      if (again) std::this_thread::sleep_for(kRetryPause);
-    }
+    mark = LogMark();
+    auto pool = plain_pool(settings_.uri, plan);
+    if (!pool) return std::move(pool).error();
+    receive_pool_ = *std::move(pool);
+    result = set_up_receive_queues(receive_pool_.get());
     if (result == 0) notes_.push_back(driver_ + " takes no pool of ours: packets are copied once");
   }
   if (result != 0) {
@@ -283,6 +293,7 @@ std::optional<std::string> Port::removed() const {
 }
 
 Result<Ok> Port::start(bool receive) {
+  const NewDescriptors descriptors;
   const LogMark mark;
   int result = rte_eth_dev_start(id_);
   if (result != 0) {
@@ -302,38 +313,46 @@ void Port::remove() noexcept {
   // WHY: drivers of virtual devices set the interface's own flag, and leave it.
   if (promiscuous_) rte_eth_promiscuous_disable(id_);
   if (started_) rte_eth_dev_stop(id_);
-  if (!plugged_) return;
-  rte_eth_dev_close(id_);
-  if (device_ != nullptr) rte_dev_remove(device_);
-  xdp_sockets_.close();
-}
-
-void Port::unplug() noexcept {
-  if (!claimed_) return;
-  const std::scoped_lock lock(devices().mutex);
-  // WHY: this driver waits for ever for a card that was pulled out to reset. The port stays, and stays taken.
-  const bool stuck = driver_ == "net_virtio" && !virtual_ && !is_plugged_in(settings_.device);
-  // WHY on EAL's event thread, where alarms run: drivers free there, too (memif, when its peer goes), without a lock.
-  struct Removal {
-    Port* port;
-    std::binary_semaphore done{0};
-  } removal{this};
-  const auto run = [](void* at) {
-    auto* self = static_cast<Removal*>(at);
-    self->port->remove();
-    self->done.release();
-  };
-  if (!stuck) {
-    if (rte_eal_alarm_set(1, run, &removal) == 0) {
-      removal.done.acquire();
-    } else {
-      remove();
-    }
-    devices().taken.erase(settings_.device);
+  if (plugged_) {
+    rte_eth_dev_close(id_);
+    if (device_ != nullptr) rte_dev_remove(device_);
+    close_sockets(xdp_sockets_);
   }
   claimed_ = plugged_ = started_ = promiscuous_ = false;
   receive_pool_.reset();
   send_pool_.reset();
+}
+
+void Port::unplug() noexcept {
+  if (!claimed_) return;
+  const auto lock = lock_within(devices().mutex, kPatience);
+  // WHY: this driver waits for ever for a card that was pulled out to reset. The port stays, and stays taken.
+  if (driver_ == "net_virtio" && !virtual_ && !is_plugged_in(settings_.device)) {
+    claimed_ = false;
+    return;
+  }
+  // What is left of this port: it may take longer than anybody waits for it.
+  struct Removal {
+    std::optional<Port> port;
+    std::binary_semaphore done{0};
+  };
+  const std::string device = settings_.device;
+  const std::shared_ptr<Removal> removal(new Removal{std::move(*this)});
+  const auto run = [](void* at) {
+    const std::unique_ptr<std::shared_ptr<Removal>> own(static_cast<std::shared_ptr<Removal>*>(at));
+    (*own)->port->remove();
+    (*own)->done.release();
+  };
+  // WHY on EAL's event thread, where alarms run: drivers free there, too (memif, when its peer goes), without a lock.
+  auto own = std::make_unique<std::shared_ptr<Removal>>(removal);
+  if (rte_eal_alarm_set(1, run, own.get()) == 0) {
+    static_cast<void>(own.release());
+    if (!removal->done.try_acquire_for(kPatience)) return;
+  } else {
+    removal->port->remove();
+  }
+  removal->port.reset();  // here: the process may end, and DPDK with it, before the other thread goes on
+  if (lock) devices().taken.erase(device);
 }
 
 }  // namespace ringtap::dpdk

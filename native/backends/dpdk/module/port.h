@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "backends/dpdk/module/descriptors.h"
 #include "backends/dpdk/module/memory.h"
-#include "backends/dpdk/module/xdp_sockets.h"
+#include "backends/dpdk/module/patience.h"
 #include "core/source.h"
 
 namespace ringtap::dpdk {
@@ -28,13 +29,14 @@ struct PortSettings {
   bool driver_time = true;     // take the driver's times
   uint32_t mbufs = 0;
   /// OpenRequest's: nobody waits for the port any more.
-  std::shared_ptr<const std::atomic<bool>> cancelled = {};
+  Cancelled cancelled = {};
 };
 
 /// Plugged in by plug(), unplugged by unplug().
 class Port {
  public:
-  static Result<Port> plug(PortSettings settings);
+  /// Waits for a queue that an AF_XDP socket has just left, unless that is given up.
+  static Result<Port> plug(const PortSettings& settings);
   Port(Port&& other) noexcept;
   Port& operator=(Port&&) = delete;
   ~Port() { unplug(); }
@@ -58,11 +60,13 @@ class Port {
   std::vector<DropCause> xstats() const;
 
   Result<Ok> start(bool receive);
-  /// Stops, closes and removes the port. The memory lives on with its region.
+  /// Stops, closes and removes the port; one that does not end within seconds ends when it does, and stays taken until
+  /// the process ends. The memory lives on with its region, and with the port.
   void unplug() noexcept;
 
  private:
   Port() = default;
+  static Result<Port> plug_once(const PortSettings& settings, bool& is_waiting);
   void remove() noexcept;
   Result<Ok> configure();
   Result<Ok> set_up_queues();
@@ -86,7 +90,7 @@ class Port {
   std::optional<PacketMemory> memory_;
   Pool receive_pool_;
   Pool send_pool_;
-  XdpSockets xdp_sockets_;
+  NewDescriptors::Files xdp_sockets_;
   std::vector<std::string> notes_;
 };
 

@@ -82,7 +82,8 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
   const EalRequest eal{.uri = request.uri,
                        .pci = target->pci ? target->device : "",
                        .huge = huge_of(options.text("hugePages", "auto")),
-                       .arguments = options.text("eal")};
+                       .arguments = options.text("eal"),
+                       .cancelled = request.cancelled};
   if (auto started = start_eal(eal); !started) return std::move(started).error();
   if (target->pci && !eal_has_pci()) {
     return Error{
