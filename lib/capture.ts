@@ -57,7 +57,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #maxLeases: number;
   readonly #capacity: number;
   readonly #external: boolean;
-  readonly #views: readonly { view: DataView; bytes: Uint8Array }[];
+  readonly #views: { readonly view: DataView; readonly bytes: Uint8Array }[];
   readonly #spare: Slot[] = [];
   readonly #held = new Set<Batch>();
   readonly #always: boolean;
@@ -245,6 +245,13 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     );
   }
 
+  /** A trace with a longer record than there was room for has taken more memory. */
+  #addView(index: number): { view: DataView; bytes: Uint8Array } {
+    const memory = this.#session.segment(index);
+    this.#views[index] = { view: new DataView(memory), bytes: new Uint8Array(memory) };
+    return this.#views[index];
+  }
+
   #slots = 0;
 
   #refuseSecondReader(): void {
@@ -274,7 +281,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
       waitMs > 0 ? this.#addon.next(this.#number, batch.slot, waitMs) : this.#addon.next(this.#number, batch.slot);
     if (count > 0) {
       if (this.#external) {
-        const segment = this.#views[batch.control[0]!]!;
+        const segment = this.#views[batch.control[0]!] ?? this.#addView(batch.control[0]!);
         if (batch.view !== segment.view) look(batch, segment.view, segment.bytes);
       } else {
         const memory = this.#session.copied(batch.slot);

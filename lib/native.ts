@@ -48,6 +48,8 @@ export interface NativeSession {
   info(): NativeInfo;
   addSlot(): ArrayBuffer;
   copied(slot: number): ArrayBuffer;
+  /** Memory that was added after the capture was opened. */
+  segment(index: number): ArrayBuffer;
   release(slot: number): void;
   stats(): NativeStats;
   error(): Error;

@@ -20,7 +20,8 @@ function resolveOption(option) {
   const base = common.find(({ name }) => name === option.use);
   if (base === undefined) throw new Error(`no common option ${option.use}`);
   const { use: _, ...changes } = option;
-  return { ...base, ...changes };
+  // null takes away what the common option has.
+  return Object.fromEntries(Object.entries({ ...base, ...changes }).filter(([, value]) => value !== null));
 }
 
 const camel = (code) => `k${code.toLowerCase().replace(/(^|_)(.)/g, (_, __, letter) => letter.toUpperCase())}`;

@@ -219,13 +219,13 @@ export interface DpdkOptions {
 export interface FileOptions {
   /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
   filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 134217728; default 134217728) */
   snaplen?: number | undefined;
   /** The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. (default auto) */
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
-  /** Memory to read into, in four chunks. A record longer than a chunk is refused. (in bytes; range 1048576 – 1073741824; default 4194304) */
+  /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. (in bytes; range 1048576 – 1073741824) */
   bufferBytes?: number | undefined;
 }
 
@@ -835,8 +835,8 @@ export const BACKENDS: readonly BackendSchema[] = [
         "name": "snaplen",
         "type": "integer",
         "min": 14,
-        "max": 262144,
-        "default": 262144,
+        "max": 134217728,
+        "default": 134217728,
         "unit": "bytes",
         "doc": "Bytes kept of each packet; wirelen still says how long it was."
       },
@@ -866,9 +866,8 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "integer",
         "min": 1048576,
         "max": 1073741824,
-        "default": 4194304,
         "unit": "bytes",
-        "doc": "Memory to read into, in four chunks. A record longer than a chunk is refused."
+        "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused."
       }
     ]
   },

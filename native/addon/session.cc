@@ -55,6 +55,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::info>("info"),
                          InstanceMethod<&Session::add_slot>("addSlot"),
                          InstanceMethod<&Session::copied>("copied"),
+                         InstanceMethod<&Session::segment>("segment"),
                          InstanceMethod<&Session::release>("release"),
                          InstanceMethod<&Session::stats>("stats"),
                          InstanceMethod<&Session::error>("error"),
@@ -225,6 +226,21 @@ Napi::Value Session::copied(const Napi::CallbackInfo& call) {
   const Slot* slot = slot_of(call);
   if (slot == nullptr || slot->copied_bytes.IsEmpty()) return call.Env().Undefined();
   return slot->copied_bytes.Value();
+}
+
+/// segment(index) → the memory of a segment that came after the capture was opened.
+Napi::Value Session::segment(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const uint32_t index = call[0].As<Napi::Number>().Uint32Value();
+  while (source_ && segments_.size() <= index && segments_.size() < source_->info().segments.size()) {
+    const Segment& next = source_->info().segments[segments_.size()];
+    ExposedMemory shown;
+    if (!ExposedMemory::expose(env, next.base, next.bytes, next.region, shown)) break;
+    segments_.push_back(std::move(shown));
+  }
+  if (index < segments_.size()) return segments_[index].buffer();
+  raise(env, Error{.code = Code::kNoMemory, .message = "memory that the capture reads into cannot be shown"});
+  return {};
 }
 
 void Session::release(const Napi::CallbackInfo& call) {

@@ -60,6 +60,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value add_slot(const Napi::CallbackInfo& info);
   Napi::Value copied(const Napi::CallbackInfo& info);
+  Napi::Value segment(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value error(const Napi::CallbackInfo& info);

@@ -26,7 +26,7 @@ DescBlock::DescBlock(uint32_t capacity)
 }
 
 /// Each step is exact but the one sum, whose error is then computed: it is the rest.
-void DescBlock::split_time(uint32_t i, const WideTime& ns) noexcept {
+void DescBlock::split_time(uint32_t i, WideTime ns) noexcept {
   constexpr double k2To32 = 4294967296.0;
   const auto rounded = static_cast<double>(ns.high);
   const double large = rounded * k2To32;

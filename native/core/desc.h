@@ -5,6 +5,12 @@
 #include <cstdint>
 #include <memory>
 
+#ifdef __GNUC__
+#define RINGTAP_COLD [[gnu::cold, gnu::noinline]]
+#else
+#define RINGTAP_COLD
+#endif
+
 namespace ringtap {
 
 /// Bits of PacketDesc::flags; lib/batch.ts exports the same values as PacketFlags.
@@ -92,7 +98,7 @@ class DescBlock {
   }
 
  private:
-  void split_time(uint32_t i, const WideTime& ns) noexcept;
+  RINGTAP_COLD void split_time(uint32_t i, WideTime ns) noexcept;
 
   uint32_t capacity_;
   std::shared_ptr<std::byte[]> memory_;

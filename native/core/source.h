@@ -54,7 +54,8 @@ struct Readiness {
   uint32_t gather_ms = 0;
 };
 
-/// Facts about an opened source, frozen by start().
+/// Facts about an opened source, frozen by start(). But further segments may follow, the last of which a batch is in;
+/// none goes before close().
 struct SourceInfo {
   uint32_t link_type = 1;  // LINKTYPE_ETHERNET; of the first packet where there are several
   int64_t epoch_ns = 0;    // Unix time that packet times count from

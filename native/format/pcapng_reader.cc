@@ -1,6 +1,7 @@
 #include "format/pcapng_reader.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,19 @@ using namespace pcapng;
 // A block that must be read whole and claims more than this is damage, not data.
 constexpr uint32_t kLongestBlock = 256u << 20;
 
-struct Interface {
-  uint32_t link_type;
-  uint32_t limit;    // most bytes that a packet may have
-  uint32_t snaplen;  // bounds simple packets, which do not say how much of them was captured
+/// What reading an interface's packets takes.
+struct Active {
+  uint32_t limit;  // most bytes that a packet may have
   TickClock clock;
+};
+
+/// WHY in little memory: a file may be nothing but descriptions of interfaces, which are 20 bytes long.
+struct Interface {
+  std::unique_ptr<Active> active;  // from its first packet on
+  int64_t offset;
+  uint32_t snaplen;  // bounds simple packets, which do not say how much of them was captured
+  uint16_t link_type;
+  uint8_t resolution;
 };
 
 /// What the three kinds of packet block have in common.
@@ -46,7 +55,9 @@ class PcapngReader final : public RecordReader {
 
   void set_epoch(int64_t seconds) noexcept override {
     epoch_ = seconds;
-    for (Interface& interface : interfaces_) interface.clock.set_epoch(seconds);
+    for (Interface& interface : interfaces_) {
+      if (interface.active != nullptr) interface.active->clock.set_epoch(seconds);
+    }
   }
 
   void walk(Walk& w, DescBlock& out, uint32_t max) noexcept override {
@@ -67,6 +78,7 @@ class PcapngReader final : public RecordReader {
   bool other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t total);
   template <bool kSwap>
   bool add_interface(Walk& w, uint64_t pos, uint32_t total);
+  void activate(Interface& interface) const;
   bool section(Walk& w, uint64_t& pos);
   bool skipped_block_ends(Walk& w, uint64_t& pos);
 
@@ -183,17 +195,20 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
                          std::to_string(interfaces_.size()));
       break;
     }
-    const Interface& interface = interfaces_[packet.interface];
-    if (packet.caplen > interface.limit || packet.caplen > total - packet.data - 4) [[unlikely]] {
+    Interface& interface = interfaces_[packet.interface];
+    if (interface.active == nullptr) [[unlikely]]
+      activate(interface);
+    const Active& active = *interface.active;
+    if (packet.caplen > active.limit || packet.caplen > total - packet.data - 4) [[unlikely]] {
       w.corrupt(pos, "captured length " + std::to_string(packet.caplen) + " is above " +
-                         std::to_string(std::min(interface.limit, total - packet.data - 4)) +
+                         std::to_string(std::min(active.limit, total - packet.data - 4)) +
                          ", the most for this packet");
       break;
     }
     if (!first_packet_seen_) [[unlikely]] {
       first_packet_seen_ = true;
       link_type_ = interface.link_type;
-      if (!epoch_) set_epoch(interface.clock.second(packet.ticks));
+      if (!epoch_) set_epoch(active.clock.second(packet.ticks));
     }
     if (max == 0) break;
     if (interface.link_type != w.link_type) {
@@ -217,7 +232,7 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
     const uint64_t options = packet.data + padded(packet.caplen);
     if (options + 4 < total) flags = direction_flag<kSwap>(block + options, block + total - 4, packet.flags_option);
     out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, 0, flags);
-    interface.clock.stamp(packet.ticks, out, n);
+    active.clock.stamp(packet.ticks, out, n);
     out.queue[n] = static_cast<uint16_t>(std::min<uint32_t>(packet.interface, UINT16_MAX));
     n++;
     w.wire_bytes += packet.wirelen;
@@ -250,6 +265,12 @@ bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t t
   w.need = total - 4;
   skipped_total_ = total;
   return false;
+}
+
+void PcapngReader::activate(Interface& interface) const {
+  interface.active = std::make_unique<Active>(Active{
+      .limit = max_caplen(interface.link_type), .clock = *TickClock::make(interface.resolution, interface.offset)});
+  if (epoch_) interface.active->clock.set_epoch(*epoch_);
 }
 
 bool PcapngReader::skipped_block_ends(Walk& w, uint64_t& pos) {
@@ -318,16 +339,15 @@ bool PcapngReader::add_interface(Walk& w, uint64_t pos, uint32_t total) {
     w.corrupt(pos, "interface description with an option of an impossible length");
     return false;
   }
-  auto clock = TickClock::make(resolution, offset);
-  if (!clock) {
+  if (!TickClock::make(resolution, offset)) {
     w.corrupt(pos, "interface with time units of " + std::string((resolution & 0x80) != 0 ? "2^-" : "10^-") +
                        std::to_string(resolution & 0x7f) + " s, finer than 64 bits can count");
     return false;
   }
-  if (epoch_) clock->set_epoch(*epoch_);
-  const uint32_t link_type = load<uint16_t, kSwap>(block + 8);
+  const auto link_type = load<uint16_t, kSwap>(block + 8);
   const auto snaplen = load<uint32_t, kSwap>(block + 12);
-  interfaces_.push_back({.link_type = link_type, .limit = max_caplen(link_type), .snaplen = snaplen, .clock = *clock});
+  interfaces_.push_back(
+      {.active = nullptr, .offset = offset, .snaplen = snaplen, .link_type = link_type, .resolution = resolution});
   if (!link_type_) {
     link_type_ = link_type;
     snaplen_ = snaplen == 0 ? max_caplen(link_type) : std::min(snaplen, max_caplen(link_type));

@@ -56,11 +56,11 @@ void same_packets(const std::vector<Packet>& ours, const std::vector<Packet>& th
   }
 }
 
-void same_as_libpcap(const std::string& path) {
+void same_as_libpcap(const std::string& path, std::initializer_list<double> buffers = {0.0, 1.0 * (1 << 20)}) {
   CAPTURE(path);
   const Theirs theirs = libpcap_reads(path);
   CHECK(theirs.error == "");
-  for (const double buffer : {0.0, 1.0 * (1 << 20)}) {
+  for (const double buffer : buffers) {
     const Reading ours = read_trace(path, buffer);
     CHECK_FALSE(ours.failed);
     CHECK(ours.info.link_type == static_cast<uint32_t>(theirs.link_type));
@@ -608,6 +608,96 @@ TEST_CASE("a packet longer than a chunk names bufferBytes as the fix") {
   CHECK(reading.error.position == 24 + 76);
   CHECK(reading.error.hint.find("bufferBytes") != std::string::npos);
   CHECK_FALSE(read_bytes(dir, file, 5016 * 4 + 4096 * 4).failed);
+}
+
+TEST_CASE("a record that is longer than a chunk gets the memory that it takes, while others are held") {
+  const TempDir dir;
+  constexpr uint32_t kDbus = 231;
+  const std::vector<size_t> sizes = {60, 2u << 20, 61, 1u << 20, 5u << 20, 62, (2u << 20) - 1, 5u << 20, 63};
+  Bytes file = pcap_header(false, 0xa1b23c4d, 128u << 20, kDbus);
+  for (uint32_t i = 0; i < sizes.size(); i++)
+    file += pcap_record(false, 1, i, payload(i, sizes[i]), static_cast<uint32_t>(sizes[i]));
+  save(dir.file("a"), file);
+  auto source = open_file(request_for(dir.file("a")));
+  REQUIRE(source);
+  REQUIRE((*source)->start());
+  // Each record is a batch of its own; as many are held as there may be.
+  DescBlock block(1);
+  std::vector<std::pair<Lease, std::span<const std::byte>>> held;
+  uint32_t next = 0;
+  const auto give_back = [&] {
+    for (size_t i = 0; i < held.size(); i++) {
+      const Bytes expected = payload(next - static_cast<uint32_t>(held.size() - i), held[i].second.size());
+      CHECK(std::memcmp(held[i].second.data(), expected.data(), expected.size()) == 0);
+      CHECK((*source)->release(held[i].first));
+    }
+    held.clear();
+  };
+  for (;;) {
+    const RxBatch rx = (*source)->receive(block, 1);
+    if (rx.rx == Rx::kEof) break;
+    if (rx.rx == Rx::kNoBuffer) {
+      CHECK(held.size() == (*source)->info().max_leases);
+      give_back();
+      continue;
+    }
+    if (rx.rx != Rx::kOk) {
+      REQUIRE(rx.rx == Rx::kAgain);
+      continue;
+    }
+    const Segment& segment = (*source)->info().segments.at(rx.segment);
+    REQUIRE(uint64_t{block.offset[0]} + block.caplen[0] <= segment.bytes);
+    CHECK(block.caplen[0] == sizes[next]);
+    held.push_back({rx.lease, {segment.base + block.offset[0], block.caplen[0]}});
+    next++;
+  }
+  give_back();
+  CHECK(next == sizes.size());
+  CHECK((*source)->info().segments.size() > 1);
+}
+
+TEST_CASE(
+    "the longest packets that formats allow, and long descriptions of interfaces, are read as libpcap reads them") {
+  const TempDir dir;
+  const std::string path = dir.file("a");
+  save(path, pcap_header(false, 0xa1b2c3d4, 1u << 20, 249) + pcap_record(false, 1, 2, payload(1, 1u << 20), 1u << 20));
+  same_as_libpcap(path, {0.0});
+  Bytes comments;
+  for (int i = 0; i < 40; i++) comments += option(false, 1, Bytes(65000, 'c'));
+  save(path, section(false) + interface(false, 1, 0, comments) + enhanced(false, 0, 1'700'000'000'000'000, "abcd", 4));
+  same_as_libpcap(path, {0.0});
+}
+
+/// Bytes of this process that are in memory.
+size_t resident() {
+  std::istringstream statm(load_file("/proc/self/statm"));
+  size_t total = 0;
+  size_t pages = 0;
+  statm >> total >> pages;
+  return pages * 4096;
+}
+
+TEST_CASE("what a file claims costs no memory: lengths that it does not have, interfaces without packets") {
+  const TempDir dir;
+  const auto read = [&](const Bytes& file, uint64_t most) {
+    save(dir.file("a"), file);
+    const size_t before = resident();
+    auto source = open_file(request_for(dir.file("a")));
+    REQUIRE(source);
+    Reading reading;
+    drain(**source, reading);
+    CHECK(resident() < before + most);
+    return reading;
+  };
+  constexpr uint32_t kDbus = 231;
+  const Bytes record = Builder(false).u32(1).u32(1).u32(128u << 20).u32(128u << 20).bytes;
+  const Bytes claim = pcap_header(false, 0xa1b23c4d, 0, kDbus) + record + Bytes(1u << 20, 'x');
+  CHECK(read(claim, 16u << 20).error.code == Code::kFileTruncated);
+  const Bytes head = section(false) + Builder(false).u32(1).u32(256u << 20).bytes + Bytes(1u << 20, 'x');
+  CHECK(read(head, 16u << 20).error.code == Code::kFileTruncated);
+  Bytes interfaces = section(false);
+  for (uint32_t i = 0; i < 300'000; i++) interfaces += interface(false, 1);
+  CHECK_FALSE(read(interfaces, 3 * interfaces.size() + (4u << 20)).failed);
 }
 
 TEST_CASE("times count from the second of the first packet, and may lie before it") {

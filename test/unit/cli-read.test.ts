@@ -220,6 +220,16 @@ describe('ringtap read', () => {
     expect(stderr).toMatch(new RegExp(`^ringtap: .*damaged\\.pcap: .*\\bbyte ${offset}\\b`));
   });
 
+  test('reads the longest packets that a format allows', async () => {
+    const usbPcap = 249;
+    const path = trace([{ data: Buffer.alloc(1 << 20) }], usbPcap);
+    expect(await ringtap('read', '-t', path)).toMatchObject({
+      code: 0,
+      stdout: 'link type 249, length 1048576\n',
+      stderr: '',
+    });
+  });
+
   test('blames the data and not the command line for a packet that the output cannot hold', async () => {
     const path = join(folder, 'before.pcapng');
     writeFileSync(

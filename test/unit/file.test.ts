@@ -4,7 +4,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { open, openWriter, PacketFlags } from 'ringtap';
+import { type Batch, open, openWriter, PacketFlags } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { root, run, script } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -412,6 +412,31 @@ describe('a writer', () => {
     await using same = await open('synth:?count=640&seed=4');
     expect(plain(await readAll(back))).toEqual(plain(await readAll(same)));
   });
+});
+
+test('a record longer than the memory that was there is shown in memory of its own, and stays while it is held', async () => {
+  const sizes = [60, 3 << 20, 61, 5 << 20, 62];
+  const dbus = 231;
+  const packets = sizes.map((size, i) => ({ data: Buffer.alloc(size, i + 1) }));
+  writeFileSync(path('long.pcap'), pcapFile(packets, dbus));
+  await using capture = await open(path('long.pcap'), { batchSize: 1 });
+  const held: Batch[] = [];
+  for await (const batch of capture) {
+    held.push(batch.hold());
+    if (held.length < capture.plan.maxLeases - 1) continue;
+    const oldest = held.shift()!;
+    const { data } = packets[packets.length - sizes.length]!;
+    expect(data.equals(oldest.data(0))).toBe(true);
+    sizes.shift();
+    oldest.release();
+  }
+  expect(held.map((batch) => batch.caplen[0])).toEqual(sizes);
+  expect(held.every((batch, i) => packets.at(i - held.length)!.data.equals(batch.data(0)))).toBe(true);
+  // Given bufferBytes is the most that may be taken.
+  await using bounded = await open(`${path('long.pcap')}`, { bufferBytes: 4 << 20 });
+  const error = await failure(() => count(bounded));
+  expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+  expect(error.hint).toContain('bufferBytes');
 });
 
 describe('times', () => {

@@ -22,8 +22,9 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   auto region = Region::allocate(static_cast<size_t>(chunk) * kChunks);
   if (!region) return std::move(region).error();
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
-  auto source = std::make_unique<FileSource>(request.target, *std::move(input), *std::move(region), kChunks,
-                                             static_cast<uint32_t>(snaplen));
+  const FileSource::Limits limits{
+      .chunks = kChunks, .grows = !request.options.has("bufferBytes"), .snaplen = static_cast<uint32_t>(snaplen)};
+  auto source = std::make_unique<FileSource>(request.target, *std::move(input), *region, limits);
   if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));
 }

@@ -1,6 +1,7 @@
 #include "backends/file/file_source.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -51,13 +52,11 @@ int64_t unix_seconds_now() {
 
 }  // namespace
 
-FileSource::FileSource(std::string path, Input input, std::shared_ptr<Region> region, uint32_t chunks, uint32_t snaplen)
-    : path_(std::move(path)),
-      input_(std::move(input)),
-      region_(std::move(region)),
-      chunks_(region_->base(), static_cast<uint32_t>(region_->bytes() / chunks), chunks) {
-  walk_.base = region_->base();
-  walk_.snaplen = snaplen;
+FileSource::FileSource(std::string path, Input input, const std::shared_ptr<Region>& region, const Limits& limits)
+    : path_(std::move(path)), input_(std::move(input)), limits_(limits), chunks_(region, limits.chunks) {
+  info_.segments = {Segment{.region = region, .base = region->base(), .bytes = region->bytes()}};
+  walk_.base = region->base();
+  walk_.snaplen = limits.snaplen;
 }
 
 Result<Ok> FileSource::prepare(const OpenRequest& request) {
@@ -123,8 +122,7 @@ void FileSource::describe() {
   info_.link_type = walk_.link_type;
   info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
   info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
-  info_.segments = {Segment{.region = region_, .base = region_->base(), .bytes = region_->bytes()}};
-  info_.max_leases = chunks_.count();
+  info_.max_leases = chunks_.max_leases();
   info_.has_queue = reader_->several_interfaces();
   info_.mode = input_.stream() ? "stream" : "read";
   info_.timestamp_source = "file";
@@ -184,7 +182,11 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
 }
 
 RxBatch FileSource::lend() noexcept {
-  return {.rx = Rx::kOk, .count = walk_.count, .segment = 0, .link_type = walk_.link_type, .lease = chunks_.lend()};
+  return {.rx = Rx::kOk,
+          .count = walk_.count,
+          .segment = chunks_.segment(),
+          .link_type = walk_.link_type,
+          .lease = chunks_.lend()};
 }
 
 void FileSource::count() noexcept {
@@ -226,19 +228,13 @@ FileSource::Fill FileSource::advance() noexcept {
 
 /// Reads more, so that the record at walk_.pos can have `need` bytes.
 FileSource::Fill FileSource::fill(uint32_t need) noexcept {
-  if (need > chunks_.chunk_bytes()) {
-    return fail({.code = Code::kBadOption,
-                 .message = "the record at byte " + std::to_string(walk_.record) + " takes " + std::to_string(need) +
-                            " bytes, but a chunk has " + std::to_string(chunks_.chunk_bytes()),
-                 .hint = "If the file is sound, raise bufferBytes to " +
-                         std::to_string(uint64_t{need} * chunks_.count()) + " or more: a chunk is a quarter of it.",
-                 .position = static_cast<int64_t>(walk_.record)});
-  }
+  if (!input_.reading() && !chunks_.fits(need) && !grow(need)) return Fill::kFailed;
   const uint32_t missing = need - std::min(need, walk_.end - walk_.pos);
   // A read that goes on knows where to: the chunk it is in stays as it is.
   if (!input_.reading()) room_ = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
+  walk_.base = chunks_.base();
   walk_.file_base = bytes_read_ - walk_.end;
-  const int64_t n = input_.read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), region_);
+  const int64_t n = input_.read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
   if (n == Input::kNothingYet) return Fill::kNothingYet;
   if (n == Input::kFailed) {
     Error error =
@@ -254,6 +250,33 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   walk_.pos += skipped;
   skip_ -= skipped;
   return Fill::kMore;
+}
+
+/// A chunk that holds a record of `need` bytes. What a length claims costs no memory: pages are there once they are
+/// written to, which is as the bytes arrive.
+bool FileSource::grow(uint32_t need) noexcept {
+  const std::string record = "the record at byte " + std::to_string(walk_.record) + " takes " + std::to_string(need);
+  if (!limits_.grows) {
+    fail({.code = Code::kBadOption,
+          .message = record + " bytes, but a chunk has " + std::to_string(chunks_.chunk_bytes()),
+          .hint = "If the file is sound, leave out bufferBytes, or raise it to " +
+                  std::to_string(uint64_t{need} * limits_.chunks) + " or more: a chunk is a quarter of it.",
+          .position = static_cast<int64_t>(walk_.record)});
+    return false;
+  }
+  // Of few sizes, so that records of many sizes share them. A header goes beside a packet that is a power of two.
+  constexpr uint32_t kBeside = 64u << 10;
+  auto region = Region::allocate(size_t{std::bit_ceil(need - kBeside)} + kBeside);
+  if (!region) {
+    Error error = std::move(region).error();
+    error.message = record + " bytes: " + error.message;
+    error.position = static_cast<int64_t>(walk_.record);
+    fail(std::move(error));
+    return false;
+  }
+  info_.segments.push_back({.region = *region, .base = (*region)->base(), .bytes = (*region)->bytes()});
+  chunks_.add(*std::move(region), static_cast<uint32_t>(info_.segments.size() - 1));
+  return true;
 }
 
 FileSource::Fill FileSource::end_of_input() noexcept {
@@ -273,9 +296,7 @@ FileSource::Fill FileSource::fail(Error error) noexcept {
   return Fill::kFailed;
 }
 
-Readiness FileSource::readiness() const noexcept {
-  return input_.readiness();
-}
+Readiness FileSource::readiness() const noexcept { return input_.readiness(); }
 
 bool FileSource::pending() const noexcept { return input_.pending(); }
 
@@ -292,7 +313,7 @@ void FileSource::close() noexcept {
   ended_ = true;
   input_.close();
   for (Segment& segment : info_.segments) segment.region.reset();
-  region_.reset();
+  chunks_.forget();
 }
 
 std::string FileSource::name() const { return path_ == "-" ? "standard input" : path_; }

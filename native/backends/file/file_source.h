@@ -16,7 +16,12 @@ namespace ringtap {
 
 class FileSource final : public Source {
  public:
-  FileSource(std::string path, Input input, std::shared_ptr<Region> region, uint32_t chunks, uint32_t snaplen);
+  struct Limits {
+    uint32_t chunks;
+    bool grows;  // a record that does not fit a chunk gets one of its own
+    uint32_t snaplen;
+  };
+  FileSource(std::string path, Input input, const std::shared_ptr<Region>& region, const Limits& limits);
 
   /// Reads up to the first packet, so that link type and epoch are known. Waits for a pipe's header until it comes or
   /// the request is cancelled.
@@ -43,6 +48,7 @@ class FileSource final : public Source {
   RxBatch lend() noexcept;
   void count() noexcept;
   Fill fill(uint32_t need) noexcept;
+  bool grow(uint32_t need) noexcept;
   void begin_skip() noexcept;
   Fill advance() noexcept;
   bool switch_link_type() noexcept;
@@ -51,9 +57,9 @@ class FileSource final : public Source {
 
   const std::string path_;
   Input input_;
-  std::shared_ptr<Region> region_;
+  const Limits limits_;
   Chunks chunks_;
-  Chunks::Room room_{};  // what is being read into
+  Chunks::Room room_;  // what is being read into
   SourceInfo info_;
   std::unique_ptr<RecordReader> reader_;
   Walk walk_;

@@ -1,5 +1,6 @@
 #include "backends/file/input.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -19,6 +20,8 @@
 
 namespace ringtap {
 namespace {
+
+constexpr uint64_t kMostPiece = 1u << 20;
 
 Error cannot_open(const std::string& path, const char* syscall, int err) {
   return system_error(Code::kFileOpen, path + ": cannot open", syscall, err);
@@ -113,7 +116,9 @@ int64_t Input::read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& 
     const int64_t n = thread_->file().read_cached(to, bytes, tells_cached_);
     if (n != kNothingYet) return n;
   }
-  if (thread_->ask(to, bytes, owner)) return kNothingYet;
+  // The first packets need not wait for many more; those after them come faster in larger pieces.
+  const uint64_t piece = std::exchange(piece_, std::min(2 * piece_, kMostPiece));
+  if (thread_->ask(to, std::min<size_t>(bytes, piece), owner)) return kNothingYet;
   syscall_ = "pthread_create";
   return kFailed;
 }

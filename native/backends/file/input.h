@@ -42,10 +42,11 @@ class Input {
  private:
   Input(Descriptor file, bool stream) : file_(std::move(file)), stream_(stream) {}
 
-  Descriptor file_;  // one that never waits …
+  Descriptor file_;                        // one that never waits …
   std::unique_ptr<ReadingThread> thread_;  // … or this
   bool stream_;
   bool tells_cached_ = true;
+  uint64_t piece_ = 128u << 10;  // what the thread reads at most
   const char* syscall_ = "read";
 };
 

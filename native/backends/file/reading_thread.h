@@ -16,8 +16,8 @@ namespace ringtap {
 
 /// One read at a time: ask(), then answer() until it is there.
 ///
-/// WHY what it works on is shared: read(2) on a server that is gone cannot be called off. The thread is left behind then,
-/// and what it writes to stays until it comes back.
+/// WHY what it works on is shared: read(2) on a server that is gone cannot be called off. The thread is left behind
+/// then, and what it writes to stays until it comes back.
 class ReadingThread {
  public:
   static constexpr int64_t kNothingYet = Descriptor::kNothingYet;
