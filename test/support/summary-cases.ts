@@ -6,7 +6,7 @@ export interface SummaryCase {
   readonly name: string;
   readonly packets: readonly Buffer[];
   readonly linkType?: number;
-  /** tcpdump 4.99 does not say where these are cut. */
+  /** tcpdump 4.99 does not say, or says wrongly, where these are cut. */
   readonly silentCuts?: boolean;
 }
 
@@ -66,6 +66,35 @@ export const tcpdumpCases: readonly SummaryCase[] = [
     packets: [...[1, 2, 3, 4, 8, 9].map((operation) => arp(operation, MAC.b)), arp(1, '000000000000')],
   },
   {
+    name: 'ARP for other protocols, lengths and operations',
+    packets: [
+      ...[0, 10, 11].map((operation) => arp(operation, MAC.b)),
+      ...[
+        [1, IPV6, 6, 16],
+        [1, IPV4, 0, 4],
+        [1, IPV4, 6, 0],
+        [24, 0x1000, 8, 4],
+        [32, IPV4, 20, 4],
+        [77, 0x1234, 3, 5],
+      ].map(([hardware, protocol, hardwareLength, protocolLength]) =>
+        ethernet(
+          ARP,
+          bytes(u16(hardware!), u16(protocol!), hardwareLength!, protocolLength!, u16(1), Buffer.alloc(64, 7)),
+        ),
+      ),
+    ],
+  },
+  {
+    name: 'ICMP router advertisements',
+    packets: [
+      ...[59, 61, 3599, 3600, 36_061].map((lifetime) =>
+        over4(1, bytes(9, 0, u16(0), 2, 2, u16(lifetime), '0a000001', u32(7), '0a000002', u32(0xffffffff))),
+      ),
+      over4(1, bytes(9, 0, u16(0), 1, 3, u16(60), Buffer.alloc(12))),
+      over4(1, bytes(9, 0, u16(0), 0, 2, u16(60))),
+    ],
+  },
+  {
     name: 'ICMP echo, time and parameter messages',
     packets: [
       over4(1, bytes(8, 0, u16(0), u16(77), u16(5), Buffer.alloc(56))),
@@ -119,6 +148,20 @@ export const tcpdumpCases: readonly SummaryCase[] = [
     ],
   },
   {
+    name: 'ICMPv6 of other kinds, and nothing of it',
+    packets: [
+      ...[141, 142, 144, 145, 146, 147, 200, 201].map((type) => icmp6(type, 0, u16(77), Buffer.alloc(22))),
+      ...[0, 1, 2, 3, 4, 128].map((code) => icmp6(155, code, u32(77), Buffer.alloc(24))),
+      icmp6(1, 5, u32(0), quoted6),
+      over6(58, Buffer.alloc(0)),
+    ],
+  },
+  {
+    name: 'ICMPv6 listener queries of no version',
+    silentCuts: true,
+    packets: [icmp6(130, 0, u32(77), Buffer.alloc(18))],
+  },
+  {
     name: 'ICMPv6 listeners',
     silentCuts: true,
     packets: [130, 131, 132].map((type) => icmp6(type, 0, u16(1000), u16(0), address6)),
@@ -152,6 +195,46 @@ export const tcpdumpCases: readonly SummaryCase[] = [
       over6(60, bytes(17, 0, '010400000000', someUdp)),
       over6(59, Buffer.alloc(0)),
       ethernet(IPV6, ipv6({ next: 17, payloadLength: 500 }, someUdp)),
+    ],
+  },
+  {
+    name: 'IPv6 routing headers',
+    packets: [
+      over6(43, bytes(17, 2, 0, 1, u32(0), address6, someUdp)),
+      over6(43, bytes(17, 4, 2, 2, u32(0x1234), address6, address6, someUdp)),
+      over6(43, bytes(17, 4, 4, 1, 1, 0x20, u16(0xabc), address6, address6, someUdp)),
+      over6(43, bytes(17, 0, 0, 0, u32(0), someUdp)),
+      over6(43, bytes(17, 1, 0, 1, u32(0), u32(0), u32(0), someUdp)),
+      over6(43, bytes(17, 2, 3, 1, u32(0), address6, someUdp)),
+      over6(60, bytes(43, 0, '010400000000', 17, 2, 2, 1, u32(0), address6, someUdp)),
+    ],
+  },
+  {
+    name: 'IPv6 hop-by-hop options that are out of place or do not fit',
+    packets: [
+      ...[
+        '0104 0000 0000',
+        '0502 0000 0100',
+        '0503 0000 0100',
+        '0109 0000 0000',
+        'c204 0001 0000',
+        'c203 0001 0000',
+      ].map((options) => over6(0, bytes(17, 0, options, someUdp))),
+      ...['000000 c904 00', '0000 0000 0005', '0000 0000 c201', '07ff 0000 0000'].map((options) =>
+        over6(0, bytes(17, 0, options, someUdp)),
+      ),
+      over6(0, bytes(0, 0, '010400000000', 17, 0, '010400000000', someUdp)),
+      over6(60, bytes(0, 0, '010400000000', 17, 0, '010400000000', someUdp)),
+    ],
+  },
+  {
+    name: 'IPv6 payload lengths of 0',
+    silentCuts: true,
+    packets: [
+      ethernet(IPV6, ipv6({ next: 0, payloadLength: 0 }, bytes(17, 0, '010400000000', someUdp))),
+      ethernet(IPV6, ipv6({ next: 0, payloadLength: 0 }, bytes(17, 0, 'c204 0000 ffff', someUdp))),
+      ethernet(IPV6, ipv6({ next: 60, payloadLength: 0 }, bytes(17, 0, '010400000000', someUdp))),
+      ethernet(IPV6, ipv6({ next: 0, payloadLength: 0 }, bytes(17, 0, 'c204 0001 0000', someUdp))),
     ],
   },
   {

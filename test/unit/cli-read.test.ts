@@ -11,11 +11,14 @@ import {
   cuts,
   ethernet,
   ipv4,
+  ipv6,
   LinkType,
   pcapFile,
   pcapngFile,
   type TracePacket,
+  tcp,
   u16,
+  u32,
   udp,
   writePcap,
 } from '../support/trace.js';
@@ -41,7 +44,7 @@ function trace(packets: readonly TracePacket[], linkType?: number): string {
 /** A line of tcpdump 4.99 without its slips of the pen. */
 function withoutSlips(line: string): string {
   return line
-    .replace(/[:,] $/, '') // what stands before a hex dump
+    .replace(/[:,]? $/, '') // what stands before a hex dump
     .replace('unreachable,  unreachable', 'unreachable, unreachable')
     .replace(/listener (query|report|done)max/, 'listener $1 max')
     .replace('[|tcp]>', '[|tcp]')
@@ -95,6 +98,26 @@ describe('the lines of ringtap read', () => {
     expect(await text('-tt')).toBe('18446744073709.551615');
     expect(await text()).toBe('[Error converting time]');
     expect(await text('-tttt')).toBe('[Error converting time]');
+  });
+
+  test('are those of tcpdump for jumbograms', async () => {
+    const jumbo = (next: number, payload: Uint8Array) => {
+      const inner = bytes(next, 0, 0xc2, 4, u32(8 + 70_000), payload);
+      return { data: ethernet(0x86dd, ipv6({ next: 0, payloadLength: 0 }, inner)), wirelen: 14 + 40 + 8 + 70_000 };
+    };
+    const path = trace([
+      jumbo(58, bytes(128, 0, u16(0), u16(1), u16(1), Buffer.alloc(50))),
+      jumbo(17, udp(40000, 40001, Buffer.alloc(50), 0)),
+      jumbo(6, tcp({}, Buffer.alloc(50))),
+      { ...jumbo(17, udp(40000, 40001, Buffer.alloc(50), 0)), wirelen: 200 },
+    ]);
+    const { stdout } = await ringtap('read', '-t', path);
+    expect(lines(stdout)).toEqual(await tcpdump('-t', '-r', path));
+  });
+
+  test('take lengths of 0 in IPv4 and UDP for a segment whose lengths the NIC was to fill in', async () => {
+    const data = ipv4({ protocol: 17, totalLength: 0 }, udp(40000, 40001, Buffer.alloc(22), 0));
+    expect((await ringtap('read', '-t', trace([{ data }], LinkType.rawIp))).stdout).toBe(`${SOME_UDP}\n`);
   });
 
   test('name link types that are not decoded', async () => {

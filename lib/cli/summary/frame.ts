@@ -11,6 +11,8 @@ export class Frame {
   protocol = '';
   /** How many IP headers lie around this one. */
   depth = 0;
+  /** Whether lengths of 0 are left for the NIC to fill in. */
+  isOffloaded = false;
   /** Whether link headers are printed; then IP and ARP are named by their ethertype, and not once more. */
   readonly showLink: boolean;
   #view: DataView = new DataView(new ArrayBuffer(0));
@@ -24,6 +26,7 @@ export class Frame {
     this.text = '';
     this.protocol = '';
     this.depth = 0;
+    this.isOffloaded = false;
     this.#view = view;
     this.#end = offset + caplen;
   }

@@ -54,6 +54,8 @@ function describe(frame: Frame, at: number): string {
       return unreachable(frame, at, code);
     case 5:
       return `${about(REDIRECT[code] ?? `redirect-#${code} @ to`)} ${ipv4Address(frame, at + 4)}`;
+    case 9:
+      return advertisement(frame, at);
     case 11:
       frame.need(at + IP_DESTINATION, 4);
       if (code === 0) return 'time exceeded in-transit';
@@ -97,6 +99,22 @@ function unreachable(frame: Frame, at: number, code: number): string {
     default:
       return (UNREACHABLE[code] ?? `@ unreachable - #${code}`).replace('@', destination);
   }
+}
+
+/** A router's lifetime, its addresses and how much each is preferred. */
+function advertisement(frame: Frame, at: number): string {
+  const lifetime = frame.u16(at + 6);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const [hours, minutes, seconds] = [Math.floor(lifetime / 3600), Math.floor(lifetime / 60) % 60, lifetime % 60];
+  let duration = `${lifetime}`;
+  if (hours > 0) duration = `${hours}:${two(minutes)}:${two(seconds)}`;
+  else if (minutes > 0) duration = `${minutes}:${two(seconds)}`;
+  const count = frame.u8(at + 4);
+  const words = frame.u8(at + 5);
+  let text = `router advertisement lifetime ${duration} ${count}:`;
+  if (words !== 2) return `${text} [size ${words}]`;
+  for (let i = 0; i < count; i++) text += ` {${ipv4Address(frame, at + 8 + 8 * i)} ${frame.u32(at + 12 + 8 * i)}}`;
+  return text;
 }
 
 /** Milliseconds since midnight. */

@@ -19,7 +19,16 @@ const TYPES: Readonly<Record<number, string>> = {
   138: 'router renumbering',
   139: 'node information query',
   140: 'node information reply',
+  141: 'inverse neighbor solicitation',
+  142: 'inverse neighbor advertisement',
   143: 'multicast listener report v2',
+  144: 'ha discovery request',
+  145: 'ha discovery reply',
+  146: 'mobile router solicitation',
+  147: 'mobile router advertisement',
+  155: 'RPL',
+  200: 'mtrace response',
+  201: 'mtrace message',
 };
 const UNREACHABLE: readonly string[] = [
   'unreachable route',
@@ -29,16 +38,27 @@ const UNREACHABLE: readonly string[] = [
   'unreachable port',
 ];
 const PARAMETER_PROBLEM: readonly string[] = ['erroneous', 'next header', 'option', 'incomplete header chain'];
+const RPL: readonly string[] = [
+  'DODAG Information Solicitation',
+  'DODAG Information Object',
+  'Destination Advertisement Object',
+  'Destination Advertisement Object Ack',
+];
 const QUOTED = 8; // the packet that an error message is about
 
 export function icmp6(frame: Frame, at: number, length: number): void {
   frame.protocol = 'icmp6';
+  if (length === 0) {
+    frame.text += 'ICMP6, length 0 (invalid)';
+    return;
+  }
   const type = frame.u8(at);
   frame.text += `ICMP6, ${TYPES[type] ?? `unknown icmp6 type (${type})`}`;
   const code = frame.u8(at + 1);
   switch (type) {
     case 1:
       unreachable(frame, at, code);
+      if (code >= UNREACHABLE.length) return;
       break;
     case 2:
       frame.text += `, mtu ${frame.u32(at + 4)}`;
@@ -58,8 +78,9 @@ export function icmp6(frame: Frame, at: number, length: number): void {
       frame.text += `, id ${frame.u16(at + 4)}, seq ${frame.u16(at + 6)}`;
       break;
     case 130:
-      if (length < 28) listener(frame, at);
-      else listenerQuery2(frame, at);
+      if (length === 24) listener(frame, at);
+      else if (length >= 28) listenerQuery2(frame, at);
+      else frame.text += ` unknown-version (len ${length}) `;
       break;
     case 131:
     case 132:
@@ -77,6 +98,17 @@ export function icmp6(frame: Frame, at: number, length: number): void {
       break;
     case 143:
       frame.text += `, ${frame.u16(at + 6)} group record(s)`;
+      break;
+    case 144:
+    case 146:
+      frame.text += `, id 0x${frame
+        .u16(at + 4)
+        .toString(16)
+        .padStart(4, '0')}`;
+      break;
+    case 155:
+      if (code >= 128) frame.text += ', (SEC) [worktodo]';
+      else frame.text += `, (CLR)${RPL[code] ?? `RPL message, unknown code ${code}`}`;
       break;
   }
   frame.text += `, length ${length}`;

@@ -2,6 +2,7 @@ import { ipv4Address, ipv6Address } from './address.js';
 import { type Frame, TRUNCATED } from './frame.js';
 import { icmp } from './icmp.js';
 import { icmp6 } from './icmp6.js';
+import { destinationOptions, hopByHop, routing } from './ip6-extensions.js';
 import { tcp } from './tcp.js';
 import { udp } from './udp.js';
 
@@ -55,7 +56,8 @@ export function ipv4(frame: Frame, at: number, length: number): void {
   }
   let totalLength = frame.u16(at + 2);
   if (length < totalLength) frame.text += `truncated-ip - ${totalLength - length} bytes missing! `;
-  if (totalLength === 0) totalLength = length; // Segmentation offload leaves it to the NIC.
+  frame.isOffloaded = totalLength === 0; // Segmentation offload leaves it to the NIC.
+  if (frame.isOffloaded) totalLength = length;
   if (totalLength < headerLength) {
     frame.text += `bad-len ${totalLength}`;
     return;
@@ -86,32 +88,39 @@ export function ipv6(frame: Frame, at: number, length: number): void {
     return;
   }
   const payloadLength = frame.u16(at + 4);
-  if (length < payloadLength + 40) frame.text += `truncated-ip6 - ${payloadLength + 40 - length} bytes missing!`;
-  const end = at + 40 + payloadLength;
+  checkLength(frame, length, payloadLength);
+  // A payload length of 0 may stand for a jumbo one, which an option tells.
+  let end = at + 40 + (payloadLength === 0 ? length : payloadLength);
   frame.endAt(end);
   const ends = { source: ipv6Address(frame, at + 8), destination: ipv6Address(frame, at + 24) };
   let next = frame.u8(at + 6);
   if (!printsPorts(next)) frame.text += `${ends.source} > ${ends.destination}: `;
   let from = at + 40;
-  let inner: Endpoints | undefined = ends;
   let isFragment = false;
+  let jumbo = 0;
   for (;;) {
-    let advance: number;
+    let advance: number | undefined;
     switch (next) {
-      case PROTOCOL.hopByHop:
-        frame.protocol = 'hbhopt';
-        advance = extensionLength(frame, from);
-        frame.text += 'HBH ';
+      case PROTOCOL.hopByHop: {
+        if (from !== at + 40) {
+          const why = frame.u8(at + 6) === PROTOCOL.hopByHop ? 'was already found' : "don't follow the IPv6 header";
+          frame.text += `[The Hop-by-Hop Options header ${why}] (invalid)`;
+          return;
+        }
+        const found = hopByHop(frame, from, payloadLength);
+        jumbo = found.jumbo;
+        if (payloadLength === 0 && jumbo === 0) {
+          frame.text += '[No valid Jumbo Payload Hop-by-Hop option found] (invalid)';
+          return;
+        }
+        advance = found.length;
         break;
+      }
       case PROTOCOL.destination:
-        frame.protocol = 'dstopt';
-        advance = extensionLength(frame, from);
-        frame.text += 'DSTOPT ';
+        advance = destinationOptions(frame, from);
         break;
       case PROTOCOL.routing:
-        frame.protocol = 'rt6';
-        advance = extensionLength(frame, from);
-        frame.text += `srcrt (len=${frame.u8(from + 1)}, type=${frame.u8(from + 2)}, segleft=${frame.u8(from + 3)}) `;
+        advance = routing(frame, from);
         break;
       case PROTOCOL.fragment: {
         frame.protocol = 'frag6';
@@ -123,23 +132,32 @@ export function ipv6(frame: Frame, at: number, length: number): void {
         isFragment = true;
         break;
       }
-      default:
-        payload(frame, next, from, end - from, 6, isFragment, inner);
+      default: {
+        const isFirst = from === at + 40;
+        if (payloadLength === 0) {
+          if (jumbo === 0 && !isFirst) throw TRUNCATED;
+          if (jumbo !== 0) checkLength(frame, length, jumbo);
+          end = at + 40 + jumbo;
+          if (end < from) throw TRUNCATED;
+          frame.endAt(end);
+        }
+        // After an extension header the addresses are on the line already; what follows prints its ports alone.
+        payload(frame, next, from, end - from, 6, isFragment, isFirst ? ends : undefined);
         return;
+      }
     }
+    if (advance === undefined) return;
     next = frame.u8(from);
     from += advance;
-    // The addresses are on the line already; what follows prints its ports alone.
-    inner = undefined;
     frame.protocol = 'ip6';
     if (from > end) throw TRUNCATED;
   }
 }
 
-function extensionLength(frame: Frame, at: number): number {
-  const length = (frame.u8(at + 1) + 1) * 8;
-  frame.need(at, length);
-  return length;
+/** Says how many bytes a packet of `length` lacks of what its header promises. */
+function checkLength(frame: Frame, length: number, payloadLength: number): void {
+  const missing = payloadLength === 0 ? 0 : payloadLength + 40 - length;
+  if (missing > 0) frame.text += `truncated-ip6 - ${missing} bytes missing!`;
 }
 
 /** Protocols with ports print the addresses themselves. */

@@ -1,33 +1,12 @@
 import { mac } from './address.js';
 import { arp } from './arp.js';
+import { ETHERTYPES } from './ethertypes.js';
 import type { Frame } from './frame.js';
 import { ip, ipv4, ipv6 } from './ip.js';
 
 /** Prints a packet of one link type. */
 type LinkPrinter = (frame: Frame, at: number, length: number) => void;
 
-const ETHERTYPES: Readonly<Record<number, string>> = {
-  2048: 'IPv4',
-  2054: 'ARP',
-  25944: 'TEB',
-  32821: 'Reverse ARP',
-  33024: '802.1Q',
-  34525: 'IPv6',
-  34825: 'Slow Protocols',
-  34887: 'MPLS unicast',
-  34888: 'MPLS multicast',
-  34915: 'PPPoE D',
-  34916: 'PPPoE S',
-  34958: 'EAPOL',
-  34984: '802.1Q-QinQ',
-  35020: 'LLDP',
-  35045: '802.1AE MACsec',
-  35063: 'PTP',
-  35074: 'CFM',
-  36864: 'Loopback',
-  37120: '802.1Q-9100',
-  37376: '802.1Q-9200',
-};
 const MAX_8023_LENGTH = 1500;
 const COOKED_8023 = 1;
 const COOKED_8022 = 4;

@@ -2,6 +2,7 @@ import type { Frame } from './frame.js';
 import { type Endpoints, ports } from './ip.js';
 
 const HEADER = 8;
+const MAX_STATED = 65535;
 
 export function udp(frame: Frame, at: number, length: number, isFragment: boolean, ends: Endpoints | undefined): void {
   frame.protocol = 'udp';
@@ -14,7 +15,9 @@ export function udp(frame: Frame, at: number, length: number, isFragment: boolea
     frame.text += `truncated-udp ${length}`;
     return;
   }
-  const udpLength = frame.u16(at + 4);
+  const stated = frame.u16(at + 4);
+  // Jumbograms (RFC 2675) and segmentation offload do not say.
+  const udpLength = stated === 0 && (length > MAX_STATED || frame.isOffloaded) ? length : stated;
   if (udpLength < HEADER) {
     frame.text += `truncated-udplength ${udpLength}`;
     return;
