@@ -10,7 +10,7 @@ export const PacketFlags = {
   vlan: 2,
   /** Stamped by the NIC. */
   hardwareTime: 4,
-  /** More than 2^53 ns (104 days) from the epoch: the time is rounded. */
+  /** More than 2^53 ns (104 days) from the epoch: `batch.time[i]` is rounded, as a double must be; `timeNs(i)` is exact. */
   timeInexact: 8,
   /** Damaged on purpose by `synth:`. */
   corrupt: 16,
@@ -31,7 +31,7 @@ const POISON = 0x7fffffff;
 /** Segment, link type, when the batch was received, and its generation. */
 const CONTROL_WORDS = 4;
 /** As DescBlock::bytes_for() in native/core/desc.h. */
-const descriptorBytes = (capacity: number) => capacity * 32 + CONTROL_WORDS * 4;
+const descriptorBytes = (capacity: number) => capacity * 40 + CONTROL_WORDS * 4;
 
 /**
  * Packets lent by a capture, as a struct of arrays over the capture method's own memory.
@@ -49,7 +49,10 @@ export class Batch implements Iterable<Packet> {
   readonly caplen: Uint32Array;
   /** Bytes that each packet had on the wire. */
   readonly wirelen: Uint32Array;
-  /** Arrival of each packet in ns since `capture.epoch`; whole numbers, exact within 104 days of it. */
+  /**
+   * Arrival of each packet in ns since `capture.epoch`: whole numbers, exact within 104 days of it and rounded beyond,
+   * where {@link PacketFlags.timeInexact} is set. {@link timeNs} is always exact.
+   */
   readonly time: Float64Array;
   /** {@link PacketFlags} of each packet. */
   readonly flags: Uint32Array;
@@ -67,6 +70,7 @@ export class Batch implements Iterable<Packet> {
   readonly linkType: number = 0;
 
   /** @internal */ readonly lender: Lender | undefined;
+  /** @internal What `time` lacks where timeInexact is set. */ readonly rest: Float64Array;
   /** @internal */ readonly control: Uint32Array;
   /** @internal */ readonly slot: number;
   /** @internal */ held = false;
@@ -83,6 +87,7 @@ export class Batch implements Iterable<Packet> {
       return from;
     };
     this.time = new Float64Array(descriptors, take(8), capacity);
+    this.rest = new Float64Array(descriptors, take(8), capacity);
     this.offset = new Uint32Array(descriptors, take(4), capacity);
     this.caplen = new Uint32Array(descriptors, take(4), capacity);
     this.wirelen = new Uint32Array(descriptors, take(4), capacity);
@@ -100,10 +105,11 @@ export class Batch implements Iterable<Packet> {
     this.resolved = Promise.resolve(this.result);
   }
 
-  /** ns since 1970 at which packet `i` arrived. */
+  /** ns since 1970 at which packet `i` arrived, to the nanosecond. */
   timeNs(i: number): bigint {
     this.#check(i);
-    return this.epoch + BigInt(this.time[i]!);
+    const rounded = this.epoch + BigInt(this.time[i]!);
+    return this.flags[i]! & PacketFlags.timeInexact ? rounded + BigInt(this.rest[i]!) : rounded;
   }
 
   /**
@@ -172,7 +178,7 @@ export class Batch implements Iterable<Packet> {
     let total = 0;
     for (let i = 0; i < n; i++) total += this.caplen[i]!;
     const copy = new Batch(new ArrayBuffer(descriptorBytes(n)), n, new ArrayBuffer(total), -1);
-    for (const name of ['caplen', 'wirelen', 'time', 'flags', 'hash', 'queue', 'vlan'] as const) {
+    for (const name of ['caplen', 'wirelen', 'time', 'rest', 'flags', 'hash', 'queue', 'vlan'] as const) {
       copy[name].set(this[name].subarray(0, n));
     }
     let at = 0;

@@ -94,7 +94,8 @@ function parseText(uri: string): ParsedUri {
   if (target !== '' && wants === 'none') {
     throw badUri(uri, `after "${match[1]}:" comes nothing but ?option=value, not "${target}"`);
   }
-  return { uri, scheme, target, params: parseQuery(query, uri) };
+  const implied = schemaOf(scheme)?.aliasOptions[match[1].toLowerCase()] ?? {};
+  return { uri, scheme, target, params: new Map([...Object.entries(implied), ...parseQuery(query, uri)]) };
 }
 
 function parseBare(uri: string): ParsedUri {

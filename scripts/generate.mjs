@@ -140,6 +140,8 @@ export interface BackendSchema {
   readonly name: BackendName;
   readonly title: string;
   readonly aliases: readonly string[];
+  /** Options that an alias stands for, where they are not given. */
+  readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly target: 'interface' | 'path' | 'device' | 'none';
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
@@ -159,6 +161,7 @@ export const BACKENDS: readonly BackendSchema[] = ${JSON.stringify(
       name: b.name,
       title: b.title,
       aliases: b.aliases,
+      aliasOptions: b.aliasOptions ?? {},
       target: b.target,
       platforms: b.platforms,
       fallback: b.fallback ?? [],

@@ -14,6 +14,15 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RINGTAP_BAD_FILTER',
 ]);
 
+/** Failures that came with the packets. */
+const ofData = new WeakSet<Error>();
+
+/** Marks a failure as one of the packets' own: no wrong usage, whatever its code is. @returns the error */
+export function blameData(error: unknown): unknown {
+  if (error instanceof Error) ofData.add(error);
+  return error;
+}
+
 /** A command line that makes no sense, though each part of it does. */
 export class UsageError extends Error {
   constructor(message: string) {
@@ -46,5 +55,5 @@ export function report(error: unknown): number {
   }
   if (error instanceof Error && debuglog('ringtap').enabled) tell(`${error.stack}`);
   if (error instanceof UsageError) return EXIT.usage;
-  return error instanceof CaptureError && USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
+  return error instanceof CaptureError && USAGE_CODES.has(error.code) && !ofData.has(error) ? EXIT.usage : EXIT.failed;
 }

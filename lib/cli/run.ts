@@ -1,4 +1,5 @@
 import type { Batch, Capture } from '../index.js';
+import { blameData } from './errors.js';
 import { endWithTerminal } from './output.js';
 
 /** How long packets that are pending may take to come. */
@@ -63,6 +64,8 @@ export class Run {
       }
       await batches.return?.();
       await this.#takePending(handle);
+    } catch (error) {
+      throw blameData(error);
     } finally {
       clearTimeout(timer);
       this.#seconds = this.seconds;

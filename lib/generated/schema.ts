@@ -71,6 +71,8 @@ export interface OpenOptions {
   eal?: string | undefined;
   /** Let stats() carry every counter of the driver in details. */
   xstats?: boolean | undefined;
+  /** The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** ring reads the kernel module's ring in place, library goes through libpfring and copies once; auto takes the ring where its version is known. */
   path?: 'auto' | 'ring' | 'library' | undefined;
   /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets) */
@@ -215,6 +217,8 @@ export interface FileOptions {
   filter?: string | FilterProgram | undefined;
   /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
   snaplen?: number | undefined;
+  /** The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. (default auto) */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. A record longer than a chunk is refused. (in bytes; range 1048576 – 1073741824; default 4194304) */
@@ -338,6 +342,8 @@ export interface BackendSchema {
   readonly name: BackendName;
   readonly title: string;
   readonly aliases: readonly string[];
+  /** Options that an alias stands for, where they are not given. */
+  readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly target: 'interface' | 'path' | 'device' | 'none';
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
@@ -360,6 +366,7 @@ export const BACKENDS: readonly BackendSchema[] = [
       "ring",
       "int"
     ],
+    "aliasOptions": {},
     "target": "interface",
     "platforms": [
       "linux"
@@ -487,6 +494,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "aliases": [
       "xdp"
     ],
+    "aliasOptions": {},
     "target": "interface",
     "platforms": [
       "linux"
@@ -631,6 +639,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "aliases": [
       "dpdkvdev"
     ],
+    "aliasOptions": {},
     "target": "device",
     "platforms": [
       "linux"
@@ -790,6 +799,11 @@ export const BACKENDS: readonly BackendSchema[] = [
       "pcapfile",
       "erf"
     ],
+    "aliasOptions": {
+      "erf": {
+        "format": "erf"
+      }
+    },
     "target": "path",
     "platforms": [
       "linux",
@@ -812,6 +826,18 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 262144,
         "unit": "bytes",
         "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "format",
+        "type": "choice",
+        "values": [
+          "auto",
+          "pcap",
+          "pcapng",
+          "erf"
+        ],
+        "default": "auto",
+        "doc": "The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf."
       },
       {
         "name": "batchSize",
@@ -839,6 +865,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "aliases": [
       "pcapint"
     ],
+    "aliasOptions": {},
     "target": "interface",
     "platforms": [
       "linux",
@@ -925,6 +952,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "aliases": [
       "pfringold"
     ],
+    "aliasOptions": {},
     "target": "device",
     "platforms": [
       "linux"
@@ -1049,6 +1077,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "name": "synth",
     "title": "Seeded synthetic packets",
     "aliases": [],
+    "aliasOptions": {},
     "target": "none",
     "platforms": [
       "linux",

@@ -12,7 +12,7 @@ enum PacketFlag : uint32_t {
   kFlagOutgoing = 1,      // sent by this host
   kFlagVlan = 2,          // `vlan` holds a tag that is NOT in the bytes
   kFlagHardwareTime = 4,  // stamped by the NIC
-  kFlagTimeInexact = 8,   // more than 2^53 ns from the epoch: time is rounded
+  kFlagTimeInexact = 8,   // more than 2^53 ns from the epoch: `time` is rounded, `rest` is what it lacks
   kFlagCorrupt = 16,      // damaged on purpose by synth:
   kFlagFragmented = 32,   // arrived in pieces and was joined by a copy
 };
@@ -29,10 +29,19 @@ struct PacketDesc {
   uint16_t vlan = 0;
 };
 
+/// ns since an epoch that 64 bits need not hold: high * 2^32 + low, with a high below 2^63 - 2^10.
+struct WideTime {
+  int64_t high = 0;
+  uint32_t low = 0;
+};
+
 /// A struct of arrays of packet descriptors. JS reads the same memory, so native code writes it
 /// and never reads it back for a decision.
 ///
-/// Layout of the one allocation (capacity n): time f64[n] | offset u32[n] | caplen u32[n] |
+/// A packet's time is time + rest, two whole numbers. `rest` means something where kFlagTimeInexact is set, and is
+/// touched nowhere else: the times of a live capture fit a double for its first 104 days.
+///
+/// Layout of the one allocation (capacity n): time f64[n] | rest f64[n] | offset u32[n] | caplen u32[n] |
 /// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[4].
 class DescBlock {
  public:
@@ -41,7 +50,7 @@ class DescBlock {
 
   explicit DescBlock(uint32_t capacity);
 
-  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 32 + 16; }
+  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 40 + 16; }
 
   uint32_t capacity() const noexcept { return capacity_; }
   std::byte* data() const noexcept { return memory_.get(); }
@@ -50,19 +59,31 @@ class DescBlock {
   const std::shared_ptr<std::byte[]>& memory() const noexcept { return memory_; }
 
   void set(uint32_t i, const PacketDesc& d) noexcept {
-    set_basic(i, d.offset, d.caplen, d.wirelen, static_cast<double>(d.time_ns), d.flags);
+    set_basic(i, d.offset, d.caplen, d.wirelen, d.time_ns, d.flags);
     hash[i] = d.hash;
     queue[i] = d.queue;
     vlan[i] = d.vlan;
   }
 
   /// For sources that never set hash, queue or vlan: those arrays stay zero.
-  void set_basic(uint32_t i, uint32_t off, uint32_t cap, uint32_t wire, double time_ns, uint32_t flag) noexcept {
+  void set_basic(uint32_t i, uint32_t off, uint32_t cap, uint32_t wire, int64_t time_ns, uint32_t flag) noexcept {
     offset[i] = off;
     caplen[i] = cap;
     wirelen[i] = wire;
-    time[i] = time_ns;
     flags[i] = flag;
+    set_time(i, time_ns);
+  }
+
+  /// Adds to flags[i], which is set before.
+  void set_time(uint32_t i, int64_t ns) noexcept {
+    constexpr uint64_t kExact = uint64_t{1} << 53;
+    time[i] = static_cast<double>(ns);
+    if (static_cast<uint64_t>(ns) + kExact > 2 * kExact) [[unlikely]]
+      split_time(i, {.high = ns >> 32, .low = static_cast<uint32_t>(ns)});
+  }
+  void set_time(uint32_t i, const WideTime& ns) noexcept {
+    if (ns.high == static_cast<int32_t>(ns.high)) return set_time(i, (ns.high << 32) | ns.low);
+    split_time(i, ns);
   }
 
   /// Offsets [from, to) become unreadable.
@@ -71,11 +92,14 @@ class DescBlock {
   }
 
  private:
+  void split_time(uint32_t i, const WideTime& ns) noexcept;
+
   uint32_t capacity_;
   std::shared_ptr<std::byte[]> memory_;
 
  public:
   double* time;
+  double* rest;
   uint32_t* offset;
   uint32_t* caplen;
   uint32_t* wirelen;

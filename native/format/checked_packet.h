@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/desc.h"
@@ -33,26 +34,41 @@ T load_once(const T* at) noexcept {
   return *static_cast<const volatile T*>(at);
 }
 
+/// Unix time in ns of packet i; nothing when it is before 1970 or beyond 2^63 ns.
+inline std::optional<uint64_t> unix_time(const BatchView& batch, uint32_t i, uint32_t flags) noexcept {
+  // SAFETY of the arithmetic: the epoch is below 2^62 either way, as append() has checked. Modulo 2^64 the sum is
+  // right, and being close to [0, 2^63) it has its highest bit set where it is outside.
+  constexpr double k2To63 = 9223372036854775808.0;
+  constexpr double kMostRest = 4096;
+  const double time = load_once(&batch.time[i]);
+  const double about = static_cast<double>(batch.epoch_ns) + time;
+  if (!(about > -kMostRest && about < k2To63 && time < k2To63)) [[unlikely]]
+    return std::nullopt;
+  uint64_t ns = static_cast<uint64_t>(batch.epoch_ns) + static_cast<uint64_t>(static_cast<int64_t>(time));
+  if ((flags & kFlagTimeInexact) != 0) [[unlikely]] {
+    const double rest = load_once(&batch.rest[i]);
+    if (!(rest >= -kMostRest && rest <= kMostRest)) return std::nullopt;
+    ns += static_cast<uint64_t>(static_cast<int64_t>(rest));
+  }
+  return ns;
+}
+
 /// Packet i of the batch; its data is null when the batch does not hold such a packet.
 inline CheckedPacket check_packet(const BatchView& batch, uint32_t i, const PacketLimits& limits) noexcept {
   const uint32_t offset = load_once(&batch.offset[i]);
   const uint32_t caplen = load_once(&batch.caplen[i]);
   if (uint64_t{offset} + caplen > batch.segment_bytes) [[unlikely]]
     return {};
-  // Both summands are below 2^62: append() has checked the epoch.
-  constexpr double kFar = 4.6e18;
-  const double time = load_once(&batch.time[i]);
-  if (!(time > -kFar && time < kFar)) [[unlikely]]
-    return {};
-  const int64_t unix_ns = batch.epoch_ns + static_cast<int64_t>(time);
-  if (static_cast<uint64_t>(unix_ns) >= limits.end_ns) [[unlikely]]
+  const uint32_t flags = load_once(&batch.flags[i]);
+  const auto unix_ns = unix_time(batch, i, flags);
+  if (!unix_ns || *unix_ns >= limits.end_ns) [[unlikely]]
     return {};
   return {
       .data = batch.segment + offset,
       .caplen = std::min(caplen, limits.snaplen),
       .wirelen = load_once(&batch.wirelen[i]),
-      .flags = load_once(&batch.flags[i]),
-      .unix_ns = static_cast<uint64_t>(unix_ns),
+      .flags = flags,
+      .unix_ns = *unix_ns,
   };
 }
 
@@ -67,7 +83,13 @@ inline Error bad_packet(const BatchView& batch, uint32_t i) {
                  .message = name + "claims bytes " + std::to_string(offset) + " to " + std::to_string(end) +
                             ", but its memory has " + std::to_string(batch.segment_bytes)};
   }
-  return Error{.code = Code::kBadOption, .message = name + "has a time that the format cannot hold"};
+  const double seconds = (static_cast<double>(batch.epoch_ns) + load_once(&batch.time[i])) / 1e9;
+  return Error{
+      .code = Code::kUnsupported,
+      .message = name + "has a time that the format cannot hold, about " + std::to_string(seconds) + " s after 1970",
+      .hint =
+          "A pcap file holds times from 1970 to 2106, a pcapng file from 1970 to 2262. The packets before "
+          "this one are in the file."};
 }
 
 }  // namespace ringtap

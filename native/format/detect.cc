@@ -67,9 +67,12 @@ Error cut_header(size_t have, size_t of) {
 }  // namespace
 
 Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole,
-                                                    const std::string& path) {
+                                                    const std::string& path, Told told) {
   const auto more = [] { return std::unique_ptr<RecordReader>(); };
   if (head.empty() && whole) return Error{.code = Code::kFileFormat, .message = "the file is empty"};
+  if (head.empty()) return more();
+  // ERF has no magic number: nothing in it could confirm, or contradict, what was said.
+  if (told == Told::kErf) return open_erf();
   for (const Compression& compression : kCompressions) {
     if (starts_with(head, compression.magic)) {
       return Error{.code = Code::kFileFormat,
@@ -78,18 +81,25 @@ Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> h
     }
   }
   if (head.size() >= 4) {
-    if (is_pcap(head)) {
+    if (told != Told::kPcapng && is_pcap(head)) {
       auto reader = open_pcap(head);
       if (reader && *reader == nullptr && whole) return cut_header(head.size(), kPcapHeaderBytes);
       return reader;
     }
-    if (load<uint32_t>(head.data()) == pcapng::kSection) {
+    if (told != Told::kPcap && load<uint32_t>(head.data()) == pcapng::kSection) {
       if (head.size() < pcapng::kAnyBytes) {
         if (whole) return cut_header(head.size(), pcapng::kSectionBytes);
         return more();
       }
       if (is_pcapng(head)) return open_pcapng(head);
     }
+  }
+  if (told != Told::kNothing) {
+    if (head.size() < 4 && !whole) return more();
+    return Error{
+        .code = Code::kFileFormat,
+        .message = std::string("the file does not begin as ") + (told == Told::kPcap ? "pcap" : "pcapng") + " does",
+        .hint = "Leave out format=, and it is told from the content."};
   }
   switch (looks_like_erf(head, whole)) {
     case Likeness::kYes:
@@ -99,9 +109,12 @@ Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> h
     case Likeness::kNo:
       break;
   }
-  return Error{.code = Code::kFileFormat,
-               .message = "the file begins like no known trace format",
-               .hint = "Known formats are pcap, pcapng and ERF. For others: editcap -F pcapng IN OUT.pcapng"};
+  return Error{
+      .code = Code::kFileFormat,
+      .message = "the file begins like no known trace format",
+      .hint =
+          "Known formats are pcap, pcapng and ERF, which is only a guess: erf:PATH says that it is one. For others: "
+          "editcap -F pcapng IN OUT.pcapng"};
 }
 
 }  // namespace ringtap

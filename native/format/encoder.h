@@ -16,6 +16,7 @@ namespace ringtap {
 /// A batch as it lies in memory that JS can write: every number in it is checked before it is used.
 struct BatchView {
   const double* time = nullptr;
+  const double* rest = nullptr;
   const uint32_t* offset = nullptr;
   const uint32_t* caplen = nullptr;
   const uint32_t* wirelen = nullptr;
@@ -28,8 +29,8 @@ struct BatchView {
 
   static BatchView of(const DescBlock& block, uint32_t count, const std::byte* segment, size_t segment_bytes,
                       int64_t epoch_ns, uint32_t link_type) {
-    return {block.time, block.offset, block.caplen,  block.wirelen, block.flags,
-            count,      segment,      segment_bytes, epoch_ns,      link_type};
+    return {block.time, block.rest, block.offset,  block.caplen, block.wirelen, block.flags,
+            count,      segment,    segment_bytes, epoch_ns,     link_type};
   }
 };
 

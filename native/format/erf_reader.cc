@@ -164,8 +164,8 @@ void ErfReader::walk(Walk& w, DescBlock& out, uint32_t max) noexcept {
       }
       keep = std::min(keep, wanted);
     }
-    const Stamp stamp = stamp_of((seconds - *epoch_) * kSecond + nanoseconds(record.time & 0xffffffff));
-    out.set_basic(n, static_cast<uint32_t>(data), keep, wirelen, stamp.ns, stamp.flags);
+    const int64_t time = (seconds - *epoch_) * kSecond + nanoseconds(record.time & 0xffffffff);
+    out.set_basic(n, static_cast<uint32_t>(data), keep, wirelen, time, 0);
     out.queue[n] = record.interface;
     n++;
     w.wire_bytes += wirelen;

@@ -152,7 +152,7 @@ void PcapReader<kSwap>::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
       }
     }
     const int64_t time = (int64_t{seconds} - epoch) * 1'000'000'000 + int64_t{fraction} * scale;
-    out.set_basic(n++, static_cast<uint32_t>(data), keep, wirelen, static_cast<double>(time), inexact_flag(time));
+    out.set_basic(n++, static_cast<uint32_t>(data), keep, wirelen, time, 0);
     wire_bytes += wirelen;
   }
   w.pos = static_cast<uint32_t>(pos);

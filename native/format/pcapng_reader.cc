@@ -213,11 +213,11 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
       }
       keep = std::min(keep, wanted);
     }
-    Stamp stamp = interface.clock.stamp(packet.ticks);
+    uint32_t flags = 0;
     const uint64_t options = packet.data + padded(packet.caplen);
-    if (options + 4 < total)
-      stamp.flags |= direction_flag<kSwap>(block + options, block + total - 4, packet.flags_option);
-    out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, stamp.ns, stamp.flags);
+    if (options + 4 < total) flags = direction_flag<kSwap>(block + options, block + total - 4, packet.flags_option);
+    out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, 0, flags);
+    interface.clock.stamp(packet.ticks, out, n);
     out.queue[n] = static_cast<uint16_t>(std::min<uint32_t>(packet.interface, UINT16_MAX));
     n++;
     w.wire_bytes += packet.wirelen;

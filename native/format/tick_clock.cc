@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "format/trace_time.h"
+
 namespace ringtap {
 namespace {
 
-constexpr double kFarSeconds = 4e18;  // well inside an int64, rounding included
 // Seconds whose nanoseconds, with a fraction added, fit an int64.
 constexpr int64_t kExactSeconds = INT64_MAX / kSecond - 1;
 
@@ -27,19 +28,11 @@ std::optional<TickClock> TickClock::make(uint8_t resolution, int64_t offset_seco
   return clock;
 }
 
-/// seconds + offset - epoch, where 64 bits hold it, and else the farthest second of that direction.
-int64_t TickClock::from_epoch(uint64_t seconds) const noexcept {
-  const double about = static_cast<double>(seconds) + static_cast<double>(offset_) - static_cast<double>(epoch_);
-  if (about > kFarSeconds) return INT64_MAX;
-  if (about < -kFarSeconds) return INT64_MIN;
-  // Modulo 2^64 the sum is right whatever overflowed on the way.
-  return static_cast<int64_t>(seconds + static_cast<uint64_t>(offset_) - static_cast<uint64_t>(epoch_));
-}
-
 int64_t TickClock::second(uint64_t ticks) const noexcept {
-  TickClock unix_clock = *this;
-  unix_clock.epoch_ = 0;
-  const int64_t second = unix_clock.from_epoch(ticks / per_second_);
+  constexpr int64_t kFar = INT64_MAX / 2;
+  const uint64_t seconds = ticks / per_second_;
+  if (seconds > kFar || offset_ > kFar || offset_ < -kFar) return 0;
+  const int64_t second = static_cast<int64_t>(seconds) + offset_;
   return second >= -kExactSeconds && second <= kExactSeconds ? second : 0;
 }
 
@@ -71,13 +64,14 @@ uint64_t TickClock::nanoseconds(uint64_t fraction) const noexcept {
   return high >> (exponent_ - 32);
 }
 
-Stamp TickClock::exact_stamp(uint64_t ticks) const noexcept {
-  const int64_t seconds = from_epoch(ticks / per_second_);
-  const uint64_t fraction = nanoseconds(ticks % per_second_);
-  if (seconds > kExactSeconds || seconds < -kExactSeconds) {
-    return {static_cast<double>(seconds) * kSecond + static_cast<double>(fraction), kFlagTimeInexact};
-  }
-  return stamp_of(seconds * kSecond + static_cast<int64_t>(fraction));
+/// In two halves of 32 bits: the seconds take up to 66 bits, and their nanoseconds 96.
+WideTime TickClock::from_epoch(uint64_t ticks) const noexcept {
+  const auto low = [](uint64_t v) { return static_cast<int64_t>(v & 0xffffffff); };
+  const uint64_t seconds = ticks / per_second_;
+  const int64_t high_seconds = static_cast<int64_t>(seconds >> 32) + (offset_ >> 32) - (epoch_ >> 32);
+  const int64_t low_seconds = low(seconds) + low(static_cast<uint64_t>(offset_)) - low(static_cast<uint64_t>(epoch_));
+  const int64_t ns = low_seconds * kSecond + static_cast<int64_t>(nanoseconds(ticks % per_second_));
+  return {.high = high_seconds * kSecond + (ns >> 32), .low = static_cast<uint32_t>(ns)};
 }
 
 }  // namespace ringtap

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "format/trace_time.h"
+#include "core/desc.h"
 
 namespace ringtap {
 
@@ -16,18 +16,21 @@ class TickClock {
   /// The Unix second that a tick is in; 0 when it is beyond every calendar.
   int64_t second(uint64_t ticks) const noexcept;
 
-  /// From here on stamp() counts from this Unix second.
+  /// From here on times count from this Unix second, one that second() gave.
   void set_epoch(int64_t seconds) noexcept;
 
-  Stamp stamp(uint64_t ticks) const noexcept {
+  /// Writes the time of a tick: time[i], and what goes with it.
+  void stamp(uint64_t ticks, DescBlock& out, uint32_t i) const noexcept {
     // Ticks near the epoch are a subtraction and a multiplication away from nanoseconds.
-    if (ticks - lowest_ < width_) return stamp_of((static_cast<int64_t>(ticks) - epoch_ticks_) * ns_per_tick_);
-    return exact_stamp(ticks);
+    if (ticks - lowest_ < width_) [[likely]]
+      return out.set_time(i, (static_cast<int64_t>(ticks) - epoch_ticks_) * ns_per_tick_);
+    out.set_time(i, from_epoch(ticks));
   }
 
+  /// ns since the epoch, exact whatever the tick, resolution and offset are.
+  WideTime from_epoch(uint64_t ticks) const noexcept;
+
  private:
-  int64_t from_epoch(uint64_t seconds) const noexcept;
-  Stamp exact_stamp(uint64_t ticks) const noexcept;
   uint64_t nanoseconds(uint64_t fraction) const noexcept;
 
   bool binary_ = false;

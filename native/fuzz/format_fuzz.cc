@@ -30,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   const uint32_t piece = 1 + input[0] * 16u;
   const uint32_t batch = 1 + input[1] % 32;
   const bool filtered = (input[2] & 1) != 0;
+  const Told told = (input[2] & 6) == 6 ? Told::kErf : Told::kNothing;
   const auto total = static_cast<uint32_t>(size - 3);
 
   // An allocation of exactly the unread bytes: reading beyond them is seen.
@@ -43,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   std::unique_ptr<RecordReader> reader;
   for (;;) {
     const auto head = window(0, end);
-    auto found = detect_format({head.get(), end}, end == total, "fuzz");
+    auto found = detect_format({head.get(), end}, end == total, "fuzz", told);
     if (!found) return 0;
     if (*found != nullptr) {
       reader = *std::move(found);

@@ -32,8 +32,8 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
     block.set(i, PacketDesc{.offset = i,
                             .caplen = i + 1,
                             .wirelen = i + 2,
-                            .time_ns = i + 3,
-                            .flags = i + 4,
+                            .time_ns = (int64_t{1} << 53) + 1 + 2 * i,
+                            .flags = 0,
                             .hash = i + 5,
                             .queue = 6,
                             .vlan = 7});
@@ -45,8 +45,8 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
     CHECK(block.offset[i] == i);
     CHECK(block.caplen[i] == i + 1);
     CHECK(block.wirelen[i] == i + 2);
-    CHECK(block.time[i] == i + 3);
-    CHECK(block.flags[i] == i + 4);
+    CHECK(static_cast<int64_t>(block.time[i]) + static_cast<int64_t>(block.rest[i]) == (int64_t{1} << 53) + 1 + 2 * i);
+    CHECK(block.flags[i] == kFlagTimeInexact);
     CHECK(block.hash[i] == i + 5);
     CHECK(block.queue[i] == 6);
     CHECK(block.vlan[i] == 7);
@@ -57,6 +57,24 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   CHECK(block.offset[3] == DescBlock::kPoison);
   CHECK(block.offset[4] == 4);
   CHECK(reinterpret_cast<std::byte*>(block.control + 3) == block.data() + block.bytes());
+}
+
+TEST_CASE("a time is exact, wherever it is: in `time` where a double holds it, and with `rest` beyond") {
+  DescBlock block(1);
+  constexpr int64_t kExact = int64_t{1} << 53;
+  for (const int64_t ns : {int64_t{0}, int64_t{-1}, kExact - 1, kExact, kExact + 1, -kExact, -kExact - 1, INT64_MAX,
+                           INT64_MAX - 512, INT64_MIN, INT64_MIN + 1, int64_t{1'700'000'000'123'456'789}}) {
+    CAPTURE(ns);
+    block.set_basic(0, 0, 0, 0, ns, kFlagOutgoing);
+    const bool inexact = ns > kExact || ns < -kExact;
+    CHECK(block.flags[0] == (kFlagOutgoing | (inexact ? kFlagTimeInexact : 0)));
+    CHECK(block.time[0] == static_cast<double>(ns));
+    if (!inexact) continue;
+    // The sum is out of an int64's reach on the way, but not modulo 2^64.
+    const double half = block.time[0] / 2;
+    const auto time = 2 * static_cast<uint64_t>(static_cast<int64_t>(half));
+    CHECK(time + static_cast<uint64_t>(static_cast<int64_t>(block.rest[0])) == static_cast<uint64_t>(ns));
+  }
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {

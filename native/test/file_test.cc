@@ -427,6 +427,53 @@ TEST_CASE("ERF records become packets of the link type that belongs to them") {
   CHECK(std::to_string(p[4].caplen) == rows[4][1]);
 }
 
+TEST_CASE("what is said to be ERF is read as ERF, though it may not look so") {
+  const TempDir dir;
+  const auto read_as = [&](const char* format, const Bytes& file) {
+    save(dir.file("a"), file);
+    OpenRequest request = request_for(dir.file("a"));
+    request.options.set("format", std::string(format));
+    return read_request(request);
+  };
+  const auto at = [](uint64_t seconds) { return seconds << 32; };
+  const Bytes data = payload(1, 60);
+  const Bytes backwards = erf(2, 4, at(1000), data, 60) + erf(2, 4, at(990), data, 60) + erf(2, 4, at(1001), data, 60);
+  const Bytes gap = erf(2, 4, at(1000), data, 60) + erf(2, 4, at(1000 + 400 * 86400), data, 60);
+  const Bytes legacy = erf(0, 4, at(1000), data, 60) + erf(0, 4, at(1001), data, 60);
+  for (const auto& [file, packets] : {std::pair{backwards, 3u}, {gap, 2u}, {legacy, 2u}}) {
+    CHECK(read_as("auto", file).error.code == Code::kFileFormat);
+    const Reading reading = read_as("erf", file);
+    CHECK_FALSE(reading.failed);
+    CHECK(reading.packets.size() == packets);
+  }
+  Bytes bad = erf(2, 4, at(1002), data, 60);
+  bad[11] = 8;
+  const Reading damaged = read_as("erf", backwards + bad);
+  CHECK(damaged.packets.size() == 3);
+  CHECK(damaged.error.code == Code::kFileCorrupt);
+  CHECK(damaged.error.position == static_cast<int64_t>(backwards.size()));
+  CHECK(read_as("erf", "").error.code == Code::kFileFormat);
+}
+
+TEST_CASE("a trace that is not what it is said to be is refused") {
+  const TempDir dir;
+  const Bytes pcap = sample_pcap(false, 0xa1b2c3d4);
+  for (const auto& [file, format] :
+       {std::pair{pcap, "pcapng"}, {sample_pcapng(false), "pcap"}, {sample_erf(), "pcap"}}) {
+    save(dir.file("a"), file);
+    OpenRequest request = request_for(dir.file("a"));
+    request.options.set("format", std::string(format));
+    const Reading reading = read_request(request);
+    CHECK_FALSE(reading.opened);
+    CHECK(reading.error.code == Code::kFileFormat);
+    CHECK(reading.error.message.find(format) != std::string::npos);
+  }
+  OpenRequest request = request_for(dir.file("a"));
+  save(dir.file("a"), pcap);
+  request.options.set("format", std::string("pcap"));
+  CHECK(read_request(request).packets.size() == 9);
+}
+
 TEST_CASE("a file cut at any byte gives the packets before the cut, then the right end") {
   for (const bool big : {false, true}) {
     const Bytes pcap = sample_pcap(big, 0xa1b23c4d).substr(0, 24 + 16 * 4 + 60 + 1 + 1514);
@@ -573,6 +620,7 @@ TEST_CASE("times count from the second of the first packet, and may lie before i
   CHECK(reading.packets[0].unix_ns == 1'000'000'000'500);
   CHECK(reading.packets[1].unix_ns == 999'000'000'001);
   CHECK(reading.packets[1].flags == 0);
+  CHECK(reading.packets[2].unix_ns == 4'294'967'295'999'999'999);
   CHECK(reading.packets[2].flags == kFlagTimeInexact);
   CHECK(read_bytes(dir, pcap_header(false)).info.epoch_ns == 0);
 }

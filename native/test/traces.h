@@ -206,16 +206,18 @@ inline OpenRequest request_for(const std::string& path, double buffer_bytes = 0)
 }
 
 /// Unix time of a packet; INT64_MAX where damage has made it one that 64 bits do not hold.
-inline int64_t unix_time(const SourceInfo& info, double time) {
+inline int64_t unix_time(const SourceInfo& info, const DescBlock& block, uint32_t i) {
+  const double time = block.time[i];
   if (!(time > -4.6e18 && time < 4.6e18) || info.epoch_ns > (int64_t{1} << 62)) return INT64_MAX;
-  return info.epoch_ns + static_cast<int64_t>(time);
+  const bool inexact = (block.flags[i] & kFlagTimeInexact) != 0;
+  return info.epoch_ns + static_cast<int64_t>(time) + static_cast<int64_t>(inexact ? block.rest[i] : 0);
 }
 
 inline void take(const Source& source, const DescBlock& block, const RxBatch& rx, std::vector<Packet>& into) {
   const Segment& segment = source.info().segments[rx.segment];
   for (uint32_t i = 0; i < rx.count; i++) {
     REQUIRE(uint64_t{block.offset[i]} + block.caplen[i] <= segment.bytes);
-    into.push_back({.unix_ns = unix_time(source.info(), block.time[i]),
+    into.push_back({.unix_ns = unix_time(source.info(), block, i),
                     .caplen = block.caplen[i],
                     .wirelen = block.wirelen[i],
                     .flags = block.flags[i],

@@ -124,6 +124,40 @@ export function pcapFile(packets: readonly TracePacket[], linkType: number = Lin
   return Buffer.concat([header, ...records]);
 }
 
+export interface PcapngInterface {
+  /** The value of if_tsresol; 6, microseconds, where it is not given. */
+  readonly resolution?: number;
+  /** Seconds to add to every time. */
+  readonly offset?: bigint;
+}
+
+/** A pcapng file of Ethernet packets; `ticks` of none makes a simple packet block, which has no time. */
+export function pcapngFile(
+  { resolution, offset }: PcapngInterface,
+  packets: readonly { readonly data: Uint8Array; readonly ticks?: bigint }[],
+): Buffer {
+  const little = (...words: number[]) => Buffer.from(Uint32Array.from(words).buffer);
+  const block = (type: number, body: Uint8Array) => {
+    const padded = bytes(body, Buffer.alloc(-body.length & 3));
+    return bytes(little(type, padded.length + 12), padded, little(padded.length + 12));
+  };
+  const long = Buffer.alloc(8);
+  long.writeBigInt64LE(offset ?? 0n);
+  const options = bytes(
+    resolution === undefined ? '' : bytes(9, 0, 1, 0, resolution, 0, 0, 0),
+    offset === undefined ? '' : bytes(14, 0, 8, 0, long),
+  );
+  return bytes(
+    block(0x0a0d0d0a, little(0x1a2b3c4d, 1, 0xffffffff, 0xffffffff)),
+    block(1, bytes(little(1, 262144), options)),
+    ...packets.map(({ data, ticks }) =>
+      ticks === undefined
+        ? block(3, bytes(little(data.length), data))
+        : block(6, bytes(little(0, Number(ticks >> 32n), Number(ticks & 0xffffffffn), data.length, data.length), data)),
+    ),
+  );
+}
+
 export function writePcap(path: string, packets: readonly TracePacket[], linkType?: number): void {
   writeFileSync(path, pcapFile(packets, linkType));
 }

@@ -6,7 +6,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lines, ringtap, shell, startRingtap, tcpdump } from '../support/cli.js';
 import { tcpdumpCases } from '../support/summary-cases.js';
-import { cuts, ethernet, ipv4, LinkType, pcapFile, type TracePacket, udp, writePcap } from '../support/trace.js';
+import {
+  bytes,
+  cuts,
+  ethernet,
+  ipv4,
+  LinkType,
+  pcapFile,
+  pcapngFile,
+  type TracePacket,
+  u16,
+  udp,
+  writePcap,
+} from '../support/trace.js';
 
 const someUdp = ethernet(0x0800, ipv4({ protocol: 17 }, udp(40000, 40001, Buffer.alloc(22))));
 const SOME_UDP = 'IP 10.0.0.1.40000 > 10.128.0.254.40001: UDP, length 22';
@@ -64,6 +76,27 @@ describe('the lines of ringtap read', () => {
     }
   });
 
+  test('carry the exact time of packets that lie years from the first one', async () => {
+    const times = [0n, 1_700_000_000_123_457_000n, 1_700_000_000_999_999_000n, 1_700_000_001_000_001_999n];
+    const path = trace(times.map((time) => ({ data: someUdp, time })));
+    for (const flags of [[], ['-tt'], ['-tttt']]) {
+      const { stdout } = await ringtap('read', ...flags, path);
+      expect(lines(stdout)).toEqual(await tcpdump(...flags, '-r', path));
+    }
+  });
+
+  test('carry a sign before 1970, and words where no calendar has the time', async () => {
+    const path = join(folder, 'far.pcapng');
+    const text = async (...flags: string[]) => (await ringtap('read', ...flags, path)).stdout.split(' IP ')[0];
+    writeFileSync(path, pcapngFile({ offset: -1000n }, [{ data: someUdp, ticks: 123_457n }]));
+    expect(await text('-tt')).toBe('-999.876543');
+    expect(await text('-tttt')).toBe('1969-12-31 23:43:20.123457');
+    writeFileSync(path, pcapngFile({}, [{ data: someUdp, ticks: 2n ** 64n - 1n }]));
+    expect(await text('-tt')).toBe('18446744073709.551615');
+    expect(await text()).toBe('[Error converting time]');
+    expect(await text('-tttt')).toBe('[Error converting time]');
+  });
+
   test('name link types that are not decoded', async () => {
     const { stdout } = await ringtap('read', '-t', trace([{ data: Buffer.alloc(40), wirelen: 50 }], 127));
     expect(stdout).toBe('link type 127, length 50\n');
@@ -111,6 +144,35 @@ describe('ringtap read', () => {
     expect(stdout).not.toContain('.40000 >');
   });
 
+  test('reads erf: as ERF, though its times step back, and says where a record is damaged', async () => {
+    const record = (seconds: number) =>
+      bytes(
+        0,
+        0,
+        0,
+        0,
+        Buffer.from(Uint32Array.of(seconds).buffer),
+        2,
+        4,
+        u16(18 + someUdp.length),
+        0,
+        0,
+        u16(64),
+        0,
+        0,
+        someUdp,
+      );
+    const path = join(folder, 'backwards');
+    const whole = bytes(record(1_700_000_000), record(1_699_999_000), record(1_700_000_001));
+    writeFileSync(path, bytes(whole, record(1_700_000_002).fill(0, 10, 12)));
+    const { code, stdout, stderr } = await ringtap('read', '-tt', `erf:${path}`);
+    expect(code).toBe(1);
+    expect(lines(stdout)).toEqual(
+      [1_700_000_000, 1_699_999_000, 1_700_000_001].map((at) => `${at}.000000 ${SOME_UDP}`),
+    );
+    expect(stderr).toContain(`damaged at byte ${whole.length}: `);
+  });
+
   test('reads standard input', async () => {
     const { stdout, code } = await startRingtap(['read', '-t', '-'], { input: pcapFile([{ data: someUdp }]) }).outcome;
     expect({ stdout, code }).toEqual({ stdout: `${SOME_UDP}\n`, code: 0 });
@@ -156,5 +218,22 @@ describe('ringtap read', () => {
     const { code, stdout, stderr } = await ringtap('read', '-t', path);
     expect({ code, stdout }).toEqual({ code: 1, stdout: `${SOME_UDP}\n` });
     expect(stderr).toMatch(new RegExp(`^ringtap: .*damaged\\.pcap: .*\\bbyte ${offset}\\b`));
+  });
+
+  test('blames the data and not the command line for a packet that the output cannot hold', async () => {
+    const path = join(folder, 'before.pcapng');
+    writeFileSync(
+      path,
+      pcapngFile(
+        { offset: -1000n },
+        [1_000_000_000n, 5n].map((ticks) => ({ data: someUdp, ticks })),
+      ),
+    );
+    for (const out of ['out.pcap', 'out.pcapng'].map((name) => join(folder, name))) {
+      const { code, stderr } = await ringtap('capture', path, '-q', '-w', out);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/time that the format cannot hold, about -999\.99\d* s after 1970\nhint: .*1970 to/);
+      expect(stderr).toContain('1 packets written');
+    }
   });
 });

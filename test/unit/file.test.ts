@@ -4,11 +4,12 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { open, openWriter } from 'ringtap';
+import { open, openWriter, PacketFlags } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { root, run, script } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
 import { count, expectBalanced, failure, readAll, type Seen, see } from '../support/packets.js';
+import { pcapFile, pcapngFile } from '../support/trace.js';
 import { within } from '../support/wait.js';
 
 const path = temporaryFolder();
@@ -410,6 +411,98 @@ describe('a writer', () => {
     await using back = await open(path('held.pcap'));
     await using same = await open('synth:?count=640&seed=4');
     expect(plain(await readAll(back))).toEqual(plain(await readAll(same)));
+  });
+});
+
+describe('times', () => {
+  const data = Buffer.alloc(60, 1);
+  const spread = [
+    0n,
+    1_700_000_000_123_456_789n,
+    1_700_000_000_999_999_999n,
+    1_000_000_001n,
+    4_294_967_295_999_999_999n,
+  ];
+
+  test('are exact however far from the first packet, in the batch, in its copies and in what is written', async () => {
+    writeFileSync(path('spread.pcap'), pcapFile(spread.map((time) => ({ data, time }))));
+    await using capture = await open(path('spread.pcap'));
+    const writers = await Promise.all(
+      formats.map((format) => openWriter(`${format}:${path(`spread-again.${format}`)}`)),
+    );
+    const batch = capture.nextSync(1000)!;
+    for (const seen of [batch, batch.copy(), batch.copy().copy()]) {
+      expect(Array.from(seen, (packet) => packet.timeNs)).toEqual(spread);
+      const rounded = Array.from(
+        seen.flags.subarray(0, seen.length),
+        (flags) => (flags & PacketFlags.timeInexact) !== 0,
+      );
+      expect(rounded).toEqual([false, true, true, false, true]);
+    }
+    for (const writer of writers) {
+      await writer.write(batch);
+      await writer.close();
+    }
+    for (const format of formats) {
+      await using back = await open(path(`spread-again.${format}`));
+      expect((await readAll(back)).map(({ timeNs }) => timeNs)).toEqual(spread);
+      const theirs = await run(
+        'tshark',
+        '-r',
+        path(`spread-again.${format}`),
+        '-T',
+        'fields',
+        '-e',
+        'frame.time_epoch',
+      );
+      expect(
+        theirs
+          .trim()
+          .split('\n')
+          .map((text) => BigInt(text.replace('.', ''))),
+      ).toEqual(spread);
+    }
+  });
+
+  test('are exact beyond what 64 bits of nanoseconds hold, and before 1970', async () => {
+    const ticks = [1n, 2n ** 64n - 1n];
+    for (const [resolution, offset, perSecond] of [
+      [6, 0n, 1_000_000n],
+      [0, 2n ** 63n - 1n, 1n],
+      [9, -(2n ** 63n), 1_000_000_000n],
+      [6, -1_700_001_000n, 1_000_000n],
+    ] as const) {
+      writeFileSync(
+        path('far.pcapng'),
+        pcapngFile(
+          { resolution, offset },
+          ticks.map((tick) => ({ data, ticks: tick })),
+        ),
+      );
+      await using capture = await open(path('far.pcapng'));
+      expect((await readAll(capture)).map(({ timeNs }) => timeNs)).toEqual(
+        ticks.map((tick) => offset * 1_000_000_000n + tick * (1_000_000_000n / perSecond)),
+      );
+    }
+  });
+
+  test('that a format cannot hold are refused with what it can, and the packets before are in the file', async () => {
+    const negative = pcapngFile(
+      { offset: -1000n },
+      [1_000_000_000n, 5n].map((ticks) => ({ data, ticks })),
+    );
+    writeFileSync(path('negative.pcapng'), negative);
+    for (const format of formats) {
+      await using capture = await open(path('negative.pcapng'));
+      const writer = await openWriter(`${format}:${path('refused')}`);
+      const batch = capture.nextSync(1000)!;
+      const error = await failure(() => writer.write(batch));
+      expect(error).toMatchObject({ code: 'RINGTAP_UNSUPPORTED' });
+      expect(error.message).toContain('-999.99');
+      expect(error.hint).toContain('1970');
+      await writer.close();
+      expect(writer.stats().packets).toBe(1);
+    }
   });
 });
 

@@ -27,10 +27,16 @@ describe('a URI', () => {
     expect((await methods(uri))[0]).toBe(backend);
   });
 
-  test.each(['file', 'pcapfile', 'erf'])('%s:PATH opens a trace', async (scheme) => {
-    await using capture = await open(`${scheme}:${trace}`);
+  test.each(['file:%', 'pcapfile:%', 'erf:%?format=auto'])('%s opens a trace', async (uri) => {
+    await using capture = await open(uri.replace('%', trace));
     expect(capture.backend).toBe('file');
     expect(await count(capture)).toBe(1);
+  });
+
+  test('erf:PATH says that the trace is ERF, and is believed', async () => {
+    await using capture = await open(`ERF:${trace}`);
+    expect(capture.plan.options.format).toBe('erf');
+    expect(await failure(() => count(capture))).toMatchObject({ code: 'RINGTAP_FILE_CORRUPT', position: 0 });
   });
 
   test('that is a bare path is a trace', async () => {

@@ -1,5 +1,5 @@
 // Packets as one-line summaries, in the words of `tcpdump -nn -S`: see docs/cli.md for where the two are equal.
-import type { Batch } from '../../index.js';
+import { type Batch, PacketFlags } from '../../index.js';
 import { Clock, type TimeStyle } from './clock.js';
 import { Frame, TRUNCATED } from './frame.js';
 import { LINK_TYPES } from './link.js';
@@ -22,12 +22,13 @@ export class Summary {
 
   /** One line for each of the first `count` packets of a batch. */
   lines(batch: Batch, count: number): string {
-    const { view, offset, caplen, wirelen, time } = batch;
+    const { view, offset, caplen, wirelen, time, flags } = batch;
     const link = LINK_TYPES[batch.linkType];
     const frame = this.#frame;
     let text = '';
     for (let i = 0; i < count; i++) {
-      text += this.#clock.format(time[i]!);
+      const isRounded = (flags[i]! & PacketFlags.timeInexact) !== 0;
+      text += isRounded ? this.#clock.formatExact(batch.timeNs(i)) : this.#clock.format(time[i]!);
       if (link === undefined) {
         text += `link type ${batch.linkType}, length ${wirelen[i]!}\n`;
         continue;

@@ -296,8 +296,7 @@ class AfPacket final : public Source {
       if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
       walk.pop(*frame);
       if (!(special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) || finish(*frame, at, desc)) {
-        block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen,
-                        static_cast<double>(desc.time_ns), desc.flags);
+        block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen, desc.time_ns, desc.flags);
         block.hash[count] = desc.hash;
         block.vlan[count] = desc.vlan;
         bytes += desc.wirelen;

@@ -473,8 +473,8 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
         continue;  // its frame goes back with the batch
       }
     }
-    block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen,
-                    static_cast<double>(packet.time_ns), packet.flags);
+    block.set_basic(packets, packet.offset, std::min(packet.caplen, keep), packet.wirelen, packet.time_ns,
+                    packet.flags);
     block.queue[packets] = queue_id;
     bytes += packet.wirelen;
     joined += (packet.flags & kFlagFragmented) != 0;

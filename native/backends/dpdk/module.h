@@ -6,7 +6,7 @@
 namespace ringtap::dpdk {
 
 /// Grows with every change of this header or of the contract in native/core: both are built from one tree.
-inline constexpr uint32_t kModuleVersion = 1;
+inline constexpr uint32_t kModuleVersion = 2;
 
 struct Module {
   uint32_t version;

@@ -32,6 +32,14 @@ class VmFilter final : public PacketFilter {
   FilterVm vm_;
 };
 
+Told told_format(const std::string& name) {
+  if (name == "pcap") return Told::kPcap;
+  if (name == "pcapng") return Told::kPcapng;
+  return name == "erf" ? Told::kErf : Told::kNothing;
+}
+
+Error given_up() { return Error{.code = Code::kClosed, .message = "opening was given up"}; }
+
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::max<int64_t>(left, 0));
@@ -70,10 +78,11 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
     const Fill filled = advance();
     if (filled == Fill::kEnd || filled == Fill::kFailed) break;
     if (filled != Fill::kNothingYet) continue;
+    if (request.is_cancelled()) return given_up();
     // Without a link type there is nothing that a filter could be made for.
-    const bool known = reader_->link_type().has_value();
-    if (!input_.wait(known ? milliseconds_until(deadline) : kSliceMs) && known) break;
-    if (request.is_cancelled()) break;
+    const int left_ms = milliseconds_until(deadline);
+    if (left_ms == 0 && input_.stream() && reader_->link_type()) break;
+    input_.wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
   }
   if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
   describe();
@@ -82,10 +91,11 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
 
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
+  const Told told = told_format(request.options.text("format", "auto"));
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
     const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_, told);
     if (!reader) return std::move(reader).error();
     if (*reader != nullptr) {
       reader_ = *std::move(reader);
@@ -99,7 +109,7 @@ Result<Ok> FileSource::detect(const OpenRequest& request) {
         whole = true;
         break;
       case Fill::kNothingYet:
-        if (request.is_cancelled()) return Error{.code = Code::kClosed, .message = "opening was given up"};
+        if (request.is_cancelled()) return given_up();
         input_.wait(kSliceMs);
         break;
       case Fill::kFailed:
@@ -225,12 +235,14 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
                  .position = static_cast<int64_t>(walk_.record)});
   }
   const uint32_t missing = need - std::min(need, walk_.end - walk_.pos);
-  const Chunks::Room room = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
+  // A read that goes on knows where to: the chunk it is in stays as it is.
+  if (!input_.reading()) room_ = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
   walk_.file_base = bytes_read_ - walk_.end;
-  const int64_t n = input_.read(room.at, std::min(room.bytes, std::max(missing, kReadBytes)));
+  const int64_t n = input_.read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), region_);
   if (n == Input::kNothingYet) return Fill::kNothingYet;
   if (n == Input::kFailed) {
-    Error error = system_error(Code::kFileOpen, "cannot read at byte " + std::to_string(bytes_read_), "read", errno);
+    Error error =
+        system_error(Code::kFileOpen, "cannot read at byte " + std::to_string(bytes_read_), input_.syscall(), errno);
     error.position = static_cast<int64_t>(bytes_read_);
     return fail(std::move(error));
   }
@@ -261,10 +273,9 @@ FileSource::Fill FileSource::fail(Error error) noexcept {
   return Fill::kFailed;
 }
 
-Readiness FileSource::readiness() const noexcept {
-  if (!input_.stream()) return {.kind = Readiness::Kind::kAlways};
-  return {.kind = Readiness::Kind::kFd, .fd = input_.fd()};
-}
+Readiness FileSource::readiness() const noexcept { return input_.readiness(); }
+
+bool FileSource::pending() const noexcept { return input_.pending(); }
 
 Stats FileSource::stats() const noexcept {
   Stats stats;

@@ -28,6 +28,7 @@ class FileSource final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override { return chunks_.release(lease); }
   Readiness readiness() const noexcept override;
+  bool pending() const noexcept override;
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return *error_; }
@@ -52,6 +53,7 @@ class FileSource final : public Source {
   Input input_;
   std::shared_ptr<Region> region_;
   Chunks chunks_;
+  Chunks::Room room_{};  // what is being read into
   SourceInfo info_;
   std::unique_ptr<RecordReader> reader_;
   Walk walk_;

@@ -6,12 +6,15 @@
 #ifdef _WIN32
 #include <fcntl.h>
 #include <io.h>
-#include <sys/stat.h>
 #else
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
+#ifdef __linux__
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #endif
 
 namespace ringtap {
@@ -21,30 +24,49 @@ Error cannot_open(const std::string& path, const char* syscall, int err) {
   return system_error(Code::kFileOpen, path + ": cannot open", syscall, err);
 }
 
+#ifndef _WIN32
+
+#ifdef __linux__
+
+uint32_t file_system(int fd) noexcept {
+  struct statfs status {};
+  return fstatfs(fd, &status) == 0 ? static_cast<uint32_t>(status.f_type) : 0;
+}
+
+/// Whether reading from it never waits.
+bool in_memory(int fd) noexcept {
+  const uint32_t type = file_system(fd);
+  return type == uint32_t{TMPFS_MAGIC} || type == uint32_t{RAMFS_MAGIC};
+}
+
+/// A pipe of standard input as a file of our own, which is in non-blocking mode without changing it for the processes
+/// that share the pipe. WHY not a named one: opened anew, it would not tell that its writer has come and gone.
+Descriptor own_pipe() noexcept {
+  if (file_system(STDIN_FILENO) != uint32_t{PIPEFS_MAGIC}) return {};
+  return {::open("/proc/self/fd/0", O_RDONLY | O_CLOEXEC | O_NONBLOCK), true};
+}
+
+#else
+
+bool in_memory(int) noexcept { return false; }
+Descriptor own_pipe() noexcept { return {}; }
+
+#endif
+
+#endif
+
 }  // namespace
 
 #ifdef _WIN32
 
 Result<Input> Input::open(const std::string& path) {
-  if (path == "-") {
-    _setmode(0, _O_BINARY);
-    return Input(0, false, false);
-  }
-  const int fd = _open(path.c_str(), _O_RDONLY | _O_BINARY | _O_SEQUENTIAL);
+  const bool standard = path == "-";
+  if (standard) _setmode(0, _O_BINARY);
+  const int fd = standard ? 0 : _open(path.c_str(), _O_RDONLY | _O_BINARY | _O_SEQUENTIAL);
   if (fd < 0) return cannot_open(path, "open", errno);
-  return Input(fd, true, false);
-}
-
-int64_t Input::read(std::byte* to, size_t bytes) noexcept {
-  const int n = _read(fd_, to, static_cast<unsigned>(bytes));
-  return n < 0 ? kFailed : n;
-}
-
-bool Input::wait(int) const noexcept { return true; }
-
-void Input::close() noexcept {
-  if (owned_ && fd_ >= 0) _close(fd_);
-  fd_ = -1;
+  Input input({}, standard);
+  input.thread_ = ReadingThread::make(Descriptor(fd, !standard), standard);
+  return input;
 }
 
 #else
@@ -52,58 +74,69 @@ void Input::close() noexcept {
 Result<Input> Input::open(const std::string& path) {
   const bool standard = path == "-";
   // Without O_NONBLOCK, a FIFO would hold this thread until somebody opens its other end.
-  const int fd = standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0) return cannot_open(path, "open", errno);
-  Input input(fd, !standard, true);
+  Descriptor file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+                  !standard);
+  if (file.get() < 0) return cannot_open(path, "open", errno);
   struct stat status {};
-  if (fstat(fd, &status) != 0) return cannot_open(path, "fstat", errno);
+  if (fstat(file.get(), &status) != 0) return cannot_open(path, "fstat", errno);
   if (S_ISDIR(status.st_mode)) return cannot_open(path, "read", EISDIR);
-  if (isatty(fd) != 0) {
+  if (isatty(file.get()) != 0) {
     return Error{.code = Code::kFileOpen,
                  .message = path + ": is a terminal",
                  .hint = "Pipe a trace into it, for example: zstd -dc trace.pcap.zst | ringtap read -"};
   }
-  input.stream_ = !S_ISREG(status.st_mode);
+  const bool on_disk = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
+  Input input({}, !on_disk);
+  if (standard) {
+    if (Descriptor own = own_pipe(); own.get() >= 0) file = std::move(own);
+  }
+  const bool waits = on_disk ? !in_memory(file.get()) : file.get() == STDIN_FILENO;
 #ifdef POSIX_FADV_SEQUENTIAL
-  if (!input.stream_) posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  if (on_disk) posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 #endif
+  if (!waits) {
+    input.file_ = std::move(file);
+    return input;
+  }
+  input.thread_ = ReadingThread::make(std::move(file), !on_disk);
+  if (input.thread_ == nullptr) return cannot_open(path, "eventfd", errno);
   return input;
 }
 
-int64_t Input::read(std::byte* to, size_t bytes) noexcept {
-  // WHY poll first: O_NONBLOCK on standard input would also change it for the processes that share it.
-  if (stream_ && !wait(0)) return kNothingYet;
-  for (;;) {
-    const ssize_t n = ::read(fd_, to, bytes);
-    if (n >= 0) return n;
-    if (errno == EAGAIN) return kNothingYet;
-    if (errno != EINTR) return kFailed;
+#endif
+
+int64_t Input::read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept {
+  // WHY the wait: a named pipe that nobody has opened for writing yet reads as ended.
+  if (thread_ == nullptr) return stream_ && !wait(0) ? kNothingYet : file_.read(to, bytes);
+  if (thread_->asked()) return thread_->answer();
+  if (tells_cached_) {
+    const int64_t n = thread_->file().read_cached(to, bytes, tells_cached_);
+    if (n != kNothingYet) return n;
   }
+  if (thread_->ask(to, bytes, owner)) return kNothingYet;
+  syscall_ = "pthread_create";
+  return kFailed;
 }
 
-bool Input::wait(int timeout_ms) const noexcept {
-  pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+bool Input::wait([[maybe_unused]] int timeout_ms) const noexcept {
+  if (thread_ != nullptr) return thread_->wait(timeout_ms);
+#ifndef _WIN32
+  pollfd waiting{.fd = file_.get(), .events = POLLIN, .revents = 0};
   return poll(&waiting, 1, timeout_ms) > 0;
+#else
+  return true;
+#endif
+}
+
+Readiness Input::readiness() const noexcept {
+  if (thread_ != nullptr) return thread_->readiness();
+  if (!stream_) return {.kind = Readiness::Kind::kAlways};
+  return {.kind = Readiness::Kind::kFd, .fd = file_.get()};
 }
 
 void Input::close() noexcept {
-  if (owned_ && fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
-#endif
-
-Input::Input(Input&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), owned_(other.owned_), stream_(other.stream_) {}
-
-Input& Input::operator=(Input&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-    owned_ = other.owned_;
-    stream_ = other.stream_;
-  }
-  return *this;
+  thread_.reset();
+  file_ = {};
 }
 
 }  // namespace ringtap

@@ -3,41 +3,50 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "backends/file/descriptor.h"
+#include "backends/file/reading_thread.h"
 #include "core/error.h"
+#include "core/region.h"
+#include "core/source.h"
 
 namespace ringtap {
 
+/// Never waits, whatever is behind the path: what may wait is done by a thread.
 class Input {
  public:
   /// `-` is standard input, which is never closed nor switched to non-blocking mode.
   static Result<Input> open(const std::string& path);
 
-  Input(Input&& other) noexcept;
-  Input& operator=(Input&& other) noexcept;
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
-  ~Input() { close(); }
+  /// Bytes read, 0 at the end, kNothingYet, or kFailed with errno set. After kNothingYet these bytes may be written at
+  /// any time until a read has another result: ask for the same again. `owner` keeps them until then.
+  int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept;
+  static constexpr int64_t kNothingYet = Descriptor::kNothingYet;
+  static constexpr int64_t kFailed = Descriptor::kFailed;
 
-  /// Bytes read, 0 at the end, kNothingYet, or kFailed with errno set. Never waits for a stream.
-  int64_t read(std::byte* to, size_t bytes) noexcept;
-  static constexpr int64_t kNothingYet = -1;
-  static constexpr int64_t kFailed = -2;
+  /// A read that is not done yet knows where it reads to.
+  bool reading() const noexcept { return thread_ != nullptr && thread_->asked(); }
 
-  /// Waits until a stream has something to read, or has ended. False when time is up.
+  /// Waits until there may be something to read. False when time is up.
   bool wait(int timeout_ms) const noexcept;
+  Readiness readiness() const noexcept;
+  bool pending() const noexcept { return thread_ == nullptr || thread_->pending(); }
 
   bool stream() const noexcept { return stream_; }
-  int fd() const noexcept { return fd_; }
+  /// The call that failed.
+  const char* syscall() const noexcept { return syscall_; }
   void close() noexcept;
 
  private:
-  Input(int fd, bool owned, bool stream) : fd_(fd), owned_(owned), stream_(stream) {}
+  Input(Descriptor file, bool stream) : file_(std::move(file)), stream_(stream) {}
 
-  int fd_;
-  bool owned_;
+  Descriptor file_;                        // one that never waits …
+  std::unique_ptr<ReadingThread> thread_;  // … or this
   bool stream_;
+  bool tells_cached_ = true;
+  const char* syscall_ = "read";
 };
 
 }  // namespace ringtap

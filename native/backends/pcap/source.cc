@@ -14,7 +14,6 @@ constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kLinuxSll = 113;
 constexpr uint32_t kLinuxSll2 = 276;
 constexpr uint32_t kPacketAlignment = 8;
-constexpr int64_t kMaxExactNs = int64_t{1} << 53;
 constexpr int64_t kSecond = 1'000'000'000;
 
 // How often receive() reads libpcap's 32-bit counters, so that none wraps unseen.
@@ -182,7 +181,7 @@ uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* 
   return std::min(vm_->run(bytes, header.len, header.caplen), snaplen_);
 }
 
-uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen, int64_t time_ns) const noexcept {
+uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noexcept {
   constexpr uint32_t kOutgoingPacket = 4;
   const bool outgoing =
       direction_ == Direction::kOut ||
@@ -190,7 +189,6 @@ uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen, int64_t t
       (info_.link_type == kLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
   uint32_t flags = outgoing ? uint32_t{kFlagOutgoing} : 0;
   if (session_.hardware_time) flags |= kFlagHardwareTime;
-  if (time_ns > kMaxExactNs || time_ns < -kMaxExactNs) flags |= kFlagTimeInexact;
   return flags;
 }
 
@@ -207,8 +205,8 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
 
   const int64_t time_ns = static_cast<int64_t>(header.ts.tv_sec) * kSecond - info_.epoch_ns +
                           static_cast<int64_t>(header.ts.tv_usec) * session_.fraction_ns;
-  filling_.block->set_basic(filling_.count++, filling_.next, caplen, header.len, static_cast<double>(time_ns),
-                            flags_of(bytes, header.caplen, time_ns));
+  filling_.block->set_basic(filling_.count++, filling_.next, caplen, header.len, time_ns,
+                            flags_of(bytes, header.caplen));
   delivered_bytes_ += header.len;
 
   filling_.next += (caplen + kPacketAlignment - 1) & ~(kPacketAlignment - 1);

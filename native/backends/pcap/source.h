@@ -53,7 +53,7 @@ class PcapSource final : public Source {
   static void on_packet(unsigned char* self, const PcapHeader* header, const unsigned char* bytes);
   void take(const PcapHeader& header, const std::byte* bytes) noexcept;
   uint32_t accepted_length(const PcapHeader& header, const std::byte* bytes) const noexcept;
-  uint32_t flags_of(const std::byte* bytes, uint32_t caplen, int64_t time_ns) const noexcept;
+  uint32_t flags_of(const std::byte* bytes, uint32_t caplen) const noexcept;
 
   int dispatch(uint32_t max) noexcept;
   void fail(Error error) noexcept;

@@ -220,8 +220,8 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     const bool kernel_time = head.time_ns - static_cast<uint64_t>(kernel_ns) < 1000;
     const bool nic_time = settings_.hardware_time && !kernel_time && time_ns != 0;
     const uint32_t flags = (outgoing ? uint32_t{kFlagOutgoing} : 0) | (nic_time ? uint32_t{kFlagHardwareTime} : 0);
-    block.set_basic(count_, at, keep, head.wirelen,
-                    static_cast<double>((kernel_time || nic_time ? time_ns : kernel_ns) - info_.epoch_ns), flags);
+    block.set_basic(count_, at, keep, head.wirelen, (kernel_time || nic_time ? time_ns : kernel_ns) - info_.epoch_ns,
+                    flags);
     block.hash[count_] = head.hash;
     count_++;
     delivered_++;

@@ -163,8 +163,7 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
     }
     const uint32_t flags =
         (slot->outgoing ? uint32_t{kFlagOutgoing} : 0) | (slot->hardware_time ? uint32_t{kFlagHardwareTime} : 0);
-    block.set_basic(count, slot->data, std::min(slot->caplen, keep), slot->wirelen,
-                    static_cast<double>(slot->time_ns - epoch_ns), flags);
+    block.set_basic(count, slot->data, std::min(slot->caplen, keep), slot->wirelen, slot->time_ns - epoch_ns, flags);
     block.hash[count] = slot->hash;
     bytes += slot->wirelen;
     count++;

@@ -172,8 +172,8 @@ bool ZcSource::describe(ZcPacket* packet, DescBlock& block, uint32_t index) noex
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     time_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
   }
-  block.set_basic(index, static_cast<uint32_t>(data - base_), keep, seen.length,
-                  static_cast<double>(time_ns - info_.epoch_ns), seen.seconds != 0 ? uint32_t{kFlagHardwareTime} : 0);
+  block.set_basic(index, static_cast<uint32_t>(data - base_), keep, seen.length, time_ns - info_.epoch_ns,
+                  seen.seconds != 0 ? uint32_t{kFlagHardwareTime} : 0);
   block.hash[index] = seen.hash;
   delivered_++;
   delivered_bytes_ += seen.length;

@@ -116,7 +116,7 @@ class Synth final : public Source {
       // Level 2: what finds no room in the few level 1 miss buffers would be forgotten, and that is most of a batch.
       __builtin_prefetch(base + offset, 0, 2);
       block.set_basic(n++, offset, std::min(frame.bytes, keep), frame.bytes,
-                      std::floor(static_cast<double>(number - 1) * gap_ns_), flags);
+                      static_cast<int64_t>(static_cast<double>(number - 1) * gap_ns_), flags);
       bytes += frame.bytes;
     }
     const uint32_t segment = segment_;

@@ -194,7 +194,7 @@ void PortSource::fill(DescBlock& block, uint32_t count) noexcept {
   uint32_t joined = 0;
   for (uint32_t done = 0; done < count;) {
     const PacketRing::Run run = ring.read(count - done);
-    const auto burst_ns = static_cast<double>(run.burst.time_ns - info_.epoch_ns);
+    const int64_t burst_ns = run.burst.time_ns - info_.epoch_ns;
     for (uint32_t i = 0; i < run.packets.size(); i++) {
       const Packet packet = run.packets[i];
       block.set_basic(done + i, packet.offset, std::min(packet.length, snaplen), packet.length, burst_ns, 0);
@@ -205,8 +205,8 @@ void PortSource::fill(DescBlock& block, uint32_t count) noexcept {
     for (uint32_t i = 0; i < run.extras.size(); i++) {
       const Extra& extra = run.extras[i];
       block.caplen[done + i] = std::min({run.packets[i].length, extra.keep, snaplen});
-      block.time[done + i] = static_cast<double>(extra.time_ns - info_.epoch_ns);
       block.flags[done + i] = extra.flags;
+      block.set_time(done + i, extra.time_ns - info_.epoch_ns);
       block.hash[done + i] = extra.hash;
       joined += (extra.flags & kFlagFragmented) != 0;
     }
