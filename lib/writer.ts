@@ -80,7 +80,8 @@ export class Writer implements AsyncDisposable {
   async write(batch: Batch, count?: number): Promise<void> {
     this.#refuseAborted();
     if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
-    if (this.#writing !== undefined) throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled');
+    if (this.#writing !== undefined)
+      throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled');
     const append = this.#taking(batch, count);
     const next = append(0);
     if (next === undefined) return;

@@ -42,14 +42,16 @@ std::span<const T> elements(const Napi::Object& object, const char* name) {
 /// A batch that JS owns: as long as the shortest of its arrays.
 BatchView view_of(const Napi::Object& batch) {
   const auto time = elements<double>(batch, "time");
+  const auto rest = elements<double>(batch, "rest");
   const auto offset = elements<uint32_t>(batch, "offset");
   const auto caplen = elements<uint32_t>(batch, "caplen");
   const auto wirelen = elements<uint32_t>(batch, "wirelen");
   const auto flags = elements<uint32_t>(batch, "flags");
   const auto bytes = elements<std::byte>(batch, "bytes");
-  const size_t count = std::min({time.size(), offset.size(), caplen.size(), wirelen.size(), flags.size()});
+  const size_t count = std::min({time.size(), rest.size(), offset.size(), caplen.size(), wirelen.size(), flags.size()});
   BatchView view;
   view.time = time.data();
+  view.rest = rest.data();
   view.offset = offset.data();
   view.caplen = caplen.data();
   view.wirelen = wirelen.data();
@@ -150,7 +152,8 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
 /// appendCopy(first, end, batch, epochSeconds, epochNanos): the same with packets that JS owns.
 Napi::Value Writer::append_copy(const Napi::CallbackInfo& info) {
   BatchView view = view_of(info[2].As<Napi::Object>());
-  if (number(info[1]) > view.count) return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
+  if (number(info[1]) > view.count)
+    return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
   view.epoch_ns = static_cast<int64_t>(number(info[3])) * 1'000'000'000 + static_cast<int64_t>(number(info[4]));
   return append_view(info.Env(), view, info[0], info[1]);
 }

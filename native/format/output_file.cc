@@ -117,7 +117,8 @@ size_t OutputFile::atomic_bytes() const noexcept { return pipe_ ? PIPE_BUF : 0; 
 size_t OutputFile::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
   size_t done = 0;
   while (done < bytes.size()) {
-    // WHY so little at a time: standard output may be a blocking pipe. One that has room at all takes this much at once.
+    // WHY so little at a time: standard output may be a blocking pipe. One that has room at all takes this much at
+    // once.
     const size_t most = pipe_ ? std::min<size_t>(bytes.size() - done, PIPE_BUF) : bytes.size() - done;
     if (pipe_ && !owned_ && !wait_for_reader(give_up)) break;
     const ssize_t n = ::write(fd_, bytes.data() + done, most);

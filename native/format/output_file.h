@@ -14,9 +14,9 @@ namespace ringtap {
 
 class OutputFile {
  public:
-  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied. A regular file is ours
-  /// alone until close(): RINGTAP_BUSY when somebody else writes it. A named pipe that nobody reads is ENXIO: it is not
-  /// waited for.
+  /// `-` is standard output, which is never closed. Without `append` an existing file is emptied. A regular file is
+  /// ours alone until close(): RINGTAP_BUSY when somebody else writes it. A named pipe that nobody reads is ENXIO: it
+  /// is not waited for.
   static Result<OutputFile> open(const std::string& path, bool append);
 
   /// Is this why open() failed: a named pipe that nobody reads yet?
@@ -31,7 +31,8 @@ class OutputFile {
   /// The first bytes of a file that is appended to; none if it is new.
   const std::vector<std::byte>& existing() const noexcept { return existing_; }
 
-  /// As many bytes as write() puts out whole or not at all, so that no reader ever sees a part; 0: any number may be cut.
+  /// As many bytes as write() puts out whole or not at all, so that no reader ever sees a part; 0: any number may be
+  /// cut.
   size_t atomic_bytes() const noexcept;
 
   /// Writes all of it, waiting for a pipe's reader until `give_up` is set (ECANCELED). Answers how many bytes went out;

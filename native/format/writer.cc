@@ -196,7 +196,8 @@ void TraceWriter::end() {
   ended_ = true;
   no_longer_.notify_all();
   Waiting waiting = std::move(for_end_);
-  for (Waiting* others : {&for_try_, &for_room_}) std::move(others->begin(), others->end(), std::back_inserter(waiting));
+  for (Waiting* others : {&for_try_, &for_room_})
+    std::move(others->begin(), others->end(), std::back_inserter(waiting));
   for (auto& flush : for_written_) waiting.push_back(std::move(flush.second));
   for_written_.clear();
   tell(lock, waiting, outcome());

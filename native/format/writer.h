@@ -28,13 +28,14 @@ enum class TraceFormat : uint8_t { kPcap, kPcapng };
 struct WriterRequest {
   std::string path;  // `-` is standard output
   TraceFormat format = TraceFormat::kPcap;
-  std::optional<uint32_t> link_type = {};  // of the file (pcap), or its first interface (pcapng); else that of the first batch
-  uint32_t snaplen = 262144;               // packets are cut to this length; at most 262144
-  bool nanosecond = true;                  // false: microseconds
-  bool append = false;                     // add to an existing trace of the same kind; else it is emptied
-  std::chrono::milliseconds delay{500};    // how long a packet may wait for others before it is written
-  std::string application = {};            // pcapng: who wrote it, such as "ringtap 1.0.0"
-  std::string comment = {};                // pcapng: about the section
+  std::optional<uint32_t> link_type =
+      {};                     // of the file (pcap), or its first interface (pcapng); else that of the first batch
+  uint32_t snaplen = 262144;  // packets are cut to this length; at most 262144
+  bool nanosecond = true;     // false: microseconds
+  bool append = false;        // add to an existing trace of the same kind; else it is emptied
+  std::chrono::milliseconds delay{500};  // how long a packet may wait for others before it is written
+  std::string application = {};          // pcapng: who wrote it, such as "ringtap 1.0.0"
+  std::string comment = {};              // pcapng: about the section
 };
 
 /// A trace that is being written. Any thread may call anything at any time; nothing but leave() waits.
@@ -124,10 +125,10 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<OutputFile> file_;    // the thread's own
   std::atomic<bool> give_up_{false};  // a pipe that is full is not waited for any more
 
-  mutable std::mutex mutex_;          // guards what follows
-  std::condition_variable work_;      // for the thread
+  mutable std::mutex mutex_;           // guards what follows
+  std::condition_variable work_;       // for the thread
   std::condition_variable no_longer_;  // for leave()
-  std::unique_ptr<Encoder> encoder_;  // none before the link type is known
+  std::unique_ptr<Encoder> encoder_;   // none before the link type is known
   EncodeBuffer* filling_ = nullptr;
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;

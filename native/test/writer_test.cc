@@ -492,7 +492,8 @@ TEST_CASE("append adds to a trace of the same kind and refuses any other") {
     REQUIRE(back.packets.size() == 30);
     expect_packets(back.packets, batch, 20);
   }
-  const auto other = open_writer({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .link_type = 1, .append = true});
+  const auto other =
+      open_writer({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .link_type = 1, .append = true});
   REQUIRE_FALSE(other);
   CHECK(other.error().code == Code::kFileFormat);
   CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 101, .append = true}));

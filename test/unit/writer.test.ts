@@ -77,19 +77,20 @@ describe('write()', () => {
   ] satisfies [string, (capture: Awaited<ReturnType<typeof open>>, batch: Batch) => Promise<void>][])(
     'that is overtaken by %s says how much of its batch is in the file, and never writes another',
     async (_, overtake) => {
-      const file = newFile();
+      const pipe = unreadPipe();
       await using capture = await open(big);
-      await using writer = await openWriter(`pcap:${file}`);
+      await using writer = await openWriter(`pcap:${pipe.name}`);
       const batch = capture.tryNext()!;
       const packets = seen(batch);
       const writing = failure(() => writer.write(batch));
       await overtake(capture, batch);
+      const read = pipe.readInto(newFile());
       const { code, message } = await writing;
       expect(code).toBe('RINGTAP_RELEASED');
       const first = Number(/its first (\d+) packets are in the file$/.exec(message)?.[1]);
       expect(first).toBeGreaterThan(100);
       await writer.close();
-      expect(await packetsOf(file)).toEqual(packets.slice(0, first));
+      expect(await packetsOf(await read)).toEqual(packets.slice(0, first));
     },
   );
 
@@ -135,6 +136,27 @@ describe('write()', () => {
     expect(await packetsOf(file)).toEqual([...packets, ...packets.slice(0, 7)]);
   });
 
+  test('keeps every nanosecond of a time, lent or copied', async () => {
+    const file = newFile();
+    const record = (seconds: number, nanos: number) => {
+      const header = new Uint32Array([seconds, nanos, 14, 14]);
+      return Buffer.concat([Buffer.from(header.buffer), Buffer.alloc(14)]);
+    };
+    const header = Buffer.from(new Uint32Array([0xa1b23c4d, 0x00040002, 0, 0, 65535, 1]).buffer);
+    const records = [record(1, 1), record(1_700_000_000, 123_456_789), record(4_294_967_295, 999_999_999)];
+    writeFileSync(file, Buffer.concat([header, ...records]));
+    await using capture = await open(`file:${file}`);
+    const written = newFile();
+    await using writer = await openWriter(`pcapng:${written}`);
+    const batch = capture.tryNext()!;
+    await writer.write(batch.copy());
+    await writer.write(batch);
+    await writer.close();
+    await using trace = await open(`file:${written}`);
+    const times = [1_000_000_001n, 1_700_000_000_123_456_789n, 4_294_967_295_999_999_999n];
+    expect((await readAll(trace)).map(({ timeNs }) => timeNs)).toEqual([...times, ...times]);
+  });
+
   test('takes no copy whose memory was transferred away, and nothing outside its memory', async () => {
     await using capture = await open('synth:?count=20&batchSize=10');
     await using writer = await openWriter(newFile());
@@ -173,7 +195,9 @@ describe('a trace that is being written', () => {
       const output = (...command: [string, ...string[]]) =>
         execFileSync(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
       expect(output('tcpdump', '-nr', file).trim().split('\n')).toHaveLength(packets);
-      expect(output('tshark', '-r', file, '-T', 'fields', '-e', 'frame.number').trim().split('\n')).toHaveLength(packets);
+      expect(output('tshark', '-r', file, '-T', 'fields', '-e', 'frame.number').trim().split('\n')).toHaveLength(
+        packets,
+      );
       expect(output('capinfos', '-Trc', file)).toContain(`\t${packets}\n`);
     }
   });
@@ -186,7 +210,8 @@ describe('a trace that is being written', () => {
     const refused = await failure(() => openWriter(`pcap:${file}`, { linkType: 1 }));
     expect(refused).toMatchObject({ code: 'RINGTAP_BUSY', uri: `pcap:${file}`, syscall: 'flock' });
     expect(refused.message).toContain(file);
-    const body = "import { openWriter } from 'ringtap'; await openWriter(process.argv[1]).catch((e) => console.log(e.code));";
+    const body =
+      "import { openWriter } from 'ringtap'; await openWriter(process.argv[1]).catch((e) => console.log(e.code));";
     expect((await script(body, { args: [file] })).stdout).toBe('RINGTAP_BUSY\n');
     await writer.write(capture.tryNext()!);
     await writer.close();
@@ -222,7 +247,10 @@ describe('what write() took is in the file', () => {
     ['an uncaught error', "throw new Error('on purpose');"],
     ['its end, without close()', 'break;'],
     ['its end, the writer having been collected', 'writer = undefined; gc(); setTimeout(gc, 10); break;'],
-    ['SIGTERM, a second later', "setTimeout(() => process.kill(process.pid, 'SIGTERM'), 1500); writeSync(1, String(taken)); break;"],
+    [
+      'SIGTERM, a second later',
+      "setTimeout(() => process.kill(process.pid, 'SIGTERM'), 1500); writeSync(1, String(taken)); break;",
+    ],
   ])('after %s of the program', async (_, end) => {
     const file = newFile();
     const { stdout, late } = await script(program(end), { args: [file], flags: ['--expose-gc'] });
@@ -324,7 +352,11 @@ describe('a pipe whose reader stands still', () => {
     await using capture = await open(big);
     const writer = await openWriter(pipe.name, { linkType: 1, signal: controller.signal });
     const batch = capture.tryNext()!;
-    const outcome = (promise: Promise<void>) => promise.then(() => 'done', (reason: unknown) => reason);
+    const outcome = (promise: Promise<void>) =>
+      promise.then(
+        () => 'done',
+        (reason: unknown) => reason,
+      );
     const writing = outcome(method === 'write' ? writer.write(batch) : writer.write(batch, 100));
     const pending = method === 'write' ? writing : outcome(writer[method]());
     await sleep(100);
@@ -352,8 +384,30 @@ describe('a pipe whose reader stands still', () => {
 
 describe('nothing but a CaptureError with a hint', () => {
   const hostile: unknown[] = [
-    undefined, null, true, 5, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 1n, '', 'x', 'a\0b', '\ud800', `x${'y'.repeat(1e6)}`,
-    Symbol('s'), {}, [], [1], () => {}, new Map(), Object.create(null), new Proxy({}, {}), /x/, new Date(Number.NaN),
+    undefined,
+    null,
+    true,
+    5,
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    2 ** 53,
+    1n,
+    '',
+    'x',
+    'a\0b',
+    '\ud800',
+    `x${'y'.repeat(1e6)}`,
+    Symbol('s'),
+    {},
+    [],
+    [1],
+    () => {},
+    new Map(),
+    Object.create(null),
+    new Proxy({}, {}),
+    /x/,
+    new Date(Number.NaN),
   ]; // prettier-ignore
   let polluted: string[];
   beforeEach(() => {
@@ -364,7 +418,10 @@ describe('nothing but a CaptureError with a hint', () => {
   });
 
   const refused = async (work: () => Promise<unknown>) => {
-    const error = await work().then(() => undefined, (reason: unknown) => reason);
+    const error = await work().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
     if (error === undefined) return undefined;
     expect(error).toBeInstanceOf(CaptureError);
     expect((error as CaptureError).hint).toMatch(/\S/);
@@ -390,7 +447,10 @@ describe('nothing but a CaptureError with a hint', () => {
   test('comes of options that are none, and no file', async () => {
     const file = newFile();
     for (const options of hostile) {
-      if (options === undefined || (typeof options === 'object' && options !== null && !Reflect.has(options, Symbol.iterator))) {
+      if (
+        options === undefined ||
+        (typeof options === 'object' && options !== null && !Reflect.has(options, Symbol.iterator))
+      ) {
         continue;
       }
       expect((await refused(() => openWriter(file, options as object)))?.code).toBe('RINGTAP_BAD_OPTION');
@@ -427,10 +487,13 @@ describe('nothing but a CaptureError with a hint', () => {
     for (const value of [...hostile, new Proxy(batch, {}), Object.create(batch), { ...batch }]) {
       expect((await refused(() => writer.write(value as Batch)))?.code).toBe('RINGTAP_BAD_OPTION');
       if (value === undefined || value === 5 || value === 2 ** 53) continue;
-      if (value !== null) expect((await refused(() => writer.write(batch, value as number)))?.code).toBe('RINGTAP_BAD_OPTION');
+      if (value !== null)
+        expect((await refused(() => writer.write(batch, value as number)))?.code).toBe('RINGTAP_BAD_OPTION');
       const ledger = value as { received: number; dropped: number };
       expect((await refused(() => writer.close(ledger)))?.code).toBe('RINGTAP_BAD_OPTION');
-      expect((await refused(() => writer.close({ received: 1, dropped: value as number })))?.code).toBe('RINGTAP_BAD_OPTION');
+      expect((await refused(() => writer.close({ received: 1, dropped: value as number })))?.code).toBe(
+        'RINGTAP_BAD_OPTION',
+      );
     }
     await writer.write(batch);
     await writer.close({ received: 5, dropped: 5 });
