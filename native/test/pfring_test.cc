@@ -1,7 +1,9 @@
 // What the module and the library may do wrong, and how that ends. Both are stand-ins (native/test/pfring).
 #include "backends/pfring/pfring.h"
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -9,6 +11,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "backends/pfring/ring.h"
@@ -106,6 +109,32 @@ TEST_CASE("a target names interfaces, a queue, and the way") {
     CHECK(parsed.error().code == Code::kBadUri);
   }
   CHECK(parse_target("aninterfacewithalongname", "u").error().code == Code::kNoInterface);
+}
+
+TEST_CASE("what can be no interface is never given to the library, which would open files") {
+  for (const char* target : {"pcap:/tmp/x", "sysdig:", "stack:pcap:x", "zc:a/b", "eth0,pcap:x"}) {
+    CAPTURE(target);
+    CHECK(parse_target(target, "uri").error().code == Code::kNoInterface);
+  }
+}
+
+TEST_CASE("the library brings no libpcap into the process, and no descriptor that children inherit") {
+  if (!in_lab()) return;
+  const Behaving standin("slots=256");
+  for (const char* target : {"rt1", "zc:rt1"}) {
+    auto source = open_target(target, by(target == kCaptureHere ? "library" : "auto"));
+    REQUIRE(source);
+    REQUIRE((*source)->start());
+    CHECK(dlsym(RTLD_DEFAULT, "pcap_freecode") == nullptr);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      const int fd = std::stoi(entry.path().filename());
+      std::error_code gone;
+      const std::string leads_to = std::filesystem::read_symlink(entry, gone);
+      if (!leads_to.starts_with("socket:") && !leads_to.starts_with("anon_inode:")) continue;
+      CAPTURE(leads_to);
+      if (fd > 2) CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+  }
 }
 
 TEST_CASE("a missing module, right or library is named, each with its fix") {

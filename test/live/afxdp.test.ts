@@ -1,5 +1,6 @@
 // AF_XDP on veth and tap: what is taken, what is passed on, what is lost, and how it ends.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { type Capture, explain, type OpenOptions, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
@@ -21,8 +22,11 @@ const poor = (limit: string) => [
 
 const ATTEMPT = `
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { open } from 'ringtap';
 const [uri, tx] = process.argv.slice(1);
+const locked = () => /^Max locked memory +(\\d+|unlimited) +(\\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))[0];
+const before = locked();
 try {
   const capture = await open(uri, { filter: 'udp and (dst port 53 or tcp port 80)', fallback: false });
   execFileSync('python3', ['-c', \`
@@ -36,7 +40,7 @@ for _ in range(3):
   for (let batch = capture.nextSync(20_000); batch !== null; batch = packets < 3 ? capture.nextSync(20_000) : null) {
     packets += batch.length;
   }
-  console.log(JSON.stringify({ plan: capture.plan, packets }));
+  console.log(JSON.stringify({ plan: capture.plan, packets, limit: locked() === before ? 'as before' : locked() }));
 } catch ({ code, message, hint }) {
   console.log(JSON.stringify({ code, message, hint }));
 }
@@ -95,6 +99,7 @@ describe.skipIf(lab === null)('afxdp', () => {
       hint?: string;
       plan?: Capture['plan'];
       packets?: number;
+      limit?: string;
     };
   }
 
@@ -143,6 +148,85 @@ describe.skipIf(lab === null)('afxdp', () => {
     await sendRaw(tx, [packet(1), ethernet(0x0806, Buffer.alloc(28)), packet(2)]);
     expect(await drain(capture)).toHaveLength(2);
     expect(capture.stats()).toMatchObject({ received: 3, delivered: 2, filtered: 1 });
+  });
+
+  test.each(['native', 'generic'] as const)(
+    'pins with a held batch what that shows, not what its filter rejected, in %s mode',
+    async (mode) => {
+      const arp = ethernet(0x0806, Buffer.alloc(46));
+      await using capture = await start({ mode, frames: 1024, batchSize: 64, filter: 'ip protochain 17' });
+      await using transmitter = await openTransmitter(`afxdp:${tx}`);
+      const sendAll = async (frame: Uint8Array, count: number) => {
+        const { received } = capture.stats();
+        for (let i = 0; i < count; i++) while (!transmitter.send(frame)) await transmitter.flush();
+        await transmitter.flush();
+        await until(() => capture.stats().received === received + count, 'all of them');
+      };
+      await sendAll(arp, 450);
+      await sendAll(packet(1), 1);
+      const held = capture.nextSync(20_000)!.hold();
+      expect(held.length).toBe(1);
+      await sendAll(packet(2), 900);
+      expect(await drain(capture)).toHaveLength(900);
+      expect(capture.stats()).toMatchObject({ received: 1351, delivered: 901, filtered: 450, dropped: 0 });
+    },
+  );
+
+  test.each([
+    ['all of one of four queues', 4, 1500, {}],
+    ['jumbo frames, which are joined by a copy', 1, 9000, { frames: 4096 }],
+    ['batches of more packets than there are frames', 1, 1500, { frames: 128, batchSize: 4096 }],
+    ['many queues that share few frames', 8, 1500, { frames: 128, batchSize: 256 }],
+  ] as const)('goes on with all held that hold() allows: %s', async (_, queues, mtu, options) => {
+    await ip('link', 'delete', tx);
+    await pair(queues, mtu);
+    await using capture = await start(options);
+    const size = mtu - 100;
+    const hold = async (): Promise<boolean> => {
+      for (;;) {
+        const batch = capture.tryNext();
+        if (batch !== null) {
+          try {
+            batch.hold();
+            return true;
+          } catch {
+            return false;
+          }
+        }
+        await send({ iface: tx, count: 512, rate: 100_000, size });
+        await until(() => capture.stats().pending > 0, 'a packet, with batches held');
+      }
+    };
+    let held = 0;
+    while (await hold()) held++;
+    expect(held).toBe(capture.plan.maxLeases - 1);
+    const { delivered } = capture.stats();
+    while (capture.tryNext() !== null);
+    for (let more = 0; more < 3; more++) {
+      await send({ iface: tx, count: 64, rate: 100_000, size });
+      await until(() => capture.tryNext() !== null, 'a packet, with all held');
+    }
+    expect(capture.stats().delivered).toBeGreaterThan(delivered);
+    expectBalanced(capture.stats());
+  });
+
+  test('lets a child process start as quickly beside a quarter of a gigabyte of packet memory as without', async () => {
+    const median = () => {
+      const taken = Array.from({ length: 9 }, () => {
+        const asked = performance.now();
+        spawnSync('/bin/true');
+        return performance.now() - asked;
+      });
+      return taken.sort((a, b) => a - b)[4]!;
+    };
+    const without = median();
+    await using _ = await start({ frames: 131_072 });
+    expect(median()).toBeLessThan(3 * without + 20);
+    // Packet memory and the socket's rings.
+    const kept = readFileSync('/proc/self/smaps', 'latin1').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+    const rings = kept.filter((mapping) => /^\S+ \S+ \S+ \S+ \d+ +(socket:|anon_inode:bpf-map)/.test(mapping));
+    expect(rings.length).toBeGreaterThanOrEqual(5);
+    for (const mapping of rings) expect(mapping).toMatch(/^VmFlags:.* dc /m);
   });
 
   test('filters VLAN tags, which are in the bytes', async () => {
@@ -315,6 +399,31 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(await failure(() => start({ zerocopy: 'require' }))).toMatchObject({ code: 'RINGTAP_UNSUPPORTED' });
     const error = await failure(() => start({ zerocopy: 'require', mode: 'generic' }));
     expect(error.code).toBe('RINGTAP_BAD_OPTION');
+  });
+
+  test('ends the sending when its interface is deleted, and says so', async () => {
+    const transmitter = await openTransmitter(`afxdp:${tx}`);
+    await ip('link', 'delete', rx);
+    const error = await failure(async () => {
+      while (!transmitter.send(packet(1))) await transmitter.flush();
+      await transmitter.flush();
+    });
+    expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_GONE', uri: `afxdp:${tx}` });
+    // What was not sent cannot be sent any more.
+    expect((await failure(() => transmitter.close())).code).toBe('RINGTAP_INTERFACE_GONE');
+  });
+
+  test('gives up waiting for a queue when it is aborted, and leaves nothing behind', async () => {
+    await using transmitter = await openTransmitter(`afxdp:${rx}`);
+    const asked = performance.now();
+    const reason = await start({ signal: AbortSignal.timeout(100) }).catch((error) => error);
+    expect(reason.name).toBe('TimeoutError');
+    expect(performance.now() - asked).toBeLessThan(1500); // it would wait for 2 s
+    expect(await ip('link', 'show', 'dev', rx)).not.toContain('xdp');
+    await transmitter.close();
+    await using capture = await start();
+    await sendRaw(tx, [packet(1)]);
+    expect(await drain(capture)).toHaveLength(1);
   });
 
   test('ends with an error when its interface is deleted', async () => {
@@ -505,7 +614,8 @@ describe.skipIf(lab === null)('afxdp', () => {
     ['1048576:8388608', ['RLIMIT_MEMLOCK was raised for packet memory', 'leaves room for 2048 frames']],
     ['8388608:8388608', ['RLIMIT_MEMLOCK (8388608 bytes) leaves room for 2048 frames: grant CAP_IPC_LOCK']],
   ])('makes do with a short RLIMIT_MEMLOCK of %s, and says how', async (limit, notes) => {
-    const { plan, packets } = await attempt(...poor(limit));
+    const { plan, packets, limit: afterwards } = await attempt(...poor(limit));
+    expect(afterwards).toBe('as before');
     for (const note of notes) expect(plan!.notes.join('\n')).toContain(note);
     expect(packets).toBe(3);
   });

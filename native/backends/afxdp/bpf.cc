@@ -188,6 +188,7 @@ Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::strin
   if (loaded) return loaded;
   const int err = errno;
   const std::string what = "loading an XDP program of " + std::to_string(program.size()) + " instructions";
+  if (err == EMFILE || err == ENFILE) return bpf_error(what, err);  // its verifier may well have taken it
   const std::string text = verifier_log(attr);
   if (log != nullptr) *log = text;
   // No log: it was not the verifier that refused.

@@ -2,12 +2,12 @@
 
 #include <linux/bpf.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <random>
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/btf.h"
@@ -75,9 +75,9 @@ void append_stamp(Assembler& as, const Stamps& stamps, uint32_t rx_timestamp, La
 }
 
 uint32_t random_magic() {
-  std::random_device random;
-  // Zero is what fresh memory holds.
-  return random() | 1;
+  uint32_t number = 0;
+  while (getrandom(&number, sizeof number, 0) < 0 && errno == EINTR) continue;
+  return number | 1;  // zero is what fresh memory holds
 }
 
 /// One variant of how the filter may run, best first.

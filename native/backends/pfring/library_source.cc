@@ -58,6 +58,9 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
     const auto exists = [&fd](const std::string& name) {
       return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
     };
+    if (!fd || err == EMFILE || err == ENFILE)
+      return system_error(Code::kSystem, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"",
+                          "pfring_open", fd ? err : EMFILE);
     // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
     // whose version is not its own.
     const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);

@@ -35,6 +35,9 @@ Error missing(const std::string& uri, int err) {
   if (err == EPERM || err == EACCES) {
     return system_error(Code::kNoPermission, uri + ": a PF_RING socket needs CAP_NET_RAW", "socket", err);
   }
+  if (err != EAFNOSUPPORT && err != EPROTONOSUPPORT && err != ESOCKTNOSUPPORT) {
+    return system_error(Code::kSystem, uri + ": PF_RING gives no socket", "socket", err);
+  }
   Error error = system_error(Code::kBackendMissing, uri + ": the kernel module pf_ring is not loaded", "socket", err);
   error.hint =
       "Load it: sudo modprobe pf_ring. Packages and sources: https://packages.ntop.org and github.com/ntop/PF_RING.";
@@ -53,6 +56,7 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
   }
   const int err = errno;
   const UniqueFd query(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!query) return system_error(Code::kSystem, uri + ": cannot ask for interfaces", "socket", errno);
   if (name == "any" || (interface_index(query.get(), name) == 0 && errno == ENODEV)) {
     return system_error(Code::kNoInterface, uri + ": there is no interface \"" + name + "\"",
                         "getsockopt(SO_GET_DEVICE_IFINDEX)", err);

@@ -26,16 +26,19 @@ Result<Watch> Watch::start(int fd, std::vector<std::string> interfaces, const st
     const int index = interface_index(watch.query_.get(), name);
     watch.interfaces_.push_back({std::move(name), index});
   }
+  const auto cannot_wait = [&uri](const char* call) {
+    return system_error(Code::kSystem, uri + ": cannot wait for packets", call, errno);
+  };
   watch.epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  if (!watch.epoll_) return cannot_wait("epoll_create1");
   watch.timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!watch.timer_) return cannot_wait("timerfd_create");
   const itimerspec every{{0, kEveryNs}, {0, kEveryNs}};
   timerfd_settime(watch.timer_.get(), 0, &every, nullptr);
   for (const int one : {fd, watch.timer_.get()}) {
     epoll_event event{};
     event.events = EPOLLIN;
-    if (epoll_ctl(watch.epoll_.get(), EPOLL_CTL_ADD, one, &event) != 0) {
-      return system_error(Code::kSystem, uri + ": cannot wait for packets", "epoll_ctl", errno);
-    }
+    if (epoll_ctl(watch.epoll_.get(), EPOLL_CTL_ADD, one, &event) != 0) return cannot_wait("epoll_ctl");
   }
   return watch;
 }

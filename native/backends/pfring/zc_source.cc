@@ -77,6 +77,9 @@ Error ZcSource::refused(const char* call, int err) const {
       error.hint = "Reserve some: echo 256 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
       return error;
     }
+    case EMFILE:
+    case ENFILE:
+      return system_error(Code::kSystem, at + "cannot open \"" + settings_.target.text + "\"", call, err);
     case EBUSY:
       return system_error(Code::kBusy, at + "somebody else has the device", call, err);
     default: {
@@ -92,6 +95,7 @@ Error ZcSource::refused(const char* call, int err) const {
 Result<Ok> ZcSource::open_device() {
   const std::string& interface = settings_.target.names.front();
   const UniqueFd query(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!query) return refused("socket", errno);
   if (interface_index(query.get(), interface) == 0) {
     return system_error(errno == ENODEV ? Code::kNoInterface : Code::kSystem,
                         settings_.uri + ": interface \"" + interface + "\"", "ioctl(SIOCGIFINDEX)", errno);
@@ -129,6 +133,8 @@ Result<Ok> ZcSource::find_memory() {
   // SAFETY: only compared with the addresses of mappings.
   const auto known = reinterpret_cast<uintptr_t>(library_.zc_pkt_buff_data(free_.front(), queue_));
   std::ifstream maps("/proc/self/maps");
+  if (!maps)
+    return system_error(Code::kSystem, settings_.uri + ": cannot find the memory", "open(/proc/self/maps)", errno);
   for (std::string line; std::getline(maps, line);) {
     uint64_t from = 0;
     uint64_t to = 0;

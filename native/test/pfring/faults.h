@@ -1,5 +1,10 @@
-// What the stand-ins do wrong on request: RINGTAP_STANDIN="slots=64,version=22" in the environment, read at each open.
+// What the stand-ins share. Faults on request: RINGTAP_STANDIN="slots=64,version=22" in the environment, read at each
+// open.
 #pragma once
+
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 
 #include <cstdlib>
 #include <optional>
@@ -14,6 +19,13 @@ inline std::optional<long> asked_for(const std::string& name) {
   const size_t at = all.find("," + name + "=");
   if (at == std::string::npos) return std::nullopt;
   return std::strtol(all.c_str() + at + name.size() + 2, nullptr, 10);
+}
+
+/// The number of an interface, asked for with a descriptor that is there; 0 if there is none.
+inline int interface_number(int fd, const std::string& name) {
+  ifreq request{};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  return ioctl(fd, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : 0;
 }
 
 }  // namespace ringtap::standin

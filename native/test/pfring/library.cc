@@ -241,16 +241,17 @@ RINGTAP_API pfring_zc_queue* pfring_zc_open_device(pfring_zc_cluster* cluster, c
   std::string name = std::string(device).substr(3);
   name = name.substr(0, name.find('@'));
   const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL));
+  if (fd < 0) return nullptr;
   const int room = 256 << 20;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
-  address.sll_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
+  address.sll_ifindex = ringtap::standin::interface_number(fd, name);
   // SAFETY: bind() takes every address family through sockaddr.
-  if (fd < 0 || bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int err = errno;
-    if (fd >= 0) close(fd);
+    close(fd);
     errno = err;
     return nullptr;
   }

@@ -180,7 +180,8 @@ int Socket::bind(const sockaddr* address, socklen_t length) {
     return 0;
   }
   ifreq request{};
-  if (if_indextoname(static_cast<unsigned>(wanted.sll_ifindex), request.ifr_name) == nullptr) return failed(EINVAL);
+  request.ifr_ifindex = wanted.sll_ifindex;
+  if (ioctl(feed_, SIOCGIFNAME, &request) != 0) return failed(EINVAL);
   if (ioctl(feed_, SIOCGIFHWADDR, &request) != 0) return failed(EINVAL);
   if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER && request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK) {
     return failed(EINVAL);
@@ -264,7 +265,7 @@ int Socket::get(int level, int name, void* value, socklen_t* length) {
     case 185: {
       if (*length < 4 || *length > 32) return failed(EINVAL);
       const std::string interface(static_cast<const char*>(value), strnlen(static_cast<const char*>(value), *length));
-      const int number = interface == "any" ? kAnyInterface : static_cast<int>(if_nametoindex(interface.c_str()));
+      const int number = interface == "any" ? kAnyInterface : interface_number(feed_, interface);
       return number == 0 ? failed(EINVAL) : give(number);
     }
     default:
@@ -284,7 +285,8 @@ int Socket::allocate() {
   }
   total_ = (total_ + 4095) / 4096 * 4096 + 4096;
   memory_ = memfd_create("pfring", MFD_CLOEXEC);
-  if (memory_ < 0 || ftruncate(memory_, static_cast<off_t>(total_)) != 0) return failed(ENOMEM);
+  if (memory_ < 0) return -1;
+  if (ftruncate(memory_, static_cast<off_t>(total_)) != 0) return failed(ENOMEM);
   void* mapped = real_mmap(nullptr, total_, PROT_READ | PROT_WRITE, MAP_SHARED, memory_, 0);
   if (mapped == MAP_FAILED) return failed(ENOMEM);
   ring_ = static_cast<std::byte*>(mapped);
