@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "backends/pcap/packet_socket.h"
+#include "core/new_descriptors.h"
 
 namespace ringtap {
 namespace {
@@ -97,6 +98,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
                  .syscall = {}};
   }
   char text[kPcapErrorBufferSize] = "";
+  const NewDescriptors opened;
   PcapSession session{.handle = PcapHandle(library.create(target.c_str(), text))};
   pcap_t* const handle = session.handle.get();
   if (handle == nullptr)
@@ -115,6 +117,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
   }
 
   const int status = library.activate(handle);
+  opened.close_on_exec();
   if (status < 0) return activation_error(library, handle, status, target);
   if (status > 0) session.notes.push_back(words(library, handle, status));
   if (status == kPcapWarningTimestampType) session.hardware_time = false;

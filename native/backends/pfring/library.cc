@@ -2,10 +2,11 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "core/trusted_environment.h"
 
 namespace ringtap::pfring {
 
@@ -91,7 +92,7 @@ Loaded load() {
   if (libpcap == nullptr) return {std::nullopt, "it needs libpcap, which cannot be loaded: " + last_error()};
 
   std::vector<std::string> names = {"libpfring.so.8", "libpfring.so"};
-  const char* given = std::getenv("RINGTAP_LIBPFRING");
+  const char* given = trusted_environment("RINGTAP_LIBPFRING");
   if (given != nullptr && *given != '\0') names = {given};
   std::string why;
   for (const std::string& name : names) {

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/new_descriptors.h"
+
 namespace ringtap::pfring {
 
 namespace {
@@ -47,10 +49,12 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   uint32_t flags = kTimestamp;
   if (settings.promiscuous && !settings.target.any()) flags |= kPromiscuous;
   if (settings.hardware_time) flags |= kHardwareTimestamp;
+  const NewDescriptors opened;
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
+  const int err = errno;
+  opened.close_on_exec();
   if (!handle) {
-    const int err = errno;
     const auto exists = [](const std::string& name) { return name == "any" || if_nametoindex(name.c_str()) != 0; };
     // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
     // whose version is not its own.
@@ -196,7 +200,9 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
   count_ = 0;
   uint32_t at = arena_.next_offset();
   const uint32_t end = at + arena_.chunk_bytes();
-  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen; tried++) {
+  judge_.begin();
+  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !judge_.exhausted();
+       tried++) {
     // SAFETY: `end - at` bytes are ours until the chunk is released; the library copies no more than it is told.
     auto* bytes = reinterpret_cast<uint8_t*>(arena_.region()->base() + at);
     errno = 0;

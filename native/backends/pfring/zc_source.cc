@@ -12,11 +12,14 @@
 #include <cstdio>
 #include <fstream>
 
+#include "core/new_descriptors.h"
+
 namespace ringtap::pfring {
 
 namespace {
 
 constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kSlowBurst = 4;
 constexpr uint32_t kReceiveOnly = 0;
 constexpr uint32_t kDeviceBuffers = 32768;  // the longest ring of a NIC
 constexpr uint32_t kHandles = 16384;
@@ -96,6 +99,7 @@ Result<Ok> ZcSource::open_device() {
     return system_error(Code::kNoInterface, settings_.uri + ": interface \"" + interface + "\"", "if_nametoindex",
                         ENODEV);
   }
+  const NewDescriptors opened;
   errno = 0;
   ZcCluster* cluster = library_.zc_create_cluster(new_cluster_id(), buffer_bytes(interface), 0,
                                                   kDeviceBuffers + kHandles, -1, nullptr, 0);
@@ -108,6 +112,7 @@ Result<Ok> ZcSource::open_device() {
     if (handle == nullptr) break;
     free_.push_back(handle);
   }
+  opened.close_on_exec();
   if (free_.empty()) return refused("pfring_zc_get_packet_handle", ENOMEM);
   if (library_.zc_check_license != nullptr) licensed_ = library_.zc_check_license() != 0;
   if (!licensed_) info_.notes.emplace_back("ZC has no licence: the capture ends after five minutes");
@@ -187,7 +192,9 @@ RxBatch ZcSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
   if (leases_.full() || free_.empty()) return {.rx = Rx::kNoBuffer};
-  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, block.capacity(), free_.size()}));
+  // A burst is taken whole, so it must be one that can be filtered at once.
+  const uint32_t most = judge_.takes_long() ? kSlowBurst : max;
+  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, most, block.capacity(), free_.size()}));
   // What the library fills takes the place of a free handle.
   burst_.assign(free_.end() - wanted, free_.end());
   const int got = library_.zc_recv_pkt_burst(queue_, burst_.data(), wanted, 0);
