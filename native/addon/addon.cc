@@ -106,7 +106,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   const Napi::Value given = request.Get("filter");
   const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", 262144));
   if (given.IsString()) {
-    filter = make_filter(text(given), snaplen);
+    filter = make_filter(text(given), snaplen, open_request.cancelled);
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }

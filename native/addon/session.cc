@@ -274,8 +274,10 @@ Waiter& Session::waiter() {
 /// How long to sleep instead of asking the source: after a batch until more has gathered, and 1 ms while batches are
 /// held, because a ring with a held block stays readable although nothing new can be received.
 uint32_t Session::nap_ms() const {
+  const Readiness readiness = source_->readiness();
+  if (readiness.again_ms > 0) return readiness.again_ms;
   if (woken_) return outstanding_ > 0 ? 1 : 0;
-  return source_->readiness().gather_ms;
+  return readiness.gather_ms;
 }
 
 void Session::on_ready() {

@@ -52,6 +52,9 @@ struct Readiness {
   /// How long to let packets gather after a batch, before waiting anew; asked each time. For sources that would
   /// otherwise wake the reader for little.
   uint32_t gather_ms = 0;
+  /// The last receive() came back to let others run, not for want of packets: ask again after so long, whatever the fd
+  /// says.
+  uint32_t again_ms = 0;
 };
 
 /// Facts about an opened source, frozen by start(). But further segments may follow, the last of which a batch is in;

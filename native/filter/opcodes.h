@@ -22,7 +22,8 @@ inline constexpr uint16_t kK = 0x00, kX = 0x08, kA = 0x10;
 inline constexpr uint16_t kTax = 0x00, kTxa = 0x80;
 
 inline constexpr uint32_t kScratchWords = 16;
-inline constexpr uint32_t kMaxInstructions = 4096;
+inline constexpr uint32_t kMaxInstructions = 4096;    // of a program for the kernel, and of one that a user gives
+inline constexpr uint32_t kMostInstructions = 65535;  // that FilterVm runs
 
 constexpr uint16_t instruction_class(uint16_t code) { return code & 0x07; }
 
@@ -31,7 +32,9 @@ inline constexpr uint32_t kKernelMetadata = 0xfffff000;
 inline constexpr uint32_t kPacketType = kKernelMetadata + 4;
 inline constexpr uint32_t kInterfaceIndex = kKernelMetadata + 8;
 inline constexpr uint32_t kHardwareType = kKernelMetadata + 28;
+inline constexpr uint32_t kVlanTag = kKernelMetadata + 44;
 inline constexpr uint32_t kVlanTagPresent = kKernelMetadata + 48;
+inline constexpr uint32_t kVlanProtocol = kKernelMetadata + 60;
 // From here up a kernel reads "relative to a header" or metadata; in user space it is out of range.
 inline constexpr uint32_t kFirstKernelOffset = 0xffe00000;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/program.h"
 
@@ -11,8 +12,12 @@ namespace ringtap {
 /// others are decided by `program`.
 ///
 /// WHY: a filter is meant for the bytes on the wire. The kernel strips the tag before a filter sees the packet, so a
-/// tagged one can only be decided in user space, once the tag is back in its place.
-Program with_vlan_prefix(const Program& program, uint32_t accept_len);
+/// tagged one can only be decided in user space, once the tag is back in its place. Those of a type in `hopeless`
+/// (PACKET_OUTGOING and the like) are rejected.
+Program with_vlan_prefix(const Program& program, uint32_t accept_len, const std::vector<uint32_t>& hopeless = {});
+
+/// A kernel program that first rejects packets of these types.
+Program without_types(const Program& program, const std::vector<uint32_t>& types);
 
 /// Which way packets must go, seen from this host.
 enum class Direction : uint8_t { kBoth, kIn, kOut };

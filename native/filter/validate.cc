@@ -1,6 +1,5 @@
 #include "filter/validate.h"
 
-#include "filter/opcodes.h"
 #include "filter/text.h"
 
 namespace ringtap {
@@ -47,10 +46,11 @@ std::string objection(const Program& program, size_t index) {
 
 }  // namespace
 
-Result<Ok> validate(const Program& program) {
+Result<Ok> validate(const Program& program, size_t most) {
   if (program.empty()) return bad(0, "the program is empty");
-  if (program.size() > kMaxInstructions) {
-    return bad(kMaxInstructions, "a program has at most 4096 instructions, this one " + std::to_string(program.size()));
+  if (program.size() > most) {
+    return bad(most, "a program has at most " + std::to_string(most) + " instructions, this one " +
+                         std::to_string(program.size()));
   }
   for (size_t i = 0; i < program.size(); i++) {
     std::string why = objection(program, i);

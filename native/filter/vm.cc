@@ -16,6 +16,8 @@ using namespace bpf;
 enum : uint16_t {
   kReject = 0x100,  // a constant offset that no packet reaches
   kLoop,            // a jump backwards
+  kLoadType,        // metadata
+  kLoadInterface,
   // A load and the comparison behind it in one step: most of what pcap filters do.
   kWordEquals,
   kHalfEquals,
@@ -26,7 +28,7 @@ enum : uint16_t {
 
 // WHY: a loop of libpcap's (protochain) takes some 40 steps for each header it follows; this is enough for every header
 // that fits into 64 KiB and little enough (a millisecond) for a program that never ends.
-constexpr int64_t kStepBudget = int64_t{1} << 20;
+constexpr int64_t kStepsPerPacket = int64_t{1} << 20;
 
 uint32_t fused(uint16_t load, uint16_t jump) {
   if (jump == (kJmp | kJeq | kK)) {
@@ -57,8 +59,8 @@ uint32_t word_at(const std::byte* at) { return half_at(at) << 16 | half_at(at + 
 
 }  // namespace
 
-FilterVm::FilterVm(const Program& program) : ops_(program.size()) {
-  assert(validate(program));
+FilterVm::FilterVm(const Program& program, Metadata metadata) : ops_(program.size()) {
+  assert(validate(program, kMostInstructions));
   for (size_t i = 0; i < program.size(); i++) {
     const BpfInsn& insn = program[i];
     Op& op = ops_[i];
@@ -72,6 +74,10 @@ FilterVm::FilterVm(const Program& program) : ops_(program.size()) {
     } else if (loads_constant_offset(insn.code) && insn.k >= kFirstKernelOffset) {
       // From here on `k` plus the size of a load does not overflow.
       op.operation = kReject;
+      if (metadata == Metadata::kIsRead && instruction_class(insn.code) == kLd) {
+        if (insn.k == kPacketType) op.operation = kLoadType;
+        if (insn.k == kInterfaceIndex) op.operation = kLoadInterface;
+      }
     }
     uses_scratch_ |= insn.code == (kLd | kMem) || insn.code == (kLdx | kMem);
   }
@@ -85,14 +91,17 @@ FilterVm::FilterVm(const Program& program) : ops_(program.size()) {
   }
 }
 
-uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept {
+uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget& budget,
+                       const PacketMetadata& metadata) const noexcept {
   const Op* const ops = ops_.data();
   const Op* op = ops;
   uint32_t a = 0;
   uint32_t x = 0;
   uint32_t scratch[kScratchWords];
   if (uses_scratch_) std::memset(scratch, 0, sizeof scratch);
-  int64_t budget = kStepBudget;
+  int64_t looped = 0;
+  // Without a loop no packet takes more; what it took to the step is not worth counting.
+  budget.spend(static_cast<int64_t>(ops_.size()));
 
   // SAFETY (every load): the last byte read lies below caplen; sums are formed where they cannot overflow.
   for (;;) {
@@ -166,6 +175,12 @@ uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen)
         if (caplen <= op->k) return 0;
         x = (byte_at(data + op->k) & 0xf) << 2;
         break;
+      case kLoadType:
+        a = metadata.type;
+        break;
+      case kLoadInterface:
+        a = metadata.interface;
+        break;
       case kLd | kW | kLen:
         a = wirelen;
         break;
@@ -200,11 +215,14 @@ uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen)
       case kJmp | kJa:
         op = ops + op->jt;
         continue;
-      case kLoop:
-        budget -= op - ops - op->jt + 1;
-        if (budget < 0) return 0;
+      case kLoop: {
+        const int64_t steps = op - ops - op->jt + 1;
+        looped += steps;
+        budget.spend(steps);
+        if (looped > kStepsPerPacket) return 0;
         op = ops + op->jt;
         continue;
+      }
       case kJmp | kJeq | kK:
         op = ops + (a == op->k ? op->jt : op->jf);
         continue;

@@ -9,15 +9,44 @@
 
 namespace ringtap {
 
+/// What one receive() may spend on its filter, so that no program keeps the event loop from its turn for longer than a
+/// few milliseconds. In steps of the machine.
+class FilterBudget {
+ public:
+  void renew() noexcept { left_ = kSteps; }
+  /// Come back with what there is: the next packet may have a budget of its own.
+  bool used_up() const noexcept { return left_ <= 0; }
+  void spend(int64_t steps) noexcept { left_ -= steps; }
+
+ private:
+  static constexpr int64_t kSteps = int64_t{1} << 21;
+  int64_t left_ = kSteps;
+};
+
+/// What Linux knows of a packet beside its bytes.
+struct PacketMetadata {
+  uint32_t type = 0;  // PACKET_OUTGOING and the like
+  uint32_t interface = 0;
+};
+
 /// Runs one program, decoded once. Decides exactly as libpcap's bpf_filter() does: a load beyond the captured bytes
 /// rejects the packet, and so does an offset that means metadata to a kernel. Scratch memory starts as zeros.
 class FilterVm {
  public:
+  /// Reads metadata where the program asks for it: a packet's type and its interface. As the kernel does.
+  enum class Metadata : bool { kRejects, kIsRead };
+
   /// `program` has passed validate().
-  explicit FilterVm(const Program& program);
+  explicit FilterVm(const Program& program, Metadata metadata = Metadata::kRejects);
 
   /// How many bytes of the packet to keep; 0 rejects it.
-  uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept;
+  uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget& budget,
+               const PacketMetadata& metadata = {}) const noexcept;
+  /// On a thread that may take its time.
+  uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept {
+    FilterBudget budget;
+    return run(data, wirelen, caplen, budget);
+  }
 
  private:
   struct Op {

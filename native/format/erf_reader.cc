@@ -117,6 +117,10 @@ void ErfReader::walk(Walk& w, DescBlock& out, uint32_t max) noexcept {
   w.wire_bytes = 0;
   w.stop = Stop::kFull;
   while (n < max || max == 0) {
+    if (w.paused()) {
+      w.stop = Stop::kPause;
+      break;
+    }
     if (pos + kHeaderBytes > w.end) {
       w.starve(pos, pos == w.end ? 0 : kHeaderBytes);
       break;

@@ -65,6 +65,7 @@ class PcapReader final : public RecordReader {
   }
 
   std::optional<uint32_t> link_type() const noexcept override { return link_type_; }
+  bool big_endian() const noexcept override { return kSwap != kHostIsBig; }
 
   void walk(Walk& w, DescBlock& out, uint32_t max) noexcept override {
     w.count = 0;
@@ -115,6 +116,12 @@ void PcapReader<kSwap>::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
   uint32_t n = 0;
   w.stop = Stop::kFull;
   while (n < max) {
+    if constexpr (!kPlain) {
+      if (w.paused()) {
+        w.stop = Stop::kPause;
+        break;
+      }
+    }
     const uint64_t data = pos + record_bytes;
     if (data > end) {
       w.starve(pos, record_bytes);

@@ -52,6 +52,14 @@ class PcapngReader final : public RecordReader {
   }
 
   std::optional<uint32_t> link_type() const noexcept override { return link_type_; }
+  std::vector<uint32_t> other_link_types() const override {
+    std::vector<uint32_t> others;
+    for (const Interface& interface : interfaces_) {
+      if (interface.link_type != link_type_) others.push_back(interface.link_type);
+    }
+    return others;
+  }
+  bool big_endian() const noexcept override { return swapped_ != kHostIsBig; }
 
   void set_epoch(int64_t seconds) noexcept override {
     epoch_ = seconds;
@@ -89,6 +97,7 @@ class PcapngReader final : public RecordReader {
   PacketBlock simple_packet(const std::byte* block, uint32_t total) const noexcept;
 
   bool swapped_;
+  bool order_changed_ = false;  // since the last packet
   bool first_packet_seen_ = false;
   std::optional<uint32_t> link_type_;
   std::vector<Interface> interfaces_;  // of the current section
@@ -169,6 +178,10 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
   bool other_order = false;
   w.stop = Stop::kFull;
   while (n < max || max == 0) {
+    if (w.paused()) {
+      w.stop = Stop::kPause;
+      break;
+    }
     if (skipped_total_ != 0 && !skipped_block_ends(w, pos)) break;
     if (pos + kAnyBytes > w.end) {
       w.starve(pos, pos == w.end ? 0 : kAnyBytes);
@@ -211,7 +224,8 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
       if (!epoch_) set_epoch(active.clock.second(packet.ticks));
     }
     if (max == 0) break;
-    if (interface.link_type != w.link_type) {
+    if (interface.link_type != w.link_type || order_changed_) {
+      order_changed_ = false;
       w.stop = Stop::kLinkType;
       w.next_link_type = interface.link_type;
       break;
@@ -312,6 +326,7 @@ bool PcapngReader::section(Walk& w, uint64_t& pos) {
   }
   if (!(swap ? whole<true>(w, pos, total, kSectionBytes) : whole<false>(w, pos, total, kSectionBytes))) return false;
   // The section's own length is advice for skipping it and often -1: blocks say where they end.
+  order_changed_ |= swap != swapped_;
   swapped_ = swap;
   interfaces_.clear();
   pos += total;

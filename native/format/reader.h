@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/desc.h"
 #include "core/error.h"
@@ -18,7 +19,9 @@ class PacketFilter {
  public:
   virtual ~PacketFilter() = default;
   /// How many bytes of the packet to keep; 0 rejects it.
-  virtual uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept = 0;
+  virtual uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) noexcept = 0;
+
+  bool exhausted = false;  // it has taken long enough: the walk goes no further
 };
 
 /// Why a walk stopped.
@@ -26,7 +29,8 @@ enum class Stop : uint8_t {
   kFull,      // `max` packets are described; with max 0: a packet is next
   kStarved,   // the record at `pos` goes on beyond `end`; it takes `need` bytes, as far as can be told
   kSkip,      // the next `need` bytes are of no interest and go on beyond `end`
-  kLinkType,  // the next packet has `next_link_type`
+  kLinkType,  // the next packet has `next_link_type`, or headers in another byte order
+  kPause,     // the filter is exhausted
   kCorrupt,   // the record at file offset `record` contradicts the format: see `damage`
 };
 
@@ -39,7 +43,7 @@ struct Walk {
 
   uint32_t link_type = 0;  // describe packets of this link type only
   uint32_t snaplen = UINT32_MAX;
-  const PacketFilter* filter = nullptr;
+  PacketFilter* filter = nullptr;
 
   uint32_t count = 0;  // packets described
   uint64_t filtered = 0;
@@ -51,6 +55,7 @@ struct Walk {
   uint32_t record_bytes = 0;  // its length, as far as can be told
   std::string damage;
 
+  bool paused() const noexcept { return filter != nullptr && filter->exhausted; }
   void starve(uint64_t at, uint64_t bytes) noexcept {
     stop = Stop::kStarved;
     record = file_base + at;
@@ -80,6 +85,10 @@ class RecordReader {
 
   /// Link type of the first packet or, before that, of the first interface.
   virtual std::optional<uint32_t> link_type() const noexcept = 0;
+  /// Other link types that the trace has announced.
+  virtual std::vector<uint32_t> other_link_types() const { return {}; }
+  /// Did the host that captured the next packet have this byte order?
+  virtual bool big_endian() const noexcept { return true; }
 
   uint32_t header_bytes() const noexcept { return header_bytes_; }          // where the first record is
   uint32_t snaplen() const noexcept { return snaplen_; }                    // as the file states it, made sane

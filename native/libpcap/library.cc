@@ -1,12 +1,14 @@
 #include "libpcap/library.h"
 
-#include <cstdlib>
+#include <cstdio>
 #include <optional>
 #include <vector>
 
 #if !defined(_WIN32)
 #include <dlfcn.h>
 #endif
+
+#include "core/trusted_environment.h"
 
 namespace ringtap {
 namespace {
@@ -16,9 +18,11 @@ namespace {
 using Handle = HMODULE;
 
 // WHY: Npcap lives in a folder of its own beside WinPcap; its Packet.dll must come from that folder, too.
+// A bare name is looked for in the system's folder alone: the working directory may be anybody's.
 Handle open_library(const std::string& name) {
   const bool has_folder = name.find('\\') != std::string::npos;
-  return LoadLibraryExA(name.c_str(), nullptr, has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : 0);
+  return LoadLibraryExA(name.c_str(), nullptr,
+                        has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : LOAD_LIBRARY_SEARCH_SYSTEM32);
 }
 void* find_symbol(Handle library, const char* name) { return reinterpret_cast<void*>(GetProcAddress(library, name)); }
 std::string last_error(const std::string& name) {
@@ -117,12 +121,15 @@ std::string bind(Handle library, LibPcap& f) {
   binder.want(f.get_selectable_fd, "pcap_get_selectable_fd");
   binder.want(f.get_required_select_timeout, "pcap_get_required_select_timeout");
   binder.want(f.set_protocol_linux, "pcap_set_protocol_linux");
+#if !defined(_WIN32)
+  binder.want(f.fopen_offline, "pcap_fopen_offline");
+#endif
   return binder.missing();
 }
 
 Loaded load() {
   std::vector<std::string> names = usual_names();
-  const char* given = std::getenv("RINGTAP_LIBPCAP");
+  const char* given = trusted_environment("RINGTAP_LIBPCAP");
   if (given != nullptr && *given != '\0') names = {given};
 
   std::string why;
@@ -140,12 +147,25 @@ Loaded load() {
   return {std::nullopt, why};
 }
 
+// WHY never destroyed: a filter may still be compiling while the process ends.
 const Loaded& loaded() {
-  static const Loaded result = load();
+  static const Loaded& result = *new Loaded(load());
   return result;
 }
 
 }  // namespace
+
+bool compiles_in_parallel(const std::string& lib_version) {
+  // "libpcap version 1.10.3 (with TPACKET_V3)", "Npcap version 1.79, based on libpcap version 1.10.4"
+  const std::string before = "libpcap version ";
+  const size_t at = lib_version.find(before);
+  int major = 0;
+  int minor = 0;
+  if (at == std::string::npos || std::sscanf(lib_version.c_str() + at + before.size(), "%d.%d", &major, &minor) != 2) {
+    return false;
+  }
+  return major > 1 || (major == 1 && minor >= 8);
+}
 
 const LibPcap* libpcap() { return loaded().functions ? &*loaded().functions : nullptr; }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 #if defined(_WIN32)
@@ -101,11 +102,16 @@ struct LibPcap {
   int (*get_selectable_fd)(pcap_t*);
   const timeval* (*get_required_select_timeout)(pcap_t*);
   int (*set_protocol_linux)(pcap_t*, int protocol);
+  pcap_t* (*fopen_offline)(FILE*, char* error);
 };
+
+/// May pcap_compile() run on several threads at once? Not before libpcap 1.8, whose parser kept its state in globals.
+bool compiles_in_parallel(const std::string& lib_version);
 
 /// The library, loaded at the first call and never unloaded; null if this host has none. Any thread.
 ///
-/// The environment variable RINGTAP_LIBPCAP names the one file to load instead of the platform's usual names.
+/// The environment variable RINGTAP_LIBPCAP names the one file to load instead of the platform's usual names; not in a
+/// process with more rights than its user.
 const LibPcap* libpcap();
 
 /// The error to return when libpcap() is null.

@@ -631,7 +631,9 @@ TEST_CASE("a filter is in force before the first packet, with traffic flowing be
 
 TEST_CASE("a filter that cannot be compiled for the link type is an error, and the source can still be closed") {
   class Broken final : public Filter {
-    Result<const Program*> program(int) override { return Error{.code = Code::kBadFilter, .message = "broken"}; }
+    Result<const Program*> program(const FilterTarget&) override {
+      return Error{.code = Code::kBadFilter, .message = "broken"};
+    }
   };
   with_each_fixture([](const Fixture& fixture) {
     Session session(fixture);

@@ -52,7 +52,7 @@ std::vector<Fixture> fixtures();
 class FixedFilter final : public Filter {
  public:
   explicit FixedFilter(Program program) : program_(std::move(program)) {}
-  Result<const Program*> program(int) override { return &program_; }
+  Result<const Program*> program(const FilterTarget&) override { return &program_; }
 
  private:
   Program program_;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -176,13 +177,19 @@ class EtherType final : public Filter {
  public:
   explicit EtherType(uint32_t type)
       : program_{{0x28, 0, 0, 12}, {0x15, 0, 1, type}, {0x6, 0, 0, 262144}, {0x6, 0, 0, 0}} {}
-  Result<const Program*> program(int link_type) override {
-    asked.push_back(link_type);
-    if (link_type == refused) return Error{.code = Code::kBadFilter, .message = "not for this link type"};
+  Result<const Program*> program(const FilterTarget& target) override {
+    asked.push_back(target.link_type);
+    if (refused.count(target.link_type) != 0) return Error{.code = Code::kBadFilter, .message = refusal};
     return &program_;
   }
+  Result<const Program*> program_soon(const FilterTarget& target) override {
+    if (slowness > 0 && slowness-- > 0) return nullptr;
+    return program(target);
+  }
   std::vector<int> asked;
-  int refused = -1;
+  std::set<int> refused;
+  std::string refusal = "not for this link type";
+  int slowness = 0;
 
  private:
   Program program_;
@@ -744,17 +751,67 @@ TEST_CASE("a filter is asked for each link type, and what it rejects is counted"
   CHECK(reading.stats.filtered == 1000 - wanted);
   CHECK(filter->asked == std::vector<int>{1, 113});
   for (const Packet& packet : reading.packets) CHECK(packet.data.substr(12, 2) == Bytes("\x08\0", 2));
+}
+
+TEST_CASE("packets of a link type that the filter does not speak of do not match, wherever they come") {
+  const TempDir dir;
+  Bytes file = section(false) + interface(false, 1) + interface(false, 113);
+  for (uint32_t i = 0; i < 6; i++) file += enhanced(false, i % 2, i, payload(0, 60), 60);
+  file += interface(false, 147);
+  for (uint32_t i = 0; i < 2; i++) file += enhanced(false, i == 0 ? 2 : 0, i, payload(0, 60), 60);
+  save(dir.file("a"), file);
+  auto filter = std::make_shared<EtherType>(0x0800);
+  filter->refused = {113, 147};
+  const Reading reading = read_request(request_for(dir.file("a")), 64, filter);
+  CHECK_FALSE(reading.failed);
+  CHECK(reading.packets.size() == 4);
+  CHECK(reading.stats.filtered == 4);
 
   filter = std::make_shared<EtherType>(0x0800);
-  filter->refused = 113;
-  const Reading refused = read_request(request_for(dir.file("a")), 64, filter);
-  CHECK(refused.packets.size() == 4);
-  CHECK(refused.error.code == Code::kBadFilter);
+  filter->refused = {1};
+  CHECK(read_request(request_for(dir.file("a")), 64, filter).packets.size() == 4);
+}
 
-  filter = std::make_shared<EtherType>(0x0800);
-  filter->refused = 1;
+TEST_CASE("a filter that speaks of no link type that is announced is refused at open") {
+  const TempDir dir;
+  save(dir.file("a"),
+       section(false) + interface(false, 1) + interface(false, 113) + enhanced(false, 0, 0, payload(0, 60), 60));
+  auto filter = std::make_shared<EtherType>(0x0800);
+  filter->refused = {1, 113};
   auto source = open_file(request_for(dir.file("a")));
   CHECK((*source)->set_filter(filter).error().code == Code::kBadFilter);
+}
+
+TEST_CASE("a name that cannot be looked up for a second link type ends the capture instead of hiding packets") {
+  const TempDir dir;
+  save(dir.file("a"), section(false) + interface(false, 1) + enhanced(false, 0, 0, payload(0, 60), 60) +
+                          interface(false, 113) + enhanced(false, 1, 0, payload(0, 60), 60));
+  auto filter = std::make_shared<EtherType>(0x0800);
+  filter->refused = {113};
+  filter->refusal = "unknown host 'slow.example'";
+  const Reading reading = read_request(request_for(dir.file("a")), 64, filter);
+  CHECK(reading.packets.size() == 1);
+  CHECK(reading.error.code == Code::kBadFilter);
+}
+
+TEST_CASE("while a filter is compiled for a second link type nothing is received and nothing is lost") {
+  const TempDir dir;
+  save(dir.file("a"), section(false) + interface(false, 1) + enhanced(false, 0, 0, payload(0, 60), 60) +
+                          interface(false, 113) + enhanced(false, 1, 0, payload(0, 60), 60));
+  auto filter = std::make_shared<EtherType>(0x0800);
+  filter->slowness = 3;
+  auto source = open_file(request_for(dir.file("a")));
+  REQUIRE((*source)->set_filter(filter));
+  DescBlock block(64);
+  std::vector<Rx> seen;
+  for (;;) {
+    const RxBatch rx = (*source)->receive(block, 64);
+    seen.push_back(rx.rx);
+    if (rx.rx == Rx::kOk) (*source)->release(rx.lease);
+    if (rx.rx == Rx::kEof) break;
+  }
+  CHECK(seen == std::vector<Rx>{Rx::kOk, Rx::kAgain, Rx::kAgain, Rx::kAgain, Rx::kOk, Rx::kEof});
+  CHECK((*source)->stats().delivered == 2);
 }
 
 TEST_CASE("the filter says that it runs in user space") {

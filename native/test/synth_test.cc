@@ -272,7 +272,7 @@ TEST_CASE("a rate is kept, and nothing comes due before the start or after an en
 
 TEST_CASE("a filter that rejects everything does not keep receive() for long") {
   class Nothing final : public Filter {
-    Result<const Program*> program(int) override { return &program_; }
+    Result<const Program*> program(const FilterTarget&) override { return &program_; }
     Program program_{{.code = 6, .k = 0}};
   };
   auto opened = try_open({{"bufferBytes", double{64 << 20}}});

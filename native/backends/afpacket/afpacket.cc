@@ -89,9 +89,11 @@ class AfPacket final : public Source {
   const SourceInfo& info() const noexcept override { return info_; }
 
   Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override {
-    auto program = filter->program(static_cast<int>(info_.link_type));
+    using Place = FilterTarget::Place;
+    auto program =
+        filter->program({static_cast<int>(info_.link_type), interface_.cooked ? Place::kBytes : Place::kPacketSocket});
     if (!program) return std::move(program).error();
-    vm_.emplace(**program);
+    vm_.emplace(**program, FilterVm::Metadata::kIsRead);
     if (interface_.cooked) {
       filter_all_ = true;
       return FilterPlacement{"user", "the kernel filters cooked packets before their SLL2 header exists"};
@@ -161,8 +163,9 @@ class AfPacket final : public Source {
     if (!fd_) return {.rx = Rx::kEof};
     if (failed_) return {.rx = Rx::kError};
     if (leases_.full()) return {.rx = Rx::kNoBuffer};
+    budget_.renew();
     // WHY: a filter that rejects everything must not keep the caller here; the fd stays readable.
-    for (int blocks = 0; blocks < kMaxFruitlessBlocks; blocks++) {
+    for (int blocks = 0; blocks < kMaxFruitlessBlocks && !budget_.used_up(); blocks++) {
       while (!ring_->has_packets()) {
         const Ring::Next next = ring_->advance();
         if (next == Ring::Next::kHeld) return {.rx = Rx::kNoBuffer};
@@ -276,7 +279,7 @@ class AfPacket final : public Source {
     const uint32_t snaplen = info_.snaplen;
     const uint32_t start = ring_->offset_in_segment();
     afpacket::Walk walk = ring_->walk();
-    while (count < max && walk.has_packets()) {
+    while (count < max && walk.has_packets() && !budget_.used_up()) {
       const std::optional<Frame> frame = walk.peek();
       if (!frame) {
         damaged_.fetch_add(walk.skip(), std::memory_order_release);
@@ -315,30 +318,22 @@ class AfPacket final : public Source {
 
   // The rare cases: a VLAN tag to put back, a cooked header to write, a filter to run. False rejects the packet.
   bool finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexcept {
-    std::byte* data = at + frame.data;
-    if (interface_.cooked) {
-      if (frame.data < afpacket::kFrameHead + kSll2Bytes) return false;
-      write_sll2(data - kSll2Bytes, at + afpacket::kAddressAt);
-      data -= kSll2Bytes;
-      grow(desc, kSll2Bytes);
-    }
+    if (interface_.cooked && frame.data < afpacket::kFrameHead + kSll2Bytes) return false;
     const bool tagged = (frame.status & TP_STATUS_VLAN_VALID) != 0;
-    const bool insert = tagged && info_.link_type == kEthernet && frame.caplen >= kMacBytes &&
-                        frame.data >= afpacket::kFrameHead + kTagBytes;
-    const PacketDesc untouched = desc;
-    if (insert) {
-      std::memmove(data - kTagBytes, data, kMacBytes);
-      data -= kTagBytes;
-      const uint16_t tpid = (frame.status & TP_STATUS_VLAN_TPID_VALID) != 0 ? frame.vlan_tpid : uint16_t{ETH_P_8021Q};
-      const uint16_t tag[2] = {htons(tpid), htons(frame.vlan_tci)};
-      std::memcpy(data + kMacBytes, tag, sizeof tag);
-      grow(desc, kTagBytes);
-    }
+    const bool insert = tagged && takes_tag(frame);
+    const sockaddr_ll from = address_of(at);
+    PacketDesc whole = desc;  // as on the wire
+    std::byte* data = at + frame.data;
+    if (insert) data = interface_.cooked ? push_cooked_tag(data, frame, from, whole) : push_tag(data, frame, whole);
+    if (interface_.cooked) data = push_sll2(data, insert ? htons(tpid_of(frame)) : from.sll_protocol, from, whole);
     const bool decide = vm_ && (filter_all_ || tagged);
-    const uint32_t keep = decide ? vm_->run(data, desc.wirelen, desc.caplen) : kWhole;
+    const PacketMetadata metadata{.type = from.sll_pkttype, .interface = static_cast<uint32_t>(from.sll_ifindex)};
+    const uint32_t keep = decide ? vm_->run(data, whole.wirelen, whole.caplen, budget_, metadata) : kWhole;
     if (insert && !inline_vlan_) {
-      std::memmove(data + kTagBytes, data, kMacBytes);
-      desc = untouched;
+      if (!interface_.cooked) std::memmove(data + kTagBytes, data, kMacBytes);
+      if (interface_.cooked) push_sll2(at + frame.data, from.sll_protocol, from, desc);
+    } else {
+      desc = whole;
     }
     if (tagged && !(insert && inline_vlan_)) {
       desc.vlan = frame.vlan_tci;
@@ -348,6 +343,41 @@ class AfPacket final : public Source {
     return keep != 0;
   }
 
+  /// Is there a place for the tag that the kernel took out, and room for it?
+  bool takes_tag(const Frame& frame) const noexcept {
+    if (interface_.cooked) return frame.data >= afpacket::kFrameHead + kSll2Bytes + kTagBytes;
+    return info_.link_type == kEthernet && frame.caplen >= kMacBytes && frame.data >= afpacket::kFrameHead + kTagBytes;
+  }
+
+  static uint16_t tpid_of(const Frame& frame) noexcept {
+    return (frame.status & TP_STATUS_VLAN_TPID_VALID) != 0 ? frame.vlan_tpid : uint16_t{ETH_P_8021Q};
+  }
+
+  static sockaddr_ll address_of(const std::byte* at) noexcept {
+    sockaddr_ll from;
+    std::memcpy(&from, at + afpacket::kAddressAt, sizeof from);
+    return from;
+  }
+
+  static std::byte* push_tag(std::byte* data, const Frame& frame, PacketDesc& desc) noexcept {
+    std::memmove(data - kTagBytes, data, kMacBytes);
+    data -= kTagBytes;
+    const uint16_t tag[2] = {htons(tpid_of(frame)), htons(frame.vlan_tci)};
+    std::memcpy(data + kMacBytes, tag, sizeof tag);
+    grow(desc, kTagBytes);
+    return data;
+  }
+
+  // Behind the cooked header, whose protocol then is the tag's.
+  static std::byte* push_cooked_tag(std::byte* data, const Frame& frame, const sockaddr_ll& from,
+                                    PacketDesc& desc) noexcept {
+    data -= kTagBytes;
+    const uint16_t tag[2] = {htons(frame.vlan_tci), from.sll_protocol};
+    std::memcpy(data, tag, sizeof tag);
+    grow(desc, kTagBytes);
+    return data;
+  }
+
   static void grow(PacketDesc& desc, uint32_t bytes) {
     desc.offset -= bytes;
     desc.caplen += bytes;
@@ -355,9 +385,7 @@ class AfPacket final : public Source {
   }
 
   // LINKTYPE_LINUX_SLL2, tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
-  static void write_sll2(std::byte* header, const std::byte* address) noexcept {
-    sockaddr_ll from;
-    std::memcpy(&from, address, sizeof from);
+  static std::byte* push_sll2(std::byte* data, uint16_t protocol, const sockaddr_ll& from, PacketDesc& desc) noexcept {
     struct {
       uint16_t protocol;
       uint16_t reserved;
@@ -366,12 +394,13 @@ class AfPacket final : public Source {
       uint8_t type;
       uint8_t address_bytes;
       uint8_t address[8];
-    } sll2{
-        from.sll_protocol, 0, htonl(static_cast<uint32_t>(from.sll_ifindex)), htons(from.sll_hatype), from.sll_pkttype,
-        from.sll_halen,    {}};
+    } sll2{protocol,       0, htonl(static_cast<uint32_t>(from.sll_ifindex)), htons(from.sll_hatype), from.sll_pkttype,
+           from.sll_halen, {}};
     static_assert(sizeof sll2 == kSll2Bytes);
     std::memcpy(sll2.address, from.sll_addr, sizeof sll2.address);
-    std::memcpy(header, &sll2, sizeof sll2);
+    std::memcpy(data - kSll2Bytes, &sll2, sizeof sll2);
+    grow(desc, kSll2Bytes);
+    return data - kSll2Bytes;
   }
 
   // The ring is empty: is there still an interface behind it?
@@ -427,6 +456,7 @@ class AfPacket final : public Source {
   afpacket::Gather gather_;
   const int64_t epoch_seconds_ = info_.epoch_ns / 1'000'000'000;
   std::optional<FilterVm> vm_;
+  FilterBudget budget_;
   std::optional<Program> kernel_filter_;
   bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
   bool special_ = interface_.cooked;

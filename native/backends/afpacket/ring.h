@@ -32,7 +32,7 @@ struct Frame {
 };
 
 /// Room to ask the kernel for before each packet. None: it leaves 14 bytes before an Ethernet frame, enough for a VLAN
-/// tag, and 28 before a cooked packet, enough for an SLL2 header. More would only cost cache lines.
+/// tag, and 28 before a cooked packet, enough for an SLL2 header and a tag. More would only cost cache lines.
 inline constexpr uint32_t kHeadroom = 0;
 /// Where the sockaddr_ll of a packet lies, counted from its header.
 inline constexpr uint32_t kAddressAt = TPACKET_ALIGN(sizeof(tpacket3_hdr));

@@ -426,6 +426,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
   const std::scoped_lock lock(stats_mutex_);
+  budget_.renew();
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t index = turn_ + i < count ? turn_ + i : turn_ + i - count;
     Queue& queue = *queues_[index];
@@ -473,7 +474,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     __builtin_prefetch(start);
   };
   for (uint32_t i = 0; i < std::min(kAhead, produced - position); i++) fetch(position + i);
-  while (packets < max && position != produced) {
+  while (packets < max && position != produced && !budget_.used_up()) {
     // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
     const xdp_desc& entry = queue.xsk.rx[position];
     PacketDesc packet{.offset = static_cast<uint32_t>(entry.addr), .caplen = entry.len, .wirelen = entry.len};
@@ -489,7 +490,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     if (stamped) stamp(packet, program_->stamps->read(head), to_epoch);
     uint32_t keep = keep_;
     if (vm_) {
-      keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen));
+      keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen, budget_));
       if (keep == 0) {
         filtered++;
         if (whole) {

@@ -105,6 +105,7 @@ class AfXdp final : public Source {
   SourceInfo info_;
   std::shared_ptr<Filter> filter_;
   std::optional<FilterVm> vm_;  // only where the filter runs in user space
+  FilterBudget budget_;
   std::optional<LoadedProgram> program_;
   UniqueFd map_;
   UniqueFd link_;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "filter/opcodes.h"
 #include "filter/vm.h"
 
 namespace ringtap {
@@ -24,13 +25,16 @@ constexpr int kSliceMs = 50;
 
 class VmFilter final : public PacketFilter {
  public:
-  explicit VmFilter(const Program& program) : vm_(program) {}
-  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept override {
-    return vm_.run(data, wirelen, caplen);
+  VmFilter(const Program& program, FilterBudget& budget) : vm_(program), budget_(budget) {}
+  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) noexcept override {
+    const uint32_t kept = vm_.run(data, wirelen, caplen, budget_);
+    exhausted = budget_.used_up();
+    return kept;
   }
 
  private:
   FilterVm vm_;
+  FilterBudget& budget_;
 };
 
 Told told_format(const std::string& name) {
@@ -40,6 +44,12 @@ Told told_format(const std::string& name) {
 }
 
 Error given_up() { return Error{.code = Code::kClosed, .message = "opening was given up"}; }
+
+/// Is the expression sound, but not about packets of this link type? Then they do not match. A name that cannot be
+/// looked up now says nothing about them.
+bool does_not_speak_of(const Error& error) {
+  return error.code == Code::kBadFilter && error.message.find("unknown") == std::string::npos;
+}
 
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -132,24 +142,56 @@ void FileSource::describe() {
 Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
   filter_ = std::move(filter);
   filters_.clear();
-  if (!switch_link_type()) return *std::exchange(error_, std::nullopt);
+  // All that is announced now need not be compiled in the middle. An error is one that no link type is free of.
+  std::vector<uint32_t> link_types = reader_->other_link_types();
+  link_types.insert(link_types.begin(), walk_.link_type);
+  std::optional<Error> refused;
+  bool speaks_of_any = false;
+  for (const uint32_t link_type : link_types) {
+    auto program = filter_->program(target(link_type));
+    if (!program && !does_not_speak_of(program.error())) return std::move(program).error();
+    if (!program && !refused) refused = program.error();
+    speaks_of_any |= bool{program};
+    auto made = filter_of(std::move(program));
+    if (!made) return std::move(made).error();
+    filters_[target(link_type)] = *std::move(made);
+  }
+  if (!speaks_of_any) return *std::move(refused);
+  walk_.filter = filters_[target(walk_.link_type)].get();
   return FilterPlacement{.where = "user", .reason = "a trace file has no kernel to filter in"};
 }
 
-/// Makes the filter for walk_.link_type the one in force.
-bool FileSource::switch_link_type() noexcept {
-  if (filter_ == nullptr) return true;
-  auto& slot = filters_[walk_.link_type];
-  if (slot == nullptr) {
-    const auto program = filter_->program(static_cast<int>(walk_.link_type));
-    if (!program) {
-      error_ = program.error();
-      return false;
+FilterTarget FileSource::target(uint32_t link_type) const {
+  return {static_cast<int>(link_type), FilterTarget::Place::kFile, reader_->big_endian()};
+}
+
+Result<std::unique_ptr<PacketFilter>> FileSource::filter_of(Result<const Program*> program) {
+  if (program) return std::unique_ptr<PacketFilter>(std::make_unique<VmFilter>(**program, budget_));
+  if (!does_not_speak_of(program.error())) return std::move(program).error();
+  const Program nothing{{.code = bpf::kRet | bpf::kK}};
+  return std::unique_ptr<PacketFilter>(std::make_unique<VmFilter>(nothing, budget_));
+}
+
+/// Makes walk_.next_link_type the one in force, and the filter for it. Nothing yet while that is being compiled.
+FileSource::Fill FileSource::switch_link_type() noexcept {
+  switching_ = true;
+  if (filter_ != nullptr) {
+    auto& slot = filters_[target(walk_.next_link_type)];
+    if (slot == nullptr) {
+      auto program = filter_->program_soon(target(walk_.next_link_type));
+      if (program && *program == nullptr) {
+        hurrying_ = true;
+        return Fill::kNothingYet;
+      }
+      auto made = filter_of(std::move(program));
+      if (!made) return fail(std::move(made).error());
+      slot = *std::move(made);
     }
-    slot = std::make_unique<VmFilter>(**program);
+    walk_.filter = slot.get();
   }
-  walk_.filter = slot.get();
-  return true;
+  walk_.link_type = walk_.next_link_type;
+  switching_ = false;
+  return Fill::kMore;
 }
 
 RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
@@ -160,8 +202,11 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
   const uint32_t most = std::min(max, block.capacity());
   if (most == 0) return {.rx = Rx::kAgain};
   const uint64_t enough = bytes_read_ + kMostBytesPerReceive;
+  hurrying_ = false;
+  budget_.renew();
+  if (walk_.filter != nullptr) walk_.filter->exhausted = false;
   while (bytes_read_ < enough) {
-    if (skip_ == 0) {
+    if (skip_ == 0 && !switching_) {
       reader_->walk(walk_, block, most);
       count();
       if (walk_.stop == Stop::kSkip) begin_skip();
@@ -178,6 +223,7 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
         return {.rx = Rx::kError};
     }
   }
+  hurrying_ = true;
   return {.rx = Rx::kAgain};
 }
 
@@ -214,8 +260,10 @@ FileSource::Fill FileSource::advance() noexcept {
     case Stop::kSkip:
       return Fill::kMore;
     case Stop::kLinkType:
-      walk_.link_type = walk_.next_link_type;
-      return switch_link_type() ? Fill::kMore : Fill::kFailed;
+      return switch_link_type();
+    case Stop::kPause:
+      hurrying_ = true;
+      return Fill::kNothingYet;
     case Stop::kCorrupt:
       return fail({.code = Code::kFileCorrupt,
                    .message = "damaged at byte " + std::to_string(walk_.record) + ": " + walk_.damage,
@@ -296,7 +344,11 @@ FileSource::Fill FileSource::fail(Error error) noexcept {
   return Fill::kFailed;
 }
 
-Readiness FileSource::readiness() const noexcept { return input_.readiness(); }
+Readiness FileSource::readiness() const noexcept {
+  Readiness readiness = input_.readiness();
+  readiness.again_ms = hurrying_ ? 1 : 0;
+  return readiness;
+}
 
 bool FileSource::pending() const noexcept { return input_.pending(); }
 

@@ -10,6 +10,7 @@
 #include "backends/file/chunks.h"
 #include "backends/file/input.h"
 #include "core/source.h"
+#include "filter/vm.h"
 #include "format/reader.h"
 
 namespace ringtap {
@@ -51,7 +52,9 @@ class FileSource final : public Source {
   bool grow(uint32_t need) noexcept;
   void begin_skip() noexcept;
   Fill advance() noexcept;
-  bool switch_link_type() noexcept;
+  Fill switch_link_type() noexcept;
+  Result<std::unique_ptr<PacketFilter>> filter_of(Result<const Program*> program);
+  FilterTarget target(uint32_t link_type) const;
   Fill end_of_input() noexcept;
   Fill fail(Error error) noexcept;
 
@@ -67,7 +70,10 @@ class FileSource final : public Source {
   uint64_t skip_ = 0;        // bytes yet to come that belong to nobody
 
   std::shared_ptr<Filter> filter_;
-  std::map<uint32_t, std::unique_ptr<PacketFilter>> filters_;  // by link type
+  std::map<FilterTarget, std::unique_ptr<PacketFilter>> filters_;
+  FilterBudget budget_;
+  bool switching_ = false;  // the packet at walk_.pos has another link type, whose filter is not there yet
+  bool hurrying_ = false;   // the last receive() came back with work left
 
   std::optional<Error> error_;
   bool ended_ = false;

@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "backends/pcap/packet_socket.h"
+#include "core/new_descriptors.h"
 
 namespace ringtap {
 namespace {
@@ -97,6 +98,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
                  .syscall = {}};
   }
   char text[kPcapErrorBufferSize] = "";
+  const NewDescriptors inherits_nothing;
   PcapSession session{.handle = PcapHandle(library.create(target.c_str(), text))};
   pcap_t* const handle = session.handle.get();
   if (handle == nullptr)

@@ -82,6 +82,7 @@ bool PacketSocket::is_gone() const noexcept {
 }
 
 uint32_t loopback_index() noexcept { return kLoopbackIndex; }
+uint32_t interface_index(const std::string& name) noexcept { return if_nametoindex(name.c_str()); }
 
 int packet_socket_refused() noexcept {
   const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
@@ -102,6 +103,7 @@ Result<Ok> PacketSocket::listen() const { return Error{.message = "not Linux", .
 bool PacketSocket::went_down() const noexcept { return false; }
 bool PacketSocket::is_gone() const noexcept { return false; }
 uint32_t loopback_index() noexcept { return 0; }
+uint32_t interface_index(const std::string&) noexcept { return 0; }
 int packet_socket_refused() noexcept { return 0; }
 
 }  // namespace ringtap

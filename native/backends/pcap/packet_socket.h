@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "core/program.h"
 
@@ -38,6 +39,9 @@ class PacketSocket {
 
 /// The index of the loopback interface, 0 if there is none or it does not matter on this platform.
 uint32_t loopback_index() noexcept;
+
+/// The index of an interface; 0 if it has none or it does not matter on this platform.
+uint32_t interface_index(const std::string& name) noexcept;
 
 /// May this process open a packet socket? errno if not, 0 if so or if it does not matter on this platform.
 int packet_socket_refused() noexcept;

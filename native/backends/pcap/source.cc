@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstring>
 
+#include "filter/metadata.h"
 #include "filter/opcodes.h"
+#include "filter/validate.h"
 #include "libpcap/link_type.h"
 
 namespace ringtap {
@@ -13,6 +15,7 @@ namespace {
 constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kLinuxSll = 113;
 constexpr uint32_t kLinuxSll2 = 276;
+constexpr uint32_t kOutgoingPacket = 4;
 constexpr uint32_t kPacketAlignment = 8;
 constexpr int64_t kSecond = 1'000'000'000;
 
@@ -102,10 +105,25 @@ Program PcapSource::kernel_program(const Program& program) const {
 
 Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
   if (started_) return Error{.message = "pcap: set_filter after start", .hint = {}, .syscall = {}};
-  const auto program = filter->program(static_cast<int>(info_.link_type));
+  using Place = FilterTarget::Place;
+  const auto program =
+      filter->program({static_cast<int>(info_.link_type), socket_ && !cooked() ? Place::kPacketSocket : Place::kBytes});
   if (!program) return program.error();
-  vm_.emplace(**program);
+  vm_.emplace(**program, FilterVm::Metadata::kIsRead);
+  interface_ = interface_index(target_);
   return place_in_kernel(**program);
+}
+
+/// Which types of packet are left to us to decide. WHY guessed: libpcap does not tell, and of most filters that ask for
+/// it (`inbound and udp`) the kernel can sort out all but one way.
+void PcapSource::guess_types(const Program& program) {
+  if (!metadata_reads(program).packet_type) return;
+  types_.clear();
+  for (uint32_t type = 0; type <= kOutgoingPacket; type++) {
+    const bool outgoing = type == kOutgoingPacket;
+    if ((direction_ == Direction::kIn && outgoing) || (direction_ == Direction::kOut && !outgoing)) continue;
+    (has_loop(program) || may_accept(program, type) ? types_ : hopeless_).push_back(type);
+  }
 }
 
 #if defined(__linux__)
@@ -113,18 +131,20 @@ Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
 Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
   if (!socket_) return place_in_user_space("libpcap before 1.9, or not a network interface: no filter in the kernel");
   if (cooked()) return place_in_user_space("the kernel sees no cooked headers");
+  guess_types(program);
   std::string obstacle = kernel_obstacle(program);
   if (!obstacle.empty()) return place_in_user_space(std::move(obstacle));
 
   const bool strips_tags = info_.link_type == kEthernet;
   const Program capped = cap_snaplen(program, snaplen_);
   const auto attached =
-      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kPcapMaxSnaplen) : capped));
+      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kPcapMaxSnaplen, hopeless_) : capped));
   if (!attached) return place_in_user_space(attached.error().message);
   judged_ = strips_tags ? Judged::kTagged : Judged::kNone;
   return FilterPlacement{
       .where = "kernel",
-      .reason = strips_tags ? "VLAN-tagged frames are decided in user space, with the tag in its place" : ""};
+      .reason =
+          strips_tags ? "VLAN-tagged frames are decided in user space, with the tag in its place" + either_way() : ""};
 }
 
 #else
@@ -144,10 +164,16 @@ Result<FilterPlacement> PcapSource::place_in_user_space(std::string reason) {
   judged_ = Judged::kAll;
   if (socket_) {
     // Whole packets, so that the filter sees what it would see on the wire.
-    const auto attached = socket_->attach(kernel_program(accept_all(kPcapMaxSnaplen)));
+    const auto attached = socket_->attach(kernel_program(without_types(accept_all(kPcapMaxSnaplen), hopeless_)));
     if (!attached) return attached.error();
   }
-  return FilterPlacement{.where = "user", .reason = std::move(reason)};
+  return FilterPlacement{.where = "user", .reason = std::move(reason) + either_way()};
+}
+
+/// Of in- and outgoing packets, if both may match: broadcast and the like is incoming, too.
+std::string PcapSource::either_way() const {
+  const bool ambiguous = types_.size() > 1 && types_.back() == kOutgoingPacket;
+  return ambiguous ? "; as libpcap does not tell which way they went, they match if they would either way" : "";
 }
 
 Result<Ok> PcapSource::start() {
@@ -167,7 +193,16 @@ void PcapSource::on_packet(unsigned char* self, const PcapHeader* header, const 
   reinterpret_cast<PcapSource*>(self)->take(*header, reinterpret_cast<const std::byte*>(bytes));
 }
 
-uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* bytes) const noexcept {
+uint32_t PcapSource::run_filter(const PcapHeader& header, const std::byte* bytes) noexcept {
+  uint32_t most = 0;
+  for (const uint32_t type : types_) {
+    const PacketMetadata metadata{.type = type, .interface = interface_};
+    most = std::max(most, vm_->run(bytes, header.len, header.caplen, budget_, metadata));
+  }
+  return most;
+}
+
+uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* bytes) noexcept {
   switch (judged_) {
     case Judged::kNone:
       return snaplen_;
@@ -178,11 +213,10 @@ uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* 
     case Judged::kAll:
       break;
   }
-  return std::min(vm_->run(bytes, header.len, header.caplen), snaplen_);
+  return std::min(run_filter(header, bytes), snaplen_);
 }
 
 uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noexcept {
-  constexpr uint32_t kOutgoingPacket = 4;
   const bool outgoing =
       direction_ == Direction::kOut ||
       (info_.link_type == kLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
@@ -193,7 +227,13 @@ uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noe
 }
 
 void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept {
+  // SAFETY: a capture module of libpcap's may give more packets than it was asked for.
+  if (filling_.count == filling_.most) {
+    unasked_++;
+    return;
+  }
   const uint32_t accepted = accepted_length(header, bytes);
+  if (budget_.used_up()) library_.breakloop(session_.handle.get());
   if (accepted == 0) {
     filtered_++;
     return;
@@ -219,7 +259,7 @@ int PcapSource::dispatch(uint32_t max) noexcept {
     // SAFETY: libpcap hands the pointer back to on_packet() and keeps no copy.
     const int status = library_.dispatch(session_.handle.get(), static_cast<int>(max), on_packet,
                                          reinterpret_cast<unsigned char*>(this));
-    if (filling_.count > 0 || status == 0) return status;
+    if (filling_.count > 0 || status == 0 || budget_.used_up()) return status;
     if (status < 0 && status != kPcapErrorBreak) return status;
   }
   return 0;
@@ -241,7 +281,8 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   // Asked before libpcap does: it would take the indication and wait for the interface to come back.
   if (socket_ && socket_->went_down()) down_ = true;
   const uint32_t chunk = arena_.next_offset();
-  filling_ = {.block = &block, .next = chunk, .end = chunk + arena_.chunk_bytes()};
+  filling_ = {.block = &block, .next = chunk, .end = chunk + arena_.chunk_bytes(), .most = max};
+  budget_.renew();
   const int status = dispatch(max);
   if (status < 0 && status != kPcapErrorBreak) handle_error();
 
@@ -292,7 +333,7 @@ void PcapSource::fail(Error error) noexcept {
 
 /// Packets that the kernel has accepted and nobody has seen; known where the socket is libpcap's alone.
 uint64_t PcapSource::in_ring() const noexcept {
-  const uint64_t seen = delivered_ + filtered_ + counters_.dropped;
+  const uint64_t seen = delivered_ + filtered_ + unasked_ + counters_.dropped;
   return socket_ && counters_.received > seen ? counters_.received - seen : 0;
 }
 
@@ -301,10 +342,10 @@ Stats PcapSource::stats() const noexcept {
   if (session_.handle) counters_.refresh(library_, session_.handle.get());
   Stats stats{.delivered = delivered_,
               .filtered = filtered_,
-              .dropped = counters_.dropped,
+              .dropped = counters_.dropped + unasked_,
               .pending = in_ring(),
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"buffer", counters_.dropped}, {"interface", std::nullopt}}};
+              .drops = {{"buffer", counters_.dropped + unasked_}, {"interface", std::nullopt}}};
   stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
   return stats;
 }

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "backends/pcap/counters.h"
 #include "backends/pcap/handle.h"
@@ -40,6 +42,7 @@ class PcapSource final : public Source {
     uint32_t count = 0;
     uint32_t next = 0;  // offset of the next packet
     uint32_t end = 0;   // of the chunk
+    uint32_t most = 0;  // packets
   };
 
   PcapSource(const LibPcap& library, PcapSession session, Arena arena, const OpenRequest& request);
@@ -49,10 +52,13 @@ class PcapSource final : public Source {
   Result<FilterPlacement> place_in_user_space(std::string reason);
   Program kernel_program(const Program& program) const;
   bool cooked() const noexcept;
+  void guess_types(const Program& program);
+  std::string either_way() const;
 
   static void on_packet(unsigned char* self, const PcapHeader* header, const unsigned char* bytes);
   void take(const PcapHeader& header, const std::byte* bytes) noexcept;
-  uint32_t accepted_length(const PcapHeader& header, const std::byte* bytes) const noexcept;
+  uint32_t accepted_length(const PcapHeader& header, const std::byte* bytes) noexcept;
+  uint32_t run_filter(const PcapHeader& header, const std::byte* bytes) noexcept;
   uint32_t flags_of(const std::byte* bytes, uint32_t caplen) const noexcept;
 
   int dispatch(uint32_t max) noexcept;
@@ -71,6 +77,11 @@ class PcapSource final : public Source {
   Readiness readiness_;
   std::optional<PacketSocket> socket_;
   std::optional<FilterVm> vm_;
+  FilterBudget budget_;
+  // Where the filter asks for a packet's type, which libpcap keeps to itself: those that it could be of, and accept.
+  std::vector<uint32_t> types_{0};
+  std::vector<uint32_t> hopeless_;
+  uint32_t interface_ = 0;
   Judged judged_ = Judged::kNone;
   bool started_ = false;
 
@@ -85,6 +96,7 @@ class PcapSource final : public Source {
   mutable PcapCounters counters_;
   uint64_t delivered_ = 0;
   uint64_t filtered_ = 0;
+  uint64_t unasked_ = 0;  // given beyond what was asked for
   uint64_t delivered_bytes_ = 0;
   uint32_t batches_since_refresh_ = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "filter/opcodes.h"
 #include "filter/prepend.h"
+#include "filter/validate.h"
 
 namespace ringtap::pfring {
 
@@ -43,6 +44,7 @@ FilterPlacement Judge::place(const Program& program, const Attach& attach) {
 
 FilterPlacement Judge::place_here(const Program& program, std::string reason) {
   vm_.emplace(program);
+  takes_long_ = has_loop(program);
   who_ = Who::kUsAll;
   return {"user", std::move(reason)};
 }

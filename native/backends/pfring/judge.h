@@ -23,12 +23,19 @@ class Judge {
   FilterPlacement place_here(const Program& program, std::string reason);
 
   bool decides_something() const noexcept { return who_ != Who::kNobody; }
+  /// A packet may use up what a receive() has.
+  bool takes_long() const noexcept { return takes_long_; }
 
   /// How many bytes of a packet to keep; 0 rejects it.
-  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept {
+  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) noexcept {
     if (who_ == Who::kUsTagged && !tagged(data, caplen)) return keep_;
-    return vm_->run(data, wirelen, caplen);
+    return vm_->run(data, wirelen, caplen, budget_);
   }
+
+  /// At each receive().
+  void begin() noexcept { budget_.renew(); }
+  /// It has taken long enough: receive() comes back with what there is.
+  bool exhausted() const noexcept { return budget_.used_up(); }
 
  private:
   enum class Who : uint8_t { kNobody, kUsTagged, kUsAll };
@@ -41,6 +48,8 @@ class Judge {
 
   Who who_ = Who::kNobody;
   std::optional<FilterVm> vm_;
+  FilterBudget budget_;
+  bool takes_long_ = false;
   uint32_t keep_ = 0;  // of a packet that the kernel has accepted
 };
 

@@ -2,10 +2,11 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "core/trusted_environment.h"
 
 namespace ringtap::pfring {
 
@@ -83,7 +84,7 @@ std::string bind(void* library, Library& f) {
 
 Loaded load() {
   std::vector<std::string> names = {"libpfring.so.8", "libpfring.so"};
-  const char* given = secure_getenv("RINGTAP_LIBPFRING");  // not where somebody else's rights are in play
+  const char* given = trusted_environment("RINGTAP_LIBPFRING");
   if (given != nullptr && *given != '\0') names = {given};
   std::string why;
   for (const std::string& name : names) {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "linux/close_on_exec.h"
+#include "core/new_descriptors.h"
 #include "linux/interface.h"
 
 namespace ringtap::pfring {
@@ -49,11 +49,11 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   uint32_t flags = kTimestamp;
   if (settings.promiscuous && !settings.target.any()) flags |= kPromiscuous;
   if (settings.hardware_time) flags |= kHardwareTimestamp;
-  const CloseOnExec inherits_nothing;
+  const NewDescriptors inherits_nothing;
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
+  const int err = errno;
   if (!handle) {
-    const int err = errno;
     const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const auto exists = [&fd](const std::string& name) {
       return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
@@ -150,7 +150,7 @@ Result<Ok> LibrarySource::start() {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
   }
-  const CloseOnExec inherits_nothing;
+  const NewDescriptors inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
     return result_error(settings_.uri, "pfring_enable_ring", result);
   }
@@ -167,7 +167,7 @@ Result<Ok> LibrarySource::start() {
 Result<Ok> LibrarySource::start_tx() {
   const std::scoped_lock lock(mutex_);
   // The library sends through an enabled ring only.
-  const CloseOnExec inherits_nothing;
+  const NewDescriptors inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
     return result_error(settings_.uri, "pfring_enable_ring", result);
   }
@@ -207,7 +207,9 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
   count_ = 0;
   uint32_t at = arena_.next_offset();
   const uint32_t end = at + arena_.chunk_bytes();
-  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen; tried++) {
+  judge_.begin();
+  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !judge_.exhausted();
+       tried++) {
     // SAFETY: `end - at` bytes are ours until the chunk is released; the library copies no more than it is told.
     auto* bytes = reinterpret_cast<uint8_t*>(arena_.region()->base() + at);
     errno = 0;

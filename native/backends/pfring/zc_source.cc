@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "linux/close_on_exec.h"
+#include "core/new_descriptors.h"
 #include "linux/interface.h"
 
 namespace ringtap::pfring {
@@ -19,6 +19,7 @@ namespace ringtap::pfring {
 namespace {
 
 constexpr uint32_t kEthernet = 1;
+constexpr uint32_t kSlowBurst = 4;
 constexpr uint32_t kReceiveOnly = 0;
 constexpr uint32_t kDeviceBuffers = 32768;  // the longest ring of a NIC
 constexpr uint32_t kHandles = 16384;
@@ -100,7 +101,7 @@ Result<Ok> ZcSource::open_device() {
     return system_error(errno == ENODEV ? Code::kNoInterface : Code::kSystem,
                         settings_.uri + ": interface \"" + interface + "\"", "ioctl(SIOCGIFINDEX)", errno);
   }
-  const CloseOnExec inherits_nothing;
+  const NewDescriptors inherits_nothing;
   errno = 0;
   ZcCluster* cluster = library_.zc_create_cluster(new_cluster_id(), buffer_bytes(interface), 0,
                                                   kDeviceBuffers + kHandles, -1, nullptr, 0);
@@ -204,7 +205,9 @@ RxBatch ZcSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
   if (leases_.full() || free_.empty()) return {.rx = Rx::kNoBuffer};
-  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, block.capacity(), batch_size_, free_.size()}));
+  // A burst is taken whole, so it must be one that can be filtered at once.
+  const uint32_t most = judge_.takes_long() ? kSlowBurst : max;
+  const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, most, block.capacity(), batch_size_, free_.size()}));
   // What the library fills takes the place of a free handle.
   burst_.assign(free_.end() - wanted, free_.end());
   const int got = library_.zc_recv_pkt_burst(queue_, burst_.data(), wanted, 0);

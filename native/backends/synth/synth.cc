@@ -92,7 +92,8 @@ class Synth final : public Source {
     const std::byte* base = info_.segments[segment_].base;
     uint64_t drops = 0;
     uint64_t filtered = 0;
-    while (n < max && next < end && index_ < frames.size()) {
+    budget_.renew();
+    while (n < max && next < end && index_ < frames.size() && !budget_.used_up()) {
       const Frame frame = frames[index_++];
       const uint64_t number = ++next;
       uint32_t offset = frame.offset;
@@ -107,7 +108,7 @@ class Synth final : public Source {
           offset += aligned(frame.bytes);
           flags |= kFlagCorrupt;
         }
-        if (filter_) keep = std::min(keep, filter_->run(base + offset, frame.bytes, frame.bytes));
+        if (filter_) keep = std::min(keep, filter_->run(base + offset, frame.bytes, frame.bytes, budget_));
         if (keep == 0) {
           filtered++;
           continue;
@@ -234,6 +235,7 @@ class Synth final : public Source {
   Error error_;
   LeaseTable leases_;
   std::optional<FilterVm> filter_;
+  FilterBudget budget_;
   uint64_t frame_count_ = 0;
   uint32_t segment_ = 0;
   size_t index_ = 0;
