@@ -56,7 +56,6 @@ describe.each([...subjects])('$name', (subject) => {
   };
 
   test.each<OpenOptions>([
-    { batchSize: 1 },
     {},
     { batchSize: 4096 },
     { batchSize: 64, snaplen: 40, filter: 'udp[0:2] & 3 = 1' },

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 
 #include "linux/interface.h"
 
@@ -18,8 +19,9 @@ SendQueue::SendQueue(const std::string& interface, Send send)
 
 std::span<std::byte> SendQueue::reserve() noexcept {
   if (submitted_ - done_ == kFrames) return {};
-  if (!memory_) memory_ = std::make_unique<std::byte[]>(size_t{kFrames} * kFrameBytes);
-  return frame(submitted_);
+  if (!memory_) memory_.reset(new (std::nothrow) std::byte[size_t{kFrames} * kFrameBytes]);
+  starved_ = !memory_;  // which flush() says
+  return starved_ ? std::span<std::byte>() : frame(submitted_);
 }
 
 void SendQueue::submit(uint32_t bytes) noexcept {
@@ -29,6 +31,7 @@ void SendQueue::submit(uint32_t bytes) noexcept {
 }
 
 Result<Ok> SendQueue::flush() noexcept {
+  if (starved_) return Error{.code = Code::kNoMemory, .message = "no memory for frames to send"};
   while (done_ != submitted_) {
     const int err = send_(frame(done_).first(bytes_[done_ % kFrames]));
     if (err == ENOBUFS || err == EAGAIN) break;

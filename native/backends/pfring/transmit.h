@@ -37,6 +37,7 @@ class SendQueue final : public Tx {
   const UniqueFd query_;
   const int interface_;
   std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
+  bool starved_ = false;
   uint32_t bytes_[kFrames] = {};
   uint64_t submitted_ = 0;
   uint64_t done_ = 0;
