@@ -1,14 +1,18 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <chrono>
 #include <random>
 #include <set>
 #include <sstream>
 #include <thread>
 
+#include "core/unique_fd.h"
 #include "traces.h"
 
 using namespace traces;
@@ -684,6 +688,76 @@ size_t resident() {
   return pages * 4096;
 }
 
+TEST_CASE("where no thread can be started, a file that may make one wait is a typed error") {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    const bool limited = (getuid() != 0 || setuid(65534) == 0) && setrlimit(RLIMIT_NPROC, &none) == 0;
+    // Nothing is known of the page cache of procfs.
+    const auto source = open_file(request_for("/proc/self/status"));
+    const bool typed = !source && source.error().code == Code::kSystem && source.error().syscall == "pthread_create" &&
+                       source.error().err == EAGAIN && source.error().hint.find("ulimit -u") != std::string::npos;
+    _exit(limited && typed ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+/// Standard input is the reading end of a pipe for as long as this lives.
+struct PipedInput {
+  PipedInput() {
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    out = UniqueFd(ends[0]);
+    in = UniqueFd(ends[1]);
+    REQUIRE(dup2(out.get(), STDIN_FILENO) == STDIN_FILENO);
+  }
+  ~PipedInput() { dup2(before.get(), STDIN_FILENO); }
+  UniqueFd before{dup(STDIN_FILENO)};
+  UniqueFd out;
+  UniqueFd in;
+};
+
+TEST_CASE("standard input that others read from, too, is never waited for, nor changed for them") {
+  const PipedInput pipe;
+  const Bytes head = pcap_header(false) + pcap_record(false, 1, 1, Bytes(262144, 'x'), 262144).substr(0, 20);
+  REQUIRE(write(pipe.in.get(), head.data(), head.size()) == static_cast<ssize_t>(head.size()));
+  auto source = open_file(request_for("-"));
+  REQUIRE(source);
+  REQUIRE((*source)->start());
+  const int ours = (*source)->readiness().fd;
+  CHECK((fcntl(ours, F_GETFL) & O_NONBLOCK) != 0);
+  CHECK((fcntl(ours, F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK((fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK) == 0);
+  // A thief takes bytes between our being told of them and our reading: then nothing comes until we have gone on.
+  using namespace std::chrono_literals;
+  std::atomic<bool> done{false};
+  std::atomic<bool> stood{false};
+  std::atomic<uint64_t> turns{0};
+  std::thread thief([&] {
+    char byte = 0;
+    iovec piece{&byte, 1};
+    while (!done) [[maybe_unused]] const ssize_t n = preadv2(pipe.out.get(), &piece, 1, -1, RWF_NOWAIT);
+  });
+  std::thread writer([&] {
+    const auto end = std::chrono::steady_clock::now() + 1s;
+    while (!stood && std::chrono::steady_clock::now() < end) {
+      if (write(pipe.in.get(), "x", 1) != 1) break;
+      const auto patience = std::chrono::steady_clock::now() + 5s;
+      for (const uint64_t from = turns; turns < from + 20 && !stood; std::this_thread::yield())
+        stood = std::chrono::steady_clock::now() > patience;
+    }
+    done = true;
+    [[maybe_unused]] const ssize_t n = write(pipe.in.get(), "xx", 2);
+  });
+  DescBlock block(1);
+  for (; !done; turns++) REQUIRE((*source)->receive(block, 1).rx == Rx::kAgain);
+  writer.join();
+  thief.join();
+  CHECK_FALSE(stood);
+}
+
 TEST_CASE("what a file claims costs no memory: lengths that it does not have, interfaces without packets") {
   const TempDir dir;
   const auto read = [&](const Bytes& file, uint64_t most) {
@@ -704,7 +778,7 @@ TEST_CASE("what a file claims costs no memory: lengths that it does not have, in
   CHECK(read(head, 16u << 20).error.code == Code::kFileTruncated);
   Bytes interfaces = section(false);
   for (uint32_t i = 0; i < 300'000; i++) interfaces += interface(false, 1);
-  CHECK_FALSE(read(interfaces, 3 * interfaces.size() + (4u << 20)).failed);
+  CHECK_FALSE(read(interfaces, 4 * interfaces.size() + (4u << 20)).failed);
 }
 
 TEST_CASE("times count from the second of the first packet, and may lie before it") {

@@ -284,12 +284,7 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   walk_.file_base = bytes_read_ - walk_.end;
   const int64_t n = input_.read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
   if (n == Input::kNothingYet) return Fill::kNothingYet;
-  if (n == Input::kFailed) {
-    Error error =
-        system_error(Code::kFileOpen, "cannot read at byte " + std::to_string(bytes_read_), input_.syscall(), errno);
-    error.position = static_cast<int64_t>(bytes_read_);
-    return fail(std::move(error));
-  }
+  if (n == Input::kFailed) return fail(input_.failure(bytes_read_));
   if (n == 0) return end_of_input();
   const auto got = static_cast<uint32_t>(n);
   walk_.end += got;

@@ -119,8 +119,18 @@ int64_t Input::read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& 
   // The first packets need not wait for many more; those after them come faster in larger pieces.
   const uint64_t piece = std::exchange(piece_, std::min(2 * piece_, kMostPiece));
   if (thread_->ask(to, std::min<size_t>(bytes, piece), owner)) return kNothingYet;
-  syscall_ = "pthread_create";
+  no_thread_ = true;
   return kFailed;
+}
+
+Error Input::failure(uint64_t at) const {
+  const std::string what = "cannot read at byte " + std::to_string(at);
+  Error error = system_error(no_thread_ ? Code::kSystem : Code::kFileOpen,
+                             no_thread_ ? what + ": no thread can be started for it" : what,
+                             no_thread_ ? "pthread_create" : "read", errno);
+  if (no_thread_) error.hint = "Raise the limit of threads: ulimit -u, or pids.max of the control group.";
+  error.position = static_cast<int64_t>(at);
+  return error;
 }
 
 bool Input::wait([[maybe_unused]] int timeout_ms) const noexcept {

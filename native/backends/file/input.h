@@ -35,8 +35,8 @@ class Input {
   bool pending() const noexcept { return thread_ == nullptr || thread_->pending(); }
 
   bool stream() const noexcept { return stream_; }
-  /// The call that failed.
-  const char* syscall() const noexcept { return syscall_; }
+  /// What a failed read at this byte failed with; right after it.
+  Error failure(uint64_t at) const;
   void close() noexcept;
 
  private:
@@ -47,7 +47,7 @@ class Input {
   bool stream_;
   bool tells_cached_ = true;
   uint64_t piece_ = 128u << 10;  // what the thread reads at most
-  const char* syscall_ = "read";
+  bool no_thread_ = false;
 };
 
 }  // namespace ringtap
