@@ -31,7 +31,7 @@ constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and
 constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
 constexpr uint32_t kSendFrames = 1024;
 constexpr auto kReleaseTime = std::chrono::seconds(2);
-constexpr auto kRetryPause = std::chrono::milliseconds(20);
+constexpr auto kRetryPause = std::chrono::milliseconds(50);
 constexpr std::chrono::milliseconds kPatience(5000);  // with another port's driver, and with one that is to end
 
 // Toeplitz with this key gives both directions of a flow the same hash.
