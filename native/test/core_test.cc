@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "core/desc.h"
 #include "core/lease.h"
+#include "core/new_descriptors.h"
 #include "core/region.h"
 
 using namespace ringtap;
@@ -57,6 +60,18 @@ TEST_CASE("a descriptor block lays its arrays out without overlap") {
   CHECK(block.offset[3] == DescBlock::kPoison);
   CHECK(block.offset[4] == 4);
   CHECK(reinterpret_cast<std::byte*>(block.control + 3) == block.data() + block.bytes());
+}
+
+TEST_CASE("descriptors that are opened meanwhile are closed in child processes, and no others") {
+  int old_pipe[2];
+  int new_pipe[2];
+  REQUIRE(pipe(old_pipe) == 0);
+  const NewDescriptors opened;
+  REQUIRE(pipe(new_pipe) == 0);
+  opened.close_on_exec();
+  for (const int fd : old_pipe) CHECK(fcntl(fd, F_GETFD) == 0);
+  for (const int fd : new_pipe) CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  for (const int fd : {old_pipe[0], old_pipe[1], new_pipe[0], new_pipe[1]}) close(fd);
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {
