@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <linux/if_ether.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <chrono>
@@ -408,6 +409,49 @@ TEST_CASE("a filter's accept length cuts in user space as it does in the kernel,
   for (const Received& packet : computed.drain()) CHECK(packet.bytes.size() == 50);
 }
 
+TEST_CASE("a filter that never ends is run on a few packets a receive(), and all are accounted for") {
+  NEEDS_LAB();
+  Sender sender(kSendHere);
+  Capture capture(options(), program({{.code = bpf::kJmp | bpf::kJa, .k = 0xffffffff}, {.code = bpf::kRet | bpf::kK}}));
+  CHECK(capture.placement.where == "user");
+  sender.send_numbered(0, 300);
+  DescBlock block(256);
+  uint64_t filtered = 0;
+  const auto deadline = Clock::now() + 20s;
+  while (filtered < 300 && Clock::now() < deadline) {
+    CHECK(capture.source->receive(block, 256).rx == Rx::kAgain);
+    const Stats stats = capture.source->stats();
+    CHECK(stats.filtered - filtered <= 3);
+    CHECK(stats.received == stats.filtered + stats.dropped + stats.pending);
+    if (stats.filtered == filtered) wait_for(*capture.source, 100);  // what is left is still readable
+    filtered = stats.filtered;
+  }
+  CHECK(filtered == 300);
+}
+
+TEST_CASE("a program may ask for a packet's type and interface, tagged or not") {
+  NEEDS_LAB();
+  Sender there(kSendHere);
+  Sender here(kCaptureHere);
+  const auto asking = [](uint32_t offset, uint32_t value) {
+    using namespace bpf;
+    return program({{.code = kLd | kW | kAbs, .k = offset},
+                    {.code = kJmp | kJeq | kK, .jt = 0, .jf = 1, .k = value},
+                    {.code = kRet | kK, .k = 262144},
+                    {.code = kRet | kK}});
+  };
+  Capture outgoing(options(), asking(bpf::kPacketType, PACKET_OUTGOING));
+  Capture this_one(options(), asking(bpf::kInterfaceIndex, if_nametoindex(kCaptureHere.c_str())));
+  Capture other(options(), asking(bpf::kInterfaceIndex, if_nametoindex(kSendHere.c_str())));
+  CHECK(outgoing.placement.where == "kernel");
+  for (uint64_t n = 0; n < 40; n++)
+    (n % 4 == 0 ? here : there).send(n % 2 == 0 ? numbered_frame(n) : tagged_frame(n, 5));
+  here.send(tagged_frame(40, 5));
+  CHECK(outgoing.drain().size() == 11);
+  CHECK(this_one.drain().size() == 41);
+  CHECK(other.drain().empty());
+}
+
 TEST_CASE("the direction is kept and flagged") {
   NEEDS_LAB();
   Sender there(kSendHere);
@@ -447,6 +491,38 @@ TEST_CASE("any shows every interface, with an SLL2 header in front that filters 
     CHECK(packets[n].bytes[1] == std::byte{0xb5});
   }
   CHECK(both.drain().size() == 100);  // leaving rt0 and arriving at rt1
+}
+
+TEST_CASE("on any a tag is behind the SLL2 header, or beside it, and filters see it where it is on the wire") {
+  NEEDS_LAB();
+  Sender sender(kSendHere);
+  Program protocol = ether_type(0x8100);
+  protocol[0].k = 0;
+  Capture in_place(options({{"direction", "in"}}), program(protocol), "any");
+  Capture beside(options({{"direction", "in"}, {"vlan", std::string("metadata")}}), program(protocol), "any");
+  sender.send(numbered_frame(1));
+  sender.send(tagged_frame(2, 0x6005));
+  const Bytes sent = numbered_frame(2);
+  const auto tagged = in_place.drain();
+  REQUIRE(tagged.size() == 1);
+  CHECK(tagged[0].flags == 0);
+  CHECK(tagged[0].wirelen == 20 + 4 + sent.size() - 14);
+  REQUIRE(tagged[0].bytes.size() == tagged[0].wirelen);
+  const auto half = [](const Bytes& bytes, size_t at) {
+    return std::to_integer<uint32_t>(bytes[at]) << 8 | std::to_integer<uint32_t>(bytes[at + 1]);
+  };
+  CHECK(half(tagged[0].bytes, 0) == 0x8100);
+  CHECK(half(tagged[0].bytes, 20) == 0x6005);
+  CHECK(half(tagged[0].bytes, 22) == 0x88b5);
+  CHECK(std::equal(tagged[0].bytes.begin() + 24, tagged[0].bytes.end(), sent.begin() + 14, sent.end()));
+  const auto plain = beside.drain();
+  REQUIRE(plain.size() == 1);
+  CHECK(plain[0].vlan == 0x6005);
+  CHECK(plain[0].flags == kFlagVlan);
+  CHECK(half(plain[0].bytes, 0) == 0x88b5);
+  CHECK(half(plain[0].bytes, 4) == 0);  // the interface's index
+  CHECK(half(plain[0].bytes, 6) == if_nametoindex(kCaptureHere.c_str()));
+  CHECK(std::equal(plain[0].bytes.begin() + 20, plain[0].bytes.end(), sent.begin() + 14, sent.end()));
 }
 
 TEST_CASE("the members of a fanout group share the packets") {

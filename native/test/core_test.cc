@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "core/desc.h"
 #include "core/lease.h"
+#include "core/new_descriptors.h"
 #include "core/region.h"
 #include "test/conformance.h"
 
@@ -83,6 +86,18 @@ TEST_CASE("memory of our own is left out when the process forks") {
   REQUIRE(region);
   CHECK(test::kept_from_children((*region)->base()));
   CHECK_FALSE(test::kept_from_children(&region));
+}
+
+TEST_CASE("descriptors that are opened meanwhile are closed in child processes, and no others") {
+  int old_pipe[2];
+  int new_pipe[2];
+  REQUIRE(pipe(old_pipe) == 0);
+  const NewDescriptors opened;
+  REQUIRE(pipe(new_pipe) == 0);
+  opened.close_on_exec();
+  for (const int fd : old_pipe) CHECK(fcntl(fd, F_GETFD) == 0);
+  for (const int fd : new_pipe) CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  for (const int fd : {old_pipe[0], old_pipe[1], new_pipe[0], new_pipe[1]}) close(fd);
 }
 
 TEST_CASE("a region is freed by its last owner, whoever that is") {

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "filter/metadata.h"
 #include "filter/opcodes.h"
 #include "filter/prepend.h"
 #include "filter/text.h"
@@ -266,6 +267,105 @@ TEST_CASE("the direction prefix rejects the wrong way and what the kernel shows 
         "(005) ret      #65535\n");
 }
 
+TEST_CASE("what the kernel knows of a packet is read where somebody can tell, and nowhere else") {
+  const auto packet = bytes({1, 2, 3, 4});
+  const auto reading = [](uint32_t offset) {
+    return Program{{.code = kLd | kB | kAbs, .k = offset}, {.code = kAlu | kAdd | kK, .k = 100}, {.code = kRet | kA}};
+  };
+  FilterBudget budget;
+  const PacketMetadata metadata{.type = 4, .interface = 7};
+  for (const auto& [offset, expected] : {std::pair{kPacketType, 104u}, {kInterfaceIndex, 107u}, {kVlanTag, 0u}}) {
+    const FilterVm knows(reading(offset), FilterVm::Metadata::kIsRead);
+    CHECK(knows.run(packet.data(), 4, 4, budget, metadata) == expected);
+    const FilterVm does_not(reading(offset));
+    CHECK(does_not.run(packet.data(), 4, 4, budget, metadata) == 0);
+  }
+  // An indexed load goes by the sum, as libpcap has it.
+  const FilterVm indexed({{.code = kLd | kB | kInd, .k = kPacketType}, kAccept}, FilterVm::Metadata::kIsRead);
+  CHECK(indexed.run(packet.data(), 4, 4, budget, metadata) == 0);
+}
+
+TEST_CASE("reads of metadata are found, and those of a tag that is in the bytes become none") {
+  const Program program{{.code = kLd | kB | kAbs, .k = kVlanTagPresent},
+                        {.code = kLd | kH | kAbs, .k = 12},
+                        {.code = kLd | kW | kAbs, .k = kPacketType},
+                        kAccept};
+  CHECK(metadata_reads(program).packet_type);
+  CHECK_FALSE(metadata_reads(program).interface);
+  CHECK(metadata_reads(program).other == size_t{0});
+  const Program without = without_tag_metadata(program);
+  CHECK_FALSE(metadata_reads(without).other);
+  CHECK(without[0] == BpfInsn{.code = kLd | kImm});
+  CHECK(without[1] == program[1]);
+  CHECK(metadata_reads({{.code = kLdx | kB | kMsh, .k = kFirstKernelOffset}, kAccept}).other == size_t{0});
+  CHECK_FALSE(metadata_reads({{.code = kLd | kImm, .k = kPacketType}, kAccept}).any());
+}
+
+TEST_CASE("a program that accepts a packet of some type is never said to reject all of them: 100,000 programs") {
+  Programs programs(20261129);
+  uint32_t hopeless = 0;
+  for (int i = 0; i < 100'000; i++) {
+    Program program = programs.next();
+    // Loads become questions for the type, now and then.
+    for (BpfInsn& insn : program) {
+      if (instruction_class(insn.code) == kLd && programs.pick(3) == 0)
+        insn = {.code = kLd | kW | kAbs, .k = kPacketType};
+    }
+    const FilterVm vm(program, FilterVm::Metadata::kIsRead);
+    for (const uint32_t type : {0u, 4u}) {
+      const auto packet = programs.packet();
+      const auto size = static_cast<uint32_t>(packet.size());
+      FilterBudget budget;
+      const bool accepted = vm.run(packet.data(), size, size, budget, {.type = type}) != 0;
+      const bool may = may_accept(program, type);
+      REQUIRE_MESSAGE((may || !accepted), disassemble(program));
+      hopeless += may ? 0 : 1;
+    }
+  }
+  CHECK(hopeless > 10'000);
+  const Program inbound{{.code = kLd | kW | kAbs, .k = kPacketType},
+                        {.code = kJmp | kJeq | kK, .jt = 1, .jf = 0, .k = 4},
+                        kAccept,
+                        {.code = kRet | kK}};
+  CHECK(may_accept(inbound, 0));
+  CHECK_FALSE(may_accept(inbound, 4));
+}
+
+TEST_CASE("a prefix turns away tagged packets of a type, and all others are the program's") {
+  const Program program{{.code = kLd | kW | kAbs, .k = 0}, kAccept};
+  CHECK(disassemble(with_vlan_prefix(program, 777, {4, 1})) ==
+        "(000) ld       [vlanp]\n"
+        "(001) jeq      #0x0             jt 8\tjf 2\n"
+        "(002) ld       [type]\n"
+        "(003) jeq      #0x4             jt 4\tjf 5\n"
+        "(004) ret      #0\n"
+        "(005) jeq      #0x1             jt 6\tjf 7\n"
+        "(006) ret      #0\n"
+        "(007) ret      #777\n"
+        "(008) ld       [0]\n"
+        "(009) ret      #65535\n");
+  CHECK(without_types(program, {}) == program);
+}
+
+TEST_CASE("a budget is for all packets of a receive(), a loop of one cannot take more than it has") {
+  const Program forever{{.code = kJmp | kJa, .k = 0xffffffff}, kAccept};
+  const FilterVm vm(forever);
+  const auto packet = bytes({1});
+  FilterBudget budget;
+  int packets = 0;
+  while (!budget.used_up()) {
+    CHECK(vm.run(packet.data(), 1, 1, budget) == 0);
+    packets++;
+  }
+  CHECK(packets <= 3);
+  // Without a loop a program is charged by its length, whatever it runs through.
+  const FilterVm straight({kAccept});
+  budget.renew();
+  packets = 0;
+  while (!budget.used_up()) packets += straight.run(packet.data(), 1, 1, budget) != 0 ? 1 : 0;
+  CHECK(packets > 1'000'000);
+}
+
 TEST_CASE("capping changes accept lengths and nothing else") {
   const Program capped = cap_snaplen({{.code = kLd | kImm, .k = 5000},
                                       {.code = kRet | kK, .k = 0},
@@ -284,6 +384,10 @@ TEST_CASE("programs that a kernel refuses or reads differently are told apart") 
   CHECK(kernel_obstacle({{.code = kJmp | kJa, .k = 0xffffffff}, kAccept}).find("loop") != std::string::npos);
   CHECK(kernel_obstacle({{.code = kLd | kB | kAbs, .k = kVlanTagPresent}, kAccept}).find("metadata") !=
         std::string::npos);
+  CHECK(kernel_obstacle({{.code = kLd | kW | kAbs, .k = kPacketType}, kAccept}) == "");
+  CHECK(kernel_obstacle({{.code = kLd | kB | kInd, .k = 0xffffffff}, kAccept}).find("before the packet") !=
+        std::string::npos);
+  CHECK(kernel_obstacle(Program(5000, kAccept)).find("5000 instructions") != std::string::npos);
   CHECK(kernel_obstacle({{.code = kLd | kImm, .k = kVlanTagPresent}, kAccept}) == "");
   CHECK(kernel_obstacle({{.code = kAlu | kLsh | kX}, kAccept}).find("modulo 32") != std::string::npos);
 }

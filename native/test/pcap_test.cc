@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -17,6 +18,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "backends/pcap/source.h"
 #include "core/unique_fd.h"
 #include "filter/opcodes.h"
 #include "libpcap/compile.h"
@@ -408,6 +410,108 @@ TEST_CASE("a filter that the kernel cannot run runs in user space and says why")
   REQUIRE(source->start());
   sender.send(frame(53));
   CHECK(take(*source, 1).packets.size() == 1);
+}
+
+TEST_CASE("a filter that never ends is run on a few packets a receive(), and all are accounted for") {
+  NEEDS_LAB();
+  auto source = opened(request());
+  REQUIRE(source->set_filter(
+      make_filter(Program{{.code = bpf::kJmp | bpf::kJa, .k = 0xffffffff}, {.code = bpf::kRet | bpf::kK}})));
+  REQUIRE(source->start());
+  Sender sender;
+  sender.send(frame(53), 300);
+  DescBlock block(64);
+  uint64_t filtered = 0;
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (filtered < 300 && std::chrono::steady_clock::now() < deadline) {
+    CHECK(source->receive(block, 64).rx == Rx::kAgain);
+    const Stats stats = source->stats();
+    CHECK(stats.filtered - filtered <= 3);
+    check_ledger(*source);
+    pollfd wait{.fd = source->readiness().fd, .events = POLLIN, .revents = 0};
+    if (stats.filtered == filtered) poll(&wait, 1, 100);  // what is left is still readable
+    filtered = stats.filtered;
+  }
+  CHECK(filtered == 300);
+}
+
+TEST_CASE("a filter may ask which way a packet went, tagged or not, as far as libpcap lets it be told") {
+  NEEDS_LAB();
+  Sender there("rt1");
+  Sender here("rt0");
+  const auto send = [&] {
+    for (Sender* sender : {&there, &here}) {
+      sender->send(frame(53));
+      sender->send(frame(53, 5));
+    }
+  };
+  const auto matches = [&](const std::string& filter, const char* direction, size_t expected, bool ambiguous = false) {
+    CAPTURE(filter);
+    OpenRequest what = request();
+    what.options.set("direction", std::string(direction));
+    FilterPlacement placement;
+    auto source = started(what, filter, &placement);
+    send();
+    CHECK((placement.reason.find("which way") != std::string::npos) == ambiguous);
+    CHECK(take(*source, 10, 100ms).packets.size() == expected);
+    check_ledger(*source);
+  };
+  matches("inbound", "both", 2);
+  matches("outbound and vlan 5", "both", 1);
+  matches("outbound", "in", 0);
+  // A tagged frame that came in matches as if it had gone out, and it is said why.
+  matches("outbound or udp port 53", "both", 4, true);
+  matches("inbound or udp port 53", "both", 3, true);
+  matches("inbound or udp port 53", "in", 2);
+  matches("inbound or udp port 53", "out", 1);
+}
+
+TEST_CASE("what libpcap opens is closed in child processes") {
+  NEEDS_LAB();
+  const auto inherited = [] {
+    size_t count = 0;
+    for (int fd = 0; fd < 256; fd++) count += (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 ? 1 : 0;
+    return count;
+  };
+  const size_t before = inherited();
+  const auto source = started(request());
+  CHECK(inherited() == before);
+  const auto any = started(request("any"));
+  CHECK(inherited() == before);
+}
+
+namespace greedy {
+
+const LibPcap* real = nullptr;
+
+/// A capture module that ignores how many packets it may give.
+int dispatch(pcap_t* handle, int, PcapHandler take, unsigned char* user) {
+  const int given = real->dispatch(handle, -1, take, user);
+  const PcapHeader header{.ts = {.tv_sec = 1, .tv_usec = 0}, .caplen = 60, .len = 60};
+  const unsigned char bytes[60] = {};
+  for (int i = 0; i < 100; i++) take(user, &header, bytes);
+  return given < 0 ? given : given + 100;
+}
+
+}  // namespace greedy
+
+TEST_CASE("more packets than were asked for are dropped and counted, not written beyond the batch") {
+  NEEDS_LAB();
+  greedy::real = libpcap();
+  LibPcap library = *greedy::real;
+  library.dispatch = greedy::dispatch;
+  auto source = PcapSource::open(library, request());
+  REQUIRE(source);
+  REQUIRE((*source)->start());
+  DescBlock block(8);
+  const RxBatch batch = (*source)->receive(block, 8);
+  CHECK(batch.rx == Rx::kOk);
+  CHECK(batch.count == 8);
+  const Stats stats = (*source)->stats();
+  CHECK(stats.delivered == 8);
+  CHECK(stats.dropped == 92);
+  check_ledger(**source);
+  (*source)->release(batch.lease);
 }
 
 TEST_CASE("a bad filter is an error, and the capture can be opened with another") {

@@ -1,9 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type FilterProgram, open, openWriter } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../support/child.js';
+import { ringtap, tcpdump } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { expectBalanced, failure, readAll } from '../support/packets.js';
+import { ethernet, ipv4, ipv6, LinkType, tcp, udp, writePcap } from '../support/trace.js';
 
 const path = temporaryFolder();
 const mixes = { plain: '', tagged: '&vlanId=5' } as const;
@@ -18,6 +21,12 @@ beforeAll(async () => {
     for await (const batch of capture) await writer.write(batch);
   }
 });
+
+const le32 = (value: number) => {
+  const buffer = Buffer.alloc(4);
+  buffer.writeUInt32LE(value >>> 0);
+  return buffer;
+};
 
 /** The bytes that tcpdump selects from the same packets. */
 async function selected(mix: keyof typeof mixes, expression: string): Promise<string[]> {
@@ -147,5 +156,153 @@ describe('a filter', () => {
   ])('that is a program %s is refused', async (_, filter) => {
     const error = await failure(() => open('synth:?count=5', { filter: filter as unknown as FilterProgram }));
     expect(error.code).toBe('RINGTAP_BAD_FILTER');
+  });
+});
+
+const hosts = Array.from({ length: 3000 }, (_, i) => `host 172.${i >> 8}.${i & 255}.7`);
+
+describe('a long filter', () => {
+  test('of thousands of hosts opens while others do, and selects what they name', async () => {
+    const wanted = 'udp and host 10.0.0.1';
+    const filter = `udp and (${hosts.join(' or ')} or host 10.0.0.1)`;
+    await using capture = await open(source('plain'), { filter });
+    expect((await readAll(capture)).map(({ data }) => data.toString('hex'))).toEqual(await selected('plain', wanted));
+    expectBalanced(capture.stats());
+  });
+
+  test('that cannot be divided is refused at once, with its length, the limit and what to do', async () => {
+    const error = await failure(() => open('synth:?count=5', { filter: `vlan and (${hosts.join(' or ')})` }));
+    expect(error.code).toBe('RINGTAP_BAD_FILTER');
+    expect(error.message).toMatch(/9003 words .* 768/);
+    expect(error.hint).toContain('or');
+  });
+});
+
+describe('a program that never ends', () => {
+  const filter: FilterProgram = [
+    [5, 0, 0, 0xffffffff],
+    [6, 0, 0, 1],
+  ];
+
+  test.each(['synth:?count=200000', () => `file:${path('many.pcap')}`])(
+    'leaves the event loop its turns on %s, and rejects what it is run on',
+    async (uri) => {
+      if (typeof uri === 'function') {
+        await using capture = await open('synth:?count=2000');
+        await using writer = await openWriter(path('many.pcap'));
+        for await (const batch of capture) await writer.write(batch);
+      }
+      await using capture = await open(typeof uri === 'function' ? uri() : uri, { filter });
+      const loop = readAll(capture);
+      loop.catch(() => {});
+      const delays: number[] = [];
+      for (let i = 0; i < 15; i++) {
+        const begin = performance.now();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        delays.push(performance.now() - begin - 10);
+      }
+      // Each packet takes a millisecond or two; a batch of them would take seconds.
+      expect(delays.sort((a, b) => a - b)[7]).toBeLessThan(100);
+      const stats = capture.stats();
+      expectBalanced(stats);
+      expect(stats.filtered).toBeGreaterThan(0);
+      expect(stats.delivered).toBe(0);
+    },
+  );
+});
+
+describe('a filter on a file', () => {
+  const frame = ethernet(0x0800, ipv4({ protocol: 17 }, udp(53, 40001, Buffer.alloc(18))));
+
+  test.each(['inbound', 'not outbound and udp', 'ifindex 3'])(
+    'may not ask what no file tells: "%s"',
+    async (filter) => {
+      const error = await failure(() => open(`file:${trace('plain')}`, { filter }));
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_FILTER', backend: 'file' });
+      expect(error.message).toContain('not supported on Ethernet when reading savefiles');
+    },
+  );
+
+  test.each([
+    ['little-endian', LinkType.bsdLoopback, false],
+    ['big-endian', LinkType.bsdLoopback, true],
+    ['OpenBSD', LinkType.openBsdLoopback, false],
+  ] as const)('sees through %s loopback headers what tcpdump sees', async (name, linkType, big) => {
+    const file = path(`loopback-${name}.pcap`);
+    const header = Buffer.alloc(24);
+    const put = (value: number, at: number, buffer = header) =>
+      big ? buffer.writeUInt32BE(value, at) : buffer.writeUInt32LE(value, at);
+    put(0xa1b2c3d4, 0);
+    (big ? header.writeUInt16BE : header.writeUInt16LE).call(header, 2, 4);
+    (big ? header.writeUInt16BE : header.writeUInt16LE).call(header, 4, 6);
+    put(65535, 16);
+    put(linkType, 20);
+    const records = [2, 10, 24, 28, 30].map((family) => {
+      const record = Buffer.alloc(20);
+      const payload = family === 2 ? frame.subarray(14) : ipv6({ next: 17 }, udp(53, 40001, Buffer.alloc(18)));
+      put(payload.length + 4, 8, record);
+      put(payload.length + 4, 12, record);
+      if (big || linkType === LinkType.openBsdLoopback) record.writeUInt32BE(family, 16);
+      else record.writeUInt32LE(family, 16);
+      return Buffer.concat([record, payload]);
+    });
+    writeFileSync(file, Buffer.concat([header, ...records]));
+    for (const filter of ['ip', 'ip6', 'udp', 'port 53', 'not ip6']) {
+      await using capture = await open(`file:${file}`, { filter });
+      expect([filter, (await readAll(capture)).length]).toEqual([filter, (await tcpdump('-r', file, filter)).length]);
+    }
+  });
+
+  test('of several link types does not match packets that it cannot speak of', async () => {
+    const mixed = path('mixed.pcapng');
+    const block = (type: number, ...body: Buffer[]) => {
+      const content = Buffer.concat(body);
+      const length = le32(content.length + 12);
+      return Buffer.concat([le32(type), length, content, length]);
+    };
+    const describe = (linkType: number) => block(1, le32(linkType), le32(0));
+    const packet = (iface: number, data: Buffer) =>
+      block(
+        6,
+        le32(iface),
+        le32(0),
+        le32(0),
+        le32(data.length),
+        le32(data.length),
+        data,
+        Buffer.alloc(-data.length & 3),
+      );
+    const section = block(0x0a0d0d0a, le32(0x1a2b3c4d), le32(1), Buffer.alloc(8, 0xff));
+    const blocks = [describe(1), packet(0, frame), describe(147), packet(1, frame), packet(0, frame)];
+    writeFileSync(mixed, Buffer.concat([section, ...blocks]));
+    {
+      await using capture = await open(`file:${mixed}`, { filter: 'udp' });
+      expect(await readAll(capture)).toHaveLength(2);
+      expect(capture.stats()).toMatchObject({ received: 3, delivered: 2, filtered: 1 });
+    }
+    const { code, stdout } = await ringtap('read', '-f', 'udp', mixed);
+    expect([code, stdout.trim().split('\n').length]).toEqual([0, 2]);
+    writeFileSync(mixed, Buffer.concat([section, describe(147), packet(0, frame)]));
+    expect(await failure(() => open(`file:${mixed}`, { filter: 'udp' }))).toMatchObject({ code: 'RINGTAP_BAD_FILTER' });
+  });
+
+  test('in a pipe that falls silent delivers what has come', async () => {
+    const [fifo, content] = [path('silent'), path('silent.pcap')];
+    const tcpFrame = ethernet(0x0800, ipv4({ protocol: 6 }, tcp({}, Buffer.alloc(6))));
+    writePcap(
+      content,
+      Array.from({ length: 2001 }, (_, i) => ({ data: i < 2000 ? tcpFrame : frame })),
+    );
+    await run('mkfifo', fifo);
+    const writer = spawn('sh', ['-c', `exec 3>"${fifo}"; cat "${content}" >&3; sleep 1000`], { stdio: 'ignore' });
+    try {
+      // The last one matches, and to come to it takes longer than a receive() may.
+      const slow = `${hosts.join(' or ')} or udp`;
+      await using capture = await open(`file:${fifo}`, { filter: slow });
+      expect(await readAll(capture, 1)).toHaveLength(1);
+      expect(capture.stats()).toMatchObject({ delivered: 1, filtered: 2000 });
+    } finally {
+      writer.kill('SIGKILL');
+    }
   });
 });
