@@ -7,9 +7,9 @@
 #include <chrono>
 #include <mutex>
 
-#include "backends/dpdk/module/descriptors.h"
 #include "backends/dpdk/module/eal_arguments.h"
 #include "backends/dpdk/module/log.h"
+#include "core/new_descriptors.h"
 #include "core/thread.h"
 
 namespace ringtap::dpdk {
@@ -101,7 +101,7 @@ Result<Ok> start_eal(const EalRequest& request) {
   if (auto enough = check_memory(request.uri, *extra, huge); !enough) return enough;
   if (!state.failure.empty() && !kStartsAgain) return not_again(request, state.failure);
   capture_log();
-  const NewDescriptors descriptors;
+  const NewDescriptors inherits_nothing;
   const LogMark mark;
   int err = 0;
   const auto result = init(eal_arguments({.pci = request.pci, .huge_pages = huge, .extra = *extra}), err);

@@ -17,6 +17,7 @@
 
 #include "backends/dpdk/module/log.h"
 #include "backends/dpdk/module/pci.h"
+#include "core/new_descriptors.h"
 
 namespace ringtap::dpdk {
 
@@ -122,7 +123,7 @@ Result<Port> Port::plug_once(const PortSettings& settings, bool& is_waiting) {
   }
   port.claimed_ = true;
   if (port.virtual_) port.interface_ = interface_in(port.settings_.devargs);
-  NewDescriptors descriptors;
+  NewDescriptors inherits_nothing;
   const LogMark mark;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &port.id_) != 0) {
     const std::string with_arguments = port.settings_.devargs.empty() ? device : device + "," + port.settings_.devargs;
@@ -151,7 +152,7 @@ Result<Port> Port::plug_once(const PortSettings& settings, bool& is_waiting) {
   if (if_nametoindex(port.interface_.c_str()) == 0) port.interface_.clear();
   if (auto configured = port.configure(); !configured) return std::move(configured).error();
   auto set_up = port.set_up_queues();
-  port.xdp_sockets_ = descriptors.keep();
+  port.xdp_sockets_ = xdp_sockets_of(inherits_nothing.keep());
   is_waiting = !set_up && port.driver_ == "net_af_xdp";
   if (!set_up) return std::move(set_up).error();
   return port;
@@ -293,7 +294,7 @@ std::optional<std::string> Port::removed() const {
 }
 
 Result<Ok> Port::start(bool receive) {
-  const NewDescriptors descriptors;
+  const NewDescriptors inherits_nothing;
   const LogMark mark;
   int result = rte_eth_dev_start(id_);
   if (result != 0) {

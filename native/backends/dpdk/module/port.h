@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "backends/dpdk/module/descriptors.h"
 #include "backends/dpdk/module/memory.h"
 #include "backends/dpdk/module/patience.h"
+#include "backends/dpdk/module/xdp_sockets.h"
 #include "core/source.h"
 
 namespace ringtap::dpdk {
@@ -90,7 +90,7 @@ class Port {
   std::optional<PacketMemory> memory_;
   Pool receive_pool_;
   Pool send_pool_;
-  NewDescriptors::Files xdp_sockets_;
+  XdpSockets xdp_sockets_;
   std::vector<std::string> notes_;
 };
 
