@@ -65,7 +65,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
     hint: "Run `ringtap doctor` for what is missing and how to install it.",
   },
   RINGTAP_UNSUPPORTED: {
-    meaning: "The capture method exists, but cannot do what was asked of it here.",
+    meaning: "The capture method or trace format exists, but cannot do what was asked of it here.",
     hint: "Run `ringtap explain URI` for what this host can do.",
   },
   RINGTAP_INTERFACE_DOWN: {
