@@ -126,23 +126,25 @@ TEST_CASE("drivers that run programs, load objects or read pointers cannot be ha
 }
 
 TEST_CASE("parameters that write, load or point elsewhere are refused, and named") {
-  for (const auto& [name, parameter] : {std::pair("net_pcap0", "tx_pcap=/tmp/x"),
-                                        {"net_pcap0", "tx_iface=lo"},
-                                        {"net_pcap0", "rx_iface_out=lo"},
-                                        {"net_af_xdp0", "xdp_prog=/tmp/x.o"},
-                                        {"net_af_xdp0", "dp_path=/tmp/x"},
-                                        {"net_ring0", "internal=0x7f0000000000"},
-                                        {"net_ring0", "nodeaction=a:0:CREATE"},
-                                        {"net_tap0", "persist"},
-                                        {"net_tap0", "remote=lo"},
-                                        {"net_null0", "size"},
-                                        {"net_null0", "size=2049"},
-                                        {"net_af_packet0", "iface"}}) {
+  for (const auto& planted : {std::pair("net_pcap0", "tx_pcap=/tmp/x"),
+                              {"net_pcap0", "tx_iface=lo"},
+                              {"net_pcap0", "rx_iface_out=lo"},
+                              {"net_af_xdp0", "xdp_prog=/tmp/x.o"},
+                              {"net_af_xdp0", "dp_path=/tmp/x"},
+                              {"net_ring0", "internal=0x7f0000000000"},
+                              {"net_ring0", "nodeaction=a:0:CREATE"},
+                              {"net_tap0", "persist"},
+                              {"net_tap0", "remote=lo"},
+                              {"net_null0", "size"},
+                              {"net_null0", "size=2049"},
+                              {"net_af_packet0", "iface"}}) {
+    const std::string name = planted.first;
+    const std::string parameter = planted.second;
     CAPTURE(name);
     CAPTURE(parameter);
     CHECK(device(name, parameter) == "refused");
     const auto checked = virtual_devargs("dpdk:test", name, {.text = parameter});
-    const std::string driver(name, std::string(name).size() - 1);
+    const std::string driver = name.substr(0, name.size() - 1);
     REQUIRE_FALSE(checked);
     CHECK(checked.error().message.find(driver) != std::string::npos);
     CHECK(checked.error().hint.find(driver + " takes ") != std::string::npos);

@@ -338,7 +338,8 @@ void Port::unplug() noexcept {
     std::binary_semaphore done{0};
   };
   const std::string device = settings_.device;
-  const std::shared_ptr<Removal> removal(new Removal{std::move(*this)});
+  const auto removal = std::make_shared<Removal>();
+  removal->port.emplace(std::move(*this));
   const auto run = [](void* at) {
     const std::unique_ptr<std::shared_ptr<Removal>> own(static_cast<std::shared_ptr<Removal>*>(at));
     (*own)->port->remove();
