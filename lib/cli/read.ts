@@ -44,5 +44,6 @@ async function read(file: string, flags: ReadFlags): Promise<void> {
 /** A path stands for itself, even where it looks like an interface; a file: URI is taken, too. */
 function fileUri(file: string): string {
   if (/^(file|pcapfile|erf):/i.test(file) && !existsSync(file)) return file;
-  return `file:${file.replace(/[%?#]/g, encodeURIComponent)}`;
+  // Two slashes at the start of a path are one, but at the start of a URI's target they stand for nothing.
+  return `file:${file.replace(/[%?#]|(?<=^\/)\//g, encodeURIComponent)}`;
 }

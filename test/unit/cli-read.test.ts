@@ -196,6 +196,11 @@ describe('ringtap read', () => {
     expect(stderr).toContain(`damaged at byte ${whole.length}: `);
   });
 
+  test('reads a path that begins with two slashes', async () => {
+    const { stdout } = await ringtap('read', '-t', `/${trace([{ data: someUdp }])}`);
+    expect(stdout).toBe(`${SOME_UDP}\n`);
+  });
+
   test('reads standard input', async () => {
     const { stdout, code } = await startRingtap(['read', '-t', '-'], { input: pcapFile([{ data: someUdp }]) }).outcome;
     expect({ stdout, code }).toEqual({ stdout: `${SOME_UDP}\n`, code: 0 });
