@@ -1,12 +1,15 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <random>
 #include <set>
 #include <sstream>
@@ -706,9 +709,9 @@ TEST_CASE("where no thread can be started, a file that may make one wait is a ty
 
 /// Standard input is the reading end of a pipe for as long as this lives.
 struct PipedInput {
-  PipedInput() {
+  explicit PipedInput(bool socket = false) {
     int ends[2];
-    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE((socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) : pipe2(ends, O_CLOEXEC)) == 0);
     out = UniqueFd(ends[0]);
     in = UniqueFd(ends[1]);
     REQUIRE(dup2(out.get(), STDIN_FILENO) == STDIN_FILENO);
@@ -756,6 +759,53 @@ TEST_CASE("standard input that others read from, too, is never waited for, nor c
   writer.join();
   thief.join();
   CHECK_FALSE(stood);
+}
+
+TEST_CASE("a trace comes through a socket as standard input: a thread waits for it, and ends with the source") {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  // One that was joined may be listed for a moment longer.
+  const auto settles_at = [&](auto number) {
+    for (int i = 0; i < 1000 && threads() != number; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return threads() == number;
+  };
+  const TempDir dir;
+  const Bytes file = sample_pcap(false, 0xa1b23c4d);
+  const std::vector<Packet> expected = read_bytes(dir, file).packets;
+  const auto before = threads();
+  const PipedInput socket(true);
+  std::thread writer([&] {
+    for (size_t at = 0; at < file.size(); at += 500) {
+      const Bytes piece = file.substr(at, 500);
+      if (write(socket.in.get(), piece.data(), piece.size()) != static_cast<ssize_t>(piece.size())) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  auto source = open_file(request_for("-"));
+  REQUIRE(source);
+  REQUIRE((*source)->start());
+  DescBlock block(64);
+  std::vector<Packet> packets;
+  for (int waits = 0; packets.size() < expected.size() && waits < 10'000;) {
+    const RxBatch rx = (*source)->receive(block, 64);
+    if (rx.rx == Rx::kOk) {
+      take(**source, block, rx, packets);
+      REQUIRE((*source)->release(rx.lease));
+    } else {
+      REQUIRE(rx.rx == Rx::kAgain);
+      pollfd ready{.fd = (*source)->readiness().fd, .events = POLLIN, .revents = 0};
+      poll(&ready, 1, 1000);
+      waits++;
+    }
+  }
+  CHECK(packets == expected);
+  writer.join();
+  CHECK((*source)->receive(block, 64).rx == Rx::kAgain);
+  CHECK(settles_at(before + 1));
+  (*source)->close();
+  CHECK(settles_at(before));
 }
 
 TEST_CASE("what a file claims costs no memory: lengths that it does not have, interfaces without packets") {
