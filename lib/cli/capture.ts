@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type BigIntStats, fstatSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { type Batch, type Capture, CaptureError, openWriter, type Writer } from '../index.js';
@@ -92,7 +92,12 @@ async function openTrace(
   return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { linkType, packetBuffered });
 }
 
-function isSame(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }));
+function isSame(written: string, read: string): boolean {
+  const [a, b] = [statOf(written, 1), statOf(read, 0)];
   return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev && a.isFile();
+}
+
+function statOf(path: string, standard: number): BigIntStats | undefined {
+  if (path === '-') return fstatSync(standard, { bigint: true });
+  return statSync(path, { bigint: true, throwIfNoEntry: false });
 }

@@ -10,7 +10,6 @@
 #ifdef _WIN32
 #include <io.h>
 #else
-#include <limits.h>
 #include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -49,7 +48,7 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
 
 bool OutputFile::is_unread_pipe(const Error&, const std::string&) { return false; }
 
-size_t OutputFile::atomic_bytes() const noexcept { return 0; }
+size_t OutputFile::bytes_at_once(const std::atomic<bool>&) noexcept { return 0; }
 
 bool OutputFile::wait_for_reader(const std::atomic<bool>&) const noexcept { return true; }
 
@@ -85,7 +84,7 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool append) {
   struct stat status {};
   if (fstat(fd, &status) != 0) return cannot_create(path, "fstat", errno);
   file.regular_ = S_ISREG(status.st_mode);
-  file.pipe_ = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
+  if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) file.pipe_.emplace(fd);
   if (standard && isatty(fd) != 0) {
     return Error{.code = Code::kFileWrite, .message = path + ": is a terminal", .hint = "Redirect it: … > out.pcap"};
   }
@@ -112,18 +111,24 @@ bool OutputFile::is_unread_pipe(const Error& error, const std::string& path) {
   return error.err == ENXIO && stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-size_t OutputFile::atomic_bytes() const noexcept { return pipe_ ? PIPE_BUF : 0; }
+size_t OutputFile::bytes_at_once(const std::atomic<bool>& give_up) noexcept {
+  if (!pipe_) return 0;
+  const size_t bytes = pipe_->bytes_at_once(fd_);
+  if (bytes > PIPE_BUF || !wait_for_reader(give_up)) return bytes;
+  return pipe_->bytes_at_once(fd_);  // whoever reads it may have read all
+}
 
 size_t OutputFile::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
   size_t done = 0;
   while (done < bytes.size()) {
-    // WHY so little at a time: standard output may be a blocking pipe. One that has room at all takes this much at
-    // once.
-    const size_t most = pipe_ ? std::min<size_t>(bytes.size() - done, PIPE_BUF) : bytes.size() - done;
-    if (pipe_ && !owned_ && !wait_for_reader(give_up)) break;
+    size_t most = bytes.size() - done;
+    if (pipe_ && most > PIPE_BUF) most = std::min(most, bytes_at_once(give_up));
+    // WHY not only when it is full: standard output may be a blocking pipe. One that has room takes this much at once.
+    if (pipe_ && !owned_ && most <= PIPE_BUF && !wait_for_reader(give_up)) break;
     const ssize_t n = ::write(fd_, bytes.data() + done, most);
     if (n > 0) {
       done += static_cast<size_t>(n);
+      if (pipe_) pipe_->wrote(static_cast<size_t>(n));
     } else if (n < 0 && errno == EAGAIN) {
       if (!wait_for_reader(give_up)) break;
     } else if (n == 0 || errno != EINTR) {
@@ -166,7 +171,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       owned_(other.owned_),
       regular_(other.regular_),
-      pipe_(other.pipe_),
+      pipe_(std::move(other.pipe_)),
       existing_(std::move(other.existing_)) {}
 
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
@@ -175,7 +180,7 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
     fd_ = std::exchange(other.fd_, -1);
     owned_ = other.owned_;
     regular_ = other.regular_;
-    pipe_ = other.pipe_;
+    pipe_ = std::move(other.pipe_);
     existing_ = std::move(other.existing_);
   }
   return *this;

@@ -4,11 +4,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
+#include "format/pipe_room.h"
 
 namespace ringtap {
 
@@ -31,9 +33,9 @@ class OutputFile {
   /// The first bytes of a file that is appended to; none if it is new.
   const std::vector<std::byte>& existing() const noexcept { return existing_; }
 
-  /// As many bytes as write() puts out whole or not at all, so that no reader ever sees a part; 0: any number may be
-  /// cut.
-  size_t atomic_bytes() const noexcept;
+  /// As many bytes as the next write() puts out whole or not at all, so that no reader ever sees a part, however the
+  /// process ends: waits until a pipe has any room. 0: it is no pipe, and any number may be cut.
+  size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept;
 
   /// Writes all of it, waiting for a pipe's reader until `give_up` is set (ECANCELED). Answers how many bytes went out;
   /// when these are not all, errno says why. Raises SIGPIPE and SIGXFSZ, which this thread has to block.
@@ -52,7 +54,7 @@ class OutputFile {
   int fd_ = -1;
   bool owned_ = false;
   bool regular_ = false;
-  bool pipe_ = false;  // or a socket: its reader decides how fast it goes
+  std::optional<PipeRoom> pipe_;  // or a socket: its reader decides how fast it goes
   std::vector<std::byte> existing_;
 };
 

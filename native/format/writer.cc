@@ -171,14 +171,14 @@ TraceWriter::Whole TraceWriter::whole_records(const EncodeBuffer& buffer, size_t
 /// How many bytes of the buffer went out. Into a pipe, as many whole records at once as it takes whole or not at all:
 /// whoever reads it never sees the beginning of a record without its end, however this process ends.
 size_t TraceWriter::put(const EncodeBuffer& buffer) {
-  const size_t atomic_bytes = file_->atomic_bytes();
-  if (atomic_bytes == 0) return file_->write({buffer.data, buffer.used}, give_up_);
   uint32_t done = 0;
   while (done < buffer.used) {
+    const size_t at_once = file_->bytes_at_once(give_up_);
+    if (at_once == 0) return file_->write({buffer.data, buffer.used}, give_up_);
     uint32_t end = encoder_->record(buffer, done).end;
     while (end < buffer.used) {
       const uint32_t next = encoder_->record(buffer, end).end;
-      if (next - done > atomic_bytes) break;
+      if (next - done > at_once) break;
       end = next;
     }
     const size_t written = file_->write({buffer.data + done, end - done}, give_up_);

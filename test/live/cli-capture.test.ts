@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, lines, packetsIn, type Running, ringtap, start, startRingtap, tcpdump } from '../support/cli.js';
 import { lab, labMissing, send } from '../support/lab.js';
 import { withoutPfring } from '../support/standin.js';
+import { until } from '../support/wait.js';
 
 const rx = lab?.rx ?? 'rt1';
 let folder: string;
@@ -45,6 +46,20 @@ describe.skipIf(lab === null)(`ringtap on an interface${labMissing ? ` (skipped:
       expect(stderr).toMatch(/^20,000 packets captured/m);
       expect(stderr).toMatch(/^20,000 packets written$/m);
       expect(await packetsIn(path)).toBe(sent);
+    });
+
+    test('keeps nothing back on a quiet link, and is complete after SIGHUP', async () => {
+      const path = join(folder, `${backend}-quiet.pcapng`);
+      const run = await startCapture('capture', uri, '-f', 'udp dst port 9', '-w', path);
+      await send({ count: 50, rate: 10_000 });
+      await until(async () => (await packetsIn(path)) === 50, 'the packets');
+      await send({ count: 50, rate: 10_000 });
+      await sleep(300);
+      run.process.kill('SIGHUP');
+      const { code, stderr } = await run.outcome;
+      expect(code).toBe(0);
+      expect(stderr).toMatch(/^100 packets written$/m);
+      expect(await packetsIn(path)).toBe(100);
     });
 
     test('-c stops after exactly as many, while more come', async () => {

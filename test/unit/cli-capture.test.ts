@@ -133,6 +133,10 @@ describe('ringtap capture', () => {
     const { code, stderr } = await ringtap('capture', path, '-w', link);
     expect(code).toBe(2);
     expect(stderr).toContain('is the trace that is being read');
+    const { stdout } = await shell(
+      `ringtap capture - -w ${path} < ${path}; ringtap capture ${path} -w - >> ${path}; echo $?`,
+    );
+    expect(stdout).toBe('2\n');
     expect(readFileSync(path)).toEqual(before);
   });
 

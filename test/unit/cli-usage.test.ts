@@ -68,7 +68,7 @@ describe('what cannot be done', () => {
     [['stats', 'rpcap:host/eth0'], /^ringtap: rpcap:host\/eth0: rpcap: .*\nhint: /],
     [
       ['capture', 'synth:', '-w', '/nonexistent/out.pcap'],
-      /ringtap: .*cannot create \/nonexistent\/out\.pcap: .*\nhint: /,
+      /ringtap: .*\/nonexistent\/out\.pcap: cannot create: .*\nhint: /,
     ],
     [
       ['capture', 'synth:', '-w', '/dev/full'],
