@@ -79,6 +79,7 @@ FilterVm::FilterVm(const Program& program, Metadata metadata) : ops_(program.siz
         if (insn.k == kInterfaceIndex) op.operation = kLoadInterface;
       }
     }
+    is_special_ |= op.operation == kLoop || op.operation == kLoadType || op.operation == kLoadInterface;
     uses_scratch_ |= insn.code == (kLd | kMem) || insn.code == (kLdx | kMem);
   }
   // The comparison stays where it is as well: another jump may lead to it.
@@ -91,17 +92,21 @@ FilterVm::FilterVm(const Program& program, Metadata metadata) : ops_(program.siz
   }
 }
 
-uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget& budget,
-                       const PacketMetadata& metadata) const noexcept {
+template uint32_t FilterVm::interpret<false>(const std::byte*, uint32_t, uint32_t, FilterBudget*,
+                                             const PacketMetadata*) const noexcept;
+template uint32_t FilterVm::interpret<true>(const std::byte*, uint32_t, uint32_t, FilterBudget*,
+                                            const PacketMetadata*) const noexcept;
+
+template <bool kSpecial>
+uint32_t FilterVm::interpret(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget* budget,
+                             const PacketMetadata* metadata) const noexcept {
   const Op* const ops = ops_.data();
   const Op* op = ops;
   uint32_t a = 0;
   uint32_t x = 0;
   uint32_t scratch[kScratchWords];
   if (uses_scratch_) std::memset(scratch, 0, sizeof scratch);
-  int64_t looped = 0;
-  // Without a loop no packet takes more; what it took to the step is not worth counting.
-  budget.spend(static_cast<int64_t>(ops_.size()));
+  [[maybe_unused]] int64_t looped = 0;
 
   // SAFETY (every load): the last byte read lies below caplen; sums are formed where they cannot overflow.
   for (;;) {
@@ -176,10 +181,10 @@ uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen,
         x = (byte_at(data + op->k) & 0xf) << 2;
         break;
       case kLoadType:
-        a = metadata.type;
+        if constexpr (kSpecial) a = metadata->type;
         break;
       case kLoadInterface:
-        a = metadata.interface;
+        if constexpr (kSpecial) a = metadata->interface;
         break;
       case kLd | kW | kLen:
         a = wirelen;
@@ -216,9 +221,10 @@ uint32_t FilterVm::run(const std::byte* data, uint32_t wirelen, uint32_t caplen,
         op = ops + op->jt;
         continue;
       case kLoop: {
+        if constexpr (!kSpecial) return 0;
         const int64_t steps = op - ops - op->jt + 1;
         looped += steps;
-        budget.spend(steps);
+        if constexpr (kSpecial) budget->spend(steps);
         if (looped > kStepsPerPacket) return 0;
         op = ops + op->jt;
         continue;

@@ -40,13 +40,25 @@ class FilterVm {
   explicit FilterVm(const Program& program, Metadata metadata = Metadata::kRejects);
 
   /// How many bytes of the packet to keep; 0 rejects it.
+  uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget& budget) const noexcept {
+    return run(data, wirelen, caplen, budget, {});
+  }
   uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget& budget,
-               const PacketMetadata& metadata = {}) const noexcept;
-  /// On a thread that may take its time.
+               const PacketMetadata& metadata) const noexcept {
+    // What has no loop takes no more; what it took to the step is not worth counting.
+    budget.spend(static_cast<int64_t>(ops_.size()));
+    return is_special_ ? interpret<true>(data, wirelen, caplen, &budget, &metadata)
+                       : interpret<false>(data, wirelen, caplen, nullptr, nullptr);
+  }
+  /// Where somebody else sees to it that it does not take too long, or nobody waits.
   uint32_t run(const std::byte* data, uint32_t wirelen, uint32_t caplen) const noexcept {
+    if (!is_special_) return interpret<false>(data, wirelen, caplen, nullptr, nullptr);
     FilterBudget budget;
     return run(data, wirelen, caplen, budget);
   }
+
+  /// A program that thousands of packets do not make long.
+  bool is_quick() const noexcept { return !is_special_ && ops_.size() <= kQuick; }
 
  private:
   struct Op {
@@ -57,8 +69,16 @@ class FilterVm {
     uint32_t value = 0;  // what a fused load is compared with
   };
 
+  static constexpr size_t kQuick = 64;
+
+  /// WHY twice: what few programs need would take registers from all.
+  template <bool kSpecial>
+  uint32_t interpret(const std::byte* data, uint32_t wirelen, uint32_t caplen, FilterBudget* budget,
+                     const PacketMetadata* metadata) const noexcept;
+
   std::vector<Op> ops_;
   bool uses_scratch_ = false;
+  bool is_special_ = false;  // loops or reads metadata
 };
 
 }  // namespace ringtap

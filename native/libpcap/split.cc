@@ -98,6 +98,7 @@ class Splitter {
   Part chain(size_t begin, size_t end, const std::vector<size_t>& links,
              size_t depth) const {  // NOLINT(misc-no-recursion)
     Part result = leaf(begin, end);
+    if (links.front() == begin) return result;
     const bool is_or_chain = is_or(word(links.back()));
     size_t first = links.size() - 1;
     while (first > 0 && is_or(word(links[first - 1])) == is_or_chain) first--;
@@ -105,9 +106,9 @@ class Splitter {
     size_t complete = begin;  // the last term that says what its address means
     for (size_t i = 0; i < links.size(); i++) {
       const size_t next = links[i] + 1;
-      if (next == end) return result;
       std::string prefix;
       const size_t term_end = i + 1 < links.size() ? links[i + 1] : end;
+      if (next == term_end) return result;
       const bool compares = next + 1 < term_end && is_sign(word(next + 1));  // 1 < ip[0]
       if (word(next) == "(" || is_not(word(next)) || is_known(word(next)) || compares) {
         complete = next;

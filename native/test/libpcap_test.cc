@@ -287,7 +287,7 @@ TEST_CASE("thousands of hosts compile at once and match what they name, and noth
     const auto begin = std::chrono::steady_clock::now();
     const auto program = compile_filter(expression, 1, kSnaplen);
     REQUIRE_MESSAGE(bool(program), program.error().message);
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(60));  // libpcap alone: hours
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(60));  // libpcap alone: not within minutes
     CHECK(program->size() < 30'000);
     const FilterVm vm(*program);
     for (const uint32_t i : {2u, 100u, 4998u, 9996u, 9998u, 1u, 3u, 4999u, 9999u, 10'000u, 70'000u}) {

@@ -1,6 +1,6 @@
 // Filters that ask what is not in a packet's bytes, and what cooked captures show of a tag. tcpdump is the judge.
 import { execFileSync } from 'node:child_process';
-import { statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'ringtap';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
@@ -226,4 +226,19 @@ describe.skipIf(lab === null)('a filter whose name server is dead', () => {
       expect(ending).toEqual({ code: 0, signal: null, stdout: 'true\n', stderr: '', late: false });
     }
   });
+});
+
+test.skipIf(lab === null)('a process with more rights than its user loads no library that the user names', async () => {
+  const node = path('node-with-rights');
+  copyFileSync(process.execPath, node);
+  chmodSync(node, 0o755);
+  chmodSync(path('.'), 0o755);
+  await run('setcap', 'cap_net_raw+ep', node);
+  const source = `import { open } from 'ringtap';
+    try { await open('synth:?count=1', { filter: 'udp' }); console.log('opened'); } catch (error) { console.log(error.code); }
+    process.exit(0);`;
+  const env = { RINGTAP_LIBPCAP: '/nonexistent/libpcap.so' };
+  const prefix = ['setpriv', '--reuid=65534', '--clear-groups'];
+  expect((await script(source, { env, prefix })).stdout).toBe('RINGTAP_BACKEND_MISSING\n');
+  expect((await script(source, { env, prefix, node })).stdout).toBe('opened\n');
 });

@@ -22,12 +22,14 @@ export interface ScriptOptions {
   /** What the script is run with, such as setpriv and its arguments. */
   readonly prefix?: readonly string[];
   readonly timeoutMs?: number;
+  /** Another node than ours. */
+  readonly node?: string;
 }
 
 /** Runs an ES module in which 'ringtap' is ours. `process.argv.slice(1)` are its arguments. */
 export async function script(source: string, options: ScriptOptions = {}): Promise<Ended> {
-  const { args = [], flags = [], env = {}, prefix = [], timeoutMs = 150_000 } = options;
-  const [file, ...rest] = [...prefix, process.execPath, ...flags, '--input-type=module', '-e', source, '--', ...args];
+  const { args = [], flags = [], env = {}, prefix = [], timeoutMs = 150_000, node = process.execPath } = options;
+  const [file, ...rest] = [...prefix, node, ...flags, '--input-type=module', '-e', source, '--', ...args];
   const child = spawn(file!, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let late = false;
   const timer = setTimeout(() => {
