@@ -83,7 +83,9 @@ function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
   const wants = wantsFallback(parsed, options);
   if (parsed.scheme === 'auto') return ['afpacket', 'pcap'];
   if (!wants) return [parsed.scheme];
-  const reserved = Object.hasOwn(RESERVED, parsed.scheme) ? RESERVED[parsed.scheme as keyof typeof RESERVED] : undefined;
+  const reserved = Object.hasOwn(RESERVED, parsed.scheme)
+    ? RESERVED[parsed.scheme as keyof typeof RESERVED]
+    : undefined;
   return [parsed.scheme, ...(reserved?.fallback ?? schemaOf(parsed.scheme)?.fallback ?? [])];
 }
 

@@ -7,8 +7,8 @@
 
 namespace ringtap {
 
-/// While it lives a library may open descriptors; then they are made close-on-exec, as ours and Node's are from the start:
-/// that tells whose is whose, too.
+/// While it lives a library may open descriptors; then they are made close-on-exec, as ours and Node's are from the
+/// start: that tells whose is whose, too.
 class NewDescriptors {
  public:
   NewDescriptors();
