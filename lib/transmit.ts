@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { CaptureError, wrapNative } from './errors.js';
 import type { NativeSession } from './native.js';
+import { ownOptions, signalOf } from './options.js';
 
 /** Turns of the event loop before flush() sleeps: what can send at once has done so by then. */
 const TURNS = 4;
@@ -69,13 +70,8 @@ export class SessionTransmitter implements Transmitter {
   }
 
   async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    const signal = typeof options === 'object' && options !== null ? options.signal : null;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new CaptureError('RINGTAP_BAD_OPTION', `${this.#uri}: flush() takes { signal }, an AbortSignal`, {
-        uri: this.#uri,
-        backend: this.#backend,
-      });
-    }
+    const at = { uri: this.#uri, params: new Map<string, string>() };
+    const signal = signalOf(at, ownOptions(at, options));
     await this.#drain(Number.POSITIVE_INFINITY, signal);
   }
 

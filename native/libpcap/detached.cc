@@ -3,34 +3,21 @@
 #include <memory>
 #include <utility>
 
-#if defined(_WIN32)
-#include <system_error>
-#include <thread>
-#else
+#ifndef _WIN32
 #include <pthread.h>
 
 #include <csignal>
 #endif
 
+#include "core/thread.h"
+
 namespace ringtap {
-namespace {
-
-Error no_thread(int err) {
-  Error error = system_error(Code::kSystem, "no thread can be made", "pthread_create", err);
-  error.hint = "Raise the limit on processes, which counts threads: ulimit -u, or pids.max of the container.";
-  return error;
-}
-
-}  // namespace
-
 #if defined(_WIN32)
 
 Result<Ok> run_detached(std::function<void()> work) {
-  try {
-    std::thread(std::move(work)).detach();
-  } catch (const std::system_error& failure) {
-    return no_thread(failure.code().value());
-  }
+  auto thread = start_thread(std::move(work));
+  if (!thread) return std::move(thread).error();
+  thread->detach();
   return Ok{};
 }
 

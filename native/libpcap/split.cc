@@ -67,7 +67,7 @@ class Splitter {
   }
 
   Part part(size_t begin, size_t end, size_t depth = 0) const {  // NOLINT(misc-no-recursion)
-    const Part as_it_is = leaf(begin, end);
+    Part as_it_is = leaf(begin, end);
     if (end - begin <= most_ || depth == kDeepest) return as_it_is;
     std::vector<size_t> links;  // the words that link the terms
     for (size_t at = begin; at < end; at++) {

@@ -178,23 +178,33 @@ Result<std::unique_ptr<PacketFilter>> FileSource::filter_of(Result<const Program
 /// Makes walk_.next_link_type the one in force, and the filter for it. Nothing yet while that is being compiled.
 FileSource::Fill FileSource::switch_link_type() noexcept {
   switching_ = true;
-  if (filter_ != nullptr) {
-    auto& slot = filters_[target(walk_.next_link_type)];
-    if (slot == nullptr) {
-      auto program = filter_->program_soon(target(walk_.next_link_type));
-      if (program && *program == nullptr) {
-        hurrying_ = true;
-        return Fill::kNothingYet;
-      }
-      auto made = filter_of(std::move(program));
-      if (!made) return fail(std::move(made).error());
-      slot = *std::move(made);
-    }
-    walk_.filter = slot.get();
+  try {
+    if (filter_ != nullptr && !switch_filter()) return error_ ? Fill::kFailed : Fill::kNothingYet;
+  } catch (...) {
+    return fail({.code = Code::kNoMemory,
+                 .message = "no memory for a filter of link type " + std::to_string(walk_.next_link_type)});
   }
   walk_.link_type = walk_.next_link_type;
   switching_ = false;
   return Fill::kMore;
+}
+
+/// False when it failed, or is not there yet.
+bool FileSource::switch_filter() {
+  auto& slot = filters_[target(walk_.next_link_type)];
+  if (slot == nullptr) {
+    auto program = filter_->program_soon(target(walk_.next_link_type));
+    hurrying_ = program && *program == nullptr;
+    if (hurrying_) return false;
+    auto made = filter_of(std::move(program));
+    if (!made) {
+      fail(std::move(made).error());
+      return false;
+    }
+    slot = *std::move(made);
+  }
+  walk_.filter = slot.get();
+  return true;
 }
 
 RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
