@@ -64,7 +64,7 @@ describe('dpdk: a transmitter whose port takes nothing', () => {
     const error = await failure(() => transmitter.flush(given as never));
     expect(error).toMatchObject({
       code: 'RINGTAP_BAD_OPTION',
-      message: expect.stringMatching(/^dpdk:net_ring2: flush/),
+      message: expect.stringMatching(/^dpdk:net_ring2: (options are|option signal)/),
     });
     await transmitter.close();
   });
