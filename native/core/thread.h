@@ -1,6 +1,7 @@
 // Threads where the host may allow no more of them.
 #pragma once
 
+#include <cerrno>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -23,6 +24,8 @@ Result<std::thread> start_thread(Body&& body) {
     return std::thread(std::forward<Body>(body));
   } catch (const std::system_error& failure) {
     return no_thread(failure.code().value());
+  } catch (...) {
+    return no_thread(ENOMEM);
   }
 }
 
