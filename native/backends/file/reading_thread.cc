@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #ifdef __linux__
@@ -10,8 +11,6 @@
 #ifndef _WIN32
 #include <poll.h>
 #endif
-
-#include "core/thread.h"
 
 namespace ringtap {
 namespace {
@@ -114,13 +113,13 @@ bool ReadingThread::ask(std::byte* to, size_t bytes, std::shared_ptr<Region> own
   shared_->changed.notify_all();
   asked_ = true;
   if (thread_.joinable()) return true;
-  auto thread = start_thread([shared = shared_] { run(shared); });
-  if (thread) {
-    thread_ = *std::move(thread);
-  } else {
-    errno = thread.error().err;
+  try {
+    thread_ = std::thread([shared = shared_] { run(shared); });
+    return true;
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
+    return false;
   }
-  return thread_.joinable();
 }
 
 void ReadingThread::run(const std::shared_ptr<Shared>& shared) noexcept {
