@@ -175,17 +175,20 @@ export class Batch implements Iterable<Packet> {
   #copyAll(): Batch {
     const n = this.length;
     if (n === 0) throw new CaptureError('RINGTAP_RELEASED', 'copy(): the batch was released');
+    // Of each packet what lies in the memory: who wrote to the arrays gets what they say then.
     let total = 0;
-    for (let i = 0; i < n; i++) total += this.caplen[i]!;
+    for (let i = 0; i < n; i++) total += this.data(i).length;
     const copy = new Batch(new ArrayBuffer(descriptorBytes(n)), n, new ArrayBuffer(total), -1);
-    for (const name of ['caplen', 'wirelen', 'time', 'rest', 'flags', 'hash', 'queue', 'vlan'] as const) {
+    for (const name of ['wirelen', 'time', 'rest', 'flags', 'hash', 'queue', 'vlan'] as const) {
       copy[name].set(this[name].subarray(0, n));
     }
     let at = 0;
     for (let i = 0; i < n; i++) {
-      copy.bytes.set(this.data(i), at);
+      const data = this.data(i);
+      copy.bytes.set(data, at);
       copy.offset[i] = at;
-      at += this.caplen[i]!;
+      copy.caplen[i] = data.length;
+      at += data.length;
     }
     copy.#epoch = this.epoch;
     fill(copy, n, this.linkType);

@@ -1,5 +1,6 @@
 // AF_XDP on veth and tap: what is taken, what is passed on, what is lost, and how it ends.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type Capture, explain, type OpenOptions, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -424,6 +425,16 @@ describe.skipIf(lab === null)('afxdp', () => {
     await using capture = await start();
     await sendRaw(tx, [packet(1)]);
     expect(await drain(capture)).toHaveLength(1);
+  });
+
+  test('has given its interface back when close() resolves, whatever processes are being started', async () => {
+    let over = false;
+    const starting = (async () => {
+      while (!over) await once(spawn('true'), 'close');
+    })();
+    for (let i = 0; i < 60; i++) await (await start()).close();
+    over = true;
+    await starting;
   });
 
   test('ends with an error when its interface is deleted', async () => {

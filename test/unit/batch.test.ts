@@ -129,6 +129,17 @@ async function expectReleased(batch: Batch, packets: number): Promise<void> {
   }
 }
 
+test('a batch whose arrays were written to is copied as far as its memory goes', () => {
+  const batch = next();
+  const { length } = batch.data(1);
+  batch.caplen[0] = 0xffffffff;
+  batch.offset[2] = 0xffffffff;
+  const copy = batch.copy();
+  expect(copy.data(0).length).toBe(batch.data(0).length);
+  expect(copy.data(1)).toEqual(batch.data(1));
+  expect([copy.caplen[1], copy.caplen[2]]).toEqual([length, 0]);
+});
+
 describe('a released batch', () => {
   test('is empty, and reads with its offsets throw', async () => {
     const batch = next();

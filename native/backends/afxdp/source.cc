@@ -687,6 +687,8 @@ void AfXdp::close() noexcept {
   Stats last = stats();  // the sockets take the kernel's counts along
   const std::scoped_lock lock(stats_mutex_);
   last_stats_ = std::move(last);
+  // WHY not by closing it alone: a child process that is just being made may hold a copy of the descriptor.
+  if (link_) detach_link(link_.get());
   link_.reset();
   tx_.reset();
   queues_.clear();

@@ -17,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 constexpr uint32_t kMaxLeases = 64;
 constexpr uint32_t kAlign = 64;              // a cache line: frames of 64 bytes stay contiguous
 constexpr uint64_t kMostPerReceive = 65536;  // made in one receive(), even if none of them is delivered
+constexpr size_t kFramesPerLook = 1024;      // made between looks whether anybody still waits for them
 constexpr int64_t kFlatOutGapNs = 1000;
 constexpr int64_t kNever = INT64_MAX;
 constexpr int64_t kFlatOutEpochNs = 1'600'000'000'000'000'000;  // fixed, so that a seed gives the same times, too
@@ -299,6 +300,8 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
       }
       list.push_back({static_cast<uint32_t>(at), bytes});
       at += room;
+      if (list.size() % kFramesPerLook == 0 && request.is_cancelled())
+        return Error{.code = Code::kClosed, .message = "opening was given up"};
     }
     if (list.empty()) break;  // a last segment too short for a frame
     info.segments.push_back(segment);

@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 constexpr uint32_t kDefaultMbufs = 131072;
 constexpr uint32_t kFewestMbufs = 256;
 constexpr uint32_t kDefaultDescriptors = 1024;
+constexpr std::chrono::milliseconds kAfterEvent{20};
 constexpr uint32_t kSlack = 4096;               // packets in drivers' hands and caches, beyond their descriptors
 constexpr uint32_t kOverhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, checksum
 constexpr uint32_t kSendFrames = 1024;
@@ -332,6 +333,7 @@ void Port::unplug() noexcept {
     claimed_ = false;
     return;
   }
+  const NewDescriptors inherits_nothing;
   // What is left of this port: it may take longer than anybody waits for it.
   struct Removal {
     std::optional<Port> port;
@@ -353,6 +355,8 @@ void Port::unplug() noexcept {
   } else {
     removal->port->remove();
   }
+  // WHY: EAL's event thread makes a new epoll set, which children would inherit, once it is back from there.
+  std::this_thread::sleep_for(kAfterEvent);
   removal->port.reset();  // here: the process may end, and DPDK with it, before the other thread goes on
   if (lock) devices().taken.erase(device);
 }
