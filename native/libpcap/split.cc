@@ -67,7 +67,7 @@ class Splitter {
   }
 
   Part part(size_t begin, size_t end, size_t depth = 0) const {  // NOLINT(misc-no-recursion)
-    const Part as_it_is = leaf(begin, end);
+    Part as_it_is = leaf(begin, end);
     if (end - begin <= most_ || depth == kDeepest) return as_it_is;
     std::vector<size_t> links;  // the words that link the terms
     for (size_t at = begin; at < end; at++) {
@@ -80,10 +80,9 @@ class Splitter {
     }
     if (!links.empty()) return chain(begin, end, links, depth);
     if (is_not(word(begin))) {
-      Part result = as_it_is;
-      result.kind = Part::Kind::kNot;
-      result.parts = {part(begin + 1, end, depth + 1)};
-      return result;
+      as_it_is.kind = Part::Kind::kNot;
+      as_it_is.parts = {part(begin + 1, end, depth + 1)};
+      return as_it_is;
     }
     if (word(begin) == "(" && closing(begin, end) == end - 1) return part(begin + 1, end - 1, depth + 1);
     return as_it_is;
