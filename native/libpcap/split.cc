@@ -80,10 +80,9 @@ class Splitter {
     }
     if (!links.empty()) return chain(begin, end, links, depth);
     if (is_not(word(begin))) {
-      Part result = as_it_is;
-      result.kind = Part::Kind::kNot;
-      result.parts = {part(begin + 1, end, depth + 1)};
-      return result;
+      as_it_is.kind = Part::Kind::kNot;
+      as_it_is.parts = {part(begin + 1, end, depth + 1)};
+      return as_it_is;
     }
     if (word(begin) == "(" && closing(begin, end) == end - 1) return part(begin + 1, end - 1, depth + 1);
     return as_it_is;

@@ -934,7 +934,7 @@ TEST_CASE("while a filter is compiled for a second link type nothing is received
     if (rx.rx == Rx::kOk) (*source)->release(rx.lease);
     if (rx.rx == Rx::kEof) break;
   }
-  CHECK(seen == std::vector<Rx>{Rx::kOk, Rx::kAgain, Rx::kAgain, Rx::kAgain, Rx::kOk, Rx::kEof});
+  CHECK(seen == std::vector<Rx>{Rx::kOk, Rx::kAgain, Rx::kAgain, Rx::kAgain, Rx::kAgain, Rx::kOk, Rx::kEof});
   CHECK((*source)->stats().delivered == 2);
 }
 

@@ -279,7 +279,7 @@ class AfPacket final : public Source {
     const uint32_t snaplen = info_.snaplen;
     const uint32_t start = ring_->offset_in_segment();
     afpacket::Walk walk = ring_->walk();
-    while (count < max && walk.has_packets() && !budget_.used_up()) {
+    while (count < max && walk.has_packets()) {
       const std::optional<Frame> frame = walk.peek();
       if (!frame) {
         damaged_.fetch_add(walk.skip(), std::memory_order_release);
@@ -299,15 +299,19 @@ class AfPacket final : public Source {
       }
       if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
       walk.pop(*frame);
-      if (!(special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) || finish(*frame, at, desc)) {
-        block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen, desc.time_ns, desc.flags);
-        block.hash[count] = desc.hash;
-        block.vlan[count] = desc.vlan;
-        bytes += desc.wirelen;
-        count++;
-      } else {
-        filtered++;
+      if (special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) {
+        const bool kept = finish(*frame, at, desc);
+        if (budget_.used_up()) max = 0;  // this one was the last
+        if (!kept) {
+          filtered++;
+          continue;
+        }
       }
+      block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen, desc.time_ns, desc.flags);
+      block.hash[count] = desc.hash;
+      block.vlan[count] = desc.vlan;
+      bytes += desc.wirelen;
+      count++;
     }
     ring_->set_walk(walk);
     delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);

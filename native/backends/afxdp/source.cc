@@ -474,7 +474,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     __builtin_prefetch(start);
   };
   for (uint32_t i = 0; i < std::min(kAhead, produced - position); i++) fetch(position + i);
-  while (packets < max && position != produced && !budget_.used_up()) {
+  while (packets < max && position != produced) {
     // SAFETY: the RX ring is the kernel's and outside the memory that JS sees; addresses lie in the UMEM.
     const xdp_desc& entry = queue.xsk.rx[position];
     PacketDesc packet{.offset = static_cast<uint32_t>(entry.addr), .caplen = entry.len, .wirelen = entry.len};
@@ -491,6 +491,7 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     uint32_t keep = keep_;
     if (vm_) {
       keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen, budget_));
+      if (budget_.used_up()) max = 0;  // this one was the last
       if (keep == 0) {
         filtered++;
         if (whole) {

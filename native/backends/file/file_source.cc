@@ -4,6 +4,7 @@
 #include <bit>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "filter/opcodes.h"
@@ -20,6 +21,8 @@ constexpr uint32_t kReadBytes = 1024u << 10;
 constexpr uint64_t kMostBytesPerReceive = 4u << 20;
 // How long to wait for the first packet of a pipe, once there is a header.
 constexpr auto kPacketPatience = std::chrono::milliseconds(250);
+// For how many link types a filter is compiled before the first packet.
+constexpr size_t kMostAhead = 16;
 // How often to look whether anybody still waits for the header.
 constexpr int kSliceMs = 50;
 
@@ -151,6 +154,8 @@ Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
   std::optional<Error> refused;
   bool speaks_of_any = false;
   for (const uint32_t link_type : link_types) {
+    if (filters_.count(target(link_type)) != 0) continue;
+    if (filters_.size() == kMostAhead) break;
     auto program = filter_->program(target(link_type));
     if (!program && !does_not_speak_of(program.error())) return std::move(program).error();
     if (!program && !refused) refused = program.error();
@@ -179,32 +184,31 @@ Result<std::unique_ptr<PacketFilter>> FileSource::filter_of(Result<const Program
 FileSource::Fill FileSource::switch_link_type() noexcept {
   switching_ = true;
   try {
-    if (filter_ != nullptr && !switch_filter()) return error_ ? Fill::kFailed : Fill::kNothingYet;
-  } catch (...) {
-    return fail({.code = Code::kNoMemory,
-                 .message = "no memory for a filter of link type " + std::to_string(walk_.next_link_type)});
+    if (const Fill ready = switch_filter(); ready != Fill::kMore) return ready;
+  } catch (const std::exception&) {
+    return fail({.code = Code::kNoMemory, .message = "no memory for the filter of a second link type"});
   }
   walk_.link_type = walk_.next_link_type;
   switching_ = false;
   return Fill::kMore;
 }
 
-/// False when it failed, or is not there yet.
-bool FileSource::switch_filter() {
-  auto& slot = filters_[target(walk_.next_link_type)];
-  if (slot == nullptr) {
-    auto program = filter_->program_soon(target(walk_.next_link_type));
-    hurrying_ = program && *program == nullptr;
-    if (hurrying_) return false;
-    auto made = filter_of(std::move(program));
-    if (!made) {
-      fail(std::move(made).error());
-      return false;
+FileSource::Fill FileSource::switch_filter() {
+  if (filter_ != nullptr) {
+    auto& slot = filters_[target(walk_.next_link_type)];
+    if (slot == nullptr) {
+      auto program = filter_->program_soon(target(walk_.next_link_type));
+      // One a receive(): a file may have thousands of link types.
+      hurrying_ = true;
+      if (program && *program == nullptr) return Fill::kNothingYet;
+      auto made = filter_of(std::move(program));
+      if (!made) return fail(std::move(made).error());
+      slot = *std::move(made);
+      return Fill::kNothingYet;
     }
-    slot = *std::move(made);
+    walk_.filter = slot.get();
   }
-  walk_.filter = slot.get();
-  return true;
+  return Fill::kMore;
 }
 
 RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {

@@ -53,7 +53,7 @@ class FileSource final : public Source {
   void begin_skip() noexcept;
   Fill advance() noexcept;
   Fill switch_link_type() noexcept;
-  bool switch_filter();
+  Fill switch_filter();
   Result<std::unique_ptr<PacketFilter>> filter_of(Result<const Program*> program);
   FilterTarget target(uint32_t link_type) const;
   Fill end_of_input() noexcept;

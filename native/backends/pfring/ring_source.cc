@@ -141,7 +141,7 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   uint32_t ignored = 0;
   uint64_t bytes = 0;
   judge_.begin();
-  while (count < max && walk.has_packets() && !judge_.exhausted()) {
+  while (count < max && walk.has_packets() && !(kJudged && judge_.exhausted())) {
     const std::optional<Slot> slot = walk.peek(hardware_time);
     if (!slot) {
       broken_ = true;

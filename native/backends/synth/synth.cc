@@ -84,7 +84,7 @@ class Synth final : public Source {
     if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
     if (closed_ns_.load(std::memory_order_relaxed) != kNever) return {.rx = Rx::kEof};
     if (leases_.full()) return {.rx = Rx::kNoBuffer};
-    const uint64_t end = available();
+    uint64_t end = available();
     const bool plain = faults_.drop_every == 0 && faults_.corrupt_every == 0 && !filter_;
     uint32_t n = 0;
     uint64_t bytes = 0;
@@ -94,7 +94,7 @@ class Synth final : public Source {
     uint64_t drops = 0;
     uint64_t filtered = 0;
     budget_.renew();
-    while (n < max && next < end && index_ < frames.size() && !budget_.used_up()) {
+    while (n < max && next < end && index_ < frames.size()) {
       const Frame frame = frames[index_++];
       const uint64_t number = ++next;
       uint32_t offset = frame.offset;
@@ -110,6 +110,7 @@ class Synth final : public Source {
           flags |= kFlagCorrupt;
         }
         if (filter_) keep = std::min(keep, filter_->run(base + offset, frame.bytes, frame.bytes, budget_));
+        if (budget_.used_up()) end = next;  // this one was the last
         if (keep == 0) {
           filtered++;
           continue;

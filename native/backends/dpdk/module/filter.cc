@@ -28,7 +28,8 @@ namespace {
 // right about, random programs have shown (native/test/dpdk_test.cc): everything but these.
 bool dpdk_gets_it_right(const Program& program) {
   using namespace bpf;
-  constexpr uint32_t kFar = 0x10000;  // offsets are signed there
+  constexpr uint32_t kFar = 0x10000;                    // offsets are signed there
+  if (program.size() > kMaxInstructions) return false;  // and have 16 bits in jumps
   bool loads_at_x = false;
   bool x_is_small = true;
   for (const BpfInsn& insn : program) {
