@@ -80,8 +80,9 @@ export class Writer implements AsyncDisposable {
   async write(batch: Batch, count?: number): Promise<void> {
     this.#refuseAborted();
     if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
-    if (this.#writing !== undefined)
-      throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled');
+    if (this.#writing !== undefined) {
+      throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled', 'Await each write().');
+    }
     const append = this.#taking(batch, count);
     const next = append(0);
     if (next === undefined) return;
@@ -201,8 +202,8 @@ export class Writer implements AsyncDisposable {
     if (this.#signal?.aborted) throw this.#signal.reason;
   }
 
-  #error(code: ErrorCode, message: string): CaptureError {
-    return new CaptureError(code, `${this.uri}: ${message}`, { uri: this.uri });
+  #error(code: ErrorCode, message: string, hint?: string): CaptureError {
+    return new CaptureError(code, `${this.uri}: ${message}`, { uri: this.uri, hint });
   }
 
   /** What a failure is to the caller: an abort is none of its own. */

@@ -46,7 +46,7 @@ function describe(plan: Explanation): string {
       ['filter', plan.filterReason === '' ? plan.filter : `${plan.filter}: ${plan.filterReason}`],
       ['timestamps', plan.timestamp],
       ['link type', `${plan.linkType} (${linkTypeName(plan.linkType)})`],
-      ['holds', `up to ${plan.maxLeases} batches at once`],
+      ['holds', `up to ${plan.maxLeases} batches at once, the current one included`],
       ['options', options.join('\n')],
     );
   }

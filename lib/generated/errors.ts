@@ -110,7 +110,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_NO_BUFFER: {
     meaning: "Too many batches are held: one more would leave the capture method no memory to receive into.",
-    hint: "Release held batches, copy what you need, or raise bufferBytes.",
+    hint: "Release held batches, or copy what you need; where the method has bufferBytes, frames or mbufs, more of it allows more.",
   },
   RINGTAP_RELEASED: {
     meaning: "The batch was released; its memory belongs to the capture method again.",

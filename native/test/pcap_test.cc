@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "backends/pcap/source.h"
+#include "backends/pcap/target.h"
 #include "core/unique_fd.h"
 #include "filter/opcodes.h"
 #include "libpcap/compile.h"
@@ -187,6 +188,20 @@ TEST_CASE("a missing interface is an error that names it") {
   const auto nul = open_pcap(request(std::string("rt0\0x", 5)));
   REQUIRE_FALSE(nul);
   CHECK(nul.error().code == Code::kNoInterface);
+}
+
+TEST_CASE("what is neither an interface nor a device of the kernel is never given to libpcap") {
+  for (const std::string name : {"any", "usbmon0", "bluetooth0", "bluetooth-monitor", "nflog", "nflog:5", "lo"}) {
+    CAPTURE(name);
+    CHECK(is_capture_device(name));
+  }
+  for (const std::string name : {"",          "dbus-session",    "dbus-system", "dbus-",  "dpdk:0",
+                                 "netmap:lo", "vale0:1",         "dag0",        "snf0",   "usbmon",
+                                 "usbmon0x",  "usbmon123456",    "bluetooth",   "nflog:", "nflog:1,2",
+                                 "nfqueue",   "rpcap://host/lo", "/dev/bpf0",   "lo/",    "nosuch0"}) {
+    CAPTURE(name);
+    CHECK_FALSE(is_capture_device(name));
+  }
 }
 
 TEST_CASE("devices are listed with their state") {

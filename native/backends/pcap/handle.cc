@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "backends/pcap/packet_socket.h"
+#include "backends/pcap/target.h"
 #include "core/new_descriptors.h"
 
 namespace ringtap {
@@ -97,6 +98,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
                  .hint = {},
                  .syscall = {}};
   }
+  if (auto refused = refused_target(target)) return *std::move(refused);
   char text[kPcapErrorBufferSize] = "";
   const NewDescriptors inherits_nothing;
   PcapSession session{.handle = PcapHandle(library.create(target.c_str(), text))};

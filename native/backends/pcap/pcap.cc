@@ -4,6 +4,7 @@
 
 #include "backends/pcap/packet_socket.h"
 #include "backends/pcap/source.h"
+#include "backends/pcap/target.h"
 #include "libpcap/library.h"
 
 namespace ringtap {
@@ -33,6 +34,7 @@ std::vector<Device> devices_pcap() {
   if (library->findalldevs(&list, error) != 0) return {};
   std::vector<Device> devices;
   for (const PcapInterface* at = list; at != nullptr; at = at->next) {
+    if (!is_capture_device(at->name)) continue;
     devices.push_back({.target = at->name,
                        .description = at->description != nullptr ? at->description : "",
                        .up = (at->flags & kPcapUp) != 0,
