@@ -212,18 +212,21 @@ describe.each([...subjects])('$name', (subject) => {
     }
   });
 
-  test.runIf(subject.live)('close() beside a flush() that waits settles both', async () => {
-    const from = await subject.open(1);
-    capture = from;
-    if (from.transmit === null) return;
-    const frame = new Uint8Array(60);
-    for (let i = 0; i < 2000 && from.transmit.send(frame); i++);
-    const flushing = from.transmit.flush().then(
-      () => undefined,
-      (error) => expect(error).toMatchObject({ code: 'RINGTAP_CLOSED' }),
-    );
-    await within(Promise.all([from.close(), flushing]), 'close()');
-  });
+  // What is no interface cannot send.
+  if (subject.live) {
+    test('close() beside a flush() that waits settles both', async () => {
+      const from = await subject.open(1);
+      capture = from;
+      if (from.transmit === null) return;
+      const frame = new Uint8Array(60);
+      for (let i = 0; i < 2000 && from.transmit.send(frame); i++);
+      const flushing = from.transmit.flush().then(
+        () => undefined,
+        (error) => expect(error).toMatchObject({ code: 'RINGTAP_CLOSED' }),
+      );
+      await within(Promise.all([from.close(), flushing]), 'close()');
+    });
+  }
 
   test('an abort at any moment of open() or of reading leaves nothing behind', async () => {
     const round = async (later: (abort: () => void) => unknown) => {
