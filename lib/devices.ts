@@ -1,8 +1,7 @@
-import { networkInterfaces } from 'node:os';
 import { closest, distance } from 'fastest-levenshtein';
 import { BACKENDS } from './generated/schema.js';
 import { addon } from './native.js';
-import { uriOf } from './uri.js';
+import { interfaceAddresses, uriOf } from './uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
 export interface Device {
@@ -26,7 +25,7 @@ export interface Device {
 /** Everything that can be opened here, with ready-to-use URIs. */
 export async function devices(): Promise<Device[]> {
   const found = new Map<string, Device & { uris: string[] }>();
-  const addresses = new Map(Object.entries(networkInterfaces()));
+  const addresses = new Map(Object.entries(interfaceAddresses()));
   for (const { name: backend, target, platforms } of BACKENDS) {
     if (target === 'path' || target === 'none' || !platforms.includes(process.platform)) continue;
     for (const { target: name, description, up, loopback } of await addon().devices(backend)) {

@@ -103,7 +103,7 @@ function parseBare(uri: string): ParsedUri {
   if (uri === '-' || uri.includes('/') || uri.includes('\\') || isTrace(uri)) return path;
   const [target, query] = split(uri);
   // Something like trace.pcap that is neither a file nor an interface is a path that does not exist.
-  if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !Object.hasOwn(networkInterfaces(), target))
+  if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !Object.hasOwn(interfaceAddresses(), target))
     return path;
   return { uri, scheme: 'auto', target, params: parseQuery(query, uri) };
 }
@@ -140,5 +140,14 @@ function decode(text: string, uri: string): string {
     return decodeURIComponent(text);
   } catch {
     throw badUri(uri, `"${text}" has a % that begins no UTF-8 character`, 'Write a literal % as %25.');
+  }
+}
+
+/** @internal The addresses of each interface; none where the system may not be asked (netlink refused by a sandbox). */
+export function interfaceAddresses(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces();
+  } catch {
+    return {};
   }
 }

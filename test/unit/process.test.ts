@@ -202,3 +202,34 @@ describe('where the host allows no more threads', () => {
     });
   });
 });
+
+describe('where a sandbox refuses netlink', () => {
+  // A filter for this one process: socket(AF_NETLINK, …) is EAFNOSUPPORT, as RestrictAddressFamilies= of systemd has it.
+  const refuse = `
+import ctypes, os, platform, struct, sys
+SOCKET = {'x86_64': 41, 'aarch64': 198}[platform.machine()]
+insns = [(0x20, 0, 0, 0), (0x15, 0, 3, SOCKET), (0x20, 0, 0, 16), (0x15, 0, 1, 16), (6, 0, 0, 0x50000 | 97), (6, 0, 0, 0x7fff0000)]
+program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *i) for i in insns))
+header = struct.pack('HxxxxxxP', len(insns), ctypes.addressof(program))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.create_string_buffer(header), 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])`;
+
+  test('what needs none works, and a name that does not exist is a CaptureError', async () => {
+    const body = `
+      import { networkInterfaces } from 'node:os';
+      import { devices, explain, probe } from 'ringtap';
+      try { networkInterfaces(); console.log('not refused'); } catch {}
+      const capture = await open('synth:?count=5');
+      console.log(capture.nextSync(1000).length, Array.isArray(await devices()), (await probe()).length > 0);
+      for (const uri of ['nosuch0', 'nosuch.pcap', 'afpacket:nosuch0', 'pcap:nosuch0', 'afxdp:nosuch0']) {
+        const { name, code, hint } = await open(uri, { fallback: false }).catch((error) => error);
+        console.log(name, /^RINGTAP_/.test(code), hint.length > 0);
+      }
+      await capture.close();`;
+    const { code, stdout, stderr } = await script(program(body), { prefix: ['python3', '-c', refuse] });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe(`5 true true\n${'CaptureError true true\n'.repeat(5)}`);
+  });
+});
