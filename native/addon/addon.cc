@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <new>
 #include <optional>
@@ -55,6 +56,8 @@ void Opening::run() {
     failure = open();
   } catch (const std::bad_alloc&) {
     failure = Error{.code = Code::kNoMemory, .message = "no memory to open it"};
+  } catch (const std::exception& fault) {
+    failure = Error{.code = Code::kInternal, .message = std::string("opening failed: ") + fault.what()};
   }
   if (failure) opened.source.reset();  // here, not on the JS thread
 }
@@ -143,9 +146,19 @@ Napi::Value answer(Napi::Env env, Ask ask, Convert convert) {
   using Answer = decltype(ask());
   auto given = std::make_shared<std::optional<Answer>>();
   Deferred answered(env);
-  auto settle = [given, convert, answered](Napi::Env there) mutable { answered.resolve(convert(there, **given)); };
-  if (!Environment::of(env).tasks().start([given, ask] { *given = ask(); }, settle)) {
-    *given = ask();
+  const auto look = [given, ask] {
+    try {
+      *given = ask();
+    } catch (const std::exception&) {
+      given->reset();
+    }
+  };
+  auto settle = [given, convert, answered](Napi::Env there) mutable {
+    if (*given) return answered.resolve(convert(there, **given));
+    answered.reject(to_js(there, Error{.code = Code::kNoMemory, .message = "no memory to look around"}).Value());
+  };
+  if (!Environment::of(env).tasks().start(look, settle)) {
+    look();
     settle(env);
   }
   return answered.promise();
