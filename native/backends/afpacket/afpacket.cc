@@ -76,8 +76,8 @@ class AfPacket final : public Source {
         direction_(direction_of(request.options.text("direction", "both"))),
         promiscuous_(request.options.flag("promiscuous", true)),
         inline_vlan_(request.options.text("vlan", "inline") == "inline"),
-        fanout_(static_cast<uint32_t>(request.options.integer("fanout"))),
-        fanout_mode_(request.options.text("fanoutMode", "hash")),
+        fanout_(static_cast<uint32_t>(request.options.integer("share"))),
+        fanout_mode_(request.options.text("shareMode", "hash")),
         fd_(std::move(fd)),
         ring_(std::move(ring)),
         info_(std::move(info)),
@@ -146,7 +146,7 @@ class AfPacket final : public Source {
       const auto* mode =
           std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& m) { return fanout_mode_ == m.name; });
       if (mode == std::end(kModes))
-        return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
+        return Error{.code = Code::kBadOption, .message = uri_ + ": shareMode=" + fanout_mode_};
       if (const int err = set_option(fd_.get(), PACKET_FANOUT, fanout_ | mode->mode << 16); err != 0) {
         return failed("cannot join the fanout group (another mode or interface uses it?)", "setsockopt(PACKET_FANOUT)",
                       err);
