@@ -4,7 +4,7 @@ import { printable } from '../printable.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
-import { linkTypeName } from './summary/summary.js';
+import { linkTypeName } from './print/printer.js';
 
 export function addExplain(program: Command): void {
   const command = program
