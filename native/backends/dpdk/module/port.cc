@@ -198,7 +198,8 @@ Result<Ok> Port::configure() {
   result = rte_eth_dev_configure(id_, settings_.queues, info.max_tx_queues > 0 ? 1 : 0, &conf);
   if (result != 0) {
     return failed(result == -EBUSY ? Code::kBusy : Code::kUnsupported, mark.explain("the port cannot be configured"),
-                  "rte_eth_dev_configure", result, "Name fewer queues or lower mtu; the words after the colon are DPDK's own.");
+                  "rte_eth_dev_configure", result,
+                  "Name fewer queues or lower mtu; the words after the colon are DPDK's own.");
   }
   if (settings_.mtu != 0) {
     const LogMark mtu_mark;
