@@ -19,7 +19,7 @@ const LAYERS = {
   write: ['core', 'format', 'io'],
   libpcap: ['core', 'filter'],
   backends: ['core', 'linux', 'filter', 'format', 'io', 'libpcap', 'backends', 'generated'], // of backends: its own folder
-  addon: ['core', 'filter', 'format', 'libpcap', 'write', 'backends', 'generated'],
+  addon: ['core', 'filter', 'format', 'io', 'libpcap', 'write', 'backends', 'generated'],
 };
 // Tests and fuzz targets see everything but the addon: they run without Node.
 const BESIDE = ['core', 'linux', 'filter', 'format', 'io', 'write', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
