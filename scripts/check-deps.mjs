@@ -76,7 +76,8 @@ for (const path of filesIn(['lib'], /\.ts$/)) {
     if (target?.startsWith('lib/cli/') && !path.startsWith('lib/cli/'))
       report(path, line, `only lib/cli may import ${specifier}`);
     const loadsAddon = specifier.endsWith('.node') || specifier === 'node-gyp-build';
-    if (loadsAddon && path !== 'lib/native.ts') report(path, line, `only lib/native.ts loads the addon (${specifier})`);
+    if (loadsAddon && path !== 'lib/native/native.ts')
+      report(path, line, `only lib/native/native.ts loads the addon (${specifier})`);
   }
 }
 for (const path of filesIn(['examples', 'bench'], /\.(ts|mts|js|mjs)$/)) {
