@@ -9,6 +9,7 @@ const bin = (name) => [join(root, 'node_modules/.bin', name)];
 
 const STEPS = {
   'generated files': [...script('generate.mjs'), '--check'],
+  'public API': [...script('api.mjs'), '--check'],
   'dependency direction': script('check-deps.mjs'),
   types: bin('tsc').concat('--noEmit'),
   biome: bin('biome').concat('ci', '.'),
