@@ -14,15 +14,29 @@ const LAYERS = {
   core: ['generated'],
   linux: ['core'],
   filter: ['core'],
+  decode: ['core'],
   format: ['core'],
   io: ['core'],
   write: ['core', 'format', 'io'],
   libpcap: ['core', 'filter'],
   backends: ['core', 'linux', 'filter', 'format', 'io', 'libpcap', 'backends', 'generated'], // of backends: its own folder
-  addon: ['core', 'filter', 'format', 'io', 'libpcap', 'write', 'backends', 'generated'],
+  addon: ['core', 'filter', 'decode', 'format', 'io', 'libpcap', 'write', 'backends', 'generated'],
 };
 // Tests and fuzz targets see everything but the addon: they run without Node.
-const BESIDE = ['core', 'linux', 'filter', 'format', 'io', 'write', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
+const BESIDE = [
+  'core',
+  'linux',
+  'filter',
+  'decode',
+  'format',
+  'io',
+  'write',
+  'libpcap',
+  'backends',
+  'generated',
+  'test',
+  'fuzz',
+];
 const NODE_HEADER = /^(napi[.-]|node|uv[./]|js_native_api|v8)/;
 
 /** native/backends/afpacket/ring.cc → { layer: 'backends', unit: 'backends/afpacket', isTest }. */
