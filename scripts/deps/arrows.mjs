@@ -9,6 +9,7 @@ export const LAYERS = {
   decode: ['core'],
   format: ['core'],
   io: ['core'],
+  write: ['core', 'format', 'io'],
   libpcap: ['core', 'filter'],
   flow: ['core', 'decode'],
   protocol: ['core', 'decode', 'flow'],
@@ -19,7 +20,7 @@ export const LAYERS = {
     ...['flow', 'protocol', 'stages', 'forward', 'generated'],
   ],
   addon: [
-    ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'libpcap'],
+    ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'write', 'libpcap'],
     ...['flow', 'protocol', 'stages', 'forward', 'backends', 'generated'],
   ],
 };
