@@ -69,6 +69,7 @@ const PACKAGES = {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),
+    'protobuf-compiler': programs('protoc'),
     netbase: () => existsSync('/etc/services') && existsSync('/etc/protocols'), // names in filters
     python3: programs('python3'),
     tcpdump: programs('tcpdump'),
@@ -231,5 +232,5 @@ export function setup({ for: stage }) {
     step('native tests: configure', join(root, 'node_modules/.bin/cmake-js'), ['configure', ...options], env);
   }
   step('native build', 'npm', ['run', 'build:native'], env);
-  step('TypeScript build', 'npm', ['run', 'build:ts']);
+  step('TypeScript build', 'npm', ['run', 'build:ts', '--workspaces', '--if-present']);
 }

@@ -65,11 +65,29 @@ function manifestFaults(all) {
   return faults;
 }
 
+/** The root's list of workspaces is the order in which they are built and published. */
+function orderFaults(all) {
+  const { workspaces = [] } = all[0].manifest;
+  const place = new Map(all.map(({ folder, manifest }) => [manifest.name, workspaces.indexOf(folder)]));
+  const faults = [];
+  for (const { folder, manifest } of all) {
+    if (!workspaces.includes(folder)) {
+      if (all.length > 1) faults.push(`package.json: ${folder} is not in its workspaces`);
+      continue;
+    }
+    for (const name of declared(manifest, ALL)) {
+      if ((place.get(name) ?? -1) > place.get(manifest.name))
+        faults.push(`package.json: ${manifest.name} stands before ${name}, which it needs, in the workspaces`);
+    }
+  }
+  return faults;
+}
+
 export function packageFaults(root) {
   if (!existsSync(join(root, 'package.json'))) return [];
   const all = workspaces(root);
   const names = all.map(({ manifest }) => manifest.name);
-  const faults = manifestFaults(all);
+  const faults = [...manifestFaults(all), ...orderFaults(all)];
   for (const place of all) {
     if (PACKAGES[place.manifest.name] === undefined) continue;
     const folders = place.folder === '.' ? ['lib', 'test', 'bench', 'examples', 'scripts'] : [place.folder];

@@ -134,8 +134,9 @@ describe('users of the package', () => {
 
 describe('packages', () => {
   const agent = (more: object = {}) => manifest('@ringtap/agent', more);
+  const core = (...folders: string[]) => manifest('ringtap', { workspaces: ['.', 'packages/wire', ...folders] });
   const workspace = (file: string, text: string, packageJson: string) => ({
-    'package.json': manifest('ringtap'),
+    'package.json': core(file.replace(/(packages\/\w+).*/, '$1')),
     'packages/wire/package.json': manifest('@ringtap/wire'),
     [file]: text,
     [file.replace(/(packages\/\w+).*/, '$1/package.json')]: packageJson,
@@ -184,10 +185,10 @@ describe('packages', () => {
   });
 
   test('finds what the core would import of them, or depend on', () => {
-    const core = manifest('ringtap', { dependencies: { '@ringtap/wire': '0.1.0' } });
+    const workspaces = ['packages/wire', '.'];
     expect(
       faults({
-        'package.json': core,
+        'package.json': manifest('ringtap', { workspaces, dependencies: { '@ringtap/wire': '0.1.0' } }),
         'packages/wire/package.json': manifest('@ringtap/wire'),
         'lib/plan/a.ts': "import { create } from '@ringtap/wire';",
       }),
@@ -216,10 +217,24 @@ describe('packages', () => {
 
   test('finds two versions of one dependency', () => {
     const found = faults({
-      'package.json': manifest('ringtap', { devDependencies: { vitest: '4.1.12' } }),
+      'package.json': manifest('ringtap', {
+        workspaces: ['.', 'packages/agent'],
+        devDependencies: { vitest: '4.1.12' },
+      }),
       'packages/agent/package.json': agent({ devDependencies: { vitest: '4.0.0' } }),
     });
     expect(found).toEqual(['packages/agent/package.json: vitest 4.0.0, but 4.1.12 in package.json']);
+  });
+
+  test('finds a package that is no workspace, and one that stands before what it needs', () => {
+    const files = workspace('packages/agent/src/a.ts', '', agent({ dependencies: { '@ringtap/wire': '0.1.0' } }));
+    expect(faults({ ...files, 'package.json': core() })).toEqual([
+      'package.json: packages/agent is not in its workspaces',
+    ]);
+    const workspaces = ['.', 'packages/agent', 'packages/wire'];
+    expect(faults({ ...files, 'package.json': manifest('ringtap', { workspaces }) })).toEqual([
+      'package.json: @ringtap/agent stands before @ringtap/wire, which it needs, in the workspaces',
+    ]);
   });
 
   test('takes every arrow that is drawn', () => {
@@ -231,6 +246,7 @@ describe('packages', () => {
           "import 'node:fs';\nimport { open } from 'ringtap';\nimport { create } from '@ringtap/wire';",
           agent({ dependencies: needs }),
         ),
+        'package.json': core('packages/agent', 'packages/web'),
         'packages/web/package.json': manifest('@ringtap/web', { devDependencies: { '@ringtap/wire': '0.1.0' } }),
         'packages/web/src/a.ts': "import type { Hello } from '@ringtap/wire';",
       }),
