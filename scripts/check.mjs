@@ -12,6 +12,7 @@ const STEPS = {
   'generated messages': [...script('generate-wire.mjs'), '--check'],
   'dependency direction': script('check-deps.mjs'),
   types: bin('tsc').concat('--noEmit'),
+  'types of the examples': bin('tsc').concat('--noEmit', '-p', 'examples'),
   'types of the packages': ['npm', 'run', '--silent', 'types', '--workspaces', '--if-present'],
   biome: bin('biome').concat('ci', '.'),
   'clang-format': script('clang-format.mjs'),
