@@ -1,6 +1,6 @@
 import { hex } from './address.js';
+import { type Endpoints, ports } from './endpoints.js';
 import type { Frame } from './frame.js';
-import { type Endpoints, ports } from './ip.js';
 
 const HEADER = 20;
 const FLAG_LETTERS = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'W'];

@@ -4,18 +4,18 @@ import { Clock, type TimeStyle } from './clock.js';
 import { Frame, TRUNCATED } from './frame.js';
 import { LINK_TYPES } from './link.js';
 
-export interface SummaryOptions {
+export interface PrintOptions {
   readonly time: TimeStyle;
   /** Print the link header, too. */
   readonly showLink: boolean;
 }
 
-export class Summary {
+export class Printer {
   readonly #clock: Clock;
   readonly #frame: Frame;
 
   /** @param epoch ns since 1970 that the times in batches count from */
-  constructor(epoch: bigint, options: SummaryOptions) {
+  constructor(epoch: bigint, options: PrintOptions) {
     this.#clock = new Clock(options.time, epoch);
     this.#frame = new Frame(options.showLink);
   }

@@ -1,4 +1,5 @@
 import { ipv4Address, ipv6Address } from './address.js';
+import type { Endpoints } from './endpoints.js';
 import { type Frame, TRUNCATED } from './frame.js';
 import { icmp } from './icmp.js';
 import { icmp6 } from './icmp6.js';
@@ -24,12 +25,6 @@ const PROTOCOL = {
   dccp: 33,
   sctp: 132,
 } as const;
-
-/** Who talks to whom: addresses, which the protocols with ports print together with them. */
-export interface Endpoints {
-  readonly source: string;
-  readonly destination: string;
-}
 
 /** IPv4 or IPv6, as the first half-byte says. */
 export function ip(frame: Frame, at: number, length: number): void {
@@ -210,14 +205,4 @@ function payload(
       break;
   }
   frame.text += ` ip-proto-${protocol} ${length}`;
-}
-
-/** "10.0.0.1.1024 > 10.0.0.2.53: ", or the ports alone where the addresses were printed before. */
-export function ports(frame: Frame, at: number, ends: Endpoints | undefined): void {
-  const source = frame.u16(at);
-  const destination = frame.u16(at + 2);
-  frame.text +=
-    ends === undefined
-      ? `${source} > ${destination}: `
-      : `${ends.source}.${source} > ${ends.destination}.${destination}: `;
 }

@@ -1,5 +1,5 @@
+import { type Endpoints, ports } from './endpoints.js';
 import type { Frame } from './frame.js';
-import { type Endpoints, ports } from './ip.js';
 
 const HEADER = 8;
 const MAX_STATED = 65535;
