@@ -62,6 +62,11 @@ export default defineConfig({
           typecheck: { enabled: true, only: true, include: ['test/types/**/*.test-d.ts'] },
         },
       },
+      // npm run test:long
+      {
+        extends: true,
+        test: { name: 'long', include: process.env.RINGTAP_LONG === undefined ? [] : ['test/long/**/*.test.ts'] },
+      },
       { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'] } },
     ],
   },
