@@ -10,6 +10,7 @@ const bin = (name) => [join(root, 'node_modules/.bin', name)];
 const STEPS = {
   'generated files': [...script('generate.mjs'), '--check'],
   'generated messages': [...script('generate-wire.mjs'), '--check'],
+  'public API': [...script('api.mjs'), '--check'],
   'dependency direction': script('check-deps.mjs'),
   types: bin('tsc').concat('--noEmit'),
   'types of the examples': bin('tsc').concat('--noEmit', '-p', 'examples'),
