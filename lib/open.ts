@@ -1,6 +1,7 @@
 import { Capture } from './capture/capture.js';
 import { CaptureError, warn } from './errors/errors.js';
 import type { OptionsOf } from './generated/options.js';
+import { BACKENDS } from './generated/schema.js';
 import { type Explanation, follow, type Plan, rejected } from './plan/plan.js';
 import { SessionTransmitter, type Transmitter } from './transmit/transmit.js';
 import { ownOptions, signalOf } from './uri/options.js';
@@ -42,6 +43,10 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
   warn('RINGTAP_TAKES_TRAFFIC', `${backend}: takes ${what} away from the host's network stack on ${target}`);
 }
 
+const SENDERS = BACKENDS.filter(({ transmits }) => transmits)
+  .map(({ name, target }) => (target === 'interface' ? `${name}:IFACE` : `${name}:`))
+  .join(', ');
+
 /**
  * Opens the sending side of a capture method, without a capture: no traffic is touched.
  * @param options `signal` ends the opening only
@@ -58,7 +63,7 @@ export async function openTransmitter<Uri extends string>(uri: Uri, options?: Op
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
       uri,
       backend: plan.backend,
-      hint: 'Send with afxdp:IFACE.',
+      hint: `Send with ${SENDERS}.`,
     });
   }
   return new SessionTransmitter(session, uri, plan.backend, () => session.close());

@@ -11,6 +11,7 @@
 #include "addon/deferred.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "io/file_output.h"
 
 namespace ringtap::addon {
 
@@ -90,7 +91,7 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
   auto writer = TraceWriter::create(
-      {.path = text(request.Get("path")),
+      {.to = to_file(text(request.Get("path"))),
        .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
        .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
        .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "core/desc.h"
@@ -55,9 +54,6 @@ class Encoder {
 
   /// The bytes that the file begins with.
   virtual void header(EncodeBuffer& buffer) = 0;
-
-  /// Can `existing`, the first bytes of a file, be added to?
-  virtual std::optional<Error> continues(std::span<const std::byte> existing) const = 0;
 
   /// Encodes packets from `next` on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
