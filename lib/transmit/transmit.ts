@@ -1,4 +1,5 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pause } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import type { NativeSession } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
@@ -94,8 +95,7 @@ export class SessionTransmitter implements Transmitter {
         return queued;
       }
       if (idle++ < TURNS) await nextTurn();
-      // The loop's next turn has the signal's own reason.
-      else await sleep(Math.min(idle - TURNS, LONGEST_SLEEP_MS), undefined, { signal }).catch(() => {});
+      else await pause(Math.min(idle - TURNS, LONGEST_SLEEP_MS), signal);
     }
   }
 

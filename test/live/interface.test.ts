@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { type Capture, explain, type OpenOptions, open, PacketFlags } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
+import { refusalOf } from '../support/explain.js';
 import { lab, send } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll, type Seen, see } from '../support/packets.js';
 import { sendRaw } from '../support/raw.js';
@@ -107,7 +108,7 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('%s', (method) => {
         return seen !== '';
       }, 'the monitor');
       seen = '';
-      expect((await explain(`${method}:${mine}`)).error).toBeNull();
+      expect(await explain(`${method}:${mine}`)).toMatchObject({ ok: true });
       await fence(1401);
       expect(seen).not.toMatch(/promiscuity [1-9]/);
       await (await start(mine)).close();
@@ -225,8 +226,8 @@ for i in range(20):
     expect(error).toMatchObject({ code: 'RINGTAP_NO_INTERFACE', uri: `${method}:rt11`, backend: method });
     expect(error.message).toContain('rt11');
     expect(error.hint).toContain('Did you mean "rt1"');
-    const explained = await explain(`${method}:rt11`);
-    expect(explained.error!.code).toBe('RINGTAP_NO_INTERFACE');
+    const explained = await refusalOf(`${method}:rt11`);
+    expect(explained.error.code).toBe('RINGTAP_NO_INTERFACE');
     expect(explained.candidates[0]).toMatchObject({ chosen: false, code: 'RINGTAP_NO_INTERFACE' });
   });
 
