@@ -26,7 +26,7 @@ test('columns are typed arrays, flags are numbers that TypeScript knows, and not
   expectTypeOf<Decoded['src4']>().toEqualTypeOf<Uint32Array>();
   expectTypeOf<Decoded['src']>().toEqualTypeOf<(i: number) => string>();
   expectTypeOf(DecodeFlags.ports).toEqualTypeOf<1>();
-  expectTypeOf(ABSENT).toEqualTypeOf<2147483647>();
+  expectTypeOf<typeof ABSENT>().toEqualTypeOf<2147483647>();
   expectTypeOf<Decoded>().not.toHaveProperty('memory');
   // @ts-expect-error: a wire length is a number
   void decodePacket(new Uint8Array(60), { wirelen: '60' });
