@@ -20,6 +20,7 @@ struct BatchView {
   const uint32_t* caplen = nullptr;
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
+  const uint16_t* vlan = nullptr;
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
@@ -28,8 +29,8 @@ struct BatchView {
 
   static BatchView of(const DescBlock& block, uint32_t count, const std::byte* segment, size_t segment_bytes,
                       int64_t epoch_ns, uint32_t link_type) {
-    return {block.time, block.rest, block.offset,  block.caplen, block.wirelen, block.flags,
-            count,      segment,    segment_bytes, epoch_ns,     link_type};
+    return {block.time, block.rest, block.offset, block.caplen,  block.wirelen, block.flags,
+            block.vlan, count,      segment,      segment_bytes, epoch_ns,      link_type};
   }
 };
 
