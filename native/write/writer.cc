@@ -12,7 +12,6 @@
 namespace ringtap {
 namespace {
 
-constexpr uint32_t kMostSnaplen = 262144;  // libpcap reads no longer packets
 constexpr uint32_t kDefaultLinkType = 1;
 constexpr std::chrono::milliseconds kLookForReader{50};
 
@@ -38,7 +37,7 @@ void block_signals() {
 }  // namespace
 
 Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) {
-  request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMostSnaplen);
+  request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMaxSnaplen);
   auto region = Region::allocate(size_t{kBuffers} * kBufferBytes);
   if (!region) return std::move(region).error();
   const std::shared_ptr<TraceWriter> writer(new TraceWriter(std::move(request), *std::move(region)));

@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/clock.h"
 #include "filter/opcodes.h"
 #include "filter/vm.h"
 
@@ -62,10 +63,6 @@ int milliseconds_until(Clock::time_point deadline) {
   return static_cast<int>(std::max<int64_t>(left, 0));
 }
 
-int64_t unix_seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 FileSource::FileSource(std::string path, Input input, const std::shared_ptr<Region>& region, const Limits& limits)
@@ -99,7 +96,7 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
     if (left_ms == 0 && input_.stream() && reader_->link_type()) break;
     input_.wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
   }
-  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
+  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
   describe();
   return Ok{};
 }
