@@ -1,11 +1,6 @@
 #include "backends/pfring/pfring.h"
 
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 #include "backends/pfring/library.h"
@@ -13,6 +8,7 @@
 #include "backends/pfring/ring_source.h"
 #include "backends/pfring/socket.h"
 #include "backends/pfring/zc_source.h"
+#include "linux/list.h"
 
 namespace ringtap {
 
@@ -108,19 +104,10 @@ Probe probe_pfring() {
 std::vector<Device> devices_pfring() {
   std::vector<Device> devices;
   if (module_missing("pfring")) return devices;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct if_nameindex* names = if_nameindex();
-  if (names == nullptr) return devices;
-  for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    if (std::strpbrk(entry->if_name, "@,") != nullptr) continue;  // it would mean a queue, or two interfaces
-    ifreq request{};
-    std::string(entry->if_name).copy(request.ifr_name, IFNAMSIZ - 1);
-    if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) continue;
-    devices.push_back({.target = entry->if_name,
-                       .up = (request.ifr_flags & IFF_UP) != 0,
-                       .loopback = (request.ifr_flags & IFF_LOOPBACK) != 0});
+  for (const Interface& interface : list_interfaces()) {
+    if (interface.name.find_first_of("@,") != std::string::npos) continue;  // it would mean a queue, or two interfaces
+    devices.push_back({.target = interface.name, .up = interface.up, .loopback = interface.loopback});
   }
-  if_freenameindex(names);
   devices.push_back({.target = "any", .description = "every Ethernet interface"});
   return devices;
 }

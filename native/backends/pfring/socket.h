@@ -66,15 +66,9 @@ class RingSocket {
 };
 
 /// Installs a kernel program on a socket of the module. Returns errno, 0 on success.
-int attach_filter(int fd, const Program& program);
+int attach_kernel_filter(int fd, const Program& program);
 
 /// Joins, or creates, a cluster. Returns errno.
 int join_cluster(int fd, uint16_t cluster, uint32_t mode);
-
-/// Asks for frames addressed to others; ends with the descriptor. Empty where that is refused.
-UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces);
-
-/// Asks the NIC to stamp every received frame. Returns errno, 0 on success.
-int enable_hardware_timestamps(const std::string& interface);
 
 }  // namespace ringtap::pfring
