@@ -28,7 +28,7 @@ struct MappedRing {
 /// SYSTEM.
 Result<MappedRing> map_ring(int fd, const Options& options, const std::string& uri);
 
-/// The PACKET_FANOUT_ value of a `fanoutMode`; nothing if there is no such mode.
+/// The PACKET_FANOUT_ value of a `shareMode`; nothing if there is no such mode.
 std::optional<uint32_t> fanout_mode(const std::string& name);
 /// After it is bound. Returns errno, 0 on success.
 int join_fanout(int fd, uint32_t group, uint32_t mode);

@@ -48,8 +48,8 @@ AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, Sourc
       direction_(direction_of(request.options.text("direction", "both"))),
       wants_promiscuous_(request.options.flag("promiscuous", true) && target_.index != 0),
       inline_vlan_(request.options.text("vlan", "inline") == "inline"),
-      fanout_(static_cast<uint32_t>(request.options.integer("fanout"))),
-      fanout_mode_(request.options.text("fanoutMode", "hash")),
+      fanout_(static_cast<uint32_t>(request.options.integer("share"))),
+      fanout_mode_(request.options.text("shareMode", "hash")),
       fd_(std::move(fd)),
       ring_(std::move(ring)),
       info_(std::move(info)),
@@ -102,7 +102,7 @@ Result<Ok> AfPacket::start() {
 /// Joins the fanout group and lets packets through its `program`.
 Result<Ok> AfPacket::join_group(const Program& program) {
   const auto mode = fanout_mode(fanout_mode_);
-  if (!mode) return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
+  if (!mode) return Error{.code = Code::kBadOption, .message = uri_ + ": shareMode=" + fanout_mode_};
   if (const int err = join_fanout(fd_.get(), fanout_, *mode); err != 0) {
     return cannot_start(uri_ + ": cannot join the fanout group (another mode or interface uses it?)",
                         "setsockopt(PACKET_FANOUT)", err);

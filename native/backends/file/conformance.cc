@@ -1,3 +1,5 @@
+#include "test/conformance.h"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +11,6 @@
 
 #include "backends/file/file.h"
 #include "core/unique_fd.h"
-#include "test/conformance.h"
 
 namespace ringtap::test {
 namespace {

@@ -1,7 +1,8 @@
+#include "test/conformance.h"
+
 #include <cmath>
 
 #include "backends/synth/synth.h"
-#include "test/conformance.h"
 
 namespace ringtap::test {
 namespace {
