@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "linux/interface.h"
 
@@ -19,6 +20,24 @@ int enable_hardware_stamps(const std::string& interface) noexcept {
   ifreq request = request_for(interface);
   request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
   return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
+}
+
+bool choose_hardware_stamps(std::span<const std::string> interfaces, const std::string& target, bool plan_only,
+                            SourceInfo& info) {
+  info.timestamp_source = "hardware";
+  if (plan_only) {
+    info.notes.push_back("whether " + target + " stamps packets is known when the capture opens");
+    return false;
+  }
+  for (const std::string& interface : interfaces) {
+    const int err = enable_hardware_stamps(interface);
+    if (err == 0) continue;
+    info.timestamp_source = "kernel";
+    info.notes.push_back("no hardware timestamps from " + target + ": " + std::strerror(err) +
+                         "; the kernel's clock is used");
+    return false;
+  }
+  return true;
 }
 
 }  // namespace ringtap

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <span>
 
 #include "linux/hardware_stamps.h"
 #include "linux/packet_socket.h"
@@ -48,18 +48,9 @@ Result<UniqueFd> open_socket(int type, const std::string& uri) {
 void choose_clock(int fd, const Target& target, const OpenRequest& request, SourceInfo& info) {
   info.timestamp_source = "kernel";
   if (request.options.text("timestamp", "auto") != "hardware") return;
-  if (request.plan_only) {
-    info.timestamp_source = "hardware";
-    info.notes.push_back("whether " + request.target + " stamps packets is known when the capture opens");
-    return;
-  }
-  const int err = enable_hardware_stamps(target.name);
-  if (err == 0 && set_packet_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) == 0) {
-    info.timestamp_source = "hardware";
-  } else {
-    info.notes.push_back("no hardware timestamps from " + request.target + ": " + std::strerror(err) +
-                         "; the kernel's clock is used");
-  }
+  if (!choose_hardware_stamps(std::span(&target.name, 1), request.target, request.plan_only, info)) return;
+  if (set_packet_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) != 0)
+    info.timestamp_source = "kernel";
 }
 
 Result<MappedRing> map_ring(int fd, const Options& options, const std::string& uri) {

@@ -21,10 +21,6 @@ constexpr int kMaxFruitlessBlocks = 8;
 constexpr uint32_t kPrefetchAhead = 2048;
 constexpr uint32_t kBlocksPerCollect = 4096;
 
-Direction direction_of(const std::string& name) {
-  return name == "in" ? Direction::kIn : name == "out" ? Direction::kOut : Direction::kBoth;
-}
-
 uint64_t clock_us() noexcept {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
@@ -45,7 +41,7 @@ AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, Sourc
       name_(request.target),
       target_(std::move(target)),
       restorer_(target_),
-      direction_(direction_of(request.options.text("direction", "both"))),
+      direction_(requested_direction(request.options)),
       wants_promiscuous_(request.options.flag("promiscuous", true) && target_.index != 0),
       inline_vlan_(request.options.text("vlan", "inline") == "inline"),
       fanout_(static_cast<uint32_t>(request.options.integer("share"))),

@@ -86,12 +86,6 @@ void choose_clock(const LibPcap& library, const OpenRequest& request, PcapSessio
 
 }  // namespace
 
-Direction requested_direction(const Options& options) {
-  const std::string text = options.text("direction", "both");
-  if (text == "in") return Direction::kIn;
-  return text == "out" ? Direction::kOut : Direction::kBoth;
-}
-
 Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& request) {
   const std::string& target = request.target;
   if (target.empty() || target.find('\0') != std::string::npos) {

@@ -25,8 +25,6 @@ struct PcapSession {
   std::vector<std::string> notes{};
 };
 
-Direction requested_direction(const Options& options);
-
 /// Opens the request's target. The handle keeps whole packets: the snaplen is applied behind the filter.
 Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& request);
 

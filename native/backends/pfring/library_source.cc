@@ -214,7 +214,7 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     if (got < 0) return fail(result_error(settings_.uri, "pfring_recv", got));
     const SlotHeader& head = header_.head;
     const bool outgoing = head.received == 0 && head.interface != 0;
-    if (outgoing && settings_.direction == 1) continue;
+    if (outgoing && settings_.direction == Direction::kIn) continue;
     const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
     uint32_t keep = std::min(caplen, info_.snaplen);
     if (judge_.decides_something()) {

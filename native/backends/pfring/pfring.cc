@@ -25,8 +25,7 @@ Settings settings_of(const OpenRequest& request, Target target) {
   settings.snaplen = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxCaplen), 14, kMaxCaplen));
   settings.plan_only = request.plan_only;
   settings.promiscuous = options.flag("promiscuous", true) && !request.plan_only;
-  const std::string direction = options.text("direction", "both");
-  settings.direction = direction == "in" ? 1 : direction == "out" ? 2 : 0;
+  settings.direction = requested_direction(options);
   settings.cluster = static_cast<uint16_t>(options.integer("share"));
   const std::string mode = options.text("shareMode", "flow");
   settings.cluster_mode = static_cast<uint32_t>(

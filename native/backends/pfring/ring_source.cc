@@ -41,20 +41,8 @@ RingSource::RingSource(Settings settings, RingSocket socket) : settings_(std::mo
   info_.has_hash = true;
   info_.mode = "ring";
   info_.timestamp_source = "kernel";
-  if (settings_.hardware_time && settings_.plan_only) {
-    info_.timestamp_source = "hardware";
-    info_.notes.push_back("whether " + settings_.target.text + " stamps packets is known when the capture opens");
-  } else if (settings_.hardware_time) {
-    int err = 0;
-    for (const std::string& name : settings_.target.names) {
-      if (err == 0) err = enable_hardware_stamps(name);
-    }
-    if (err == 0) {
-      info_.timestamp_source = "hardware";
-    } else {
-      info_.notes.push_back("no hardware timestamps from " + settings_.target.text + ": " + std::strerror(err) +
-                            "; the kernel's clock is used");
-    }
+  if (settings_.hardware_time) {
+    choose_hardware_stamps(settings_.target.names, settings_.target.text, settings_.plan_only, info_);
   }
   use(std::move(socket));
 }
@@ -144,7 +132,7 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   const uint32_t snaplen = info_.snaplen;
   const bool hardware_time = settings_.hardware_time;
   const int64_t epoch_ns = info_.epoch_ns;
-  const bool received_only = settings_.direction == 1;
+  const bool received_only = settings_.direction == Direction::kIn;
   uint32_t count = 0;
   uint32_t filtered = 0;
   uint32_t ignored = 0;

@@ -19,7 +19,7 @@ struct Settings {
   Target target;
   uint32_t snaplen = kMaxCaplen;
   bool promiscuous = true;
-  uint32_t direction = 0;
+  Direction direction = Direction::kBoth;
   uint16_t cluster = 0;  // 0 joins none
   uint32_t cluster_mode = 0;
   uint16_t watermark = 1;
