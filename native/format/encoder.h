@@ -9,6 +9,7 @@
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/snaplen.h"
 
 namespace ringtap {
 
@@ -73,7 +74,7 @@ class Encoder {
 
 struct EncoderOptions {
   uint32_t link_type = 1;
-  uint32_t snaplen = 262144;
+  uint32_t snaplen = kMaxSnaplen;
   bool nanosecond = true;
   std::string application = {};
   std::string comment = {};
