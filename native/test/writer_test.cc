@@ -160,8 +160,8 @@ TEST_CASE("pcap that was written reads back, here and in tcpdump, tshark and cap
     REQUIRE(write_all(*writer, batch.view()));
     REQUIRE(close(*writer));
     REQUIRE(close(*writer));
-    CHECK(writer->packets_written() == 500);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+    CHECK(writer->counts().packets == 500);
+    CHECK(writer->counts().bytes == std::filesystem::file_size(path));
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == 500);
@@ -189,7 +189,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, ethernet.view()));
   writer->set_drop_counts(260, 10);
   REQUIRE(close(*writer));
-  CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+  CHECK(writer->counts().bytes == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
   CHECK_FALSE(back.failed);
   REQUIRE(back.packets.size() == 250);
@@ -296,7 +296,7 @@ TEST_CASE("full buffers make append wait, and what it has taken is written once"
     reader.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK(back.packets.size() == batch.n);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(dir.file("a")));
+    CHECK(writer->counts().bytes == std::filesystem::file_size(dir.file("a")));
     expect_packets(back.packets, batch, 0);
   }
 }
@@ -328,7 +328,7 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     std::thread flusher([&] {
       while (!stop) {
         CHECK(flush(*writer));
-        const uint64_t written = writer->packets_written();  // first, as `taken` grows
+        const uint64_t written = writer->counts().packets;  // first, as `taken` grows
         CHECK(written <= taken + 400);
       }
     });
@@ -344,7 +344,7 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == taken);
-    CHECK(writer->packets_written() == taken);
+    CHECK(writer->counts().packets == taken);
   }
 }
 
@@ -363,12 +363,12 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
     const auto waited = std::chrono::steady_clock::now() - begin;
     CHECK(waited > std::chrono::milliseconds(400));
     WARN(waited < std::chrono::milliseconds(1000));
-    CHECK((*opened)->packets_written() == 10);
+    CHECK((*opened)->counts().packets == 10);
   }
   auto hasty = open_writer({.to = to_file(dir.file("b")), .link_type = 1, .delay = std::chrono::milliseconds(0)});
   REQUIRE(hasty);
   CHECK(*(*hasty)->append(Batch(10).view()) == 10);
-  while ((*hasty)->packets_written() < 10) std::this_thread::yield();
+  while ((*hasty)->counts().packets < 10) std::this_thread::yield();
   CHECK(read_trace(dir.file("b")).packets.size() == 10);
 }
 
@@ -394,7 +394,7 @@ TEST_CASE("to leave does not wait for a reader that stands still, who then finds
     pipe.read_into(dir.file("a"));
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 10);
   }
 }
@@ -470,7 +470,7 @@ TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being w
     for (uint32_t part = 1; part <= 3; part++) {
       REQUIRE(write_all(*writer, Batch(700, 1, 1500).view()));
       REQUIRE(flush(*writer));
-      CHECK(writer->packets_written() == 700 * part);
+      CHECK(writer->counts().packets == 700 * part);
       const std::string packets = std::to_string(700 * part);
       CHECK(run("tcpdump -nr " + path + " --count").find(packets + " packet") == 0);
       CHECK(run("capinfos -Trc " + path).find("\t" + packets + "\n") != std::string::npos);
@@ -504,7 +504,7 @@ TEST_CASE("a full device is an error that stays, and close still returns") {
   CHECK(writer->append(batch.view()).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
-  CHECK(writer->packets_written() == 0);
+  CHECK(writer->counts().packets == 0);
 }
 
 TEST_CASE("beyond the file size limit, whole records are kept and no signal kills") {
@@ -523,9 +523,9 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
         if (outcome) outcome = flush(**writer);
         const bool right = !outcome && outcome.error().err == EFBIG && outcome.error().code == Code::kFileWrite &&
                            outcome.error().message.find("kept") != std::string::npos &&
-                           static_cast<uint64_t>(outcome.error().position) == (*writer)->bytes_written() &&
-                           std::filesystem::file_size(path) == (*writer)->bytes_written();
-        save(dir.file("count"), std::to_string((*writer)->packets_written()));
+                           static_cast<uint64_t>(outcome.error().position) == (*writer)->counts().bytes &&
+                           std::filesystem::file_size(path) == (*writer)->counts().bytes;
+        save(dir.file("count"), std::to_string((*writer)->counts().packets));
         return right;
       });
       CHECK(status == 0);
@@ -557,7 +557,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     CHECK(outcome.error().err == ENOSPC);
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 100);
     for (size_t i = 0; i < back.packets.size(); i++)
       CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[i], batch.block.caplen[i]));
