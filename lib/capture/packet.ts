@@ -10,6 +10,7 @@ export class Packet {
   index = 0;
   readonly #batch: Batch;
 
+  /** @internal Packets come from a batch. */
   constructor(batch: Batch) {
     this.#batch = batch;
   }

@@ -4,7 +4,7 @@ import { type Candidate, type Explanation, explain } from '../index.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
-import { linkTypeName } from './summary/summary.js';
+import { linkTypeName } from './print/printer.js';
 
 export function addExplain(program: Command): void {
   const command = program

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
+import type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
 export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
@@ -19,8 +20,8 @@ export interface NativeStats {
   pending: number;
   joined: number;
   deliveredBytes: number;
-  drops: Record<string, number | undefined>;
-  details: Record<string, number | undefined>;
+  drops: Partial<Record<DropCause, number | null>>;
+  details: Record<string, number | null>;
 }
 
 export interface NativeInfo {
@@ -31,10 +32,10 @@ export interface NativeInfo {
   epochNanos: number;
   snaplen: number;
   maxLeases: number;
-  mode: string;
-  timestamp: string;
+  mode: CaptureMode;
+  timestamp: TimestampSource;
   notes: string[];
-  filterWhere: string;
+  filterWhere: FilterPlacement;
   filterReason: string;
   readiness: 'fd' | 'poll' | 'always';
   external: boolean;

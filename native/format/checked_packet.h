@@ -9,6 +9,7 @@
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/untrusted.h"
 #include "format/encoder.h"
 
 namespace ringtap {
@@ -26,13 +27,6 @@ struct CheckedPacket {
   uint32_t flags = 0;
   uint64_t unix_ns = 0;
 };
-
-/// SAFETY: JS may change a descriptor while we look at it. One volatile read makes what is checked and what
-/// is used the same value.
-template <class T>
-T load_once(const T* at) noexcept {
-  return *static_cast<const volatile T*>(at);
-}
 
 /// Unix time in ns of packet i; nothing when it is before 1970 or beyond 2^63 ns.
 inline std::optional<uint64_t> unix_time(const BatchView& batch, uint32_t i, uint32_t flags) noexcept {

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/checked_packet.h"
 #include "format/encoder.h"
 #include "format/trace_time.h"

@@ -1,7 +1,7 @@
 #include <cstring>
 #include <vector>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/checked_packet.h"
 #include "format/encoder.h"
 #include "format/pcapng_blocks.h"

@@ -628,7 +628,7 @@ TEST_CASE("the ledger holds to the packet when the buffer overflows") {
   CHECK(drained.pending == 0);
   CHECK(drained.delivered + drained.filtered + drained.dropped == 3 * kRounds);
   REQUIRE(drained.drops.size() == 2);
-  CHECK(drained.drops[0].name == "buffer");
+  CHECK(drained.drops[0].name == "ring");
   CHECK(drained.drops[0].count == drained.dropped);
   CHECK_FALSE(drained.drops[1].count.has_value());
   CHECK(source->stats().received == drained.received);

@@ -10,7 +10,7 @@ const frame = Buffer.alloc(60, 1);
 describe('dpdk: a transmitter whose port takes nothing', () => {
   /** With as many frames as the ring takes, and some that it does not. */
   async function full(uri: string): Promise<Transmitter> {
-    const transmitter = await openTransmitter(uri, options);
+    const transmitter = await openTransmitter(uri as `dpdk:${string}`, options);
     for (let before = -1; transmitter.stats().sent !== before; ) {
       before = transmitter.stats().sent;
       while (transmitter.send(frame));

@@ -272,6 +272,7 @@ const GOOD = {
   openWriter: ['nowhere/out.pcap', {}],
   probe: [],
   devices: [],
+  linkTypeName: [],
 };
 /** Exported for `instanceof`; only ringtap makes them. */
 const CLASSES = ['CaptureError'];

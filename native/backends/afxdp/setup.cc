@@ -27,7 +27,7 @@ constexpr uint32_t kMaxLeases = 1024;
 
 Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
   std::vector<uint32_t> queues;
-  for (const double queue : options.list("queue")) queues.push_back(static_cast<uint32_t>(queue));
+  for (const double queue : options.list("queues")) queues.push_back(static_cast<uint32_t>(queue));
   if (queues.empty()) {
     for (uint32_t queue = 0; queue < device.queues; queue++) queues.push_back(queue);
   }

@@ -345,7 +345,7 @@ Stats PcapSource::stats() const noexcept {
               .dropped = counters_.dropped + unasked_,
               .pending = in_ring(),
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"buffer", counters_.dropped + unasked_}, {"interface", std::nullopt}}};
+              .drops = {{"ring", counters_.dropped + unasked_}, {"nic", std::nullopt}}};
   stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
   return stats;
 }

@@ -31,8 +31,8 @@ Settings settings_of(const OpenRequest& request, Target target) {
   settings.promiscuous = options.flag("promiscuous", true) && !request.plan_only;
   const std::string direction = options.text("direction", "both");
   settings.direction = direction == "in" ? 1 : direction == "out" ? 2 : 0;
-  settings.cluster = static_cast<uint16_t>(options.integer("cluster"));
-  const std::string mode = options.text("clusterMode", "flow");
+  settings.cluster = static_cast<uint16_t>(options.integer("share"));
+  const std::string mode = options.text("shareMode", "flow");
   settings.cluster_mode = static_cast<uint32_t>(
       std::distance(std::begin(kClusterModes), std::find(std::begin(kClusterModes), std::end(kClusterModes), mode)));
   settings.watermark = static_cast<uint16_t>(options.integer("watermark", 1));
@@ -66,6 +66,9 @@ Result<std::unique_ptr<Source>> open_ring(Settings settings, bool strict) {
 Result<std::unique_ptr<Source>> open_pfring(const OpenRequest& request) {
   auto target = parse_target(request.target, request.uri);
   if (!target) return std::move(target).error();
+  if (auto named = name_queue(*target, request.options.list("queues"), request.uri); !named) {
+    return std::move(named).error();
+  }
   Settings settings = settings_of(request, *std::move(target));
   if (settings.name.size() > kApplicationNameBytes) {
     return Error{
@@ -73,7 +76,7 @@ Result<std::unique_ptr<Source>> open_pfring(const OpenRequest& request) {
         .message = request.uri + ": appName is longer than " + std::to_string(kApplicationNameBytes) + " bytes"};
   }
   if (settings.cluster_mode >= std::size(kClusterModes)) {
-    return Error{.code = Code::kBadOption, .message = request.uri + ": clusterMode is not one that PF_RING has"};
+    return Error{.code = Code::kBadOption, .message = request.uri + ": shareMode is not one that PF_RING has"};
   }
   if (settings.cluster != 0 && settings.target.any()) {
     return Error{.code = Code::kBadOption,

@@ -95,7 +95,7 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
       Port::plug({.uri = request.uri,
                   .device = target->device,
                   .devargs = target->devargs,
-                  .queues = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("rxQueues", 1), 1, 64)),
+                  .queues = static_cast<uint16_t>(std::clamp<size_t>(options.list("queues").size(), 1, 64)),
                   .descriptors = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("descriptors"), 0, 32768)),
                   .mtu = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("mtu"), 0, 65000)),
                   .promiscuous = options.flag("promiscuous", true),

@@ -1,0 +1,52 @@
+// Packets as one-line summaries, in the words of `tcpdump -nn -S`: see docs/cli.md for where the two are equal.
+import { type Batch, PacketFlags } from '../../index.js';
+import { Clock, type TimeStyle } from './clock.js';
+import { Frame, TRUNCATED } from './frame.js';
+import { LINK_TYPES } from './link.js';
+
+export interface PrintOptions {
+  readonly time: TimeStyle;
+  /** Print the link header, too. */
+  readonly showLink: boolean;
+}
+
+export class Printer {
+  readonly #clock: Clock;
+  readonly #frame: Frame;
+
+  /** @param epoch ns since 1970 that the times in batches count from */
+  constructor(epoch: bigint, options: PrintOptions) {
+    this.#clock = new Clock(options.time, epoch);
+    this.#frame = new Frame(options.showLink);
+  }
+
+  /** One line for each of the first `count` packets of a batch. */
+  lines(batch: Batch, count: number): string {
+    const { view, offset, caplen, wirelen, time, flags } = batch;
+    const link = LINK_TYPES[batch.linkType];
+    const frame = this.#frame;
+    let text = '';
+    for (let i = 0; i < count; i++) {
+      const isRounded = (flags[i]! & PacketFlags.timeInexact) !== 0;
+      text += isRounded ? this.#clock.formatExact(batch.timeNs(i)) : this.#clock.format(time[i]!);
+      if (link === undefined) {
+        text += `link type ${batch.linkType}, length ${wirelen[i]!}\n`;
+        continue;
+      }
+      frame.start(view, offset[i]!, caplen[i]!);
+      try {
+        link.print(frame, offset[i]!, wirelen[i]!);
+      } catch (error) {
+        if (error !== TRUNCATED) throw error;
+        frame.text += ` [|${frame.protocol}]`;
+      }
+      text += `${frame.text}\n`;
+    }
+    return text;
+  }
+}
+
+/** A link type's name, such as Ethernet. */
+export function linkTypeName(linkType: number): string {
+  return LINK_TYPES[linkType]?.name ?? `link type ${linkType}`;
+}
