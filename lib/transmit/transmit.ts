@@ -24,9 +24,9 @@ export interface TransmitStats {
 /**
  * Sends packets through a capture method.
  *
- * Frames are queued by `send()`, and go out together: when `flush()` asks for it, when `drain()` has to make room, when the
- * queue is full enough that the method sends by itself, or when it is closed. A program that has nothing more to send
- * for now calls `flush()`: else its last frames stay where they are.
+ * Frames are queued by `send()`, and go out together: when `flush()` asks for it, when `drain()` has to make room, or when
+ * it is closed. A program that has nothing more to send for now calls `flush()`: else its last frames stay where they
+ * are.
  *
  * ```ts
  * for (const frame of frames) {
@@ -38,7 +38,7 @@ export interface TransmitStats {
 export interface Transmitter extends AsyncDisposable {
   /**
    * Queues one whole frame, link-level header included; it is copied. It is sent by the next `flush()`, `drain()` that
-   * waits, or `close()`, if the method does not send it before.
+   * waits, or `close()` at the latest.
    * @returns false when all buffers are under way, and the frame was not taken: `await drain()` and try again
    * @throws CaptureError RINGTAP_BAD_OPTION when it is no Uint8Array, too short or too long, RINGTAP_CLOSED
    */

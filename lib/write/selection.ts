@@ -24,7 +24,7 @@ export function selectionOf(select: unknown, length: number): Uint32Array | Uint
   try {
     if (Array.isArray(select)) return fromList(select, length);
   } catch {
-    return new SelectionFault('select cannot be read'); // a proxy, or a list that is too long
+    return new SelectionFault('select cannot be read'); // it throws when it is looked at
   }
   return new SelectionFault(
     'select must be indices (Uint32Array or number[]) or a mask (Uint8Array with a byte for each packet)',
@@ -32,15 +32,15 @@ export function selectionOf(select: unknown, length: number): Uint32Array | Uint
 }
 
 function fromList(list: readonly unknown[], length: number): Uint32Array | SelectionFault {
+  const indices: number[] = [];
   const count = list.length;
-  const indices = new Uint32Array(count);
   for (let i = 0; i < count; i++) {
     const index = list[i];
     if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= length) {
       const shown = typeof index === 'number' ? String(index) : typeof index;
       return new SelectionFault(`select[${i}] is ${shown}, but the batch has ${length} packets`);
     }
-    indices[i] = index;
+    indices.push(index);
   }
-  return indices;
+  return Uint32Array.from(indices);
 }

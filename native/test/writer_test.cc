@@ -333,6 +333,16 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
       }
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(3 * round));
+    std::thread impatient([&] {
+      while (!stop) {
+        const auto ticket = writer->when_room([](const Result<Ok>&) {});
+        const auto other = writer->flush([](const Result<Ok>&) {});
+        writer->forget(ticket);
+        writer->forget(other);
+        const auto counts = writer->counts();
+        CHECK(counts.packets + counts.queued <= 2 * 200 * 200);
+      }
+    });
     std::thread closer([&] {
       writer->set_drop_counts(1, 2);
       CHECK(close(*writer));
@@ -341,6 +351,7 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     for (std::thread* thread : {&one, &other, &closer}) thread->join();
     stop = true;
     flusher.join();
+    impatient.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == taken);
@@ -700,4 +711,67 @@ TEST_CASE("a trace goes wherever a destination leads, once somebody is there") {
   const auto closed = close(**writer);
   REQUIRE_FALSE(closed);
   CHECK(closed.error().message.find("memory: nobody has opened it for reading") == 0);
+}
+
+TEST_CASE("packets that are selected are written in their order, and one that is not there is refused") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    auto writer = create(dir.file("a"), format);
+    const Batch batch(3000, 1, 9000);
+    BatchView view = batch.view();
+    std::vector<uint32_t> order;
+    for (uint32_t i = 0; i < 2000; i++) order.push_back(i * 7919 % batch.n);
+    order.push_back(order[0]);
+    view.select = order.data();
+    view.selected = static_cast<uint32_t>(order.size());
+    uint32_t next = 0;
+    while (next < order.size()) {
+      const auto taken = writer->append(view, next);
+      REQUIRE(taken);
+      next = *taken;
+      if (next < order.size()) REQUIRE(room(*writer));
+    }
+    view.selected = 0;
+    CHECK(*writer->append(view) == 0);
+    const std::vector<uint32_t> beyond{5, batch.n, 6};
+    view.select = beyond.data();
+    view.selected = 3;
+    const auto refused = writer->append(view);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::kBadOption);
+    CHECK(refused.error().message.find("there is no packet 3000 in a batch of 3000") != std::string::npos);
+    order.push_back(5);
+    REQUIRE(close(*writer));
+    CHECK(writer->counts().packets == order.size());
+    CHECK(writer->counts().queued == 0);
+    const Reading back = read_trace(dir.file("a"));
+    REQUIRE(back.packets.size() == order.size());
+    for (size_t i = 0; i < order.size(); i++) {
+      CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[order[i]], batch.block.caplen[order[i]]));
+    }
+  }
+}
+
+TEST_CASE("who does not wait any more is not called, and what was taken is written nevertheless") {
+  const TempDir dir;
+  const Pipe pipe(dir);
+  auto writer = create(pipe.path);
+  const Batch batch(4096, 1, 9000);
+  const uint32_t taken = *writer->append(batch.view());
+  REQUIRE(taken < batch.n);
+  std::atomic<int> calls{0};
+  const auto count = [&](const Result<Ok>&) { calls++; };
+  std::vector<TraceWriter::Ticket> tickets;
+  for (int i = 0; i < 100; i++) tickets.push_back(i % 2 == 0 ? writer->when_room(count) : writer->flush(count));
+  const auto last = writer->flush(count);
+  for (const auto ticket : tickets) CHECK(writer->forget(ticket));
+  for (const auto ticket : tickets) CHECK_FALSE(writer->forget(ticket));
+  CHECK(writer->counts().packets + writer->counts().queued == taken);
+  std::thread reader([&] { pipe.read_into(dir.file("a")); });
+  REQUIRE(close(*writer));
+  reader.join();
+  CHECK(calls == 1);
+  CHECK_FALSE(writer->forget(last));
+  CHECK(writer->counts().packets == taken);
+  CHECK(read_trace(dir.file("a")).packets.size() == taken);
 }

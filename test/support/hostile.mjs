@@ -278,6 +278,12 @@ const GOOD = {
 const CLASSES = ['CaptureError'];
 /** Public by name only: what objects use among themselves. */
 const INTERNAL = { capture: ['hold', 'release'] };
+/** Options of methods. */
+const OPTIONS_OF = {
+  'writer.write': ['select', 'signal'],
+  'transmitter.flush': ['signal'],
+  'transmitter.drain': ['signal'],
+};
 /** Reading by index throws RangeError beyond the end, as DataView does. */
 const INDEXED = ['batch.data', 'batch.copy', 'batch.timeNs', 'packet.u8', 'packet.u16', 'packet.u32'];
 
@@ -354,6 +360,10 @@ async function plantInMethods(sender) {
       for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
         await attempt(`${kind}.${String(name)}(${what})`, () => object[name](value), may);
         await attempt(`${kind}.${String(name)}(…, ${what})`, () => object[name](first, value), may);
+        for (const option of OPTIONS_OF[`${kind}.${String(name)}`] ?? []) {
+          const call = () => object[name](...(first === undefined ? [] : [first]), { [option]: value });
+          await attempt(`${kind}.${String(name)}({ ${option}: ${what} })`, call, 'open');
+        }
       }
       await owner.close().catch(() => {});
     }

@@ -117,7 +117,7 @@ describe('a selection', () => {
     [['1'], 'select[0] is string'],
     // biome-ignore lint/suspicious/noSparseArray: that is the point
     [[1, , 2], 'select[1] is undefined'],
-    [new Array(2 ** 32 - 1), 'select'],
+    [new Array(2 ** 32 - 1), 'select[0] is undefined'],
     [new Uint32Array([3, 0xffffffff]), 'select[1] is 4294967295, but the batch has 10 packets'],
     [new Uint8Array(9), 'select is a mask of 9 bytes, but the batch has 10 packets'],
     [new Uint8Array(11), 'select is a mask of 11 bytes, but the batch has 10 packets'],

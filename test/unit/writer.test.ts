@@ -172,6 +172,58 @@ describe('write()', () => {
   });
 });
 
+describe('a trace', () => {
+  test.each(formats)('of %s has microseconds where it is asked for, rounded down', async (format) => {
+    const [nano, micro] = [newFile(), newFile()];
+    await using capture = await open('synth:?count=500&rate=123457');
+    for await (const batch of capture) {
+      for (const [file, nanosecond] of [
+        [nano, true],
+        [micro, false],
+      ] as const) {
+        await using writer = await openWriter(`${format}:${file}`, { nanosecond });
+        await writer.write(batch);
+      }
+      break;
+    }
+    const timesOf = async (file: string) => (await packetsOf(file)).map(([, time]) => time as bigint);
+    const exact = await timesOf(nano);
+    expect(exact.some((time) => time % 1000n !== 0n)).toBe(true);
+    expect(await timesOf(micro)).toEqual(exact.map((time) => time - (time % 1000n)));
+    const precision = (file: string) => execFileSync('capinfos', [file]).toString();
+    expect(precision(nano)).toMatch(/nanoseconds \(9\)/);
+    expect(precision(micro)).toMatch(/microseconds \(6\)/);
+  });
+
+  test('of pcapng carries a comment, which tshark shows', async () => {
+    for (const comment of ['what for: größe €', 'x'.repeat(4096)]) {
+      const file = newFile();
+      await (await openWriter(`pcapng:${file}`, { comment })).close();
+      expect(execFileSync('capinfos', ['-k', file]).toString()).toContain(comment);
+    }
+    for (const comment of ['', 'x'.repeat(4097), 'ü'.repeat(2049), 'a\0b', '\ud800', 5, null]) {
+      const error = await failure(() => openWriter(`pcapng:${newFile()}`, { comment: comment as string }));
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringContaining('option comment') });
+    }
+    const error = await failure(() => openWriter(`pcap:${newFile()}`, { comment: 'what for' }));
+    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', hint: 'Write pcapng:, or leave out comment.' });
+  });
+
+  test('is opened with, and closed with, what a capture says of itself', async () => {
+    const trace = newFile();
+    await using source = await open('synth:?count=50');
+    await using writer = await openWriter(`pcapng:${trace}`, { linkType: source.linkType });
+    for await (const batch of source) await writer.write(batch);
+    await writer.close(source.stats());
+    await using capture = await open(`file:${trace}`);
+    const again = newFile();
+    await using second = await openWriter(`pcapng:${again}`, { linkType: capture.linkType });
+    for await (const batch of capture) await second.write(batch);
+    await second.close(capture.stats());
+    expect(readFileSync(again)).toEqual(readFileSync(trace));
+  });
+});
+
 describe('a trace that is being written', () => {
   test.each(formats)('of %s has its header when it is open, and each packet within a second', async (format) => {
     const file = newFile();
