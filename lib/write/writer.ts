@@ -1,5 +1,4 @@
 import { Batch } from '../capture/batch.js';
-import { Capture } from '../capture/capture.js';
 import { onAbort, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
@@ -171,16 +170,16 @@ export class Writer implements AsyncDisposable {
 
   /** How packets of this batch are taken: of what is lent now, whatever the same memory shows later. */
   #taking(batch: Batch, given: unknown): Append {
-    const { length, lender, slot } = batch;
+    const { length } = batch;
     if (length === 0) throw this.#error('RINGTAP_RELEASED', 'write(): the batch was released');
     const select = selectionOf(given, length);
     if (select instanceof SelectionFault) throw this.#error(select.code, `write(): ${select.message}`);
     const native = this.#native;
     const isAll = select === undefined;
-    if (lender instanceof Capture) {
-      const { session } = lender;
-      const generation = batch.control[3]!;
-      return this.#explained(isAll, (first) => native.append(first, select, session, slot, generation));
+    const lender = Batch.lenderOf(batch);
+    if (lender !== undefined) {
+      const { slot, lease } = batch;
+      return this.#explained(isAll, (first) => native.append(first, select, lender.session, slot, lease));
     }
     const seconds = Number(batch.epoch / 1_000_000_000n);
     const nanos = Number(batch.epoch % 1_000_000_000n);

@@ -9,6 +9,7 @@
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/snaplen.h"
 
 namespace ringtap {
 
@@ -20,6 +21,7 @@ struct BatchView {
   const uint32_t* caplen = nullptr;
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
+  const uint16_t* vlan = nullptr;
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
@@ -42,6 +44,7 @@ struct BatchView {
             .caplen = block.caplen,
             .wirelen = block.wirelen,
             .flags = block.flags,
+            .vlan = block.vlan,
             .count = count,
             .segment = segment,
             .segment_bytes = segment_bytes,
@@ -89,7 +92,7 @@ class Encoder {
 
 struct EncoderOptions {
   uint32_t link_type = 1;
-  uint32_t snaplen = 262144;
+  uint32_t snaplen = kMaxSnaplen;
   bool nanosecond = true;
   std::string application = {};
   std::string comment = {};

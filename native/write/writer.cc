@@ -6,14 +6,10 @@
 #include "core/thread.h"
 
 namespace ringtap {
-namespace {
-
-constexpr uint32_t kMostSnaplen = 262144;  // libpcap reads no longer packets
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) {
-  request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMostSnaplen);
+  request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMaxSnaplen);
   auto region = Region::allocate(size_t{kBuffers} * kBufferBytes);
   if (!region) return std::move(region).error();
   const std::shared_ptr<TraceWriter> writer(new TraceWriter(std::move(request), *std::move(region)));

@@ -17,6 +17,7 @@
 #include "core/desc.h"
 #include "core/error.h"
 #include "core/region.h"
+#include "core/snaplen.h"
 #include "format/encoder.h"
 #include "io/output.h"
 
@@ -28,9 +29,9 @@ struct WriterRequest {
   Destination to;
   TraceFormat format = TraceFormat::kPcap;
   std::optional<uint32_t> link_type =
-      {};                     // of the file (pcap), or its first interface (pcapng); else that of the first batch
-  uint32_t snaplen = 262144;  // packets are cut to this length; at most 262144
-  bool nanosecond = true;     // false: microseconds
+      {};                          // of the file (pcap), or its first interface (pcapng); else that of the first batch
+  uint32_t snaplen = kMaxSnaplen;  // packets are cut to this length; at most to this one
+  bool nanosecond = true;          // false: microseconds
   std::chrono::milliseconds delay{500};  // how long a packet may wait for others before it is written
   std::string application = {};          // pcapng: who wrote it, such as "ringtap 1.0.0"
   std::string comment = {};              // pcapng: about the section
