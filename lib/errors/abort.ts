@@ -1,55 +1,60 @@
-// One listener for each AbortSignal, however many captures and openings heed it.
+// One listener for each AbortSignal, however many captures, openings and calls heed it.
 
-/** What a signal ends, and the listener that tells them. */
-interface Heeders {
-  readonly calls: Set<() => void>;
+/** How long a call may wait. */
+export interface WaitOptions {
+  /** Ends the waiting when it aborts: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Heeding {
+  readonly listeners: Set<() => void>;
   readonly tell: () => void;
 }
 
-const heeders = new WeakMap<AbortSignal, Heeders>();
+const heeded = new WeakMap<AbortSignal, Heeding>();
 
 /**
  * Calls `listener` when the signal aborts; at once, if it has. WHY not addEventListener: a signal may well end a
  * hundred captures, and Node warns of a leak at eleven listeners.
- * @returns how to undo it. Once all is undone, nothing of ours is left on the signal.
+ * @returns how to undo it; the last one takes the listener off the signal
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) {
     listener();
     return () => {};
   }
-  const { calls, tell } = heeders.get(signal) ?? heed(signal);
-  const call = () => listener(); // another one each time, whoever gives the same listener twice
-  calls.add(call);
+  const heeding = heeded.get(signal) ?? heed(signal);
+  heeding.listeners.add(listener);
   return () => {
-    if (!calls.delete(call) || calls.size > 0) return;
-    signal.removeEventListener('abort', tell);
-    heeders.delete(signal);
+    if (!heeding.listeners.delete(listener) || heeding.listeners.size > 0) return;
+    signal.removeEventListener('abort', heeding.tell);
+    if (heeded.get(signal) === heeding) heeded.delete(signal);
   };
 }
 
-/** Resolves after `ms`, or as soon as the signal aborts. */
+function heed(signal: AbortSignal): Heeding {
+  const listeners = new Set<() => void>();
+  const tell = () => {
+    for (const listener of [...listeners]) if (listeners.has(listener)) listener();
+  };
+  const heeding = { listeners, tell };
+  heeded.set(signal, heeding);
+  signal.addEventListener('abort', tell, { once: true });
+  return heeding;
+}
+
+/** Resolves after so long, or when the signal aborts: whoever asks looks at it then. */
 export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return new Promise((resolve) => setTimeout(resolve, ms));
   return new Promise((resolve) => {
-    let forget = () => {};
-    const timer = setTimeout(() => {
+    const done = () => {
+      clearTimeout(timer);
       forget();
       resolve();
-    }, ms);
-    if (signal === undefined) return;
-    forget = onAbort(signal, () => {
-      clearTimeout(timer);
-      resolve();
-    });
+    };
+    const timer = setTimeout(done, ms);
+    // It may call back at once.
+    let forget = () => {};
+    forget = onAbort(signal, done);
   });
-}
-
-function heed(signal: AbortSignal): Heeders {
-  const calls = new Set<() => void>();
-  const tell = () => {
-    for (const call of [...calls]) call();
-  };
-  signal.addEventListener('abort', tell, { once: true });
-  heeders.set(signal, { calls, tell });
-  return { calls, tell };
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backends/afxdp/source.h"
+#include "core/link_type.h"
 
 namespace ringtap::afxdp {
 
@@ -39,7 +40,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
       continue;
     }
     turn_ = index + 1 < count ? index + 1 : 0;
-    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(slot)};
+    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(slot)};
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};

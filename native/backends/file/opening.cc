@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backends/file/file_source.h"
+#include "core/clock.h"
 
 namespace ringtap::file {
 namespace {
@@ -27,10 +28,6 @@ Error given_up() { return Error{.code = Code::kClosed, .message = "opening was g
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::max<int64_t>(left, 0));
-}
-
-int64_t unix_seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -59,7 +56,7 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
     if (left_ms == 0 && input_->stream() && reader_->link_type()) break;
     input_->wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
   }
-  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
+  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
   describe();
   return Ok{};
 }
