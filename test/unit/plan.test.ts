@@ -116,8 +116,8 @@ test('a fallback is a warning with a code, once the capture is open', async () =
 test('what a fallback does not take is left out, and its notes say so', async () => {
   const { stdout } = await script(
     `import { explain } from 'ringtap';
-     const plan = await explain('pfring:lo?cluster=7&clusterMode=flow&timeoutMs=0&watermark=5&snaplen=100');
-     console.log(JSON.stringify(plan.error ?? plan));`,
+     const { error, plan } = await explain('pfring:lo?cluster=7&clusterMode=flow&timeoutMs=0&watermark=5&snaplen=100');
+     console.log(JSON.stringify(error ?? plan));`,
     { env: { ...withoutPfring, NODE_NO_WARNINGS: '1' } },
   );
   const plan = JSON.parse(stdout);
