@@ -411,6 +411,8 @@ describe.skipIf(lab === null)('afxdp', () => {
       await transmitter.flush();
     });
     expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_GONE', uri: `afxdp:${tx}` });
+    expect(error.message).toMatch(new RegExp(`^afxdp:${tx}: (?!afxdp:)`));
+    expect((await failure(() => transmitter.flush())).code).toBe('RINGTAP_INTERFACE_GONE');
     // What was not sent cannot be sent any more.
     expect((await failure(() => transmitter.close())).code).toBe('RINGTAP_INTERFACE_GONE');
   });
@@ -671,9 +673,12 @@ describe.skipIf(lab === null)('afxdp', () => {
   test('sends frames, beside a capture and without one', async () => {
     await using other = await open(`afpacket:${rx}`, { direction: 'in' });
     const transmitter = await openTransmitter(`afxdp:${tx}`);
+    let full = 0;
     for (let i = 0; i < 5000; i++) {
-      while (!transmitter.send(packet(i & 1023))) await transmitter.flush();
+      for (; !transmitter.send(packet(i & 1023)); full++) await transmitter.drain();
     }
+    expect(full).toBeGreaterThan(0);
+    await transmitter.drain();
     await transmitter.flush();
     expect(transmitter.stats()).toEqual({ sent: 5000, queued: 0, failed: 0 });
     await transmitter.close();
@@ -692,7 +697,12 @@ describe.skipIf(lab === null)('afxdp', () => {
     }
     await capture.close();
     expect((await failure(() => transmit!.send(packet(9)))).code).toBe('RINGTAP_CLOSED');
-    expect((await failure(() => transmit!.flush())).code).toBe('RINGTAP_CLOSED');
+    for (const method of ['flush', 'drain'] as const) {
+      expect(await failure(() => transmit![method]())).toMatchObject({
+        code: 'RINGTAP_CLOSED',
+        message: expect.stringContaining(`afxdp:${tx}: `),
+      });
+    }
     await transmit!.close();
   });
 
