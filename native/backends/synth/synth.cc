@@ -8,7 +8,7 @@
 #include "backends/synth/frames.h"
 #include "filter/vm.h"
 
-namespace ringtap {
+namespace ringtap::synth {
 
 namespace {
 
@@ -253,11 +253,9 @@ class Synth final : public Source {
   std::atomic<uint64_t> late_{0};
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
+Result<std::unique_ptr<Source>> open(const OpenRequest& request) {
   const Options& options = request.options;
-  auto profile = synth::parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
+  auto profile = parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
   if (!profile) {
     Error error = std::move(profile).error();
     error.message = request.uri + ": " + error.message;
@@ -282,7 +280,7 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
     info.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
   }
 
-  synth::Random random(static_cast<uint64_t>(options.integer("seed", 1)));
+  Random random(static_cast<uint64_t>(options.integer("seed", 1)));
   std::vector<std::vector<Frame>> frames;
   const size_t total = (*region)->bytes();
   for (size_t start = 0; start < total; start += kMaxSegmentBytes) {
@@ -310,6 +308,14 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
   }
   return std::unique_ptr<Source>(std::make_unique<Synth>(std::move(info), std::move(frames), request));
 }
+
+}  // namespace
+
+}  // namespace ringtap::synth
+
+namespace ringtap {
+
+Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) { return synth::open(request); }
 
 Probe probe_synth() { return {}; }
 
