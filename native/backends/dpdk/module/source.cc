@@ -183,7 +183,7 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
       return {.rx = Rx::kError};
     }
     // Packets go back in the ring's order: where all of it lies behind a held batch, nothing more can come.
-    if (poller_->ring().position() - released_ == port_->ring_size()) return {.rx = Rx::kNoBuffer};
+    if (poller_->ring().position() - leases_.freed() == port_->ring_size()) return {.rx = Rx::kNoBuffer};
     asleep_ = true;
     if (poller_->sleep()) return {.rx = Rx::kAgain};
     poller_->awake();
@@ -194,9 +194,11 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
   const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, most_, block.capacity()}));
   fill(block, count);
   if (count >= kFlood) looks_ = kLooks;
-  lent_.push_back({.end = poller_->ring().position(), .released = false});
-  const auto number = static_cast<uint32_t>(first_lent_ + lent_.size() - 1);
-  return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = info_.link_type, .lease = *leases_.acquire(number)};
+  return {.rx = Rx::kOk,
+          .count = count,
+          .segment = 0,
+          .link_type = info_.link_type,
+          .lease = leases_.lend(poller_->ring().position())};
 }
 
 // Describes up to `count` packets that were written.
@@ -231,16 +233,9 @@ void PortSource::fill(DescBlock& block, uint32_t count) noexcept {
 }
 
 bool PortSource::release(Lease lease) noexcept {
-  const auto number = leases_.release(lease);
-  if (!number) return false;
-  lent_[*number - static_cast<uint32_t>(first_lent_)].released = true;
-  const uint64_t before = released_;
-  while (!lent_.empty() && lent_.front().released) {
-    released_ = lent_.front().end;
-    lent_.pop_front();
-    first_lent_++;
-  }
-  if (released_ != before && poller_) poller_->ring().release_to(released_);
+  const uint64_t before = leases_.freed();
+  if (!leases_.release(lease)) return false;
+  if (leases_.freed() != before && poller_) poller_->ring().release_to(leases_.freed());
   return true;
 }
 

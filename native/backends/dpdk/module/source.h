@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -49,15 +48,7 @@ class PortSource final : public Source {
   std::unique_ptr<Poller> poller_;
   std::optional<PortTx> tx_;
 
-  // Batches are released in any order; packets go back in the ring's.
-  struct Batch {
-    uint64_t end;
-    bool released;
-  };
-  LeaseTable leases_;
-  std::deque<Batch> lent_;
-  uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
-  uint64_t released_ = 0;    // where in the ring it begins
+  OrderedLeases leases_;
   bool asleep_ = false;
   uint32_t looks_ = 0;  // at an empty ring, before the next sleep
 
