@@ -75,7 +75,8 @@ struct SourceInfo {
 
 /// One capture method on one target. Life: open → set_filter? → start → receive/release … → close.
 ///
-/// All calls come from one thread, except interrupt(), pending() and stats().
+/// One call at a time, from whichever thread: it is opened on one, read on another and closed on a third, and who hands
+/// it on sees to it. Except interrupt() and pending(), which other threads may call meanwhile.
 class Source {
  public:
   virtual ~Source() = default;
@@ -105,7 +106,7 @@ class Source {
   /// Makes the next receive() return kInterrupted once. Any thread.
   virtual void interrupt() noexcept = 0;
 
-  /// Any thread.
+  /// What became of the packets so far. Reading it resets nothing; after close() it stays what it was then.
   virtual Stats stats() const noexcept = 0;
 
   /// Why receive() said kError or kNotice. Valid until the next receive().

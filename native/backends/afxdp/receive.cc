@@ -24,22 +24,18 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
-  const std::scoped_lock lock(stats_mutex_);
   budget_.renew();
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t index = turn_ + i < count ? turn_ + i : turn_ + i - count;
     Queue& queue = *queues_[index];
     if (queue.xsk.rx.produced() == queue.consumed) continue;
-    const uint32_t slot = lent_slots_.take();
-    Lent& lent = lent_[slot];
+    const uint32_t number = leases_.next();
+    Lent& lent = lent_[number];
     lent.queue = index;
     const uint32_t packets = walk(queue, block, max, lent);
-    if (packets == 0) {
-      lent_slots_.give(slot);
-      continue;
-    }
+    if (packets == 0) continue;
     turn_ = index + 1 < count ? index + 1 : 0;
-    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(slot)};
+    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(number)};
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
@@ -112,10 +108,10 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   }
   queue.consumed = position;
   queue.xsk.rx.retire(position);
-  delivered_.fetch_add(packets, std::memory_order_relaxed);
-  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  filtered_.fetch_add(filtered, std::memory_order_relaxed);
-  joined_.fetch_add(joined, std::memory_order_relaxed);
+  counted_.delivered += packets;
+  counted_.delivered_bytes += bytes;
+  counted_.filtered += filtered;
+  counted_.joined += joined;
   if (queue.filled != filled) publish(queue);
   queue.frames.take(static_cast<uint32_t>(lent.addresses.size()));
   joined_quota_.take(static_cast<uint32_t>(lent.joined.size()));
@@ -183,10 +179,9 @@ void AfXdp::give_back(Lent& lent) noexcept {
 }
 
 bool AfXdp::release(Lease lease) noexcept {
-  const auto slot = leases_.release(lease);
-  if (!slot) return false;
-  if (link_) give_back(lent_[*slot]);
-  lent_slots_.give(*slot);
+  const auto number = leases_.release(lease);
+  if (!number) return false;
+  if (link_) give_back(lent_[*number]);
   return true;
 }
 

@@ -163,9 +163,8 @@ Result<Ok> AfXdp::open_sockets() {
   leases_ = LeaseTable(leases);
   lent_.resize(leases);
   for (Lent& lent : lent_) lent.addresses.reserve(std::min(settings_.batch_size, lendable));
-  lent_slots_ = SlotPool(leases);
   if (multi_buffer_) {
-    joined_slots_ = SlotPool(kJoinedSlots);
+    joined_slots_ = Pool(kJoinedSlots);
     joined_quota_ = Quota(kJoinedSlots, leases);
     for (Lent& lent : lent_) lent.joined.reserve(std::min(settings_.batch_size, kJoinedSlots));
   }

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -119,9 +118,8 @@ class AfXdp final : public Source {
   std::optional<LinkEvents> events_;
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};
-  std::vector<Lent> lent_;
-  SlotPool lent_slots_{0};
-  SlotPool joined_slots_{0};
+  std::vector<Lent> lent_;  // by the number of the lease
+  Pool joined_slots_{0};
   Quota joined_quota_;
   ClockOffset clock_;
   int64_t stamp_base_ns_ = 0;  // what takes a stamp to the capture's epoch, beside clock_
@@ -133,12 +131,7 @@ class AfXdp final : public Source {
   bool noticed_ = false;  // error_ is to be told, but not the end
   bool idle_ = true;      // the last look found nothing
   std::atomic<bool> interrupted_{false};
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> filtered_{0};
-  std::atomic<uint64_t> joined_{0};
-  mutable std::mutex stats_mutex_;
-  Stats last_stats_;  // once closed
+  Stats counted_;  // what we count ourselves; once closed, everything
 };
 
 }  // namespace ringtap::afxdp
