@@ -300,7 +300,6 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     fill(batch, 0, batch.linkType);
     switch (count) {
       case Rx.again:
-      case Rx.interrupted:
         return undefined;
       case Rx.notice:
         this.#warn();

@@ -226,7 +226,7 @@ function describe(
     filterReason: info.filterReason,
     timestamp: info.timestamp,
     linkType: info.linkType,
-    zeroCopy: info.external && info.mode !== 'copy',
+    zeroCopy: info.external && !info.copies,
     takesTraffic: schemaOf(backend)?.takesTraffic ?? false,
     maxLeases: info.maxLeases,
     options: settings.values,

@@ -127,14 +127,14 @@ class Session {
     return batch;
   }
 
-  /// The next answer that is not "wait" or "interrupted", waiting for it.
+  /// The next answer that is not "wait", waiting for it.
   RxBatch next(uint32_t max = kBlock) {
     const auto deadline = Clock::now() + kPatience;
     for (;;) {
       const RxBatch batch = receive(max);
-      if (batch.rx != Rx::kAgain && batch.rx != Rx::kInterrupted) return batch;
+      if (batch.rx != Rx::kAgain) return batch;
       REQUIRE_MESSAGE(Clock::now() < deadline, "no packet came");
-      if (batch.rx == Rx::kAgain) wait_for(*source_);
+      wait_for(*source_);
     }
   }
 
@@ -507,20 +507,6 @@ TEST_CASE("a source is destroyed without being closed or started, with leases ou
     std::vector<Segment> segments = session.source().info().segments;
     session.destroy();
     CHECK(held.intact());
-  });
-}
-
-TEST_CASE("interrupt from another thread makes the next receive return kInterrupted once") {
-  with_each_fixture([](const Fixture& fixture) {
-    Session session(fixture);
-    session.start();
-    for (const int times : {1, 2}) {
-      std::thread([&] {
-        for (int i = 0; i < times; i++) session.source().interrupt();
-      }).join();
-      CHECK(session.receive(1).rx == Rx::kInterrupted);
-      CHECK(session.receive(1).rx != Rx::kInterrupted);
-    }
   });
 }
 

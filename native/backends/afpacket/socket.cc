@@ -62,7 +62,7 @@ Result<UniqueFd> open_socket(int type, const std::string& uri) {
 void choose_clock(int fd, const OpenRequest& request, SourceInfo& info) {
   info.timestamp_source = "kernel";
   if (request.options.text("timestamp", "auto") != "hardware") return;
-  if (request.plan_only) {
+  if (request.purpose == Purpose::kExplain) {
     info.timestamp_source = "hardware";
     info.notes.push_back("whether " + request.target + " stamps packets is known when the capture opens");
     return;

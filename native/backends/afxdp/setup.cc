@@ -69,7 +69,7 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.need_wakeup = options.flag("needWakeup", true);
   settings.huge_pages = options.flag("hugePages");
   settings.promiscuous = options.flag("promiscuous", true);
-  settings.plan_only = request.plan_only;
+  settings.purpose = request.purpose;
   settings.cancelled = request.cancelled;
   if (settings.mode == "generic" && settings.zerocopy == "require") {
     return Error{.code = Code::kBadOption,
@@ -85,7 +85,6 @@ AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
     : uri_(request.uri), device_(std::move(device)), settings_(std::move(settings)) {
   info_.link_type = kEthernet;
   info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", 262144));
-  info_.has_queue = true;
   info_.mode = settings_.mode == "generic" ? "generic" : "native";
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
@@ -200,11 +199,14 @@ Result<Ok> AfXdp::load_program() {
   }
   program_.emplace(*std::move(loaded));
   info_.notes.insert(info_.notes.end(), program_->notes.begin(), program_->notes.end());
-  if (spec.filter != nullptr && program_->keep == 0) vm_.emplace(*spec.filter);
-  keep_ = program_->keep != 0 ? std::min(program_->keep, info_.snaplen) : info_.snaplen;
+  if (spec.filter != nullptr && program_->keep == 0) {
+    user_filter_.place_here(*spec.filter, program_->filter.reason);
+  } else {
+    user_filter_.place_elsewhere(spec.filter != nullptr ? program_->keep : UserFilter::kWhole);
+  }
   info_.timestamp_source = program_->stamps ? "kernel" : "user";
   if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
-    if (settings_.plan_only) {
+    if (settings_.purpose == Purpose::kExplain) {
       info_.timestamp_source = "hardware";
       info_.notes.push_back("whether " + device_.name + " stamps packets is known when the capture opens");
     } else if (const int err = enable_hardware_timestamps(device_.name); err == 0) {

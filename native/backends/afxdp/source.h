@@ -15,7 +15,7 @@
 #include "backends/afxdp/transmit.h"
 #include "backends/afxdp/xsk.h"
 #include "core/source.h"
-#include "filter/vm.h"
+#include "filter/placement.h"
 
 namespace ringtap::afxdp {
 
@@ -36,7 +36,7 @@ struct Settings {
   bool need_wakeup = true;
   bool huge_pages = false;
   bool promiscuous = true;
-  bool plan_only = false;
+  Purpose purpose = Purpose::kCapture;
   std::shared_ptr<const std::atomic<bool>> cancelled;  // as in OpenRequest
 };
 
@@ -54,7 +54,6 @@ class AfXdp final : public Source {
   Readiness readiness() const noexcept override {
     return {.kind = Readiness::Kind::kFd, .fd = epoll_.get(), .gather_ms = settings_.gather_ms};
   }
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
@@ -105,8 +104,7 @@ class AfXdp final : public Source {
   uint32_t joined_bytes_ = 0;
   SourceInfo info_;
   std::shared_ptr<Filter> filter_;
-  std::optional<FilterVm> vm_;  // only where the filter runs in user space
-  FilterBudget budget_;
+  UserFilter user_filter_;  // what XDP has left of it
   std::optional<LoadedProgram> program_;
   UniqueFd map_;
   UniqueFd link_;
@@ -124,14 +122,12 @@ class AfXdp final : public Source {
   ClockOffset clock_;
   int64_t stamp_base_ns_ = 0;  // what takes a stamp to the capture's epoch, beside clock_
   bool user_time_ = false;
-  uint32_t keep_ = 0;  // bytes kept of each packet, at most
   std::chrono::steady_clock::time_point next_check_{};
   Error error_;
   bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
   bool noticed_ = false;  // error_ is to be told, but not the end
   bool idle_ = true;      // the last look found nothing
-  std::atomic<bool> interrupted_{false};
-  Stats counted_;  // what we count ourselves; once closed, everything
+  Stats counted_;         // what is counted here; once closed, everything
 };
 
 }  // namespace ringtap::afxdp

@@ -139,7 +139,6 @@ void FileSource::describe() {
   info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
   info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
   info_.max_leases = chunks_.max_leases();
-  info_.has_queue = reader_->several_interfaces();
   info_.mode = input_.stream() ? "stream" : "read";
   info_.timestamp_source = "file";
   info_.notes = {reader_->description()};
@@ -166,7 +165,7 @@ Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
   }
   if (!speaks_of_any) return *std::move(refused);
   walk_.filter = filters_[target(walk_.link_type)].get();
-  return FilterPlacement{.where = "user", .reason = "a trace file has no kernel to filter in"};
+  return FilterPlacement{.where = FilterPlace::kUser, .reason = "a trace file has no kernel to filter in"};
 }
 
 FilterTarget FileSource::target(uint32_t link_type) const {
@@ -212,7 +211,6 @@ FileSource::Fill FileSource::switch_filter() {
 }
 
 RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (error_) return {.rx = Rx::kError};
   if (ended_) return {.rx = Rx::kEof};
   if (chunks_.all_leased()) return {.rx = Rx::kNoBuffer};

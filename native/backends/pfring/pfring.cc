@@ -27,8 +27,8 @@ Settings settings_of(const OpenRequest& request, Target target) {
   const Options& options = request.options;
   Settings settings{.target = std::move(target)};
   settings.snaplen = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxCaplen), 14, kMaxCaplen));
-  settings.plan_only = request.plan_only;
-  settings.promiscuous = options.flag("promiscuous", true) && !request.plan_only;
+  settings.purpose = request.purpose;
+  settings.promiscuous = options.flag("promiscuous", true) && request.purpose != Purpose::kExplain;
   const std::string direction = options.text("direction", "both");
   settings.direction = direction == "in" ? 1 : direction == "out" ? 2 : 0;
   settings.cluster = static_cast<uint16_t>(options.integer("share"));

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "backends/pfring/ring.h"
+#include "filter/prepend.h"
 #include "linux/interface.h"
 
 namespace ringtap::pfring {
@@ -63,6 +64,15 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
   }
   return system_error(Code::kUnsupported, uri + ": PF_RING does not know the interface \"" + name + "\"",
                       "getsockopt(SO_GET_DEVICE_IFINDEX)", err);
+}
+
+int attach_filter(int fd, const Program& program) {
+  std::vector<sock_filter> insns;
+  insns.reserve(program.size());
+  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
+  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
+  // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
+  return setsockopt(fd, 0, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -204,13 +214,13 @@ void RingSocket::close() noexcept {
   region_.reset();
 }
 
-int attach_filter(int fd, const Program& program) {
-  std::vector<sock_filter> insns;
-  insns.reserve(program.size());
-  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
-  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
-  // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
-  return setsockopt(fd, 0, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
+KernelFilter module_filter(int fd) {
+  const auto attach = [fd](const Program& program) {
+    // The prefix also makes it longer than one instruction, which the module takes for no filter at all.
+    const int err = attach_filter(fd, with_vlan_prefix(program, UserFilter::kWhole));
+    return err == 0 ? std::string() : "the module refused the program: " + std::string(std::strerror(err));
+  };
+  return {.attach = attach, .left = Judged::kTagged, .cuts = false};
 }
 
 int join_cluster(int fd, uint16_t cluster, uint32_t mode) {
