@@ -12,6 +12,9 @@ export const Rx = { again: -1, eof: -2, noBuffer: -3, error: -4, closed: -5, not
 /** What `append()` returns instead of an index; native/addon/writer.cc has the same list. */
 export const Appended = { all: -1, released: -2 } as const;
 
+/** What `decode()` returns instead of a packet count; native/addon/decode.cc has the same list. */
+export const Undecoded = { released: -1, noColumns: -2 } as const;
+
 export interface NativeStats {
   received: number;
   delivered: number;
@@ -118,6 +121,21 @@ export interface Addon {
   next(session: number, slot: number, waitMs?: number): number;
   /** Calls back once when there may be packets; never after the session was closed. */
   wait(session: number, callback: () => void): void;
+  /** The packets decoded of what the slot lends in this generation, or one of {@link Undecoded}. */
+  decode(session: number, slot: number, generation: number, columns: ArrayBuffer, capacity: number): number;
+  /** The same with packets in memory of JavaScript's own. */
+  decodeOwned(
+    bytes: Uint8Array,
+    offset: Uint32Array,
+    caplen: Uint32Array,
+    wirelen: Uint32Array,
+    flags: Uint32Array,
+    vlan: Uint16Array,
+    linkType: number,
+    count: number,
+    columns: ArrayBuffer,
+    capacity: number,
+  ): number;
   openWriter(request: {
     path: string;
     format: string;

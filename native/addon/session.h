@@ -36,8 +36,14 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
 
   void abandon() override;
 
-  /// A slot's batch, for a writer. Nothing when the slot lends none, or lends another one by now than that of this
-  /// generation.
+  /// The open session with this number; null when there is none any more.
+  static Session* find(Napi::Env env, uint32_t number) {
+    // SAFETY: only sessions are added to an environment.
+    return static_cast<Session*>(Environment::of(env).tenant(number));
+  }
+
+  /// A slot's batch, for a writer or decoding. Nothing when the slot lends none, or lends another one by now than that
+  /// of this generation.
   std::optional<BatchView> view(uint32_t slot, uint32_t generation) const;
 
  private:
@@ -54,12 +60,6 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
     std::unique_ptr<std::byte[]> kept;                // … and ours, for a writer
     size_t kept_bytes = 0;
   };
-
-  /// The open session with this number; null when there is none any more.
-  static Session* find(Napi::Env env, uint32_t number) {
-    // SAFETY: only sessions are added to an environment.
-    return static_cast<Session*>(Environment::of(env).tenant(number));
-  }
 
   void adopt(Opened opened);
   Napi::Value info(const Napi::CallbackInfo& info);

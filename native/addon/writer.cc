@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <span>
-#include <type_traits>
 #include <utility>
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
+#include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "io/file_output.h"
 
 namespace ringtap::addon {
 
@@ -23,31 +23,15 @@ constexpr double kReleased = -2;
 /// How long the end of a process or worker waits for a slow disk.
 constexpr std::chrono::seconds kPatience{2};
 
-/// The elements of a property that is to be a typed array; none where it is not, or has other elements.
-template <class T>
-std::span<const T> elements(const Napi::Object& object, const char* name) {
-  constexpr napi_typedarray_type kWanted = std::is_same_v<T, double>     ? napi_float64_array
-                                           : std::is_same_v<T, uint32_t> ? napi_uint32_array
-                                                                         : napi_uint8_array;
-  napi_typedarray_type type{};
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(object.Env(), object.Get(name), &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != kWanted) {
-    return {};
-  }
-  return {static_cast<const T*>(data), length};
-}
-
 /// A batch that JS owns: as long as the shortest of its arrays.
 BatchView view_of(const Napi::Object& batch) {
-  const auto time = elements<double>(batch, "time");
-  const auto rest = elements<double>(batch, "rest");
-  const auto offset = elements<uint32_t>(batch, "offset");
-  const auto caplen = elements<uint32_t>(batch, "caplen");
-  const auto wirelen = elements<uint32_t>(batch, "wirelen");
-  const auto flags = elements<uint32_t>(batch, "flags");
-  const auto bytes = elements<std::byte>(batch, "bytes");
+  const auto time = elements<double>(batch.Get("time"));
+  const auto rest = elements<double>(batch.Get("rest"));
+  const auto offset = elements<uint32_t>(batch.Get("offset"));
+  const auto caplen = elements<uint32_t>(batch.Get("caplen"));
+  const auto wirelen = elements<uint32_t>(batch.Get("wirelen"));
+  const auto flags = elements<uint32_t>(batch.Get("flags"));
+  const auto bytes = elements<std::byte>(batch.Get("bytes"));
   const size_t count = std::min({time.size(), rest.size(), offset.size(), caplen.size(), wirelen.size(), flags.size()});
   BatchView view;
   view.time = time.data();
@@ -90,7 +74,7 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
   auto writer = TraceWriter::create(
-      {.path = text(request.Get("path")),
+      {.to = to_file(text(request.Get("path"))),
        .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
        .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
        .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),

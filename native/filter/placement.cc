@@ -17,15 +17,15 @@ std::optional<uint32_t> common_length(const Program& program) {
     if (common && *common != insn.k) return std::nullopt;
     common = insn.k;
   }
-  return common.value_or(UserFilter::kWhole);
+  return common.value_or(kMaxSnaplen);
 }
 
 FilterPlacement UserFilter::place(const Program& program, const KernelFilter& kernel) {
   std::string obstacle = kernel_obstacle(program);
   if (obstacle.empty()) obstacle = kernel.attach(program);
   if (!obstacle.empty()) return place_here(program, std::move(obstacle));
-  const std::optional<uint32_t> kept = kernel.cuts ? kWhole : common_length(program);
-  load(program, kept ? kernel.left : Judged::kAll, kept.value_or(kWhole));
+  const std::optional<uint32_t> kept = kernel.cuts ? kMaxSnaplen : common_length(program);
+  load(program, kept ? kernel.left : Judged::kAll, kept.value_or(kMaxSnaplen));
   switch (judged_) {
     case Judged::kAll:
       return {FilterPlace::kKernel, "and again in user space, which alone can tell how many bytes to keep"};
@@ -39,7 +39,7 @@ FilterPlacement UserFilter::place(const Program& program, const KernelFilter& ke
 }
 
 FilterPlacement UserFilter::place_here(const Program& program, std::string reason) {
-  load(program, Judged::kAll, kWhole);
+  load(program, Judged::kAll, kMaxSnaplen);
   return {FilterPlace::kUser, std::move(reason)};
 }
 

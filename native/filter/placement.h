@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/program.h"
+#include "core/snaplen.h"
 #include "filter/vm.h"
 
 namespace ringtap {
@@ -44,8 +45,6 @@ std::optional<uint32_t> common_length(const Program& program);
 /// spend on them, and how many it has rejected.
 class UserFilter {
  public:
-  static constexpr uint32_t kWhole = 262144;  // an accept length beyond every packet
-
   explicit UserFilter(FilterVm::Metadata metadata = FilterVm::Metadata::kRejects) : metadata_(metadata) {}
 
   /// As much of it in the kernel as goes there, before the first packet. `program` has passed validate().
@@ -93,7 +92,7 @@ class UserFilter {
   FilterVm::Metadata metadata_;
   Judged judged_ = Judged::kNone;
   bool takes_long_ = false;
-  uint32_t kept_ = kWhole;
+  uint32_t kept_ = kMaxSnaplen;
   std::optional<FilterVm> vm_;
   FilterBudget budget_;
   uint64_t filtered_ = 0;

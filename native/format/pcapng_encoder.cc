@@ -78,13 +78,6 @@ class PcapngEncoder final : public Encoder {
     interface(link_types_[0], buffer);
   }
 
-  std::optional<Error> continues(std::span<const std::byte> existing) const override {
-    if (existing.size() >= kSectionBytes && load<uint32_t>(existing.data()) == kSection) return std::nullopt;
-    return Error{.code = Code::kFileFormat,
-                 .message = "cannot append: the file is not pcapng",
-                 .hint = "Write to a new file, or leave out append."};
-  }
-
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
   void trailer(const DropCounts& counts, EncodeBuffer& buffer) override {

@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "core/snaplen.h"
 #include "filter/opcodes.h"
 
 using namespace ringtap;
@@ -73,7 +74,7 @@ TEST_CASE("without a filter nothing is judged and everything kept") {
   UserFilter filter;
   std::mt19937 random(1);
   CHECK(filter.judged() == Judged::kNone);
-  for (int i = 0; i < 100; i++) CHECK(keep(filter, frame(random)) == UserFilter::kWhole);
+  for (int i = 0; i < 100; i++) CHECK(keep(filter, frame(random)) == kMaxSnaplen);
   CHECK(filter.filtered() == 0);
   CHECK_FALSE(filter.judges(true));
 }
@@ -95,7 +96,7 @@ TEST_CASE("kernel and user space together keep what the program alone keeps, and
           const Bytes bytes = frame(random);
           const bool tagged = has_vlan_tag(bytes.data(), size_of(bytes));
           const uint32_t wanted = alone(program, bytes);
-          uint32_t comes = UserFilter::kWhole;
+          uint32_t comes = kMaxSnaplen;
           // Of what has no tag the kernel lets through what its program accepts, cut to that where it cuts.
           if (willing && !tagged) {
             const uint32_t answer = alone(kernel.taken, bytes);
@@ -148,7 +149,7 @@ TEST_CASE("a kernel that says yes or no is told the length by us, or judged agai
   CHECK(several.judged() == Judged::kAll);
 
   CHECK(common_length(odd(0, 7)) == 7u);
-  CHECK(common_length({{.code = kRet | kK, .k = 0}}) == UserFilter::kWhole);
+  CHECK(common_length({{.code = kRet | kK, .k = 0}}) == kMaxSnaplen);
   CHECK_FALSE(common_length(as_many_as(0)));
   CHECK_FALSE(common_length(
       {{.code = kJmp | kJeq | kK, .jt = 0, .jf = 1}, {.code = kRet | kK, .k = 1}, {.code = kRet | kK, .k = 2}}));

@@ -15,6 +15,7 @@
 #include <random>
 #include <thread>
 
+#include "io/file_output.h"
 #include "traces.h"
 
 using namespace traces;
@@ -73,8 +74,11 @@ Result<std::shared_ptr<TraceWriter>> open_writer(WriterRequest request) {
 
 std::shared_ptr<TraceWriter> create(const std::string& path, TraceFormat format = TraceFormat::kPcap,
                                     bool nanosecond = true) {
-  auto writer = open_writer(
-      {.path = path, .format = format, .nanosecond = nanosecond, .application = "ringtap test", .comment = "what for"});
+  auto writer = open_writer({.to = to_file(path),
+                             .format = format,
+                             .nanosecond = nanosecond,
+                             .application = "ringtap test",
+                             .comment = "what for"});
   REQUIRE(writer);
   return *std::move(writer);
 }
@@ -205,7 +209,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
 
 TEST_CASE("pcap refuses a second link type and goes on with the first") {
   const TempDir dir;
-  auto opened = open_writer({.path = dir.file("a"), .link_type = 1});
+  auto opened = open_writer({.to = to_file(dir.file("a")), .link_type = 1});
   REQUIRE(opened);
   const auto& writer = *opened;
   const auto refused = writer->append(Batch(3, 101).view());
@@ -258,7 +262,7 @@ TEST_CASE("offsets, lengths and times that JS made up are refused, and nothing o
 
 TEST_CASE("packets are cut to the snaplen of the file") {
   const TempDir dir;
-  auto writer = open_writer({.path = dir.file("a"), .snaplen = 50});
+  auto writer = open_writer({.to = to_file(dir.file("a")), .snaplen = 50});
   REQUIRE(writer);
   const Batch batch(100);
   REQUIRE(write_all(**writer, batch.view()));
@@ -349,7 +353,7 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
   const Pipe pipe(dir);
   for (const std::string& path : {dir.file("a"), pipe.path}) {
     const bool is_pipe = path == pipe.path;
-    auto opened = open_writer({.path = path, .link_type = 1});
+    auto opened = open_writer({.to = to_file(path), .link_type = 1});
     REQUIRE(opened);
     const auto size = [&] { return is_pipe ? pipe.waiting() : std::filesystem::file_size(path); };
     CHECK(size() == 24);
@@ -361,7 +365,7 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
     WARN(waited < std::chrono::milliseconds(1000));
     CHECK((*opened)->packets_written() == 10);
   }
-  auto hasty = open_writer({.path = dir.file("b"), .link_type = 1, .delay = std::chrono::milliseconds(0)});
+  auto hasty = open_writer({.to = to_file(dir.file("b")), .link_type = 1, .delay = std::chrono::milliseconds(0)});
   REQUIRE(hasty);
   CHECK(*(*hasty)->append(Batch(10).view()) == 10);
   while ((*hasty)->packets_written() < 10) std::this_thread::yield();
@@ -422,7 +426,7 @@ TEST_CASE("a named pipe waits for its reader, until the writer is closed") {
   const TempDir dir;
   const std::string path = dir.file("pipe");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
-  auto unread = open_writer({.path = path, .link_type = 1});
+  auto unread = open_writer({.to = to_file(path), .link_type = 1});
   REQUIRE(unread);
   CHECK_FALSE((*unread)->is_open());
   CHECK(*(*unread)->append(Batch(10).view()) == 0);
@@ -430,7 +434,7 @@ TEST_CASE("a named pipe waits for its reader, until the writer is closed") {
   CHECK((*unread)->append(Batch(10).view()).error().err == ENXIO);
   (*unread)->leave(std::chrono::seconds(1));
 
-  auto writer = open_writer({.path = path});
+  auto writer = open_writer({.to = to_file(path)});
   REQUIRE(writer);
   std::thread reader([&] { run("cat " + path + " > " + dir.file("a")); });
   REQUIRE(write_all(**writer, Batch(10).view()));
@@ -445,7 +449,7 @@ TEST_CASE("a file is written by one writer at a time, and no other process inher
   auto first = create(dir.file("a"));
   REQUIRE(write_all(*first, Batch(10).view()));
   REQUIRE(flush(*first));
-  const auto second = open_writer({.path = dir.file("a")});
+  const auto second = open_writer({.to = to_file(dir.file("a"))});
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::kBusy);
   CHECK(second.error().message.find(dir.file("a")) == 0);
@@ -477,40 +481,15 @@ TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being w
   }
 }
 
-TEST_CASE("append adds to a trace of the same kind and refuses any other") {
-  const TempDir dir;
-  const Batch batch(10);
-  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
-    const std::string path = dir.file(format == TraceFormat::kPcap ? "a.pcap" : "a.pcapng");
-    for (int round = 0; round < 3; round++) {
-      auto writer = open_writer({.path = path, .format = format, .append = true});
-      REQUIRE(writer);
-      REQUIRE(write_all(**writer, batch.view()));
-      REQUIRE(close(**writer));
-    }
-    const Reading back = read_trace(path);
-    CHECK_FALSE(back.failed);
-    REQUIRE(back.packets.size() == 30);
-    expect_packets(back.packets, batch, 20);
-  }
-  const auto other =
-      open_writer({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .link_type = 1, .append = true});
-  REQUIRE_FALSE(other);
-  CHECK(other.error().code == Code::kFileFormat);
-  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 101, .append = true}));
-  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 1, .nanosecond = false, .append = true}));
-  CHECK(read_trace(dir.file("a.pcap")).packets.size() == 30);
-}
-
 TEST_CASE("a file that cannot be created says which and why") {
-  const auto writer = open_writer({.path = "/nowhere/out.pcap"});
+  const auto writer = open_writer({.to = to_file("/nowhere/out.pcap")});
   REQUIRE_FALSE(writer);
   CHECK(writer.error().code == Code::kFileWrite);
   CHECK(writer.error().message.find("/nowhere/out.pcap") == 0);
   CHECK(writer.error().err == ENOENT);
   const TempDir dir;
-  CHECK(open_writer({.path = dir.path()}).error().err == EISDIR);
-  CHECK_FALSE(open_writer({.path = dir.file("a"), .link_type = 70000}));
+  CHECK(open_writer({.to = to_file(dir.path())}).error().err == EISDIR);
+  CHECK_FALSE(open_writer({.to = to_file(dir.file("a")), .link_type = 70000}));
 }
 
 TEST_CASE("a full device is an error that stays, and close still returns") {
@@ -537,7 +516,7 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
       const int status = in_child([&] {
         const rlimit most{limit, limit};
         setrlimit(RLIMIT_FSIZE, &most);
-        auto writer = open_writer({.path = path, .format = format});
+        auto writer = open_writer({.to = to_file(path), .format = format});
         const Batch batch(4096, 1, 500);
         Result<Ok> outcome = Ok{};
         for (int i = 0; i < 3 && outcome; i++) outcome = write_all(**writer, batch.view());
@@ -593,7 +572,7 @@ TEST_CASE("a reader that goes away is EPIPE, not SIGPIPE") {
     dup2(ends[1], STDOUT_FILENO);
     ::close(ends[0]);
     ::close(ends[1]);
-    auto writer = open_writer({.path = "-"});
+    auto writer = open_writer({.to = to_file("-")});
     if (!writer || !(*writer)->append(Batch(10).view())) return false;
     const auto closed = close(**writer);
     return !closed && closed.error().err == EPIPE && closed.error().message.find("standard output") == 0;
@@ -611,7 +590,7 @@ TEST_CASE("a slow reader of a non-blocking standard output gets everything") {
     ::close(ends[0]);
     ::close(ends[1]);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
-    auto writer = open_writer({.path = "-"});
+    auto writer = open_writer({.to = to_file("-")});
     const Batch batch(4096, 1, 1000);
     const bool ok =
         writer && write_all(**writer, batch.view()) && close(**writer) && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
@@ -648,7 +627,7 @@ TEST_CASE("every file that was read is the same when it is written and read agai
     file += enhanced(true, i % 7 == 0, i % 7 == 0 ? kEpoch / 1000 + i : kEpoch + i, payload(i, 60 + i), 400);
   save(dir.file("a"), file);
   auto source = open_file(request_for(dir.file("a")));
-  auto opened = open_writer({.path = dir.file("b"), .format = TraceFormat::kPcapng, .link_type = 1});
+  auto opened = open_writer({.to = to_file(dir.file("b")), .format = TraceFormat::kPcapng, .link_type = 1});
   REQUIRE(opened);
   const auto& writer = *opened;
   DescBlock block(16);
@@ -660,4 +639,65 @@ TEST_CASE("every file that was read is the same when it is written and read agai
   }
   REQUIRE(close(*writer));
   CHECK(read_trace(dir.file("b")).packets == read_trace(dir.file("a")).packets);
+}
+
+namespace {
+
+/// An output that a test looks into: it takes so many bytes at once, and nobody is there at first.
+struct Memory {
+  Bytes bytes;
+  size_t at_once = 0;
+  int asked = 0;
+  int closed = 0;
+
+  class Out final : public Output {
+   public:
+    explicit Out(Memory& memory) : memory_(memory) {}
+    size_t bytes_at_once(const std::atomic<bool>&) noexcept override { return memory_.at_once; }
+    size_t write(std::span<const std::byte> bytes, const std::atomic<bool>&) noexcept override {
+      memory_.bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      return bytes.size();
+    }
+    bool take_back(size_t) noexcept override { return false; }
+    int close() noexcept override {
+      memory_.closed++;
+      return 0;
+    }
+
+   private:
+    Memory& memory_;
+  };
+
+  Destination destination() {
+    return {.name = "memory", .open = [this]() -> Result<std::unique_ptr<Output>> {
+              if (++asked < 3) return std::unique_ptr<Output>();
+              return std::unique_ptr<Output>(std::make_unique<Out>(*this));
+            }};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a trace goes wherever a destination leads, once somebody is there") {
+  const TempDir dir;
+  for (const size_t at_once : {size_t{0}, size_t{64}, size_t{4096}}) {
+    Memory memory{.at_once = at_once};
+    auto writer = open_writer({.to = memory.destination(), .link_type = 1});
+    REQUIRE(writer);
+    CHECK_FALSE((*writer)->is_open());
+    REQUIRE(room(**writer));
+    const Batch batch(500, 1, 1500);
+    REQUIRE(write_all(**writer, batch.view()));
+    REQUIRE(close(**writer));
+    CHECK(memory.asked == 3);
+    CHECK(memory.closed == 1);
+    save(dir.file("a"), memory.bytes);
+    expect_packets(read_trace(dir.file("a")).packets, batch, 0);
+  }
+  Memory nobody{.asked = -1000};
+  auto writer = open_writer({.to = nobody.destination()});
+  REQUIRE(writer);
+  const auto closed = close(**writer);
+  REQUIRE_FALSE(closed);
+  CHECK(closed.error().message.find("memory: nobody has opened it for reading") == 0);
 }

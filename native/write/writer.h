@@ -1,4 +1,4 @@
-// Writes lent batches to a pcap or pcapng file: one copy per packet, and write(2) on a thread of its own.
+// Writes batches as a pcap or pcapng trace: one copy per packet, and what may wait on a thread of its own.
 #pragma once
 
 #include <atomic>
@@ -18,21 +18,21 @@
 #include "core/desc.h"
 #include "core/error.h"
 #include "core/region.h"
+#include "core/snaplen.h"
 #include "format/encoder.h"
-#include "io/output_file.h"
+#include "io/output.h"
 
 namespace ringtap {
 
 enum class TraceFormat : uint8_t { kPcap, kPcapng };
 
 struct WriterRequest {
-  std::string path;  // `-` is standard output
+  Destination to;
   TraceFormat format = TraceFormat::kPcap;
   std::optional<uint32_t> link_type =
-      {};                     // of the file (pcap), or its first interface (pcapng); else that of the first batch
-  uint32_t snaplen = 262144;  // packets are cut to this length; at most 262144
-  bool nanosecond = true;     // false: microseconds
-  bool append = false;        // add to an existing trace of the same kind; else it is emptied
+      {};                          // of the file (pcap), or its first interface (pcapng); else that of the first batch
+  uint32_t snaplen = kMaxSnaplen;  // packets are cut to this length; at most to this one
+  bool nanosecond = true;          // false: microseconds
   std::chrono::milliseconds delay{500};  // how long a packet may wait for others before it is written
   std::string application = {};          // pcapng: who wrote it, such as "ringtap 1.0.0"
   std::string comment = {};              // pcapng: about the section
@@ -40,9 +40,9 @@ struct WriterRequest {
 
 /// A trace that is being written. Any thread may call anything at any time; nothing but leave() waits.
 ///
-/// append() copies into buffers. The writer's own thread opens the file, writes each buffer when it is full or when its
-/// first packet has waited for `delay`, and ends with the file closed: after close() or leave(), a failure, or when the
-/// last handle is gone and everything is written.
+/// append() copies into buffers. The writer's own thread opens the output, writes each buffer when it is full or when
+/// its first packet has waited for `delay`, and ends with the file closed: after close() or leave(), a failure, or when
+/// the last handle is gone and everything is written.
 class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
  public:
   /// Called once: on the writer's thread, or before the call that was given it returns.
@@ -98,7 +98,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   TraceWriter(WriterRequest request, std::shared_ptr<Region> region);
 
   void run();
-  bool open_file();
+  bool open_output();
   EncodeBuffer* next_full();
   bool write_out(EncodeBuffer& buffer);
   size_t put(const EncodeBuffer& buffer);
@@ -110,6 +110,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   void end();
 
   void finish();
+  static void tell(std::unique_lock<std::mutex>& lock, Waiting& waiting, const Result<Ok>& outcome);
   Result<Ok> outcome() const;
   std::optional<Error> named(std::optional<Error> error) const;
   std::optional<Error> begin(uint32_t link_type);
@@ -118,11 +119,10 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   void hand_over();
 
   const WriterRequest request_;
-  const std::string name_;  // as messages show it
   const std::shared_ptr<Region> region_;
   EncodeBuffer buffers_[kBuffers];
 
-  std::optional<OutputFile> file_;    // the thread's own
+  std::unique_ptr<Output> output_;    // the thread's own
   std::atomic<bool> give_up_{false};  // a pipe that is full is not waited for any more
 
   mutable std::mutex mutex_;           // guards what follows
@@ -135,7 +135,6 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::vector<EncodeBuffer*> free_;
   uint64_t handed_over_ = 0;  // buffers, ever
   uint64_t written_ = 0;      // buffers, ever
-  std::vector<std::byte> existing_;
   bool open_ = false;
   bool tried_ = false;
   bool closing_ = false;

@@ -44,7 +44,7 @@ export const ROOMS = {
   native: { uses: ['errors', 'generated'], types: ['capture'] },
   uri: { uses: BASE },
   plan: { uses: [...BASE, 'uri'] },
-  capture: { uses: [...BASE, 'uri', 'plan'] },
+  capture: { uses: [...BASE, 'uri', 'plan'], types: ['transmit'] },
   write: { uses: CAPTURE },
   transmit: { uses: CAPTURE },
   remote: { uses: [...CAPTURE, 'write', 'transmit'] },
@@ -61,11 +61,7 @@ export const ROOMS = {
 export const PLACES = { 'lib/open.ts': 'index' };
 
 /** What is against an arrow today and on its way out, as it is told without the line. Nothing is added here. */
-export const LEFT = [
-  'lib/capture/capture.ts: lib/capture may not import ../transmit/transmit.js',
-  'lib/cli/summary/ip.ts: imports itself',
-  'native/addon/environment: includes itself',
-];
+export const LEFT = ['lib/capture/capture.ts: lib/capture may import types only from lib/transmit'];
 
 /** Package → the packages of this repository that it may import at run time, and those of which it may know types only. */
 export const PACKAGES = {

@@ -63,8 +63,8 @@ describe('dpdk', () => {
     const body = `import { open } from 'ringtap';
       const options = ${JSON.stringify({ mbufs: 4096, ...options })};
       const at = '${folder}/socket';
-      const vhost = await open('dpdk:net_vhost0?queues=1', { ...options, unsafeDevargs: 'iface=' + at });
-      const user = await open('dpdk:net_virtio_user0?queues=1', { ...options, unsafeDevargs: 'path=' + at });
+      const vhost = await open('dpdk:net_vhost0?devargs=queues=1', { ...options, unsafeDevargs: 'iface=' + at });
+      const user = await open('dpdk:net_virtio_user0?devargs=queues=1', { ...options, unsafeDevargs: 'path=' + at });
       for (const [sender, reader] of [[vhost, user], [user, vhost]]) {
         const numbers = [];
         const reading = (async () => {

@@ -9,6 +9,7 @@ const SAYS: Readonly<Record<string, RegExp>> = {
   'count.mjs': /^100000 packets, \d{8} bytes/,
   'hold.mjs': /^the last [1-9]\d* packets are still here$/m,
   'record.mjs': /^50000 of 50000 packets written, 0 lost$/m,
+  'services.mjs': /^((tcp|udp)\/\d+ +\d+\n){10}$/,
   'talkers.mjs': /^(\d+\.\d+\.\d+\.\d+ +\d+\n){10}$/,
 };
 

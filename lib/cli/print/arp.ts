@@ -1,6 +1,6 @@
 import { ipv4Address, mac } from './address.js';
 import { ETHERTYPES } from './ethertypes.js';
-import type { Frame } from './frame.js';
+import type { Line } from './line.js';
 
 const IPV4 = 0x0800;
 const TRAILERS = 0x1000; // IPv4, too (RFC 893)
@@ -25,54 +25,54 @@ const OPERATIONS: Readonly<Record<number, string>> = {
 };
 
 /** ARP and its reverse and inverse kin, for IPv4 over anything with short hardware addresses. */
-export function arp(frame: Frame, at: number, length: number): void {
-  frame.protocol = 'arp';
-  frame.need(at, 8);
-  const hardwareLength = frame.u8(at + 4);
+export function arp(line: Line, at: number, length: number): void {
+  line.protocol = 'arp';
+  line.need(at, 8);
+  const hardwareLength = line.u8(at + 4);
   const senderHardware = at + 8;
   const senderIp = senderHardware + hardwareLength;
   const targetHardware = senderIp + 4;
   const targetIp = targetHardware + hardwareLength;
-  const operation = frame.u16(at + 6);
-  const protocol = frame.u16(at + 2);
-  const protocolLength = frame.u8(at + 5);
-  frame.need(at, 8 + 2 * (hardwareLength + protocolLength));
-  if (!frame.showLink) frame.text += 'ARP, ';
+  const operation = line.u16(at + 6);
+  const protocol = line.u16(at + 2);
+  const protocolLength = line.u8(at + 5);
+  line.need(at, 8 + 2 * (hardwareLength + protocolLength));
+  if (!line.showLink) line.text += 'ARP, ';
   if ((protocol !== IPV4 && protocol !== TRAILERS) || protocolLength !== 4 || hardwareLength === 0) {
-    const type = frame.u16(at);
+    const type = line.u16(at);
     const hardware = HARDWARE[type] ?? `Unknown Hardware (${type})`;
     const name = ETHERTYPES[protocol] ?? `Unknown Protocol (0x${protocol.toString(16).padStart(4, '0')})`;
-    frame.text += `${hardware} (len ${hardwareLength}), ${name} (len ${protocolLength}), length ${length}`;
+    line.text += `${hardware} (len ${hardwareLength}), ${name} (len ${protocolLength}), length ${length}`;
     return;
   }
-  frame.text += OPERATIONS[operation] ?? `Unknown (${operation})`;
-  const hardware = (where: number) => mac(frame, where, hardwareLength);
+  line.text += OPERATIONS[operation] ?? `Unknown (${operation})`;
+  const hardware = (where: number) => mac(line, where, hardwareLength);
   switch (operation) {
     case 1: {
-      const hint = isZero(frame, targetHardware, hardwareLength) ? '' : ` (${hardware(targetHardware)})`;
-      frame.text += ` who-has ${ipv4Address(frame, targetIp)}${hint} tell ${ipv4Address(frame, senderIp)}`;
+      const hint = isZero(line, targetHardware, hardwareLength) ? '' : ` (${hardware(targetHardware)})`;
+      line.text += ` who-has ${ipv4Address(line, targetIp)}${hint} tell ${ipv4Address(line, senderIp)}`;
       break;
     }
     case 2:
-      frame.text += ` ${ipv4Address(frame, senderIp)} is-at ${hardware(senderHardware)}`;
+      line.text += ` ${ipv4Address(line, senderIp)} is-at ${hardware(senderHardware)}`;
       break;
     case 3:
     case 8:
-      frame.text += ` who-is ${hardware(targetHardware)} tell ${hardware(senderHardware)}`;
+      line.text += ` who-is ${hardware(targetHardware)} tell ${hardware(senderHardware)}`;
       break;
     case 4:
-      frame.text += ` ${hardware(targetHardware)} at ${ipv4Address(frame, targetIp)}`;
+      line.text += ` ${hardware(targetHardware)} at ${ipv4Address(line, targetIp)}`;
       break;
     case 9:
-      frame.text += ` ${hardware(senderHardware)} at ${ipv4Address(frame, senderIp)}`;
+      line.text += ` ${hardware(senderHardware)} at ${ipv4Address(line, senderIp)}`;
       break;
     default:
       return;
   }
-  frame.text += `, length ${length}`;
+  line.text += `, length ${length}`;
 }
 
-function isZero(frame: Frame, at: number, bytes: number): boolean {
-  for (let i = 0; i < bytes; i++) if (frame.u8(at + i) !== 0) return false;
+function isZero(line: Line, at: number, bytes: number): boolean {
+  for (let i = 0; i < bytes; i++) if (line.u8(at + i) !== 0) return false;
   return true;
 }

@@ -1,4 +1,5 @@
-import type { Frame } from './frame.js';
+import { DecodeFlags } from '../../decode/index.js';
+import { type Line, TRUNCATED } from './line.js';
 
 /** Who talks to whom: addresses, which the protocols with ports print together with them. */
 export interface Endpoints {
@@ -6,11 +7,18 @@ export interface Endpoints {
   readonly destination: string;
 }
 
-/** "10.0.0.1.1024 > 10.0.0.2.53: ", or the ports alone where the addresses were printed before. */
-export function ports(frame: Frame, at: number, ends: Endpoints | undefined): void {
-  const source = frame.u16(at);
-  const destination = frame.u16(at + 2);
-  frame.text +=
+/**
+ * "10.0.0.1.1024 > 10.0.0.2.53: ", or the ports alone where the addresses were printed before.
+ * @param cut what follows the addresses where the ports were not captured
+ */
+export function ports(line: Line, at: number, ends: Endpoints | undefined, cut: string): void {
+  if ((line.flags & DecodeFlags.ports) === 0 || !line.has(at, 4)) {
+    if (ends !== undefined) line.text += `${ends.source} > ${ends.destination}:${cut}`;
+    throw TRUNCATED;
+  }
+  const source = line.headers.srcPort[line.index]!;
+  const destination = line.headers.dstPort[line.index]!;
+  line.text +=
     ends === undefined
       ? `${source} > ${destination}: `
       : `${ends.source}.${source} > ${ends.destination}.${destination}: `;

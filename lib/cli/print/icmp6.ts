@@ -1,5 +1,5 @@
 import { ipv6Address } from './address.js';
-import type { Frame } from './frame.js';
+import type { Line } from './line.js';
 
 const TYPES: Readonly<Record<number, string>> = {
   1: 'destination unreachable',
@@ -46,104 +46,104 @@ const RPL: readonly string[] = [
 ];
 const QUOTED = 8; // the packet that an error message is about
 
-export function icmp6(frame: Frame, at: number, length: number): void {
-  frame.protocol = 'icmp6';
+export function icmp6(line: Line, at: number, length: number): void {
+  line.protocol = 'icmp6';
   if (length === 0) {
-    frame.text += 'ICMP6, length 0 (invalid)';
+    line.text += 'ICMP6, length 0 (invalid)';
     return;
   }
-  const type = frame.u8(at);
-  frame.text += `ICMP6, ${TYPES[type] ?? `unknown icmp6 type (${type})`}`;
-  const code = frame.u8(at + 1);
+  const type = line.u8(at);
+  line.text += `ICMP6, ${TYPES[type] ?? `unknown icmp6 type (${type})`}`;
+  const code = line.u8(at + 1);
   switch (type) {
     case 1:
-      unreachable(frame, at, code);
+      unreachable(line, at, code);
       if (code >= UNREACHABLE.length) return;
       break;
     case 2:
-      frame.text += `, mtu ${frame.u32(at + 4)}`;
+      line.text += `, mtu ${line.u32(at + 4)}`;
       break;
     case 3:
-      if (code === 0) frame.text += ` for ${ipv6Address(frame, at + QUOTED + 24)}`;
-      else frame.text += code === 1 ? ' (reassembly)' : `, unknown code (${code})`;
+      if (code === 0) line.text += ` for ${ipv6Address(line, at + QUOTED + 24)}`;
+      else line.text += code === 1 ? ' (reassembly)' : `, unknown code (${code})`;
       break;
     case 4: {
-      frame.need(at + QUOTED + 24, 16);
+      line.need(at + QUOTED + 24, 16);
       const problem = PARAMETER_PROBLEM[code];
-      frame.text += problem === undefined ? `, code-#${code}` : `, ${problem} - octet ${frame.u32(at + 4)}`;
+      line.text += problem === undefined ? `, code-#${code}` : `, ${problem} - octet ${line.u32(at + 4)}`;
       break;
     }
     case 128:
     case 129:
-      frame.text += `, id ${frame.u16(at + 4)}, seq ${frame.u16(at + 6)}`;
+      line.text += `, id ${line.u16(at + 4)}, seq ${line.u16(at + 6)}`;
       break;
     case 130:
-      if (length === 24) listener(frame, at);
-      else if (length >= 28) listenerQuery2(frame, at);
-      else frame.text += ` unknown-version (len ${length}) `;
+      if (length === 24) listener(line, at);
+      else if (length >= 28) listenerQuery2(line, at);
+      else line.text += ` unknown-version (len ${length}) `;
       break;
     case 131:
     case 132:
-      listener(frame, at);
+      listener(line, at);
       break;
     case 135:
-      frame.text += `, who has ${ipv6Address(frame, at + 8)}`;
+      line.text += `, who has ${ipv6Address(line, at + 8)}`;
       break;
     case 136:
-      frame.text += `, tgt is ${ipv6Address(frame, at + 8)}`;
+      line.text += `, tgt is ${ipv6Address(line, at + 8)}`;
       break;
     case 137:
-      frame.text += `, ${ipv6Address(frame, at + 24)}`;
-      frame.text += ` to ${ipv6Address(frame, at + 8)}`;
+      line.text += `, ${ipv6Address(line, at + 24)}`;
+      line.text += ` to ${ipv6Address(line, at + 8)}`;
       break;
     case 143:
-      frame.text += `, ${frame.u16(at + 6)} group record(s)`;
+      line.text += `, ${line.u16(at + 6)} group record(s)`;
       break;
     case 144:
     case 146:
-      frame.text += `, id 0x${frame
+      line.text += `, id 0x${line
         .u16(at + 4)
         .toString(16)
         .padStart(4, '0')}`;
       break;
     case 155:
-      if (code >= 128) frame.text += ', (SEC) [worktodo]';
-      else frame.text += `, (CLR)${RPL[code] ?? `RPL message, unknown code ${code}`}`;
+      if (code >= 128) line.text += ', (SEC) [worktodo]';
+      else line.text += `, (CLR)${RPL[code] ?? `RPL message, unknown code ${code}`}`;
       break;
   }
-  frame.text += `, length ${length}`;
+  line.text += `, length ${length}`;
 }
 
-function unreachable(frame: Frame, at: number, code: number): void {
-  frame.text += `, ${UNREACHABLE[code] ?? `unknown unreach code (${code})`}`;
+function unreachable(line: Line, at: number, code: number): void {
+  line.text += `, ${UNREACHABLE[code] ?? `unknown unreach code (${code})`}`;
   const source = at + QUOTED + 8;
   const destination = at + QUOTED + 24;
   switch (code) {
     case 0:
     case 1:
     case 3:
-      frame.text += ` ${ipv6Address(frame, destination)}`;
+      line.text += ` ${ipv6Address(line, destination)}`;
       break;
     case 2:
-      frame.text += ` ${ipv6Address(frame, destination)}, source address ${ipv6Address(frame, source)}`;
+      line.text += ` ${ipv6Address(line, destination)}, source address ${ipv6Address(line, source)}`;
       break;
     case 4: {
-      const protocol = frame.u8(at + QUOTED + 6);
-      const port = frame.u16(at + QUOTED + 40 + 2);
+      const protocol = line.u8(at + QUOTED + 6);
+      const port = line.u16(at + QUOTED + 40 + 2);
       const name = protocol === 6 ? 'tcp' : protocol === 17 ? 'udp' : `protocol ${protocol}`;
-      frame.text += `, ${ipv6Address(frame, destination)} ${name} port ${port}`;
+      line.text += `, ${ipv6Address(line, destination)} ${name} port ${port}`;
       break;
     }
   }
 }
 
-function listener(frame: Frame, at: number): void {
-  frame.text += ` max resp delay: ${frame.u16(at + 4)} addr: ${ipv6Address(frame, at + 8)}`;
+function listener(line: Line, at: number): void {
+  line.text += ` max resp delay: ${line.u16(at + 4)} addr: ${ipv6Address(line, at + 8)}`;
 }
 
-function listenerQuery2(frame: Frame, at: number): void {
-  frame.text += ' v2';
-  frame.text += ` [gaddr ${ipv6Address(frame, at + 8)}`;
-  const sources = frame.u16(at + 26);
-  frame.text += sources === 0 ? ']' : `, ${sources} source(s)]`;
+function listenerQuery2(line: Line, at: number): void {
+  line.text += ' v2';
+  line.text += ` [gaddr ${ipv6Address(line, at + 8)}`;
+  const sources = line.u16(at + 26);
+  line.text += sources === 0 ? ']' : `, ${sources} source(s)]`;
 }

@@ -1,6 +1,6 @@
 // The headers between IPv6 and what it carries. Each prints itself and answers its length.
 import { ipv6Address } from './address.js';
-import type { Frame } from './frame.js';
+import type { Line } from './line.js';
 
 const JUMBO = 0xc2;
 /** Below it a payload is not jumbo: the header's own field holds it (RFC 2675). */
@@ -15,9 +15,9 @@ const OPTION_BYTES: Readonly<Record<number, { readonly name: string; readonly by
   };
 
 /** How long an extension header is that counts in units of 8 bytes after the first. */
-function lengthOf(frame: Frame, at: number): number {
-  const length = (frame.u8(at + 1) + 1) * 8;
-  frame.need(at, length);
+function lengthOf(line: Line, at: number): number {
+  const length = (line.u8(at + 1) + 1) * 8;
+  line.need(at, length);
   return length;
 }
 
@@ -29,25 +29,25 @@ export interface HopByHop {
 }
 
 /** @param payloadLength that of the IPv6 header; only where it is 0 a jumbo option counts */
-export function hopByHop(frame: Frame, at: number, payloadLength: number): HopByHop {
-  frame.protocol = 'hbhopt';
-  const length = lengthOf(frame, at);
-  frame.text += 'HBH ';
+export function hopByHop(line: Line, at: number, payloadLength: number): HopByHop {
+  line.protocol = 'hbhopt';
+  const length = lengthOf(line, at);
+  line.text += 'HBH ';
   let jumbo = 0;
   let isFirst = true;
   for (let i = 2; i < length; ) {
-    const type = frame.u8(at + i);
-    const bytes = type === 0 ? 1 : i + 1 < length ? frame.u8(at + i + 1) + 2 : length;
-    if (i + bytes > length) return trunc(frame);
+    const type = line.u8(at + i);
+    const bytes = type === 0 ? 1 : i + 1 < length ? line.u8(at + i + 1) + 2 : length;
+    if (i + bytes > length) return trunc(line);
     const known = OPTION_BYTES[type];
     if (known !== undefined && (known.least ? bytes < known.bytes : bytes !== known.bytes)) {
       const isCut = length - i < known.bytes;
-      frame.text += isCut ? `(${known.name}: trunc)` : `(${known.name}: invalid len ${bytes - 2})`;
-      return trunc(frame);
+      line.text += isCut ? `(${known.name}: trunc)` : `(${known.name}: invalid len ${bytes - 2})`;
+      return trunc(line);
     }
     if (type === JUMBO && isFirst) {
       isFirst = false;
-      const bytesAfter = frame.u32(at + i + 2);
+      const bytesAfter = line.u32(at + i + 2);
       if (payloadLength === 0 && bytesAfter >= JUMBO_MIN) jumbo = bytesAfter;
     }
     i += bytes;
@@ -55,45 +55,45 @@ export function hopByHop(frame: Frame, at: number, payloadLength: number): HopBy
   return { length, jumbo };
 }
 
-function trunc(frame: Frame): HopByHop {
-  frame.text += ' [|hbhopt]';
+function trunc(line: Line): HopByHop {
+  line.text += ' [|hbhopt]';
   return { length: undefined, jumbo: 0 };
 }
 
-export function destinationOptions(frame: Frame, at: number): number {
-  frame.protocol = 'dstopt';
-  const length = lengthOf(frame, at);
-  frame.text += 'DSTOPT ';
+export function destinationOptions(line: Line, at: number): number {
+  line.protocol = 'dstopt';
+  const length = lengthOf(line, at);
+  line.text += 'DSTOPT ';
   return length;
 }
 
 /** @returns undefined where the line ends with it */
-export function routing(frame: Frame, at: number): number | undefined {
-  frame.need(at, 1);
-  frame.protocol = 'rt6';
-  frame.text += 'RT6';
-  const units = frame.u8(at + 1);
-  frame.text += ` (len=${units}`;
-  const type = frame.u8(at + 2);
-  frame.text += `, type=${type}${type === 0 ? ' [Deprecated]' : ''}`;
-  frame.text += `, segleft=${frame.u8(at + 3)}`;
+export function routing(line: Line, at: number): number | undefined {
+  line.need(at, 1);
+  line.protocol = 'rt6';
+  line.text += 'RT6';
+  const units = line.u8(at + 1);
+  line.text += ` (len=${units}`;
+  const type = line.u8(at + 2);
+  line.text += `, type=${type}${type === 0 ? ' [Deprecated]' : ''}`;
+  line.text += `, segleft=${line.u8(at + 3)}`;
   if (type === 4) {
-    frame.text += `, last-entry=${frame.u8(at + 4)}`;
-    const flags = frame.u8(at + 5);
-    if (flags !== 0) frame.text += `, flags=0x${flags.toString(16)}`;
-    frame.text += `, tag=${frame.u16(at + 6).toString(16)}`;
+    line.text += `, last-entry=${line.u8(at + 4)}`;
+    const flags = line.u8(at + 5);
+    if (flags !== 0) line.text += `, flags=0x${flags.toString(16)}`;
+    line.text += `, tag=${line.u16(at + 6).toString(16)}`;
   } else if (type === 0 || type === 2) {
-    const reserved = frame.u32(at + 4);
-    if (reserved !== 0) frame.text += `, rsv=0x${reserved.toString(16)}`;
+    const reserved = line.u32(at + 4);
+    if (reserved !== 0) line.text += `, rsv=0x${reserved.toString(16)}`;
   } else {
-    frame.text += ' (unknown type) (invalid)';
+    line.text += ' (unknown type) (invalid)';
     return undefined;
   }
   if (units % 2 === 1) {
-    frame.text += ` (invalid length ${units}) (invalid)`;
+    line.text += ` (invalid length ${units}) (invalid)`;
     return undefined;
   }
-  for (let i = 0; i < units / 2; i++) frame.text += `, [${i}]${ipv6Address(frame, at + 8 + 16 * i)}`;
-  frame.text += ') ';
+  for (let i = 0; i < units / 2; i++) line.text += `, [${i}]${ipv6Address(line, at + 8 + 16 * i)}`;
+  line.text += ') ';
   return (units + 1) * 8;
 }

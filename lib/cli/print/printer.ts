@@ -1,7 +1,8 @@
 // Packets as one-line summaries, in the words of `tcpdump -nn -S`: see docs/cli.md for where the two are equal.
+import { type Decoded, decode } from '../../decode/index.js';
 import { type Batch, PacketFlags } from '../../index.js';
 import { Clock, type TimeStyle } from './clock.js';
-import { Frame, TRUNCATED } from './frame.js';
+import { Line, TRUNCATED } from './line.js';
 import { LINK_TYPES } from './link.js';
 
 export interface PrintOptions {
@@ -12,19 +13,22 @@ export interface PrintOptions {
 
 export class Printer {
   readonly #clock: Clock;
-  readonly #frame: Frame;
+  readonly #line: Line;
+  #decoded: Decoded | undefined;
 
   /** @param epoch ns since 1970 that the times in batches count from */
   constructor(epoch: bigint, options: PrintOptions) {
     this.#clock = new Clock(options.time, epoch);
-    this.#frame = new Frame(options.showLink);
+    this.#line = new Line(options.showLink);
   }
 
   /** One line for each of the first `count` packets of a batch. */
   lines(batch: Batch, count: number): string {
-    const { view, offset, caplen, wirelen, time, flags } = batch;
+    const { offset, wirelen, time, flags } = batch;
     const link = LINK_TYPES[batch.linkType];
-    const frame = this.#frame;
+    const line = this.#line;
+    const decoded = decode(batch, this.#decoded);
+    this.#decoded = decoded;
     let text = '';
     for (let i = 0; i < count; i++) {
       const isRounded = (flags[i]! & PacketFlags.timeInexact) !== 0;
@@ -33,14 +37,14 @@ export class Printer {
         text += `link type ${batch.linkType}, length ${wirelen[i]!}\n`;
         continue;
       }
-      frame.start(view, offset[i]!, caplen[i]!);
+      line.start(batch, decoded, i);
       try {
-        link.print(frame, offset[i]!, wirelen[i]!);
+        link.print(line, offset[i]!, wirelen[i]!);
       } catch (error) {
         if (error !== TRUNCATED) throw error;
-        frame.text += ` [|${frame.protocol}]`;
+        line.text += ` [|${line.protocol}]`;
       }
-      text += `${frame.text}\n`;
+      text += `${line.text}\n`;
     }
     return text;
   }

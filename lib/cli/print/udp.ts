@@ -1,30 +1,39 @@
+import { DecodeFlags } from '../../decode/index.js';
 import { type Endpoints, ports } from './endpoints.js';
-import type { Frame } from './frame.js';
+import type { Line } from './line.js';
 
 const HEADER = 8;
 const MAX_STATED = 65535;
+/** Where the length is not simply that of the payload. */
+const NOT_PLAIN = DecodeFlags.fragment | DecodeFlags.cut | DecodeFlags.noRoom | DecodeFlags.badLength;
 
-export function udp(frame: Frame, at: number, length: number, isFragment: boolean, ends: Endpoints | undefined): void {
-  frame.protocol = 'udp';
-  if (!frame.has(at, 4)) {
-    if (ends !== undefined) frame.text += `${ends.source} > ${ends.destination}: `;
-    frame.need(at, 4);
+/** @param isFragment whether the stated length is that of a whole of which this is a part */
+export function udp(line: Line, at: number, length: number, isFragment: boolean, ends: Endpoints | undefined): void {
+  line.protocol = 'udp';
+  ports(line, at, ends, ' ');
+  if ((line.flags & NOT_PLAIN) !== 0) {
+    strange(line, at, length, isFragment);
+    return;
   }
-  ports(frame, at, ends);
+  line.need(at, HEADER);
+  line.text += `UDP, length ${line.headers.payloadLength[line.index]!}`;
+}
+
+function strange(line: Line, at: number, length: number, isFragment: boolean): void {
   if (length < HEADER) {
-    frame.text += `truncated-udp ${length}`;
+    line.text += `truncated-udp ${length}`;
     return;
   }
-  const stated = frame.u16(at + 4);
+  const stated = line.u16(at + 4);
   // Jumbograms (RFC 2675) and segmentation offload do not say.
-  const udpLength = stated === 0 && (length > MAX_STATED || frame.isOffloaded) ? length : stated;
+  const udpLength = stated === 0 && (length > MAX_STATED || line.isOffloaded) ? length : stated;
   if (udpLength < HEADER) {
-    frame.text += `truncated-udplength ${udpLength}`;
+    line.text += `truncated-udplength ${udpLength}`;
     return;
   }
-  frame.need(at, HEADER);
+  line.need(at, HEADER);
   const isBad = udpLength > length && !isFragment;
-  frame.text += isBad
+  line.text += isBad
     ? `UDP, bad length ${udpLength - HEADER} > ${length - HEADER}`
     : `UDP, length ${udpLength - HEADER}`;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backends/afxdp/source.h"
+#include "core/link_type.h"
 
 namespace ringtap::afxdp {
 
@@ -34,7 +35,8 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     const uint32_t packets = walk(queue, block, max, lent);
     if (packets == 0) continue;
     turn_ = index + 1 < count ? index + 1 : 0;
-    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(number)};
+    return {
+        .rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(number)};
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};

@@ -11,6 +11,9 @@
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/memory.h"
 #include "backends/afxdp/source.h"
+#include "core/clock.h"
+#include "core/link_type.h"
+#include "linux/hardware_stamps.h"
 
 namespace ringtap::afxdp {
 
@@ -83,11 +86,10 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
 
 AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
     : uri_(request.uri), device_(std::move(device)), settings_(std::move(settings)) {
-  info_.link_type = kEthernet;
-  info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", 262144));
+  info_.link_type = kLinkEthernet;
+  info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
   info_.mode = settings_.mode == "generic" ? "generic" : "native";
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.epoch_ns = epoch_now_ns();
   info_.notes.push_back("packets that are captured are taken away from " + device_.name +
                         ": the host does not see them; with a filter only what matches is taken");
   multi_buffer_ = device_.mtu + kLinkHeader > std::min(settings_.frame_bytes - kXdpHeadroom, kOnePage);
@@ -187,7 +189,7 @@ Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
 Result<Ok> AfXdp::load_program() {
   LoadSpec spec{.xsk_map = map_.get(), .clock = stamp_clock(), .device = device_.index, .frags = multi_buffer_};
   if (filter_) {
-    auto program = filter_->program(kEthernet);
+    auto program = filter_->program(kLinkEthernet);
     if (!program) return std::move(program).error();
     spec.filter = *program;
   }
@@ -202,14 +204,14 @@ Result<Ok> AfXdp::load_program() {
   if (spec.filter != nullptr && program_->keep == 0) {
     user_filter_.place_here(*spec.filter, program_->filter.reason);
   } else {
-    user_filter_.place_elsewhere(spec.filter != nullptr ? program_->keep : UserFilter::kWhole);
+    user_filter_.place_elsewhere(spec.filter != nullptr ? program_->keep : kMaxSnaplen);
   }
   info_.timestamp_source = program_->stamps ? "kernel" : "user";
   if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
     if (settings_.purpose == Purpose::kExplain) {
       info_.timestamp_source = "hardware";
       info_.notes.push_back("whether " + device_.name + " stamps packets is known when the capture opens");
-    } else if (const int err = enable_hardware_timestamps(device_.name); err == 0) {
+    } else if (const int err = enable_hardware_stamps(device_.name); err == 0) {
       info_.timestamp_source = "hardware";
     } else {
       info_.notes.push_back("no hardware timestamps from " + device_.name + ": " + std::strerror(err) +

@@ -16,10 +16,11 @@
 #include "backends/afxdp/xsk.h"
 #include "core/source.h"
 #include "filter/placement.h"
+#include "linux/link_news.h"
+#include "linux/promiscuous.h"
+#include "linux/wait_set.h"
 
 namespace ringtap::afxdp {
-
-inline constexpr uint32_t kEthernet = 1;  // LINKTYPE_ETHERNET: what XDP sees
 
 /// Options of one open, checked.
 struct Settings {
@@ -52,7 +53,7 @@ class AfXdp final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = epoll_.get(), .gather_ms = settings_.gather_ms};
+    return {.kind = Readiness::Kind::kFd, .fd = waiting_.fd(), .gather_ms = settings_.gather_ms};
   }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
@@ -110,9 +111,8 @@ class AfXdp final : public Source {
   UniqueFd link_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::optional<XskTx> tx_;
-  UniqueFd promiscuous_;  // an AF_PACKET socket that only keeps the interface in promiscuous mode
-  UniqueFd epoll_;
-  UniqueFd timer_;
+  Promiscuous promiscuous_;
+  WaitSet waiting_;
   std::optional<LinkEvents> events_;
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};

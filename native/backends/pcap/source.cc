@@ -1,20 +1,19 @@
 #include "backends/pcap/source.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
+#include "core/clock.h"
+#include "core/link_type.h"
+#include "core/snaplen.h"
 #include "filter/metadata.h"
 #include "filter/opcodes.h"
 #include "filter/validate.h"
 #include "libpcap/link_type.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 namespace {
 
-constexpr uint32_t kEthernet = 1;
-constexpr uint32_t kLinuxSll = 113;
-constexpr uint32_t kLinuxSll2 = 276;
 constexpr uint32_t kOutgoingPacket = 4;
 constexpr uint32_t kPacketAlignment = 8;
 constexpr int64_t kSecond = 1'000'000'000;
@@ -28,11 +27,6 @@ Program accept_all(uint32_t snaplen) { return {{.code = bpf::kRet | bpf::kK, .k 
 
 uint32_t half_at(const std::byte* at) {
   return std::to_integer<uint32_t>(at[0]) << 8 | std::to_integer<uint32_t>(at[1]);
-}
-
-int64_t now_in_seconds() {
-  using namespace std::chrono;
-  return floor<seconds>(system_clock::now()).time_since_epoch().count();
 }
 
 Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
@@ -52,8 +46,7 @@ Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
 Result<std::unique_ptr<Source>> PcapSource::open(const LibPcap& library, const OpenRequest& request) {
   auto session = open_session(library, request);
   if (!session) return std::move(session).error();
-  auto arena =
-      Arena::allocate(static_cast<uint64_t>(request.options.integer("bufferBytes", 64 << 20)), kPcapMaxSnaplen);
+  auto arena = Arena::allocate(static_cast<uint64_t>(request.options.integer("bufferBytes", 64 << 20)), kMaxSnaplen);
   if (!arena) return std::move(arena).error();
   std::unique_ptr<PcapSource> source(new PcapSource(library, *std::move(session), *std::move(arena), request));
   const auto prepared = source->open_up();
@@ -67,11 +60,11 @@ PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena,
       arena_(std::move(arena)),
       target_(request.target),
       direction_(requested_direction(request.options)),
-      snaplen_(static_cast<uint32_t>(
-          std::clamp<int64_t>(request.options.integer("snaplen", kPcapMaxSnaplen), 1, kPcapMaxSnaplen))) {
+      snaplen_(
+          static_cast<uint32_t>(std::clamp<int64_t>(request.options.integer("snaplen", kMaxSnaplen), 1, kMaxSnaplen))) {
   pcap_t* const handle = session_.handle.get();
   info_.link_type = static_cast<uint32_t>(dlt_to_linktype(library.datalink(handle)));
-  info_.epoch_ns = now_in_seconds() * kSecond;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = snaplen_;
   info_.segments = {
       Segment{.region = arena_.region(), .base = arena_.region()->base(), .bytes = arena_.region()->bytes()}};
@@ -90,7 +83,9 @@ Result<Ok> PcapSource::open_up() {
   return Ok{};
 }
 
-bool PcapSource::cooked() const noexcept { return info_.link_type == kLinuxSll || info_.link_type == kLinuxSll2; }
+bool PcapSource::cooked() const noexcept {
+  return info_.link_type == kLinkLinuxSll || info_.link_type == kLinkLinuxSll2;
+}
 
 /// WHY the direction: libpcap tells directions apart behind the kernel's counters, which would break the ledger.
 Program PcapSource::kernel_program(const Program& program) const {
@@ -110,7 +105,7 @@ Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
 /// Which types of packet are left to us to decide. WHY guessed: libpcap does not tell, and of most filters that ask for
 /// it (`inbound and udp`) the kernel can sort out all but one way.
 void PcapSource::guess_metadata(const Program& program) {
-  const uint32_t interface = interface_index(target_);
+  const uint32_t interface = index_of(target_);
   const bool asks = socket_ && !cooked() && metadata_reads(program).packet_type;
   if (!asks) possible_ = {{.type = 0, .interface = interface}};
   for (uint32_t type = 0; asks && type <= kOutgoingPacket; type++) {
@@ -131,11 +126,11 @@ Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
     return place_in_user_space(program, "libpcap before 1.9, or not a network interface: no filter in the kernel");
   }
   if (cooked()) return place_in_user_space(program, "the kernel sees no cooked headers");
-  const bool strips_tags = info_.link_type == kEthernet;
+  const bool strips_tags = info_.link_type == kLinkEthernet;
   const auto attach = [&](const Program& kernel) {
     const Program capped = cap_snaplen(kernel, snaplen_);
     const auto attached =
-        socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kPcapMaxSnaplen, hopeless_) : capped));
+        socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kMaxSnaplen, hopeless_) : capped));
     return attached ? std::string() : attached.error().message;
   };
   FilterPlacement placed =
@@ -161,7 +156,7 @@ Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
 Result<FilterPlacement> PcapSource::place_in_user_space(const Program& program, std::string reason) {
   if (socket_) {
     // Whole packets, so that the filter sees what it would see on the wire.
-    const auto attached = socket_->attach(kernel_program(without_types(accept_all(kPcapMaxSnaplen), hopeless_)));
+    const auto attached = socket_->attach(kernel_program(without_types(accept_all(kMaxSnaplen), hopeless_)));
     if (!attached) return attached.error();
   }
   return filter_.place_here(program, std::move(reason) + either_way());
@@ -200,8 +195,8 @@ uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* 
 uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noexcept {
   const bool outgoing =
       direction_ == Direction::kOut ||
-      (info_.link_type == kLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
-      (info_.link_type == kLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
+      (info_.link_type == kLinkLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
+      (info_.link_type == kLinkLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
   uint32_t flags = outgoing ? uint32_t{kFlagOutgoing} : 0;
   if (session_.hardware_time) flags |= kFlagHardwareTime;
   return flags;
@@ -216,7 +211,7 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
   const uint32_t accepted = accepted_length(header, bytes);
   if (filter_.used_up()) library_.breakloop(session_.handle.get());
   if (accepted == 0) return;
-  // SAFETY: dispatch() breaks off while a packet of kPcapMaxSnaplen bytes still fits; this holds even if libpcap gives
+  // SAFETY: dispatch() breaks off while a packet of kMaxSnaplen bytes still fits; this holds even if libpcap gives
   // more.
   const uint32_t caplen = std::min({accepted, header.caplen, filling_.end - filling_.next});
   std::memcpy(arena_.region()->base() + filling_.next, bytes, caplen);
@@ -228,7 +223,7 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
   delivered_bytes_ += header.len;
 
   filling_.next += (caplen + kPacketAlignment - 1) & ~(kPacketAlignment - 1);
-  if (filling_.end - filling_.next < kPcapMaxSnaplen) library_.breakloop(session_.handle.get());
+  if (filling_.end - filling_.next < kMaxSnaplen) library_.breakloop(session_.handle.get());
 }
 
 /// Fills the batch from what has arrived. Negative if that failed.
@@ -331,4 +326,4 @@ void PcapSource::close() noexcept {
   session_.handle.reset();
 }
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

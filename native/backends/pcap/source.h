@@ -12,7 +12,7 @@
 #include "core/source.h"
 #include "filter/placement.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 
 class PcapSource final : public Source {
  public:
@@ -87,4 +87,4 @@ class PcapSource final : public Source {
   uint32_t batches_since_refresh_ = 0;
 };
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

@@ -10,6 +10,7 @@
 #include "backends/pfring/watch.h"
 #include "core/source.h"
 #include "filter/placement.h"
+#include "linux/promiscuous.h"
 
 namespace ringtap::pfring {
 
@@ -45,7 +46,7 @@ class RingSource final : public Source {
   std::optional<Ring> ring_;
   OrderedLeases leases_;  // on stretches of the slots
   UserFilter filter_;
-  UniqueFd promiscuous_;
+  Promiscuous promiscuous_;
   std::optional<Watch> watch_;
   std::optional<SendQueue> tx_;
   bool broken_ = false;  // the slot at the cursor makes no sense

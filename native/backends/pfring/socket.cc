@@ -1,12 +1,8 @@
 #include "backends/pfring/socket.h"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/net_tstamp.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +14,7 @@
 #include "backends/pfring/ring.h"
 #include "filter/prepend.h"
 #include "linux/interface.h"
+#include "linux/packet_socket.h"
 
 namespace ringtap::pfring {
 
@@ -56,7 +53,7 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
     return number;
   }
   const int err = errno;
-  const UniqueFd query(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd query = query_socket();
   if (!query) return system_error(Code::kSystem, uri + ": cannot ask for interfaces", "socket", errno);
   if (name == "any" || (interface_index(query.get(), name) == 0 && errno == ENODEV)) {
     return system_error(Code::kNoInterface, uri + ": there is no interface \"" + name + "\"",
@@ -64,15 +61,6 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
   }
   return system_error(Code::kUnsupported, uri + ": PF_RING does not know the interface \"" + name + "\"",
                       "getsockopt(SO_GET_DEVICE_IFINDEX)", err);
-}
-
-int attach_filter(int fd, const Program& program) {
-  std::vector<sock_filter> insns;
-  insns.reserve(program.size());
-  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
-  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
-  // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
-  return setsockopt(fd, 0, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -86,8 +74,7 @@ std::optional<Error> module_missing(const std::string& uri) {
 
 std::optional<Error> right_missing(const std::string& uri) {
   // WHY a packet socket: it needs the same right, and closes at once.
-  const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (fd || errno != EPERM) return std::nullopt;
+  if (packet_socket_refused() != EPERM) return std::nullopt;
   return missing(uri, EPERM);
 }
 
@@ -217,7 +204,8 @@ void RingSocket::close() noexcept {
 KernelFilter module_filter(int fd) {
   const auto attach = [fd](const Program& program) {
     // The prefix also makes it longer than one instruction, which the module takes for no filter at all.
-    const int err = attach_filter(fd, with_vlan_prefix(program, UserFilter::kWhole));
+    // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
+    const int err = attach_filter(fd, with_vlan_prefix(program, kMaxSnaplen), 0);
     return err == 0 ? std::string() : "the module refused the program: " + std::string(std::strerror(err));
   };
   return {.attach = attach, .left = Judged::kTagged, .cuts = false};
@@ -226,29 +214,6 @@ KernelFilter module_filter(int fd) {
 int join_cluster(int fd, uint16_t cluster, uint32_t mode) {
   const AddToCluster request{.cluster = cluster, .queue = kAnyClusterQueue, .options = 0, .mode = mode};
   return set(fd, kAddToCluster, request) ? 0 : errno;
-}
-
-UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces) {
-  // Protocol 0: it receives nothing itself.
-  UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  for (const std::string& name : interfaces) {
-    packet_mreq request{};
-    request.mr_ifindex = interface_index(fd.get(), name);
-    request.mr_type = PACKET_MR_PROMISC;
-    if (setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) return UniqueFd();
-  }
-  return fd;
-}
-
-int enable_hardware_timestamps(const std::string& interface) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  hwtstamp_config config{};
-  config.tx_type = HWTSTAMP_TX_OFF;
-  config.rx_filter = HWTSTAMP_FILTER_ALL;
-  ifreq request{};
-  interface.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
-  return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
 }
 
 }  // namespace ringtap::pfring
