@@ -110,6 +110,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   }
   auto opening = std::make_shared<Opening>(
       Opening{.backend = *backend, .request = std::move(open_request), .filter = std::move(filter)});
+  opening->opened.uri = opening->request.uri;
   opening->opened.batch_size = static_cast<uint32_t>(std::clamp(number(request.Get("batchSize")), 1.0, kMostBatch));
   opening->opened.external = flag(request.Get("external"));
   Deferred opened(env);
