@@ -3,7 +3,7 @@ import { CaptureError } from '../errors/errors.js';
 import { addon, type NativeSession, type Purpose } from '../native/native.js';
 import type { Method, Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
-import { schemaOf } from '../uri/uri.js';
+import { reservedOf, schemaOf } from '../uri/uri.js';
 import { flatten } from '../uri/values.js';
 
 let lastOpening = 0;
@@ -27,7 +27,7 @@ export async function openSession(
     throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
       backend: method,
       uri,
-      hint: schema === undefined ? 'Until then: ssh HOST tcpdump -U -w - | ringtap read -' : undefined,
+      hint: reservedOf(method)?.hint,
     });
   }
   const number = ++lastOpening;

@@ -2,7 +2,7 @@ import type { BackendName, OpenOptions } from '../generated/options.js';
 import { BACKENDS } from '../generated/schema.js';
 import { ownOptions, signalOf } from './options.js';
 import { type Settings, settingsOf } from './settings.js';
-import { type ParsedUri, parseUri, RESERVED, type ReservedScheme, schemaOf } from './uri.js';
+import { type ParsedUri, parseUri, type ReservedScheme, schemaOf } from './uri.js';
 import { check } from './values.js';
 
 /** A method that a URI may lead to: a backend, or one that this build lacks. */
@@ -55,6 +55,5 @@ function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean {
 function candidatesFor(scheme: ParsedUri['scheme'], fallback: boolean): Request['candidates'] {
   if (scheme === 'auto') return AUTO as [Method, ...Method[]];
   if (!fallback) return [scheme];
-  const others = Object.hasOwn(RESERVED, scheme) ? RESERVED[scheme as ReservedScheme].fallback : undefined;
-  return [scheme, ...(others ?? schemaOf(scheme)?.fallback ?? [])];
+  return [scheme, ...(schemaOf(scheme)?.fallback ?? [])];
 }
