@@ -43,6 +43,16 @@ describe('functions', () => {
     expectTypeOf(open).parameter(0).toEqualTypeOf<string>();
     expectTypeOf(open).returns.toEqualTypeOf<Promise<Capture>>();
     expectTypeOf(explain).returns.toEqualTypeOf<Promise<Explanation>>();
+    const explained = {} as Explanation;
+    if (explained.ok) {
+      expectTypeOf(explained).toEqualTypeOf<{ readonly ok: true; readonly plan: Plan }>();
+    } else {
+      expectTypeOf(explained.error).toEqualTypeOf<CaptureError>();
+      expectTypeOf(explained.candidates).toEqualTypeOf<readonly Candidate[]>();
+      // @ts-expect-error there is none
+      void explained.plan;
+    }
+    expectTypeOf<Candidate['hint'] | ProbeResult['hint']>().toEqualTypeOf<CaptureError['hint'] | undefined>();
     expectTypeOf(probe).returns.toEqualTypeOf<Promise<ProbeResult[]>>();
     expectTypeOf(devices).returns.toEqualTypeOf<Promise<Device[]>>();
     expectTypeOf(openWriter).returns.toEqualTypeOf<Promise<Writer>>();
