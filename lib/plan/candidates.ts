@@ -1,7 +1,8 @@
 import { CaptureError, wrapNative } from '../errors/errors.js';
-import type { BackendName } from '../generated/options.js';
+import type { BackendName, MethodName } from '../generated/options.js';
 import type { NativeInfo, NativeSession, Purpose } from '../native/native.js';
-import type { Method, Request } from '../uri/request.js';
+import type { Request } from '../uri/request.js';
+import { schemaOf } from '../uri/uri.js';
 import { nearestInterface } from './devices.js';
 import { openSession } from './opening.js';
 import { type Candidate, type Plan, planOf } from './plan.js';
@@ -35,16 +36,20 @@ export async function follow(request: Request, purpose: Purpose): Promise<Follow
       failure ??= rejection;
       // A missing right, interface or a bad option would be hidden by going on.
       if (code === 'RINGTAP_BACKEND_MISSING') continue;
-      // But eth0@1 and eth0,eth1 are names to PF_RING alone: what is wrong is that it is missing.
-      if (!/[@:,]/.test(request.target)) failure = rejection;
+      // But where only the method asked for reads such targets, what is wrong is that it is missing.
+      if (!isOwnTarget(request)) failure = rejection;
       break;
     }
   }
   return { ok: false, error: failure!, candidates };
 }
 
+function isOwnTarget({ candidates: [asked], target }: Request): boolean {
+  return [...(schemaOf(asked)?.ownTarget ?? '')].some((character) => target.includes(character));
+}
+
 /** The method that works, and those after it, which were not tried. */
-function chosen(methods: readonly Method[], method: Method): Candidate[] {
+function chosen(methods: readonly MethodName[], method: MethodName): Candidate[] {
   const rest = methods.slice(methods.indexOf(method) + 1);
   return [
     { backend: method, chosen: true },
