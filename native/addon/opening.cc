@@ -114,6 +114,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
                                                    .request = std::move(open_request),
                                                    .filter = std::move(filter),
                                                    .transmit = purpose == "transmit"});
+  opening->opened.uri = opening->request.uri;
   opening->opened.batch_size = static_cast<uint32_t>(std::clamp(number(request.Get("batchSize")), 1.0, kMostBatch));
   opening->opened.external = flag(request.Get("external"));
   Deferred opened(env);
