@@ -75,7 +75,6 @@ class ${Class} final : public Source {
   RxBatch receive(DescBlock&, uint32_t) noexcept override { return {.rx = Rx::kError}; }
   bool release(Lease) noexcept override { return false; }
   Readiness readiness() const noexcept override { return {}; }
-  void interrupt() noexcept override {}
   Stats stats() const noexcept override { return {}; }
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override {}

@@ -74,7 +74,10 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
 
 /** What to do with each batch: write it, print it, or nothing but count it. */
 function handler(capture: Capture, writer: Writer | undefined, options: PrintOptions | undefined) {
-  if (writer !== undefined) return (batch: Batch, count: number) => writer.write(batch, count);
+  if (writer !== undefined) {
+    return (batch: Batch, count: number) =>
+      writer.write(batch, count < batch.length ? { select: Array.from({ length: count }, (_, i) => i) } : undefined);
+  }
   if (options === undefined) return () => {};
   const printer = new Printer(capture.epoch, options);
   return (batch: Batch, count: number) => print(printer.lines(batch, count));

@@ -1,7 +1,6 @@
-import { type Capture, type OpenOptions, open, type Plan, type Writer } from '../index.js';
+import { type Capture, linkTypeName, type OpenOptions, open, type Plan, type Writer } from '../index.js';
 import { say } from './errors.js';
 import { causes, integer, scaled } from './format.js';
-import { linkTypeName } from './print/printer.js';
 import type { Run } from './run.js';
 
 /** Opens a capture and closes it after `use`, whatever becomes of that. */

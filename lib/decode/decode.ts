@@ -60,6 +60,8 @@ export interface PacketPlace {
   readonly wirelen?: number | undefined;
 }
 
+const LINKTYPE_ETHERNET = 1;
+
 const offset = new Uint32Array(1);
 const caplen = new Uint32Array(1);
 const wirelen = new Uint32Array(1);
@@ -79,20 +81,23 @@ const ONE = { offset, caplen, wirelen, flags: new Uint32Array(1), vlan: new Uint
  */
 export function decodePacket(bytes: Uint8Array, place: PacketPlace = {}, into: Decoded = new Decoded(1)): Decoded {
   if (!(bytes instanceof Uint8Array)) throw bad(`decodePacket() takes a Uint8Array, not ${show(bytes)}`);
-  const from = place.offset ?? 0;
-  const captured = place.caplen ?? bytes.length - from;
-  const numbers = { linkType: place.linkType ?? 1, offset: from, caplen: captured, wirelen: place.wirelen ?? captured };
-  for (const [name, value] of Object.entries(numbers)) {
-    if (Number.isInteger(value) && value >= 0 && value <= 0xffffffff) continue;
-    throw bad(`decodePacket(): ${name} must be a whole number below 2^32, not ${show(value)}`);
-  }
+  if (typeof place !== 'object' || place === null) throw bad(`decodePacket(): no place of a packet: ${show(place)}`);
+  const linkType = whole('linkType', place.linkType ?? LINKTYPE_ETHERNET);
+  const from = whole('offset', place.offset ?? 0);
+  const captured = whole('caplen', place.caplen ?? Math.max(0, bytes.length - from));
+  const long = whole('wirelen', place.wirelen ?? captured);
   if (from + captured > bytes.length) {
     throw bad(`decodePacket(): bytes ${from} to ${from + captured} are outside the ${bytes.length} that were given`);
   }
   offset[0] = from;
   caplen[0] = captured;
-  wirelen[0] = numbers.wirelen;
-  return owned(bytes, ONE, numbers.linkType, 1, into);
+  wirelen[0] = long;
+  return owned(bytes, ONE, linkType, 1, into);
+}
+
+function whole(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 0xffffffff) return value;
+  throw bad(`decodePacket(): ${name} must be a whole number below 2^32, not ${show(value)}`);
 }
 
 type Arrays = Pick<Batch, 'offset' | 'caplen' | 'wirelen' | 'flags' | 'vlan'>;

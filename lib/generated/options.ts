@@ -28,7 +28,7 @@ export interface OpenOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, pcap, pfring, synth)) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before a batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk)) */
+  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk)) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto (afpacket, afxdp, dpdk, pcap, pfring)) */
   timestamp?: 'auto' | 'hardware' | undefined;
@@ -54,7 +54,7 @@ export interface AfPacketOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before a batch is delivered; under load (100,000 packets a second) four times as long, at most 100 ms, and less than an eighth of the ring. (in ms; range 1 – 10000; default 10) */
+  /** How long a packet may wait for others before its batch is delivered; under load (100,000 packets a second) four times as long, at most 100 ms, and less than an eighth of the ring. (in ms; range 1 – 10000; default 10) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
@@ -78,7 +78,7 @@ export interface AfXdpOptions extends OpeningOptions {
   promiscuous?: boolean | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
-  /** How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU. (in ms; range 0 – 100; default 1) */
+  /** How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU. (in ms; range 0 – 100; default 1) */
   timeoutMs?: number | undefined;
   /** auto is kernel: the XDP program stamps each packet; hardware asks the driver; user is the reader's clock, once per batch. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
@@ -112,7 +112,7 @@ export interface DpdkOptions extends OpeningOptions {
   promiscuous?: boolean | undefined;
   /** The most packets in one batch; an eighth of mbufs at the most. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
-  /** How long packets may gather after a batch; the first after a silence comes at once. (in ms; range 0 – 100; default 0) */
+  /** How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. (in ms; range 0 – 100; default 0) */
   timeoutMs?: number | undefined;
   /** auto takes the driver's stamps where their unit is known (net_pcap), else the polling thread's clock, once per burst (user); hardware asks the NIC. (default auto) */
   timestamp?: 'auto' | 'user' | 'hardware' | undefined;
@@ -170,7 +170,7 @@ export interface PcapOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before a batch is delivered. (in ms; range 1 – 10000; default 10) */
+  /** How long a packet may wait for others before its batch is delivered. (in ms; range 1 – 10000; default 10) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
@@ -188,7 +188,7 @@ export interface PfRingOptions extends OpeningOptions {
   direction?: 'both' | 'in' | 'out' | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
-  /** How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU. (in ms; range 0 – 100; default 1) */
+  /** How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU. (in ms; range 0 – 100; default 1) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
@@ -264,6 +264,9 @@ export interface BackendOptions {
 
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
+
+/** A capture method that a URI can name: `rpcap` is one that this version knows of, but does not have. */
+export type MethodName = BackendName | 'rpcap';
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {

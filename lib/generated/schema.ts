@@ -29,6 +29,8 @@ export interface BackendSchema {
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Characters that make a target one which no other method can read. */
+  readonly ownTarget?: string;
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
   readonly takesTraffic: boolean;
@@ -122,7 +124,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 10000,
         "default": 10,
         "unit": "ms",
-        "doc": "How long a packet may wait for others before a batch is delivered; under load (100,000 packets a second) four times as long, at most 100 ms, and less than an eighth of the ring."
+        "doc": "How long a packet may wait for others before its batch is delivered; under load (100,000 packets a second) four times as long, at most 100 ms, and less than an eighth of the ring."
       },
       {
         "name": "timestamp",
@@ -238,7 +240,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 100,
         "default": 1,
         "unit": "ms",
-        "doc": "How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU."
+        "doc": "How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU."
       },
       {
         "name": "timestamp",
@@ -385,7 +387,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 100,
         "default": 0,
         "unit": "ms",
-        "doc": "How long packets may gather after a batch; the first after a silence comes at once."
+        "doc": "How long a packet may wait for others before its batch is delivered; the first after a silence comes at once."
       },
       {
         "name": "timestamp",
@@ -643,7 +645,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 10000,
         "default": 10,
         "unit": "ms",
-        "doc": "How long a packet may wait for others before a batch is delivered."
+        "doc": "How long a packet may wait for others before its batch is delivered."
       },
       {
         "name": "timestamp",
@@ -666,6 +668,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "aliasOptions": {},
     "target": "device",
+    "ownTarget": "@:,",
     "platforms": [
       "linux"
     ],
@@ -723,7 +726,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 100,
         "default": 1,
         "unit": "ms",
-        "doc": "How long packets may gather after a batch; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU."
+        "doc": "How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. 0 wakes for each watermark, at many times the CPU."
       },
       {
         "name": "timestamp",

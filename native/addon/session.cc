@@ -38,6 +38,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::set_ref>("setRef"),
                          InstanceMethod<&Session::send>("send"),
                          InstanceMethod<&Session::flush_tx>("flushTx"),
+                         InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
                          InstanceMethod<&Session::close>("close"),
                      });
@@ -57,6 +58,7 @@ Session::~Session() { abandon(); }
 
 void Session::adopt(Opened opened) {
   const Napi::Env env = Env();
+  uri_ = std::move(opened.uri);
   source_ = std::move(opened.source);
   filter_ = std::move(opened.filter);
   batch_size_ = opened.batch_size;
@@ -82,10 +84,11 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
   object.Set("snaplen", info.snaplen);
   object.Set("maxLeases", info.max_leases);
+  object.Set("copies", info.copies);
   object.Set("mode", info.mode);
   object.Set("timestamp", info.timestamp_source);
   object.Set("notes", from_strings(env, info.notes));
-  object.Set("filterWhere", filter_.where);
+  object.Set("filterWhere", name_of(filter_.where));
   object.Set("filterReason", filter_.reason);
   object.Set("readiness", readiness_name(source_->readiness().kind));
   object.Set("external", external_);

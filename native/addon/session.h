@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "addon/environment.h"
@@ -19,6 +20,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
  public:
   /// What open() produced off the JS thread.
   struct Opened {
+    std::string uri;  // as the user wrote it
     std::unique_ptr<Source> source;
     FilterPlacement filter;
     uint32_t batch_size = 256;
@@ -72,9 +74,12 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   void set_ref(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
+  Napi::Value has_room_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
+  Tx* sending(Napi::Env env, const char* what);
+  void raise_at(Napi::Env env, Error error) const;
   Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms);
   void wait_for(Napi::Function callback);
   Slot* slot_of(const Napi::CallbackInfo& info);
@@ -88,6 +93,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
 
   Environment& environment_;
   uint32_t number_ = 0;
+  std::string uri_;
   std::unique_ptr<Source> source_;
   FilterPlacement filter_;
   uint32_t batch_size_ = 256;

@@ -27,11 +27,29 @@ struct BatchView {
   size_t segment_bytes = 0;
   int64_t epoch_ns = 0;
   uint32_t link_type = 1;
+  // Which packets to take, in this order; null: all. Not shown to JS.
+  const uint32_t* select = nullptr;
+  uint32_t selected = 0;
+
+  /// How many packets there are to take …
+  uint32_t size() const noexcept { return select != nullptr ? selected : count; }
+  /// … and which is the i-th of them.
+  uint32_t index(uint32_t i) const noexcept { return select != nullptr ? select[i] : i; }
 
   static BatchView of(const DescBlock& block, uint32_t count, const std::byte* segment, size_t segment_bytes,
                       int64_t epoch_ns, uint32_t link_type) {
-    return {block.time, block.rest, block.offset, block.caplen,  block.wirelen, block.flags,
-            block.vlan, count,      segment,      segment_bytes, epoch_ns,      link_type};
+    return {.time = block.time,
+            .rest = block.rest,
+            .offset = block.offset,
+            .caplen = block.caplen,
+            .wirelen = block.wirelen,
+            .flags = block.flags,
+            .vlan = block.vlan,
+            .count = count,
+            .segment = segment,
+            .segment_bytes = segment_bytes,
+            .epoch_ns = epoch_ns,
+            .link_type = link_type};
   }
 };
 
@@ -57,7 +75,7 @@ class Encoder {
   /// The bytes that the file begins with.
   virtual void header(EncodeBuffer& buffer) = 0;
 
-  /// Encodes packets from `next` on, advancing it, until the batch or the buffer is at its end.
+  /// Encodes the packets to take from the `next`-th on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
   /// The bytes that the file ends with.

@@ -57,10 +57,10 @@ std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next,
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;
   std::optional<Error> error;
-  for (; i < batch.count; i++) {
-    const CheckedPacket packet = check_packet(batch, i, limits_);
+  for (; i < batch.size(); i++) {
+    const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
     if (packet.data == nullptr) [[unlikely]] {
-      error = bad_packet(batch, i);
+      error = bad_packet(batch, batch.index(i));
       break;
     }
     if (static_cast<size_t>(end - at) < kRecordHeaderBytes + size_t{packet.caplen}) break;

@@ -265,7 +265,7 @@ TEST_CASE("the socket is readable from the watermark on, and not before") {
   pfring::Settings settings{.target = *parse_target(kCaptureHere, "u"), .watermark = 10, .uri = "u"};
   auto socket = pfring::RingSocket::open(settings, 256);
   REQUIRE(socket);
-  const pfring::Ring ring(socket->region(), 4);
+  const pfring::Ring ring(socket->region());
   REQUIRE(socket->activate());
   sender.send_numbered(0, 9);
   const auto deadline = Clock::now() + 10s;
@@ -339,7 +339,7 @@ TEST_CASE("a program that the module refuses runs in user space, and one of a si
     REQUIRE(deaf);
     const auto placed = (*opened)->set_filter(all);
     REQUIRE(placed);
-    CHECK(placed->where == (*how == '\0' ? "kernel" : "user"));
+    CHECK(placed->where == (*how == '\0' ? FilterPlace::kKernel : FilterPlace::kUser));
     REQUIRE((*deaf)->set_filter(none));
     REQUIRE((*opened)->start());
     REQUIRE((*deaf)->start());

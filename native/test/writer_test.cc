@@ -160,8 +160,8 @@ TEST_CASE("pcap that was written reads back, here and in tcpdump, tshark and cap
     REQUIRE(write_all(*writer, batch.view()));
     REQUIRE(close(*writer));
     REQUIRE(close(*writer));
-    CHECK(writer->packets_written() == 500);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+    CHECK(writer->counts().packets == 500);
+    CHECK(writer->counts().bytes == std::filesystem::file_size(path));
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == 500);
@@ -189,7 +189,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, ethernet.view()));
   writer->set_drop_counts(260, 10);
   REQUIRE(close(*writer));
-  CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+  CHECK(writer->counts().bytes == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
   CHECK_FALSE(back.failed);
   REQUIRE(back.packets.size() == 250);
@@ -296,7 +296,7 @@ TEST_CASE("full buffers make append wait, and what it has taken is written once"
     reader.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK(back.packets.size() == batch.n);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(dir.file("a")));
+    CHECK(writer->counts().bytes == std::filesystem::file_size(dir.file("a")));
     expect_packets(back.packets, batch, 0);
   }
 }
@@ -328,11 +328,21 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     std::thread flusher([&] {
       while (!stop) {
         CHECK(flush(*writer));
-        const uint64_t written = writer->packets_written();  // first, as `taken` grows
+        const uint64_t written = writer->counts().packets;  // first, as `taken` grows
         CHECK(written <= taken + 400);
       }
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(3 * round));
+    std::thread impatient([&] {
+      while (!stop) {
+        const auto ticket = writer->when_room([](const Result<Ok>&) {});
+        const auto other = writer->flush([](const Result<Ok>&) {});
+        writer->forget(ticket);
+        writer->forget(other);
+        const auto counts = writer->counts();
+        CHECK(counts.packets + counts.queued <= 2 * 200 * 200);
+      }
+    });
     std::thread closer([&] {
       writer->set_drop_counts(1, 2);
       CHECK(close(*writer));
@@ -341,10 +351,11 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     for (std::thread* thread : {&one, &other, &closer}) thread->join();
     stop = true;
     flusher.join();
+    impatient.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == taken);
-    CHECK(writer->packets_written() == taken);
+    CHECK(writer->counts().packets == taken);
   }
 }
 
@@ -363,12 +374,12 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
     const auto waited = std::chrono::steady_clock::now() - begin;
     CHECK(waited > std::chrono::milliseconds(400));
     WARN(waited < std::chrono::milliseconds(1000));
-    CHECK((*opened)->packets_written() == 10);
+    CHECK((*opened)->counts().packets == 10);
   }
   auto hasty = open_writer({.to = to_file(dir.file("b")), .link_type = 1, .delay = std::chrono::milliseconds(0)});
   REQUIRE(hasty);
   CHECK(*(*hasty)->append(Batch(10).view()) == 10);
-  while ((*hasty)->packets_written() < 10) std::this_thread::yield();
+  while ((*hasty)->counts().packets < 10) std::this_thread::yield();
   CHECK(read_trace(dir.file("b")).packets.size() == 10);
 }
 
@@ -394,7 +405,7 @@ TEST_CASE("to leave does not wait for a reader that stands still, who then finds
     pipe.read_into(dir.file("a"));
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 10);
   }
 }
@@ -470,7 +481,7 @@ TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being w
     for (uint32_t part = 1; part <= 3; part++) {
       REQUIRE(write_all(*writer, Batch(700, 1, 1500).view()));
       REQUIRE(flush(*writer));
-      CHECK(writer->packets_written() == 700 * part);
+      CHECK(writer->counts().packets == 700 * part);
       const std::string packets = std::to_string(700 * part);
       CHECK(run("tcpdump -nr " + path + " --count").find(packets + " packet") == 0);
       CHECK(run("capinfos -Trc " + path).find("\t" + packets + "\n") != std::string::npos);
@@ -504,7 +515,7 @@ TEST_CASE("a full device is an error that stays, and close still returns") {
   CHECK(writer->append(batch.view()).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
-  CHECK(writer->packets_written() == 0);
+  CHECK(writer->counts().packets == 0);
 }
 
 TEST_CASE("beyond the file size limit, whole records are kept and no signal kills") {
@@ -523,9 +534,9 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
         if (outcome) outcome = flush(**writer);
         const bool right = !outcome && outcome.error().err == EFBIG && outcome.error().code == Code::kFileWrite &&
                            outcome.error().message.find("kept") != std::string::npos &&
-                           static_cast<uint64_t>(outcome.error().position) == (*writer)->bytes_written() &&
-                           std::filesystem::file_size(path) == (*writer)->bytes_written();
-        save(dir.file("count"), std::to_string((*writer)->packets_written()));
+                           static_cast<uint64_t>(outcome.error().position) == (*writer)->counts().bytes &&
+                           std::filesystem::file_size(path) == (*writer)->counts().bytes;
+        save(dir.file("count"), std::to_string((*writer)->counts().packets));
         return right;
       });
       CHECK(status == 0);
@@ -557,7 +568,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     CHECK(outcome.error().err == ENOSPC);
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 100);
     for (size_t i = 0; i < back.packets.size(); i++)
       CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[i], batch.block.caplen[i]));
@@ -700,4 +711,67 @@ TEST_CASE("a trace goes wherever a destination leads, once somebody is there") {
   const auto closed = close(**writer);
   REQUIRE_FALSE(closed);
   CHECK(closed.error().message.find("memory: nobody has opened it for reading") == 0);
+}
+
+TEST_CASE("packets that are selected are written in their order, and one that is not there is refused") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    auto writer = create(dir.file("a"), format);
+    const Batch batch(3000, 1, 9000);
+    BatchView view = batch.view();
+    std::vector<uint32_t> order;
+    for (uint32_t i = 0; i < 2000; i++) order.push_back(i * 7919 % batch.n);
+    order.push_back(order[0]);
+    view.select = order.data();
+    view.selected = static_cast<uint32_t>(order.size());
+    uint32_t next = 0;
+    while (next < order.size()) {
+      const auto taken = writer->append(view, next);
+      REQUIRE(taken);
+      next = *taken;
+      if (next < order.size()) REQUIRE(room(*writer));
+    }
+    view.selected = 0;
+    CHECK(*writer->append(view) == 0);
+    const std::vector<uint32_t> beyond{5, batch.n, 6};
+    view.select = beyond.data();
+    view.selected = 3;
+    const auto refused = writer->append(view);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::kBadOption);
+    CHECK(refused.error().message.find("there is no packet 3000 in a batch of 3000") != std::string::npos);
+    order.push_back(5);
+    REQUIRE(close(*writer));
+    CHECK(writer->counts().packets == order.size());
+    CHECK(writer->counts().queued == 0);
+    const Reading back = read_trace(dir.file("a"));
+    REQUIRE(back.packets.size() == order.size());
+    for (size_t i = 0; i < order.size(); i++) {
+      CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[order[i]], batch.block.caplen[order[i]]));
+    }
+  }
+}
+
+TEST_CASE("who does not wait any more is not called, and what was taken is written nevertheless") {
+  const TempDir dir;
+  const Pipe pipe(dir);
+  auto writer = create(pipe.path);
+  const Batch batch(4096, 1, 9000);
+  const uint32_t taken = *writer->append(batch.view());
+  REQUIRE(taken < batch.n);
+  std::atomic<int> calls{0};
+  const auto count = [&](const Result<Ok>&) { calls++; };
+  std::vector<TraceWriter::Ticket> tickets;
+  for (int i = 0; i < 100; i++) tickets.push_back(i % 2 == 0 ? writer->when_room(count) : writer->flush(count));
+  const auto last = writer->flush(count);
+  for (const auto ticket : tickets) CHECK(writer->forget(ticket));
+  for (const auto ticket : tickets) CHECK_FALSE(writer->forget(ticket));
+  CHECK(writer->counts().packets + writer->counts().queued == taken);
+  std::thread reader([&] { pipe.read_into(dir.file("a")); });
+  REQUIRE(close(*writer));
+  reader.join();
+  CHECK(calls == 1);
+  CHECK_FALSE(writer->forget(last));
+  CHECK(writer->counts().packets == taken);
+  CHECK(read_trace(dir.file("a")).packets.size() == taken);
 }

@@ -1,6 +1,7 @@
 #include "write/writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/thread.h"
 
@@ -34,10 +35,11 @@ bool TraceWriter::is_open() const {
   return open_;
 }
 
-void TraceWriter::when_tried(Done done) {
+TraceWriter::Ticket TraceWriter::when_tried(Done done) {
   std::unique_lock lock(mutex_);
-  for_try_.push_back(std::move(done));
+  const Ticket ticket = add(for_try_, std::move(done));
   if (tried_ || ended_) tell(lock, for_try_, outcome());
+  return ticket;
 }
 
 Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
@@ -53,37 +55,38 @@ Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
     if ((error_ || closing_) && next > first) return next;
     if (error_) return *error_;
     if (closing_) return Error{.code = Code::kClosed, .message = request_.to.name + ": the writer is closed"};
-    if (!open_ || !take_free()) return next;
+    if (!open_ || next >= batch.size() || !take_free()) return next;
     std::optional<Error> error;
     if (!encoder_) error = begin(batch.link_type);
     if (!error) {
       const bool was_empty = filling_->used == 0;
+      const uint32_t from = next;
       error = encoder_->encode(batch, next, *filling_);
+      taken_ += next - from;
       if (was_empty && filling_->used > 0) is_due(request_.delay);
     }
     if (error) return *named(std::move(error));
-    if (next >= batch.count) return next;
+    if (next >= batch.size()) return next;
     hand_over();
   }
 }
 
-void TraceWriter::when_room(Done done) {
+TraceWriter::Ticket TraceWriter::when_room(Done done) {
   std::unique_lock lock(mutex_);
-  for_room_.push_back(std::move(done));
+  const Ticket ticket = add(for_room_, std::move(done));
   const bool is_room = open_ && (filling_ != nullptr || !free_.empty());
   if (is_room || closing_ || error_) tell(lock, for_room_, outcome());
+  return ticket;
 }
 
-void TraceWriter::flush(Done done) {
+TraceWriter::Ticket TraceWriter::flush(Done done) {
   std::unique_lock lock(mutex_);
   hand_over();
-  if (written_ < handed_over_ && !ended_) {
-    for_written_.emplace_back(handed_over_, std::move(done));
-    return;
-  }
+  const bool is_written = written_ >= handed_over_ || ended_;
   Waiting flushed;
-  flushed.push_back(std::move(done));
-  tell(lock, flushed, outcome());
+  const Ticket ticket = add(is_written ? flushed : for_written_, std::move(done));
+  if (is_written) tell(lock, flushed, outcome());
+  return ticket;
 }
 
 void TraceWriter::set_drop_counts(uint64_t received, uint64_t dropped) {
@@ -91,9 +94,9 @@ void TraceWriter::set_drop_counts(uint64_t received, uint64_t dropped) {
   drop_counts_ = DropCounts{.received = received, .dropped = dropped};
 }
 
-void TraceWriter::close(Done done) {
+TraceWriter::Ticket TraceWriter::close(Done done) {
   finish();
-  when_ended(std::move(done));
+  return when_ended(std::move(done));
 }
 
 void TraceWriter::leave(std::chrono::milliseconds patience) {
@@ -103,20 +106,24 @@ void TraceWriter::leave(std::chrono::milliseconds patience) {
   no_longer_.wait_for(lock, patience, [this] { return ended_; });
 }
 
-void TraceWriter::when_ended(Done done) {
+TraceWriter::Ticket TraceWriter::when_ended(Done done) {
   std::unique_lock lock(mutex_);
-  for_end_.push_back(std::move(done));
+  const Ticket ticket = add(for_end_, std::move(done));
   if (ended_) tell(lock, for_end_, outcome());
+  return ticket;
 }
 
-uint64_t TraceWriter::packets_written() const {
+bool TraceWriter::forget(Ticket ticket) {
   const std::scoped_lock lock(mutex_);
-  return packets_;
+  for (Waiting* waiting : {&for_try_, &for_room_, &for_written_, &for_end_}) {
+    if (std::erase_if(*waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; }) > 0) return true;
+  }
+  return false;
 }
 
-uint64_t TraceWriter::bytes_written() const {
+TraceWriter::Counts TraceWriter::counts() const {
   const std::scoped_lock lock(mutex_);
-  return bytes_;
+  return {.packets = packets_, .bytes = bytes_, .queued = taken_ - packets_};
 }
 
 void TraceWriter::finish() {
@@ -131,8 +138,13 @@ void TraceWriter::finish() {
 void TraceWriter::tell(std::unique_lock<std::mutex>& lock, Waiting& waiting, const Result<Ok>& outcome) {
   const auto told = std::exchange(waiting, {});
   lock.unlock();
-  for (const TraceWriter::Done& done : told) done(outcome);
+  for (const Waiter& waiter : told) waiter.done(outcome);
   lock.lock();
+}
+
+TraceWriter::Ticket TraceWriter::add(Waiting& waiting, Done done) {
+  waiting.push_back({.ticket = ++tickets_, .done = std::move(done), .buffers = handed_over_});
+  return tickets_;
 }
 
 Result<Ok> TraceWriter::outcome() const {

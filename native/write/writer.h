@@ -12,7 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/desc.h"
@@ -47,6 +46,8 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
  public:
   /// Called once: on the writer's thread, or before the call that was given it returns.
   using Done = std::function<void(const Result<Ok>&)>;
+  /// What forget() knows such a call by.
+  using Ticket = uint64_t;
 
   /// Starts the thread, which opens or creates the file: when_tried() tells what came of it. The answer is the handle;
   /// the thread keeps the writer alive for as long as it needs it.
@@ -56,44 +57,56 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
 
   /// When the file was opened, and its header written if the link type is given, or it turned out that nobody reads the
   /// named pipe yet.
-  void when_tried(Done done);
+  Ticket when_tried(Done done);
   /// False before that, and while nobody reads the named pipe.
   bool is_open() const;
 
-  /// Copies packets [first, …) of the batch, as many as the buffers have room for, and answers the index of the first
-  /// one not taken: after when_room(), go on with the rest. On an error, the packets before the bad one (named in the
-  /// message) were taken; RELEASED, BAD_OPTION, UNSUPPORTED: the writer remains usable. FILE_WRITE: it does not.
+  /// Copies the packets to take of the batch from the `first`-th on, as many as the buffers have room for, and answers
+  /// how many were taken, those before `first` included: after when_room(), go on from there. On an error, the packets
+  /// before the bad one (named in the message) were taken; RELEASED, BAD_OPTION, UNSUPPORTED: the writer remains
+  /// usable. FILE_WRITE: it does not.
   Result<uint32_t> append(const BatchView& batch, uint32_t first = 0);
   /// When append() may take more.
-  void when_room(Done done);
+  Ticket when_room(Done done);
 
   /// When everything that append() has taken so far has reached the file.
-  void flush(Done done);
+  Ticket flush(Done done);
 
   /// Counts of the capture that the packets come from: pcapng files end with them.
   void set_drop_counts(uint64_t received, uint64_t dropped);
 
   /// Takes nothing more, writes what was taken, and closes the file. Whoever waits for room is told, and then refused.
   /// A second call answers as the first did.
-  void close(Done done);
+  Ticket close(Done done);
 
   /// The process or the thread that writes ends, or nobody wants the rest: as close(), but a pipe that is full is not
   /// waited for. Waits until that is done, for up to `patience`.
   void leave(std::chrono::milliseconds patience);
 
   /// When the file is closed, whyever.
-  void when_ended(Done done);
+  Ticket when_ended(Done done);
 
-  /// What has safely reached the file through this writer.
-  uint64_t packets_written() const;
-  uint64_t bytes_written() const;
+  /// Nobody waits for that any more. False when it was called already, or is just being.
+  bool forget(Ticket ticket);
+
+  struct Counts {
+    uint64_t packets = 0;  // that have safely reached the file
+    uint64_t bytes = 0;    // of the file
+    uint64_t queued = 0;   // packets taken, and not in the file yet; after a failure: lost
+  };
+  Counts counts() const;
 
   static constexpr uint32_t kBuffers = 4;
   static constexpr uint32_t kBufferBytes = 1 << 20;
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Waiting = std::vector<Done>;
+  struct Waiter {
+    Ticket ticket = 0;
+    Done done;
+    uint64_t buffers = 0;  // how many have to be written
+  };
+  using Waiting = std::vector<Waiter>;
 
   TraceWriter(WriterRequest request, std::shared_ptr<Region> region);
 
@@ -111,6 +124,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
 
   void finish();
   static void tell(std::unique_lock<std::mutex>& lock, Waiting& waiting, const Result<Ok>& outcome);
+  Ticket add(Waiting& waiting, Done done);
   Result<Ok> outcome() const;
   std::optional<Error> named(std::optional<Error> error) const;
   std::optional<Error> begin(uint32_t link_type);
@@ -140,13 +154,15 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   bool closing_ = false;
   bool ended_ = false;
   std::optional<Error> error_;
-  uint64_t packets_ = 0;
+  uint64_t taken_ = 0;    // packets
+  uint64_t packets_ = 0;  // of them in the file
   uint64_t bytes_ = 0;
+  Ticket tickets_ = 0;
   std::optional<DropCounts> drop_counts_;
   Waiting for_try_;
   Waiting for_room_;
   Waiting for_end_;
-  std::deque<std::pair<uint64_t, Done>> for_written_;  // how many buffers have to be
+  Waiting for_written_;  // in the order of how many buffers have to be
 };
 
 }  // namespace ringtap

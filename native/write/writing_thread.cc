@@ -1,6 +1,8 @@
 // What the writer's own thread does.
+#include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <utility>
 #ifndef _WIN32
 #include <signal.h>
 #endif
@@ -114,10 +116,10 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
   full_.pop_front();
   free_.push_back(&buffer);
   written_++;
-  Waiting flushed;
-  for (; !for_written_.empty() && for_written_.front().first <= written_; for_written_.pop_front()) {
-    flushed.push_back(std::move(for_written_.front().second));
-  }
+  const auto still = std::find_if(for_written_.begin(), for_written_.end(),
+                                  [this](const Waiter& waiter) { return waiter.buffers > written_; });
+  Waiting flushed(std::make_move_iterator(for_written_.begin()), std::make_move_iterator(still));
+  for_written_.erase(for_written_.begin(), still);
   tell(lock, for_room_, Ok{});
   tell(lock, flushed, Ok{});
   return true;
@@ -162,11 +164,11 @@ void TraceWriter::end() {
   closing_ = true;
   ended_ = true;
   no_longer_.notify_all();
-  Waiting waiting = std::move(for_end_);
-  for (Waiting* others : {&for_try_, &for_room_})
+  Waiting waiting = std::exchange(for_end_, {});
+  for (Waiting* others : {&for_try_, &for_room_, &for_written_}) {
     std::move(others->begin(), others->end(), std::back_inserter(waiting));
-  for (auto& flush : for_written_) waiting.push_back(std::move(flush.second));
-  for_written_.clear();
+    others->clear();
+  }
   tell(lock, waiting, outcome());
 }
 

@@ -254,11 +254,10 @@ describe('dpdk', () => {
         controller.abort(reason);
         if (wasSooner) expect(await opening).toBe(reason);
         // Until then its name is taken.
-        await until(
-          async () =>
-            (await explain(target as `dpdk:${string}`, few)).error?.message.includes('another capture') !== true,
-          'its end',
-        );
+        await until(async () => {
+          const explained = await explain(target as `dpdk:${string}`, few);
+          return explained.ok || !explained.error.message.includes('another capture');
+        }, 'its end');
       }
       expect(wasSooner).toBe(true);
     });

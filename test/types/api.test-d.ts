@@ -13,12 +13,17 @@ import type {
   FilterPlacement,
   FilterProgram,
   LinkType,
+  MethodName,
   Packet,
   Plan,
   ProbeResult,
+  Selection,
   TimestampSource,
   Transmitter,
+  WaitOptions,
+  WriteOptions,
   Writer,
+  WriterStats,
 } from 'ringtap';
 import {
   type CaptureError,
@@ -39,6 +44,16 @@ describe('functions', () => {
     expectTypeOf(open).parameter(0).toEqualTypeOf<string>();
     expectTypeOf(open).returns.toEqualTypeOf<Promise<Capture>>();
     expectTypeOf(explain).returns.toEqualTypeOf<Promise<Explanation>>();
+    const explained = {} as Explanation;
+    if (explained.ok) {
+      expectTypeOf(explained).toEqualTypeOf<{ readonly ok: true; readonly plan: Plan }>();
+    } else {
+      expectTypeOf(explained.error).toEqualTypeOf<CaptureError>();
+      expectTypeOf(explained.candidates).toEqualTypeOf<readonly Candidate[]>();
+      // @ts-expect-error there is none
+      void explained.plan;
+    }
+    expectTypeOf<Candidate['hint'] | ProbeResult['hint']>().toEqualTypeOf<CaptureError['hint'] | undefined>();
     expectTypeOf(probe).returns.toEqualTypeOf<Promise<ProbeResult[]>>();
     expectTypeOf(devices).returns.toEqualTypeOf<Promise<Device[]>>();
     expectTypeOf(openWriter).returns.toEqualTypeOf<Promise<Writer>>();
@@ -84,6 +99,26 @@ describe('functions', () => {
     // @ts-expect-error unknown option of a writer
     void openWriter('out.pcap', { compress: true });
   });
+});
+
+test('a writer takes selections and signals', () => {
+  expectTypeOf<Selection>().toEqualTypeOf<Uint32Array | readonly number[] | Uint8Array>();
+  expectTypeOf<Writer['write']>().toEqualTypeOf<(batch: Batch, options?: WriteOptions) => Promise<void>>();
+  expectTypeOf<Writer['flush']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
+  expectTypeOf<Transmitter['drain']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
+  expectTypeOf<keyof WriterStats>().toEqualTypeOf<'packets' | 'bytes' | 'queued'>();
+  const use = async (writer: Writer, batch: Batch, signal: AbortSignal) => {
+    for (const select of [[1], new Uint32Array(1), new Uint8Array(9), Buffer.alloc(9)]) {
+      await writer.write(batch, { select, signal });
+    }
+    // @ts-expect-error a count is no option
+    await writer.write(batch, 5);
+    // @ts-expect-error neither indices nor a mask
+    await writer.write(batch, { select: new Int32Array(1) });
+    // @ts-expect-error a set has no order
+    await writer.write(batch, { select: new Set([1]) });
+  };
+  expectTypeOf(use).toBeFunction();
 });
 
 describe('a capture', () => {
@@ -222,6 +257,7 @@ test('an error has a code that can be switched on', () => {
   expectTypeOf<CaptureError['code']>().toEqualTypeOf<ErrorCode>();
   expectTypeOf<'RINGTAP_BUSY'>().toExtend<ErrorCode>();
   expectTypeOf<'RINGTAP_WHATEVER'>().not.toExtend<ErrorCode>();
-  expectTypeOf<CaptureError['syscall' | 'backend' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['syscall' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['backend'] | Candidate['backend']>().toEqualTypeOf<MethodName | undefined>();
   expectTypeOf<CaptureError['errno' | 'position']>().toEqualTypeOf<number | undefined>();
 });

@@ -1,7 +1,7 @@
 // The public names of ringtap/decode and their types.
 import type { Batch } from 'ringtap';
 import {
-  ABSENT,
+  type ABSENT,
   Decoded,
   DecodeFlags,
   decode,

@@ -47,8 +47,9 @@ export class Line {
 
   /** Goes on with the packet that lies at `at`, of `length` bytes on the wire: from here on, headers are its own. */
   enter(at: number, length: number, linkType: number): void {
-    const caplen = Math.max(0, this.#end - at);
-    this.headers = decodePacket(this.bytes, { linkType, offset: at, caplen, wirelen: length }, this.#inner);
+    const offset = Math.min(at, this.#end); // beyond it where the header around it was cut
+    const place = { linkType, offset, caplen: this.#end - offset, wirelen: length };
+    this.headers = decodePacket(this.bytes, place, this.#inner);
     this.index = 0;
   }
 

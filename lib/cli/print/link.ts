@@ -1,3 +1,4 @@
+import { LINKTYPE } from '../../index.js';
 import { mac } from './address.js';
 import { arp } from './arp.js';
 import { ETHERTYPES } from './ethertypes.js';
@@ -11,16 +12,16 @@ const MAX_8023_LENGTH = 1500;
 const COOKED_8023 = 1;
 const COOKED_8022 = 4;
 
-/** LINKTYPE_ value → its name and printer. */
-export const LINK_TYPES: Readonly<Record<number, { readonly name: string; readonly print: LinkPrinter }>> = {
-  0: { name: 'BSD loopback', print: bsdLoopback },
-  1: { name: 'Ethernet', print: ethernet },
-  101: { name: 'raw IP', print: raw },
-  108: { name: 'OpenBSD loopback', print: bsdLoopback },
-  113: { name: 'Linux cooked v1', print: cooked },
-  228: { name: 'raw IPv4', print: raw },
-  229: { name: 'raw IPv6', print: raw },
-  276: { name: 'Linux cooked v2', print: cooked2 },
+/** Those that a link type has. */
+export const LINK_PRINTERS: Readonly<Record<number, LinkPrinter>> = {
+  [LINKTYPE.NULL]: bsdLoopback,
+  [LINKTYPE.ETHERNET]: ethernet,
+  [LINKTYPE.RAW]: raw,
+  [LINKTYPE.LOOP]: bsdLoopback,
+  [LINKTYPE.LINUX_SLL]: cooked,
+  [LINKTYPE.IPV4]: raw,
+  [LINKTYPE.IPV6]: raw,
+  [LINKTYPE.LINUX_SLL2]: cooked2,
 };
 
 function ethertypeName(type: number): string {

@@ -3,7 +3,7 @@ import { type Decoded, decode } from '../../decode/index.js';
 import { type Batch, PacketFlags } from '../../index.js';
 import { Clock, type TimeStyle } from './clock.js';
 import { Line, TRUNCATED } from './line.js';
-import { LINK_TYPES } from './link.js';
+import { LINK_PRINTERS } from './link.js';
 
 export interface PrintOptions {
   readonly time: TimeStyle;
@@ -25,7 +25,7 @@ export class Printer {
   /** One line for each of the first `count` packets of a batch. */
   lines(batch: Batch, count: number): string {
     const { offset, wirelen, time, flags } = batch;
-    const link = LINK_TYPES[batch.linkType];
+    const print = LINK_PRINTERS[batch.linkType];
     const line = this.#line;
     const decoded = decode(batch, this.#decoded);
     this.#decoded = decoded;
@@ -33,13 +33,13 @@ export class Printer {
     for (let i = 0; i < count; i++) {
       const isRounded = (flags[i]! & PacketFlags.timeInexact) !== 0;
       text += isRounded ? this.#clock.formatExact(batch.timeNs(i)) : this.#clock.format(time[i]!);
-      if (link === undefined) {
+      if (print === undefined) {
         text += `link type ${batch.linkType}, length ${wirelen[i]!}\n`;
         continue;
       }
       line.start(batch, decoded, i);
       try {
-        link.print(line, offset[i]!, wirelen[i]!);
+        print(line, offset[i]!, wirelen[i]!);
       } catch (error) {
         if (error !== TRUNCATED) throw error;
         line.text += ` [|${line.protocol}]`;
@@ -48,9 +48,4 @@ export class Printer {
     }
     return text;
   }
-}
-
-/** A link type's name, such as Ethernet. */
-export function linkTypeName(linkType: number): string {
-  return LINK_TYPES[linkType]?.name ?? `link type ${linkType}`;
 }
