@@ -1,7 +1,7 @@
 import { CaptureError, wrapNative } from '../errors/errors.js';
-import type { BackendName } from '../generated/options.js';
+import type { BackendName, MethodName } from '../generated/options.js';
 import type { NativeInfo, NativeSession, Purpose } from '../native/native.js';
-import type { Method, Request } from '../uri/request.js';
+import type { Request } from '../uri/request.js';
 import { schemaOf } from '../uri/uri.js';
 import { nearestInterface } from './devices.js';
 import { openSession } from './opening.js';
@@ -49,7 +49,7 @@ function isOwnTarget({ candidates: [asked], target }: Request): boolean {
 }
 
 /** The method that works, and those after it, which were not tried. */
-function chosen(methods: readonly Method[], method: Method): Candidate[] {
+function chosen(methods: readonly MethodName[], method: MethodName): Candidate[] {
   const rest = methods.slice(methods.indexOf(method) + 1);
   return [
     { backend: method, chosen: true },

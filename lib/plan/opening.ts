@@ -1,7 +1,8 @@
 import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
+import type { MethodName } from '../generated/options.js';
 import { addon, type NativeSession, type Purpose } from '../native/native.js';
-import type { Method, Request } from '../uri/request.js';
+import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { reservedOf, schemaOf } from '../uri/uri.js';
 import { flatten } from '../uri/values.js';
@@ -14,7 +15,7 @@ let lastOpening = 0;
  */
 export async function openSession(
   { uri, target, signal }: Request,
-  method: Method,
+  method: MethodName,
   settings: Settings,
   purpose: Purpose,
 ): Promise<NativeSession> {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../generated/errors.js';
-import type { BackendName } from '../generated/options.js';
+import type { BackendName, MethodName } from '../generated/options.js';
 import type { CaptureMode, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 import type { NativeInfo } from '../native/native.js';
 import type { Request } from '../uri/request.js';
@@ -9,8 +9,8 @@ import type { OptionValue } from '../uri/values.js';
 
 /** A method that was considered. */
 export interface Candidate {
-  /** The method, as in a URI's scheme; `rpcap` is one that this version knows of, but does not have. */
-  readonly backend: BackendName | 'rpcap';
+  /** The method, as in a URI's scheme. */
+  readonly backend: MethodName;
   /** Whether it is the one that captures. */
   readonly chosen: boolean;
   /** The error code of what it failed with; undefined where it was not tried. */
@@ -74,7 +74,7 @@ export function planOf(
     filterReason: info.filterReason,
     timestamp: info.timestamp,
     linkType: info.linkType,
-    zeroCopy: info.external && info.mode !== 'copy',
+    zeroCopy: info.external && !info.copies,
     takesTraffic: schemaOf(backend)?.takesTraffic ?? false,
     maxLeases: info.maxLeases,
     options: settings.values,

@@ -1,12 +1,9 @@
-import type { BackendName, OpenOptions } from '../generated/options.js';
+import type { MethodName, OpenOptions } from '../generated/options.js';
 import { BACKENDS } from '../generated/schema.js';
 import { ownOptions, signalOf } from './options.js';
 import { type Settings, settingsOf } from './settings.js';
-import { type ParsedUri, parseUri, type ReservedScheme, schemaOf } from './uri.js';
+import { type ParsedUri, parseUri, schemaOf } from './uri.js';
 import { check } from './values.js';
-
-/** A method that a URI may lead to: a backend, or one that this build lacks. */
-export type Method = BackendName | ReservedScheme;
 
 /** A URI and its options, read once and checked: all that is left to do is to open it. */
 export interface Request extends Pick<ParsedUri, 'uri' | 'scheme' | 'target'> {
@@ -15,12 +12,12 @@ export interface Request extends Pick<ParsedUri, 'uri' | 'scheme' | 'target'> {
   /** Whether another method may be taken where the host lacks the one asked for. */
   readonly fallback: boolean;
   /** The methods that may be tried, best first. */
-  readonly candidates: readonly [Method, ...Method[]];
+  readonly candidates: readonly [MethodName, ...MethodName[]];
   /**
    * The options of one of the candidates. Of the first they are known to be good.
    * @throws CaptureError where another one cannot have what was asked for
    */
-  settings(method: Method): Settings;
+  settings(method: MethodName): Settings;
 }
 
 /** What `auto:` tries, best first. */
@@ -41,7 +38,7 @@ export function resolve(uri: string, options: unknown, strict = false): Request 
   const candidates = candidatesFor(parsed.scheme, fallback);
   const [asked] = candidates;
   const known = settingsOf(parsed, own, asked);
-  const settings = (method: Method) => (method === asked ? known : settingsOf(parsed, own, method, asked));
+  const settings = (method: MethodName) => (method === asked ? known : settingsOf(parsed, own, method, asked));
   const { scheme, target } = parsed;
   return { uri, scheme, target, signal, fallback, candidates, settings };
 }
@@ -53,7 +50,7 @@ function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean {
 }
 
 function candidatesFor(scheme: ParsedUri['scheme'], fallback: boolean): Request['candidates'] {
-  if (scheme === 'auto') return AUTO as [Method, ...Method[]];
+  if (scheme === 'auto') return AUTO as [MethodName, ...MethodName[]];
   if (!fallback) return [scheme];
   return [scheme, ...(schemaOf(scheme)?.fallback ?? [])];
 }

@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import type { FilterProgram, OpenOptions } from '../generated/options.js';
+import type { FilterProgram, MethodName, OpenOptions } from '../generated/options.js';
 import { type BackendSchema, OPEN_OPTIONS, type OptionSchema } from '../generated/schema.js';
 import { bad } from './options.js';
 import { firstQueues } from './queues.js';
@@ -20,7 +20,7 @@ export interface Settings {
  * Checks that every name is one that `open()` or the named backend knows, and every value is valid.
  * @param asked the backend that the URI asks for: what another one lacks is left out
  */
-export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: string, asked = backend): Settings {
+export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: MethodName, asked = backend): Settings {
   const schema = schemaOf(backend);
   if (schema === undefined) return { values: {}, filter: undefined, ignored: [] };
   const lenient = backend !== asked;
@@ -93,7 +93,7 @@ function rename(parsed: ParsedUri, given: Map<string, unknown>, schema: BackendS
 function unknownOption(
   parsed: ParsedUri,
   name: string,
-  backend: string,
+  backend: MethodName,
   options: readonly OptionSchema[],
 ): CaptureError {
   const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];

@@ -13,6 +13,7 @@ import type {
   FilterPlacement,
   FilterProgram,
   LinkType,
+  MethodName,
   Packet,
   Plan,
   ProbeResult,
@@ -256,6 +257,7 @@ test('an error has a code that can be switched on', () => {
   expectTypeOf<CaptureError['code']>().toEqualTypeOf<ErrorCode>();
   expectTypeOf<'RINGTAP_BUSY'>().toExtend<ErrorCode>();
   expectTypeOf<'RINGTAP_WHATEVER'>().not.toExtend<ErrorCode>();
-  expectTypeOf<CaptureError['syscall' | 'backend' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['syscall' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['backend'] | Candidate['backend']>().toEqualTypeOf<MethodName | undefined>();
   expectTypeOf<CaptureError['errno' | 'position']>().toEqualTypeOf<number | undefined>();
 });
