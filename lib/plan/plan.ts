@@ -74,7 +74,7 @@ export function planOf(
     filterReason: info.filterReason,
     timestamp: info.timestamp,
     linkType: info.linkType,
-    zeroCopy: info.external && info.mode !== 'copy',
+    zeroCopy: info.external && !info.copies,
     takesTraffic: schemaOf(backend)?.takesTraffic ?? false,
     maxLeases: info.maxLeases,
     options: settings.values,
