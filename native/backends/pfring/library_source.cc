@@ -40,6 +40,39 @@ Error result_error(const std::string& uri, const char* call, int result) {
                .syscall = call};
 }
 
+/// WHY asked for: EINVAL is the library's answer to much: an interface that does not exist, another kind of interface,
+/// a module whose version is not its own.
+Error cannot_open(const Settings& settings, int err) {
+  const std::string what = settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"";
+  const UniqueFd fd = query_socket();
+  if (!fd || err == EMFILE || err == ENFILE) {
+    return system_error(Code::kSystem, what, "pfring_open", fd ? err : EMFILE);
+  }
+  const auto exists = [&fd](const std::string& name) {
+    return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
+  };
+  const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
+  const Code code = !there                           ? Code::kNoInterface
+                    : err == ENETDOWN                ? Code::kInterfaceDown
+                    : err == EPERM || err == EACCES  ? Code::kNoPermission
+                    : err == EINVAL || err == ENODEV ? Code::kUnsupported
+                                                     : Code::kSystem;
+  return system_error(code, what, "pfring_open", err);
+}
+
+Result<Ok> set_up(const Library& library, Handle* handle, const Settings& settings) {
+  const auto failed = [&](const char* call, int result) { return result_error(settings.uri, call, result); };
+  int result = library.set_direction(handle, ring_direction(settings.direction));
+  if (result < 0) return failed("pfring_set_direction", result);
+  result = library.set_poll_watermark(handle, settings.watermark);
+  if (result < 0) return failed("pfring_set_poll_watermark", result);
+  if (settings.name.empty()) return Ok{};
+  std::string name = settings.name;
+  result = library.set_application_name(handle, name.data());
+  if (result < 0) return failed("pfring_set_application_name", result);
+  return Ok{};
+}
+
 }  // namespace
 
 Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Settings& settings, uint32_t caplen) {
@@ -49,47 +82,11 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   const NewDescriptors inherits_nothing;
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
-  const int err = errno;
-  if (!handle) {
-    const UniqueFd fd = query_socket();
-    const auto exists = [&fd](const std::string& name) {
-      return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
-    };
-    if (!fd || err == EMFILE || err == ENFILE)
-      return system_error(Code::kSystem, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"",
-                          "pfring_open", fd ? err : EMFILE);
-    // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
-    // whose version is not its own.
-    const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
-    const Code code = !there                           ? Code::kNoInterface
-                      : err == ENETDOWN                ? Code::kInterfaceDown
-                      : err == EPERM || err == EACCES  ? Code::kNoPermission
-                      : err == EINVAL || err == ENODEV ? Code::kUnsupported
-                                                       : Code::kSystem;
-    return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
-                        err);
-  }
+  if (!handle) return cannot_open(settings, errno);
   if (auto there = check_queue(settings.target, library.get_num_rx_channels(handle.get()), settings.uri); !there) {
     return std::move(there).error();
   }
-  const auto done = [&](const char* call, int result) -> Result<Ok> {
-    if (result >= 0) return Ok{};
-    return result_error(settings.uri, call, result);
-  };
-  if (auto set = done("pfring_set_direction", library.set_direction(handle.get(), ring_direction(settings.direction)));
-      !set) {
-    return std::move(set).error();
-  }
-  if (auto set = done("pfring_set_poll_watermark", library.set_poll_watermark(handle.get(), settings.watermark));
-      !set) {
-    return std::move(set).error();
-  }
-  if (!settings.name.empty()) {
-    std::string name = settings.name;
-    if (auto set = done("pfring_set_application_name", library.set_application_name(handle.get(), name.data())); !set) {
-      return std::move(set).error();
-    }
-  }
+  if (auto done = set_up(library, handle.get(), settings); !done) return std::move(done).error();
   return handle;
 }
 
@@ -110,7 +107,7 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
   info_.snaplen = settings_.snaplen;
   info_.segments = {{arena_.region(), arena_.region()->base(), arena_.region()->bytes()}};
   info_.max_leases = arena_.chunks();
-  info_.has_hash = true;
+  info_.copies = true;
   info_.mode = "copy";
   info_.timestamp_source = settings_.hardware_time ? "hardware" : "kernel";
   if (settings_.hardware_time) {
@@ -126,7 +123,6 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
 Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
-  const std::scoped_lock lock(mutex_);
   if (settings_.snaplen < kMaxCaplen) {
     handle_.reset();
     auto handle = open_handle(library_, settings_, kMaxCaplen);
@@ -136,12 +132,11 @@ Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter
   // WHY not pfring_set_bpf_filter(): it takes an expression and compiles it for bytes without VLAN tags.
   const int fd = library_.get_selectable_fd(handle_.get());
   if (fd < 0 || !is_module_socket(fd))
-    return judge_.place_here(**program, "the device is not a socket of the kernel module");
-  return judge_.place(**program, [fd](const Program& kernel) { return attach_kernel_filter(fd, kernel); });
+    return filter_.place_here(**program, "the device is not a socket of the kernel module");
+  return filter_.place(**program, module_filter(fd));
 }
 
 Result<Ok> LibrarySource::start() {
-  const std::scoped_lock lock(mutex_);
   if (settings_.cluster != 0) {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
@@ -161,7 +156,6 @@ Result<Ok> LibrarySource::start() {
 }
 
 Result<Ok> LibrarySource::start_tx() {
-  const std::scoped_lock lock(mutex_);
   // The library sends through an enabled ring only.
   const NewDescriptors inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
@@ -183,8 +177,6 @@ void LibrarySource::prepare_tx() {
 }
 
 RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
-  const std::scoped_lock lock(mutex_);
   if (!handle_) return {.rx = Rx::kEof};
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
@@ -203,8 +195,8 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
   count_ = 0;
   uint32_t at = arena_.next_offset();
   const uint32_t end = at + arena_.chunk_bytes();
-  judge_.begin();
-  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !judge_.exhausted();
+  filter_.renew();
+  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !filter_.used_up();
        tried++) {
     // SAFETY: `end - at` bytes are ours until the chunk is released; the library copies no more than it is told.
     auto* bytes = reinterpret_cast<uint8_t*>(arena_.region()->base() + at);
@@ -217,12 +209,9 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     if (outgoing && settings_.direction == Direction::kIn) continue;
     const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
     uint32_t keep = std::min(caplen, info_.snaplen);
-    if (judge_.decides_something()) {
-      keep = std::min(keep, judge_.keep(arena_.region()->base() + at, head.wirelen, caplen));
-      if (keep == 0) {
-        filtered_++;
-        continue;
-      }
+    if (filter_.judged() != Judged::kNone) {
+      keep = std::min(keep, filter_.keep(arena_.region()->base() + at, head.wirelen, caplen));
+      if (keep == 0) continue;
     }
     const int64_t kernel_ns = head.seconds * 1'000'000'000 + head.microseconds * 1000;
     const auto time_ns = static_cast<int64_t>(head.time_ns);
@@ -258,10 +247,9 @@ void LibrarySource::collect() const noexcept {
 }
 
 Stats LibrarySource::stats() const noexcept {
-  const std::scoped_lock lock(mutex_);
   collect();
   Stats stats{.delivered = delivered_,
-              .filtered = filtered_,
+              .filtered = filter_.filtered(),
               .dropped = dropped_,
               .pending = pending_,
               .delivered_bytes = delivered_bytes_,
@@ -271,7 +259,6 @@ Stats LibrarySource::stats() const noexcept {
 }
 
 void LibrarySource::close() noexcept {
-  const std::scoped_lock lock(mutex_);
   if (!handle_) return;
   collect();
   watch_.reset();
