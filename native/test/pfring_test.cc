@@ -254,7 +254,8 @@ TEST_CASE("a slot that cannot be one ends the capture behind the last packet bef
   CHECK(source.error().code == Code::kRingCorrupt);
   DescBlock block(16);
   CHECK(source.receive(block, 16).rx == Rx::kError);
-  CHECK(source.stats().received == source.stats().delivered + source.stats().pending);
+  const Stats stats = source.stats();
+  CHECK(stats.received == stats.delivered + stats.pending);
 }
 
 TEST_CASE("the socket is readable from the watermark on, and not before") {

@@ -270,6 +270,20 @@ describe('dpdk', () => {
       await ip('link', 'delete', 'dx0');
       expect((await reading).code).toBe('RINGTAP_INTERFACE_GONE');
     });
+
+    test('an interface that is there is not said to be removed where there are no descriptors left', async () => {
+      await ip('link', 'add', 'dx0', 'type', 'veth', 'peer', 'name', 'dx1');
+      await ip('link', 'set', 'dx1', 'up');
+      await ip('link', 'set', 'dx0', 'up');
+      const from = await start('net_af_packet0?iface=dx1');
+      const reading = readAll(from, 1);
+      const limit = (to: string) => `prlimit --pid ${process.pid} --nofile=${to}:`;
+      const before = await run('prlimit', '--nofile', '--noheadings', '--output=SOFT', '--pid', String(process.pid));
+      await run('sh', '-c', `${limit('8')}; sleep 1; ${limit(before.trim())}`);
+      await send({ count: 1, iface: 'dx0' });
+      expect(await reading).toHaveLength(1);
+      await ip('link', 'delete', 'dx0');
+    });
   });
 
   test('a second capture of a port is refused, another port is not, and closing gives the port back', async () => {
