@@ -78,7 +78,6 @@ class Environment final : public Handles {
 
  private:
   explicit Environment(napi_env env);
-  ~Environment() = default;  // the last handle that closes deletes it
   void cancel_all();
   static void teardown(napi_async_cleanup_hook_handle handle, void* self);
 
