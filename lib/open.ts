@@ -1,10 +1,10 @@
-import { Capture } from './capture.js';
-import { CaptureError, warn } from './errors.js';
+import { Capture } from './capture/capture.js';
+import { CaptureError, warn } from './errors/errors.js';
 import type { OpenOptions } from './generated/schema.js';
-import { ownOptions, signalOf } from './options.js';
-import { type Explanation, follow, type Plan, rejected } from './plan.js';
-import { SessionTransmitter, type Transmitter } from './transmit.js';
-import { parseUri } from './uri.js';
+import { type Explanation, follow, type Plan, rejected } from './plan/plan.js';
+import { SessionTransmitter, type Transmitter } from './transmit/transmit.js';
+import { ownOptions, signalOf } from './uri/options.js';
+import { parseUri } from './uri/uri.js';
 
 /**
  * Opens a capture. When the promise resolves, it is running and its filter in force.
@@ -28,7 +28,8 @@ export async function open(uri: string, options: OpenOptions = {}): Promise<Capt
     warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${first.reason}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
-  return new Capture(session, info, plan, signal);
+  const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
+  return new Capture(session, info, plan, transmit, signal);
 }
 
 let warnedOfTraffic = false;

@@ -15,12 +15,14 @@ const LAYERS = {
   linux: ['core'],
   filter: ['core'],
   format: ['core'],
+  io: ['core'],
+  write: ['core', 'format', 'io'],
   libpcap: ['core', 'filter'],
-  backends: ['core', 'linux', 'filter', 'format', 'libpcap', 'backends', 'generated'], // of backends: its own folder
-  addon: ['core', 'filter', 'format', 'libpcap', 'backends', 'generated'],
+  backends: ['core', 'linux', 'filter', 'format', 'io', 'libpcap', 'backends', 'generated'], // of backends: its own folder
+  addon: ['core', 'filter', 'format', 'libpcap', 'write', 'backends', 'generated'],
 };
 // Tests and fuzz targets see everything but the addon: they run without Node.
-const BESIDE = ['core', 'linux', 'filter', 'format', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
+const BESIDE = ['core', 'linux', 'filter', 'format', 'io', 'write', 'libpcap', 'backends', 'generated', 'test', 'fuzz'];
 const NODE_HEADER = /^(napi[.-]|node|uv[./]|js_native_api|v8)/;
 
 /** native/backends/afpacket/ring.cc → { layer: 'backends', unit: 'backends/afpacket', isTest }. */
@@ -74,7 +76,8 @@ for (const path of filesIn(['lib'], /\.ts$/)) {
     if (target?.startsWith('lib/cli/') && !path.startsWith('lib/cli/'))
       report(path, line, `only lib/cli may import ${specifier}`);
     const loadsAddon = specifier.endsWith('.node') || specifier === 'node-gyp-build';
-    if (loadsAddon && path !== 'lib/native.ts') report(path, line, `only lib/native.ts loads the addon (${specifier})`);
+    if (loadsAddon && path !== 'lib/native/native.ts')
+      report(path, line, `only lib/native/native.ts loads the addon (${specifier})`);
   }
 }
 for (const path of filesIn(['examples', 'bench'], /\.(ts|mts|js|mjs)$/)) {

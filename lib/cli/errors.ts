@@ -1,7 +1,7 @@
 import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
+import { printable, printableLines } from '../errors/printable.js';
 import { CaptureError, type ErrorCode } from '../index.js';
-import { printable, printableLines } from '../printable.js';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 

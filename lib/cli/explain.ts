@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { printable } from '../errors/printable.js';
 import { type Candidate, type Explanation, explain } from '../index.js';
-import { printable } from '../printable.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { printable } from '../errors/printable.js';
 import { type Device, devices } from '../index.js';
-import { printable } from '../printable.js';
 import { printJson, printText } from './output.js';
 
 export function addList(program: Command): void {

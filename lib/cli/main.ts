@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { printable } from '../printable.js';
+import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
 import { addDoctor } from './doctor.js';

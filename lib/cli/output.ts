@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { isatty } from 'node:tty';
-import { printableJson, printableLines } from '../printable.js';
+import { printableJson, printableLines } from '../errors/printable.js';
 import { EXIT, report } from './errors.js';
 
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));

@@ -21,4 +21,8 @@ const Backend* find_backend(const std::string& name) {
   return found == table.end() ? nullptr : &*found;
 }
 
+Error missing_backend(const std::string& name) {
+  return Error{.code = Code::kBackendMissing, .message = name + ": this build of ringtap does not have it"};
+}
+
 }  // namespace ringtap::addon

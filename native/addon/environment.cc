@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "addon/session.h"
-
 namespace ringtap::addon {
 
 namespace {
@@ -74,9 +72,9 @@ void Environment::handle_closed() noexcept {
 void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   auto* environment = static_cast<Environment*>(self);
   environment->cancel_all();
-  const auto open = std::exchange(environment->sessions_, {});
+  const auto open = std::exchange(environment->tenants_, {});
   environment->recent_ = nullptr;
-  for (const auto& [number, session] : open) session->abandon();
+  for (const auto& [number, tenant] : open) tenant->abandon();
   for (const auto& [number, last_words] : environment->last_words_) last_words();
   environment->tasks_.wait(kPatience);
   environment->mailbox_->close();

@@ -16,7 +16,15 @@
 
 namespace ringtap::addon {
 
-class Session;
+/// What is open in an environment, and must not outlive it.
+class Tenant {
+ public:
+  /// The environment ends: stop everything without touching JS.
+  virtual void abandon() = 0;
+
+ protected:
+  ~Tenant() = default;
+};
 
 /// Closes what is open when the environment ends, and lets it end only when every libuv handle is gone.
 class Environment {
@@ -26,21 +34,21 @@ class Environment {
 
   uv_loop_t* loop() const noexcept { return loop_; }
 
-  /// A number for an open session, never given again.
-  uint32_t add(Session* session) {
-    sessions_.emplace(++last_number_, session);
+  /// A number for what is open, never given again.
+  uint32_t add(Tenant* tenant) {
+    tenants_.emplace(++last_number_, tenant);
     return last_number_;
   }
   void remove(uint32_t number) {
-    sessions_.erase(number);
+    tenants_.erase(number);
     if (number == recent_number_) recent_ = nullptr;
   }
   /// Null when it is not open any more.
-  Session* session(uint32_t number) {
+  Tenant* tenant(uint32_t number) {
     if (number == recent_number_) return recent_;
-    const auto found = sessions_.find(number);
+    const auto found = tenants_.find(number);
     recent_number_ = number;
-    recent_ = found == sessions_.end() ? nullptr : found->second;
+    recent_ = found == tenants_.end() ? nullptr : found->second;
     return recent_;
   }
 
@@ -74,11 +82,11 @@ class Environment {
 
   napi_env env_;
   uv_loop_t* loop_ = nullptr;
-  std::unordered_map<uint32_t, Session*> sessions_;
+  std::unordered_map<uint32_t, Tenant*> tenants_;
   std::unordered_map<uint32_t, std::weak_ptr<std::atomic<bool>>> openings_;
   uint32_t last_number_ = 0;
-  uint32_t recent_number_ = 0;  // the session asked for last, because it is mostly asked for again
-  Session* recent_ = nullptr;
+  uint32_t recent_number_ = 0;  // the one asked for last, because it is mostly asked for again
+  Tenant* recent_ = nullptr;
   int handles_ = 0;
   bool ending_ = false;
   std::shared_ptr<Mailbox> mailbox_;

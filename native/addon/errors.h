@@ -9,7 +9,7 @@
 
 namespace ringtap::addon {
 
-/// A plain Error with code, hint, syscall, errno and position; lib/errors.ts turns it into a CaptureError.
+/// A plain Error with code, hint, syscall, errno and position; lib/errors/errors.ts turns it into a CaptureError.
 Napi::Error to_js(Napi::Env env, const Error& error);
 
 /// Throws it as the pending exception.

@@ -15,7 +15,7 @@
 
 namespace ringtap::addon {
 
-class Session final : public Napi::ObjectWrap<Session> {
+class Session final : public Napi::ObjectWrap<Session>, public Tenant {
  public:
   /// What open() produced off the JS thread.
   struct Opened {
@@ -34,8 +34,7 @@ class Session final : public Napi::ObjectWrap<Session> {
   explicit Session(const Napi::CallbackInfo& info);
   ~Session() override;
 
-  /// The environment ends: stop everything without touching JS.
-  void abandon();
+  void abandon() override;
 
   /// A slot's batch, for a writer. Nothing when the slot lends none, or lends another one by now than that of this
   /// generation.
@@ -55,6 +54,12 @@ class Session final : public Napi::ObjectWrap<Session> {
     std::unique_ptr<std::byte[]> kept;                // … and ours, for a writer
     size_t kept_bytes = 0;
   };
+
+  /// The open session with this number; null when there is none any more.
+  static Session* find(Napi::Env env, uint32_t number) {
+    // SAFETY: only sessions are added to an environment.
+    return static_cast<Session*>(Environment::of(env).tenant(number));
+  }
 
   void adopt(Opened opened);
   Napi::Value info(const Napi::CallbackInfo& info);

@@ -16,7 +16,7 @@ namespace ringtap::addon {
 
 namespace {
 
-// Results of append() that are not an index; lib/native.ts knows them, too.
+// Results of append() that are not an index; lib/native/native.ts knows them, too.
 constexpr double kAllTaken = -1;
 constexpr double kReleased = -2;
 

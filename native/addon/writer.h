@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "addon/environment.h"
-#include "format/writer.h"
+#include "write/writer.h"
 
 namespace ringtap::addon {
 

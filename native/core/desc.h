@@ -13,7 +13,7 @@
 
 namespace ringtap {
 
-/// Bits of PacketDesc::flags; lib/batch.ts exports the same values as PacketFlags.
+/// Bits of PacketDesc::flags; lib/capture/batch.ts exports the same values as PacketFlags.
 enum PacketFlag : uint32_t {
   kFlagOutgoing = 1,      // sent by this host
   kFlagVlan = 2,          // `vlan` holds a tag that is NOT in the bytes

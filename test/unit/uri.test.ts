@@ -206,7 +206,7 @@ describe('a URI', () => {
 
   test('of a device has the name of the device as its target, whatever stands in it', async () => {
     const { stdout, stderr } = await script(
-      `import { parseUri, uriOf } from './dist/uri.js';
+      `import { parseUri, uriOf } from './dist/uri/uri.js';
        let seed = 1;
        const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below;
        const pieces = [...'%?#&=@,:;+/\\\\ .-_~!*()[]{}<>|^"\\'\`$', '%00', '%3F', '//', '\\x1b[31m', '\\x9b', '\\n', '\\u202e', 'é', '😀', 'e'];

@@ -20,6 +20,8 @@
 
 namespace ringtap::afxdp {
 
+inline constexpr uint32_t kEthernet = 1;  // LINKTYPE_ETHERNET: what XDP sees
+
 /// Options of one open, checked.
 struct Settings {
   std::vector<uint32_t> queues;

@@ -8,10 +8,10 @@
 #include <string>
 
 #include "backends/file/chunks.h"
-#include "backends/file/input.h"
 #include "core/source.h"
 #include "filter/vm.h"
 #include "format/reader.h"
+#include "io/input.h"
 
 namespace ringtap {
 

@@ -8,9 +8,9 @@
 #include <mutex>
 #include <thread>
 
-#include "backends/file/descriptor.h"
 #include "core/region.h"
 #include "core/source.h"
+#include "io/descriptor.h"
 
 namespace ringtap {
 

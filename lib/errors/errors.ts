@@ -1,4 +1,4 @@
-import { ERROR_TABLE, type ErrorCode } from './generated/errors.js';
+import { ERROR_TABLE, type ErrorCode } from '../generated/errors.js';
 import { printable, printableLines, shorten } from './printable.js';
 
 /** Everything about a failure but its message. */

@@ -19,7 +19,7 @@
 #include "core/error.h"
 #include "core/region.h"
 #include "format/encoder.h"
-#include "format/output_file.h"
+#include "io/output_file.h"
 
 namespace ringtap {
 

@@ -1,4 +1,4 @@
-#include "backends/file/reading_thread.h"
+#include "io/reading_thread.h"
 
 #include <cerrno>
 #include <chrono>

@@ -1,4 +1,4 @@
-import type { NativeStats } from './native.js';
+import type { NativeStats } from '../native/native.js';
 
 /**
  * The loss ledger of a capture: `received = delivered + filtered + dropped + pending`, to the packet.

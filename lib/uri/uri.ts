@@ -1,9 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { closest } from 'fastest-levenshtein';
-import { CaptureError } from './errors.js';
-import { BACKENDS, type BackendName, type BackendSchema } from './generated/schema.js';
-import { show } from './printable.js';
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+import { BACKENDS, type BackendName, type BackendSchema } from '../generated/schema.js';
 
 /** A URI taken apart. Nothing is validated but its form. */
 export interface ParsedUri {

@@ -1,5 +1,5 @@
+import { show } from '../errors/printable.js';
 import type { Batch } from './batch.js';
-import { show } from './printable.js';
 
 /**
  * A cursor over one packet of a batch, reused for the next: copy what you keep.

@@ -3,8 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Batch } from './batch.js';
-import { CaptureError, type CaptureErrorFields } from './errors.js';
+import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
 export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
@@ -66,8 +65,8 @@ export interface NativeWriter {
   isOpen(): boolean;
   /** Encodes packets [first, end) of what the slot lends in this generation: {@link Appended}, or the first without room. */
   append(first: number, end: number, session: NativeSession, slot: number, generation: number): number;
-  /** The same with packets in memory of JavaScript's own. */
-  appendCopy(first: number, end: number, batch: Batch, epochSeconds: number, epochNanos: number): number;
+  /** The same with packets in memory of JavaScript's own: a Batch that was copied. */
+  appendCopy(first: number, end: number, batch: object, epochSeconds: number, epochNanos: number): number;
   /** Settles when `append()` may take more. */
   room(): Promise<void>;
   /** Settles when all that was taken has reached the file. */
@@ -166,7 +165,7 @@ function load(): Addon {
 /** Where the package lies; undefined where its code was taken elsewhere, as bundlers do. */
 function packageRoot(): string | undefined {
   try {
-    const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+    const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
     const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: unknown };
     return name === 'ringtap' ? root : undefined;
   } catch {

@@ -1,6 +1,6 @@
-import { CaptureError } from './errors.js';
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
 import { Packet } from './packet.js';
-import { show } from './printable.js';
 
 /** Bits of `batch.flags[i]`. */
 export const PacketFlags = {

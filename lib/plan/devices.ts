@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
-import { BACKENDS } from './generated/schema.js';
-import { addon } from './native.js';
-import { interfaceAddresses, uriOf } from './uri.js';
+import { BACKENDS } from '../generated/schema.js';
+import { addon } from '../native/native.js';
+import { interfaceAddresses, uriOf } from '../uri/uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
 export interface Device {

@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
-import { CaptureError } from './errors.js';
-import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from './generated/schema.js';
-import { show } from './printable.js';
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from '../generated/schema.js';
 import { faultIn, type ParsedUri, schemaOf } from './uri.js';
 
 /** The value of an option after validation. */

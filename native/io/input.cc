@@ -1,4 +1,4 @@
-#include "backends/file/input.h"
+#include "io/input.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { CaptureError, wrapNative } from './errors.js';
-import type { NativeSession } from './native.js';
-import { ownOptions, signalOf } from './options.js';
+import { CaptureError, wrapNative } from '../errors/errors.js';
+import type { NativeSession } from '../native/native.js';
+import { ownOptions, signalOf } from '../uri/options.js';
 
 /** Turns of the event loop before flush() sleeps: what can send at once has done so by then. */
 const TURNS = 4;

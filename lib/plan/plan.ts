@@ -1,10 +1,10 @@
-import { onAbort } from './abort.js';
+import { onAbort } from '../errors/abort.js';
+import { CaptureError, wrapNative } from '../errors/errors.js';
+import { BACKENDS, type BackendName, type OpenOptions } from '../generated/schema.js';
+import { addon, type NativeInfo, type NativeSession, type Purpose } from '../native/native.js';
+import { flatten, type OptionValue, type Settings, validate, wantsFallback } from '../uri/options.js';
+import { type ParsedUri, RESERVED, schemaOf } from '../uri/uri.js';
 import { nearestInterface } from './devices.js';
-import { CaptureError, wrapNative } from './errors.js';
-import { BACKENDS, type BackendName, type OpenOptions } from './generated/schema.js';
-import { addon, type NativeInfo, type NativeSession, type Purpose } from './native.js';
-import { flatten, type OptionValue, type Settings, validate, wantsFallback } from './options.js';
-import { type ParsedUri, RESERVED, schemaOf } from './uri.js';
 
 /** A method that was considered. */
 export interface Candidate {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "format/pipe_room.h"
+#include "io/pipe_room.h"
 
 namespace ringtap {
 

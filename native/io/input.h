@@ -6,11 +6,11 @@
 #include <memory>
 #include <string>
 
-#include "backends/file/descriptor.h"
-#include "backends/file/reading_thread.h"
 #include "core/error.h"
 #include "core/region.h"
 #include "core/source.h"
+#include "io/descriptor.h"
+#include "io/reading_thread.h"
 
 namespace ringtap {
 

@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
-import { onAbort } from './abort.js';
+import { onAbort } from '../errors/abort.js';
+import { CaptureError, warn, wrapNative } from '../errors/errors.js';
+import { addon, type NativeInfo, type NativeSession, Rx } from '../native/native.js';
+import type { Plan } from '../plan/plan.js';
+import type { Transmitter } from '../transmit/transmit.js';
 import { Batch, fill, look, poison } from './batch.js';
-import { CaptureError, warn, wrapNative } from './errors.js';
-import { addon, type NativeInfo, type NativeSession, Rx } from './native.js';
-import type { Plan } from './plan.js';
 import { type CaptureStats, toStats } from './stats.js';
-import { SessionTransmitter, type Transmitter } from './transmit.js';
 
 /** How long batches may follow each other before timers, I/O and signals get their turn. */
 const TURN_MS = 4;
@@ -73,13 +73,19 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   #forgetSignal: (() => void) | undefined;
 
   /** @internal Use `open()`. */
-  constructor(session: NativeSession, info: NativeInfo, plan: Plan, signal?: AbortSignal) {
+  constructor(
+    session: NativeSession,
+    info: NativeInfo,
+    plan: Plan,
+    transmit: Transmitter | null,
+    signal?: AbortSignal,
+  ) {
     this.#session = session;
     this.#number = info.number;
     this.uri = plan.uri;
     this.backend = plan.backend;
     this.plan = plan;
-    this.transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
+    this.transmit = transmit;
     this.linkType = info.linkType;
     this.epoch = BigInt(info.epochSeconds) * 1_000_000_000n + BigInt(info.epochNanos);
     this.#maxLeases = info.external ? info.maxLeases : 1024;

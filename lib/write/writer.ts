@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { onAbort } from './abort.js';
-import { Batch } from './batch.js';
-import { Capture } from './capture.js';
-import { CaptureError, wrapNative } from './errors.js';
-import type { ErrorCode } from './generated/errors.js';
-import { Appended, addon, type NativeWriter } from './native.js';
-import { ownOptions, signalOf } from './options.js';
-import { show } from './printable.js';
-import { faultIn } from './uri.js';
+import { Batch } from '../capture/batch.js';
+import { Capture } from '../capture/capture.js';
+import { onAbort } from '../errors/abort.js';
+import { CaptureError, wrapNative } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+import type { ErrorCode } from '../generated/errors.js';
+import { Appended, addon, type NativeWriter } from '../native/native.js';
+import { ownOptions, signalOf } from '../uri/options.js';
+import { faultIn } from '../uri/uri.js';
 
 /** How a trace file is written. */
 export interface WriterOptions {
@@ -294,7 +294,7 @@ let cachedVersion: string | undefined;
 
 function version(): string {
   cachedVersion ??= (
-    JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+    JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
   ).version;
   return cachedVersion;
 }

@@ -1,4 +1,4 @@
-#include "format/writer.h"
+#include "write/writer.h"
 
 #include <algorithm>
 #include <cerrno>

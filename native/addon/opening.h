@@ -1,0 +1,14 @@
+// Opening a session, on a thread of its own.
+#pragma once
+
+#include <napi.h>
+
+namespace ringtap::addon {
+
+/// open({number, backend, uri, target, options, filter, purpose, batchSize, external}) → Promise<Session>
+Napi::Value open(const Napi::CallbackInfo& info);
+
+/// cancel(number): nobody waits for that open() any more.
+void cancel(const Napi::CallbackInfo& info);
+
+}  // namespace ringtap::addon
