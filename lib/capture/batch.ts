@@ -1,5 +1,6 @@
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import type { NativeSession } from '../native/native.js';
 import { Packet } from './packet.js';
 
 /** Bits of `batch.flags[i]`. */
@@ -20,9 +21,10 @@ export const PacketFlags = {
 
 /** Who lends a batch. */
 export interface Lender {
+  readonly session: NativeSession;
   readonly epoch: bigint;
   hold(batch: Batch): void;
-  release(batch: Batch): void;
+  release(batch: Batch, lease: number | undefined): void;
 }
 
 /** Written over the offsets of a released batch, so that a DataView read with one throws RangeError. */
@@ -32,6 +34,42 @@ const POISON = 0x7fffffff;
 const CONTROL_WORDS = 4;
 /** As DescBlock::bytes_for() in native/core/desc.h. */
 const descriptorBytes = (capacity: number) => capacity * 40 + CONTROL_WORDS * 4;
+
+/** The descriptors of a slot, one array for each thing that is told of a packet. */
+export interface Columns {
+  readonly time: Float64Array;
+  readonly rest: Float64Array;
+  readonly offset: Uint32Array;
+  readonly caplen: Uint32Array;
+  readonly wirelen: Uint32Array;
+  readonly flags: Uint32Array;
+  readonly hash: Uint32Array;
+  readonly queue: Uint16Array;
+  readonly vlan: Uint16Array;
+  readonly control: Uint32Array;
+}
+
+/** @internal Arrays over `descriptors`, laid out as native/core/desc.h says. */
+export function columnsOf(descriptors: ArrayBuffer, capacity: number): Columns {
+  let at = 0;
+  const take = (bytes: number) => {
+    const from = at;
+    at += bytes * capacity;
+    return from;
+  };
+  return {
+    time: new Float64Array(descriptors, take(8), capacity),
+    rest: new Float64Array(descriptors, take(8), capacity),
+    offset: new Uint32Array(descriptors, take(4), capacity),
+    caplen: new Uint32Array(descriptors, take(4), capacity),
+    wirelen: new Uint32Array(descriptors, take(4), capacity),
+    flags: new Uint32Array(descriptors, take(4), capacity),
+    hash: new Uint32Array(descriptors, take(4), capacity),
+    queue: new Uint16Array(descriptors, take(2), capacity),
+    vlan: new Uint16Array(descriptors, take(2), capacity),
+    control: new Uint32Array(descriptors, at, CONTROL_WORDS),
+  };
+}
 
 /**
  * Packets lent by a capture, as a struct of arrays over the capture method's own memory.
@@ -69,40 +107,42 @@ export class Batch implements Iterable<Packet> {
   /** LINKTYPE_ value of every packet in the batch (tcpdump.org/linktypes.html). */
   readonly linkType: number = 0;
 
-  /** @internal */ readonly lender: Lender | undefined;
   /** @internal What `time` lacks where timeInexact is set. */ readonly rest: Float64Array;
   /** @internal */ readonly control: Uint32Array;
   /** @internal */ readonly slot: number;
   /** @internal */ held = false;
   /** @internal */ readonly result: IteratorYieldResult<Batch>;
   /** @internal */ readonly resolved: Promise<IteratorResult<Batch>>;
+  readonly #lender: Lender | undefined;
   readonly #packet: Packet;
 
-  /** @internal Arrays over `descriptors`, laid out as native/core/desc.h says. */
-  constructor(descriptors: ArrayBuffer, capacity: number, memory: ArrayBuffer, slot: number, lender?: Lender) {
-    let at = 0;
-    const take = (bytes: number) => {
-      const from = at;
-      at += bytes * capacity;
-      return from;
-    };
-    this.time = new Float64Array(descriptors, take(8), capacity);
-    this.rest = new Float64Array(descriptors, take(8), capacity);
-    this.offset = new Uint32Array(descriptors, take(4), capacity);
-    this.caplen = new Uint32Array(descriptors, take(4), capacity);
-    this.wirelen = new Uint32Array(descriptors, take(4), capacity);
-    this.flags = new Uint32Array(descriptors, take(4), capacity);
-    this.hash = new Uint32Array(descriptors, take(4), capacity);
-    this.queue = new Uint16Array(descriptors, take(2), capacity);
-    this.vlan = new Uint16Array(descriptors, take(2), capacity);
-    this.control = new Uint32Array(descriptors, at, CONTROL_WORDS);
-    this.view = new DataView(memory);
-    this.bytes = new Uint8Array(memory);
+  /** @internal Shows what `columns` say of `bytes`, which are those of `view`. */
+  constructor(columns: Columns, view: DataView, bytes: Uint8Array, slot: number, lender?: Lender) {
+    this.time = columns.time;
+    this.rest = columns.rest;
+    this.offset = columns.offset;
+    this.caplen = columns.caplen;
+    this.wirelen = columns.wirelen;
+    this.flags = columns.flags;
+    this.hash = columns.hash;
+    this.queue = columns.queue;
+    this.vlan = columns.vlan;
+    this.control = columns.control;
+    this.view = view;
+    this.bytes = bytes;
     this.slot = slot;
-    this.lender = lender;
+    this.#lender = lender;
     this.#packet = new Packet(this);
     this.result = { value: this, done: false };
     this.resolved = Promise.resolve(this.result);
+  }
+
+  /**
+   * The number of this lending, for {@link release}: the object shows another batch later, which has another number. Read
+   * it while the batch is valid. 0 for an owned copy.
+   */
+  get lease(): number {
+    return this.control[3]!;
   }
 
   /** ns since 1970 at which packet `i` arrived, to the nanosecond. */
@@ -137,16 +177,20 @@ export class Batch implements Iterable<Packet> {
    */
   hold(): this {
     if (this.length === 0) throw new CaptureError('RINGTAP_RELEASED', 'hold(): the batch was released');
-    if (!this.held) this.lender?.hold(this);
+    if (!this.held) this.#lender?.hold(this);
     return this;
   }
 
   /**
-   * Gives the memory back now. Of a batch that was held it is harmless when done twice, or late. A batch that is not held
-   * is released by the next step.
+   * Gives the memory back now: of a batch that was held, or, before the next step does so, of the current one. It ends
+   * this lending and no other. After `capture.close()`, which ended all of them, and of an owned copy it does nothing.
+   * @param lease {@link lease} as it was while the batch was valid, where the object may be kept beyond its step: it is
+   * used again a few steps later, and then no longer tells that it is late
+   * @throws CaptureError RINGTAP_RELEASED when the batch was released before, by this, a step or the end of a trace;
+   * RINGTAP_BAD_OPTION when `lease` is no whole number
    */
-  release(): void {
-    this.lender?.release(this);
+  release(lease?: number): void {
+    this.#lender?.release(this, lease);
   }
 
   /** Goes through the packets with one reused cursor: convenient, at three times the cost of reading the arrays. */
@@ -161,9 +205,14 @@ export class Batch implements Iterable<Packet> {
     return typeof value === 'object' && value !== null && #epoch in value;
   }
 
+  /** @internal Who lends it; nobody an owned copy. */
+  static lenderOf(batch: Batch): Lender | undefined {
+    return batch.#lender;
+  }
+
   /** @internal ns since 1970 that `time` counts from. */
   get epoch(): bigint {
-    return this.lender?.epoch ?? this.#epoch;
+    return this.#lender?.epoch ?? this.#epoch;
   }
 
   #check(i: number): void {
@@ -178,7 +227,9 @@ export class Batch implements Iterable<Packet> {
     // Of each packet what lies in the memory: who wrote to the arrays gets what they say then.
     let total = 0;
     for (let i = 0; i < n; i++) total += this.data(i).length;
-    const copy = new Batch(new ArrayBuffer(descriptorBytes(n)), n, new ArrayBuffer(total), -1);
+    const memory = new ArrayBuffer(total);
+    const columns = columnsOf(new ArrayBuffer(descriptorBytes(n)), n);
+    const copy = new Batch(columns, new DataView(memory), new Uint8Array(memory), -1);
     for (const name of ['wirelen', 'time', 'rest', 'flags', 'hash', 'queue', 'vlan'] as const) {
       copy[name].set(this[name].subarray(0, n));
     }
@@ -220,16 +271,23 @@ class Cursor implements IterableIterator<Packet> {
   }
 }
 
+type Writable<K extends keyof Batch> = { -readonly [Name in K]: Batch[Name] };
+
 /** @internal Makes a batch show `length` packets. */
 export function fill(batch: Batch, length: number, linkType: number): void {
-  const open = batch as { -readonly [K in 'length' | 'linkType']: Batch[K] };
+  const open = batch as Writable<'length' | 'linkType'>;
   open.length = length;
   open.linkType = linkType;
 }
 
+/** @internal Makes a batch show nothing. */
+export function empty(batch: Batch): void {
+  (batch as Writable<'length'>).length = 0;
+}
+
 /** @internal Makes a batch look at another piece of memory. */
 export function look(batch: Batch, view: DataView, bytes: Uint8Array): void {
-  const open = batch as { -readonly [K in 'view' | 'bytes']: Batch[K] };
+  const open = batch as Writable<'view' | 'bytes'>;
   open.view = view;
   open.bytes = bytes;
 }
@@ -237,5 +295,5 @@ export function look(batch: Batch, view: DataView, bytes: Uint8Array): void {
 /** @internal What a batch looks like once released, for memory that native code cannot poison. */
 export function poison(batch: Batch): void {
   batch.offset.fill(POISON);
-  fill(batch, 0, batch.linkType);
+  empty(batch);
 }

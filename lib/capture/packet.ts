@@ -1,5 +1,17 @@
 import { show } from '../errors/printable.js';
-import type { Batch } from './batch.js';
+
+/** @internal What a cursor goes over: a batch. */
+export interface PacketSource {
+  readonly length: number;
+  readonly view: DataView;
+  readonly offset: Uint32Array;
+  readonly caplen: Uint32Array;
+  readonly wirelen: Uint32Array;
+  readonly time: Float64Array;
+  timeNs(i: number): bigint;
+  data(i: number): Uint8Array;
+  copy(i: number): Uint8Array;
+}
 
 /**
  * A cursor over one packet of a batch, reused for the next: copy what you keep.
@@ -8,9 +20,9 @@ import type { Batch } from './batch.js';
 export class Packet {
   /** Position in the batch. */
   index = 0;
-  readonly #batch: Batch;
+  readonly #batch: PacketSource;
 
-  constructor(batch: Batch) {
+  constructor(batch: PacketSource) {
     this.#batch = batch;
   }
 

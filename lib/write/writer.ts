@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { Batch } from '../capture/batch.js';
-import { Capture } from '../capture/capture.js';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
@@ -135,11 +134,10 @@ export class Writer implements AsyncDisposable {
     }
     const native = this.#native;
     const end = Math.min(count, batch.length);
-    const { lender, slot } = batch;
-    if (lender instanceof Capture) {
-      const { session } = lender;
-      const generation = batch.control[3]!;
-      return this.#explained((first) => native.append(first, end, session, slot, generation));
+    const lender = Batch.lenderOf(batch);
+    if (lender !== undefined) {
+      const { slot, lease } = batch;
+      return this.#explained((first) => native.append(first, end, lender.session, slot, lease));
     }
     const seconds = Number(batch.epoch / 1_000_000_000n);
     const nanos = Number(batch.epoch % 1_000_000_000n);

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab } from '../support/lab.js';
-import { expectBalanced } from '../support/packets.js';
+import { expectBalanced, failure } from '../support/packets.js';
 import { descriptors, isInherited, threads } from '../support/resources.js';
 import { type Subject, subjects } from '../support/subjects.js';
 import { sleep, until, within } from '../support/wait.js';
@@ -120,7 +120,7 @@ describe.each([...subjects])('$name', (subject) => {
     expectBalanced(from.stats());
   });
 
-  test('a held batch that is released late, twice, or after the end releases nobody else’s', async () => {
+  test('a held batch that is released late or twice is an error, and releases nobody else’s', async () => {
     const from = await subject.open(MANY, { batchSize: 10 });
     capture = from;
     const sending = subject.feed(3000);
@@ -129,7 +129,9 @@ describe.each([...subjects])('$name', (subject) => {
     gone.release();
     const others = [await next(), await next(), await next()];
     const before = others.map(content);
-    for (let i = 0; i < 3; i++) gone.release();
+    for (let i = 0; i < 3; i++) {
+      expect(await failure(() => gone.release())).toMatchObject({ code: 'RINGTAP_RELEASED', uri: from.uri });
+    }
     expect(others).not.toContain(gone);
     expect(gone.length).toBe(0);
     expect(others.map((batch) => batch.length)).not.toContain(0);

@@ -276,7 +276,14 @@ const GOOD = {
 /** Exported for `instanceof`; only ringtap makes them. */
 const CLASSES = ['CaptureError'];
 /** Public by name only: what objects use among themselves. */
-const INTERNAL = { capture: ['hold', 'release'] };
+const INTERNAL = {};
+/** How a method is called that rejects with what it was given. */
+const OWN = {
+  'iterator.throw': (iterator, reason) =>
+    iterator.throw(reason).catch((error) => {
+      if (!Object.is(error, reason)) throw error;
+    }),
+};
 /** Reading by index throws RangeError beyond the end, as DataView does. */
 const INDEXED = ['batch.data', 'batch.copy', 'batch.timeNs', 'packet.u8', 'packet.u16', 'packet.u32'];
 
@@ -351,8 +358,10 @@ async function plantInMethods(sender) {
       const [owner, object, first] = await make(sender);
       const may = INDEXED.includes(`${kind}.${String(name)}`) ? 'range' : 'open';
       for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
-        await attempt(`${kind}.${String(name)}(${what})`, () => object[name](value), may);
-        await attempt(`${kind}.${String(name)}(…, ${what})`, () => object[name](first, value), may);
+        const own = OWN[`${kind}.${String(name)}`];
+        await attempt(`${kind}.${String(name)}(${what})`, () => (own ? own(object, value) : object[name](value)), may);
+        if (own === undefined)
+          await attempt(`${kind}.${String(name)}(…, ${what})`, () => object[name](first, value), may);
       }
       await owner.close().catch(() => {});
     }

@@ -147,31 +147,82 @@ describe('a released batch', () => {
     await expectReleased(batch, 16);
   });
 
-  test('may be released again', async () => {
+  test('is not released again: that is an error, and harms nobody', async () => {
     const batch = next();
     batch.release();
-    batch.release();
+    const error = await failure(() => batch.release());
+    expect(error).toMatchObject({ code: 'RINGTAP_RELEASED', uri: capture.uri, backend: 'synth' });
+    expect(error.hint).toContain('once');
     expect(next().length).toBe(16);
     expect(capture.stats().delivered).toBe(32);
   });
 
-  test('that was held is just as empty, and may be released again', async () => {
+  test('that was held is just as empty, and is not released again either', async () => {
     const batch = next().hold();
     next();
     batch.release();
-    batch.release();
     await expectReleased(batch, 16);
+    expect(await failure(() => batch.release())).toMatchObject({ code: 'RINGTAP_RELEASED' });
   });
 
-  test('that was held may be released late: nobody else’s batch goes with it', () => {
+  test('that was held may be late: nobody else’s batch goes with it', async () => {
     const stale = next().hold();
     stale.release();
-    const batch = next().hold();
+    const batch = next().hold(); // in the same memory
     const successor = next();
-    stale.release();
+    expect(await failure(() => stale.release())).toMatchObject({ code: 'RINGTAP_RELEASED' });
     expect([batch.length, successor.length]).toEqual([16, 16]);
     batch.release();
   });
+
+  test.each([1, 2, 3])('of %i steps ago is not released: the current one stays', async (steps) => {
+    const stale = next();
+    const bytes = () => Buffer.from(current.copy(3)).toString('hex');
+    let current = stale;
+    for (let i = 0; i < steps; i++) current = next();
+    const before = bytes();
+    expect(stale.length).toBe(0);
+    for (const call of [() => stale.release(), () => stale.hold(), () => stale.data(0), () => stale.copy()]) {
+      expect(await failure(call)).toMatchObject({ code: 'RINGTAP_RELEASED' });
+    }
+    expect([current.length, bytes()]).toEqual([16, before]);
+    current.release();
+  });
+
+  test('of any number of steps ago is not released by its lease', async () => {
+    const leases = new Map<Batch, number[]>();
+    for (let i = 0; i < 40; i++) {
+      const batch = next();
+      for (const lease of leases.get(batch) ?? []) {
+        expect(await failure(() => batch.release(lease))).toMatchObject({ code: 'RINGTAP_RELEASED' });
+      }
+      expect(batch.length).toBe(16);
+      leases.set(batch, [...(leases.get(batch) ?? []), batch.lease]);
+    }
+    const batch = next();
+    batch.release(batch.lease);
+    expect(batch.length).toBe(0);
+  });
+
+  test('is released by its lease also when it is held meanwhile', async () => {
+    const batch = next().hold();
+    const { lease } = batch;
+    for (let i = 0; i < 10; i++) next();
+    expect(batch.lease).toBe(lease);
+    expect(await failure(() => batch.release(lease + 1))).toMatchObject({ code: 'RINGTAP_RELEASED' });
+    expect(batch.length).toBe(16);
+    batch.release(lease);
+    expect(batch.length).toBe(0);
+  });
+
+  test.each([[Number.NaN], [0.5], ['1'], [null], [{}]])(
+    'is not released by a lease that is none (%s)',
+    async (lease) => {
+      const batch = next();
+      expect(await failure(() => batch.release(lease as number))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+      expect(batch.length).toBe(16);
+    },
+  );
 
   test('of the end of the trace is empty', async () => {
     await using short = await open('synth:?count=10&batchSize=16');
@@ -183,8 +234,8 @@ describe('a released batch', () => {
   test('shows nothing beyond the packets of a shorter successor', async () => {
     await using short = await open('synth:?count=20&batchSize=16');
     const batch = short.nextSync(1000)!;
-    expect(short.nextSync(1000)).toBe(batch);
-    expect(batch.length).toBe(4);
+    expect(batch.offset[4]).toBeLessThan(batch.bytes.length);
+    expect(short.nextSync(1000)!.length).toBe(4);
     for (let i = 4; i < 16; i++) expect(() => batch.view.getUint8(batch.offset[i]!)).toThrow(RangeError);
   });
 });
@@ -216,7 +267,7 @@ describe('hold()', () => {
     expect(last.length).toBe(16);
     held[7]!.release();
     expect(last.hold()).toBe(last);
-    for (const batch of held) batch.release();
+    for (const batch of held) if (batch !== held[7]) batch.release();
     last.release();
     const rest = await count(capture);
     expect(capture.stats()).toMatchObject({ received: 100000, delivered: 100000 });
@@ -237,8 +288,9 @@ describe('close()', () => {
       expect(batch.offset[0]).toBeUndefined();
       expect(batch.bytes.length).toBe(0);
       expect(() => batch.view.getUint8(0)).toThrow(TypeError);
+      // It ended them: who cleans up afterwards does nothing wrong.
       batch.release();
-      batch.release();
+      batch.release(7);
       expect(() => batch.hold()).toThrow(expect.objectContaining({ code: 'RINGTAP_RELEASED' }));
     }
     expect(data.length).toBe(0);

@@ -105,11 +105,108 @@ describe('readers', () => {
     expect(await count(capture)).toBe(90);
   });
 
-  test('get the same batch object and result, step after step', async () => {
-    await using capture = await open('synth:?count=2000&batchSize=100');
+  test('get the same few batch objects, step after step', async () => {
+    await using capture = await open('synth:?count=2000&batchSize=20');
     const batches = new Set<Batch>();
-    for await (const batch of capture) batches.add(batch);
-    expect(batches.size).toBe(1);
+    let last: Batch | undefined;
+    for await (const batch of capture) {
+      expect(batch).not.toBe(last);
+      batches.add(batch);
+      last = batch;
+    }
+    expect(batches.size).toBeLessThanOrEqual(8);
+  });
+
+  test('that throw() are over: it rejects with the reason, the batch is released, and reading can go on', async () => {
+    await using capture = await open('synth:?count=100&batchSize=10');
+    const iterator = capture[Symbol.asyncIterator]();
+    const { value: batch } = await iterator.next();
+    const reason = new Error('mine');
+    await expect(iterator.throw!(reason)).rejects.toBe(reason);
+    expect(batch!.length).toBe(0);
+    expect(await iterator.next()).toEqual({ value: undefined, done: true });
+    await expect(iterator.throw!(reason)).rejects.toBe(reason);
+    expect(await count(capture)).toBe(90);
+  });
+
+  test('that throw() while they wait end the wait', async () => {
+    await using capture = await open('synth:?stallAfter=1&stallMs=60000');
+    const iterator = capture[Symbol.asyncIterator]();
+    await iterator.next();
+    const waiting = iterator.next();
+    await expect(iterator.throw!('mine')).rejects.toBe('mine');
+    expect(await within(waiting, 'the end of the wait')).toEqual({ value: undefined, done: true });
+  });
+});
+
+describe('ended', () => {
+  test.each(['synth:?count=20&batchSize=10', 'examples/sample.pcap'])('tells that %s is at its end', async (uri) => {
+    await using capture = await open(uri);
+    while (capture.tryNext() !== null) expect(capture.ended).toBe(false);
+    expect(capture.ended).toBe(true);
+    expect(capture.tryNext()).toBeNull();
+    expect(capture.nextSync()).toBeNull(); // for ever, if it were not at its end
+    expect(await count(capture)).toBe(0);
+    expect(capture.ended).toBe(true);
+  });
+
+  test('is true after a loop that ran to the end, and not after one that was left', async () => {
+    await using capture = await open('synth:?count=20&batchSize=10');
+    for await (const _ of capture) break;
+    expect(capture.ended).toBe(false);
+    expect(await count(capture)).toBe(10);
+    expect(capture.ended).toBe(true);
+  });
+
+  test('is false while there is nothing yet', async () => {
+    await using capture = await open('synth:?stallAfter=1&stallMs=60000');
+    expect(capture.nextSync(1000)!.length).toBe(1);
+    expect([capture.tryNext(), capture.nextSync(5)]).toEqual([null, null]);
+    expect(capture.ended).toBe(false);
+  });
+
+  test('is true once it failed, and stays so', async () => {
+    await using capture = await open('synth:?errorAfter=10&batchSize=10');
+    expect(capture.tryNext()!.length).toBe(10);
+    expect(capture.ended).toBe(false);
+    for (let i = 0; i < 2; i++) {
+      expect((await failure(() => capture.tryNext())).code).toBe('RINGTAP_INJECTED');
+      expect(capture.ended).toBe(true);
+    }
+    await capture.close();
+    expect(capture.ended).toBe(true);
+    expect((await failure(() => capture.tryNext())).code).toBe('RINGTAP_INJECTED');
+  });
+
+  test('is true as soon as close() was called', async () => {
+    const capture = await open('synth:');
+    const closing = capture.close();
+    expect(capture.ended).toBe(true);
+    await closing;
+  });
+
+  test('is true as soon as its signal aborted', async () => {
+    const controller = new AbortController();
+    const capture = await open('synth:', { signal: controller.signal });
+    expect(capture.ended).toBe(false);
+    controller.abort('enough');
+    expect(capture.ended).toBe(true);
+    expect(() => capture.tryNext()).toThrow('enough');
+    await capture.close();
+  });
+
+  test('stays false when held batches take all memory: the capture goes on', async () => {
+    await using capture = await open('synth:?batchSize=10');
+    const batch = capture.tryNext()!.hold();
+    expect(
+      (
+        await failure(() => {
+          for (;;) capture.tryNext()!.hold();
+        })
+      ).code,
+    ).toBe('RINGTAP_NO_BUFFER');
+    expect(capture.ended).toBe(false);
+    batch.release();
   });
 });
 
@@ -146,9 +243,10 @@ describe('tryNext()', () => {
   test('releases the batch before it', async () => {
     await using capture = await open('synth:?count=20&batchSize=10');
     const first = capture.tryNext()!;
-    expect(capture.tryNext()).toBe(first);
+    const second = capture.tryNext()!;
+    expect([first.length, second.length]).toEqual([0, 10]);
     expect(capture.tryNext()).toBeNull();
-    expect(first.length).toBe(0);
+    expect(second.length).toBe(0);
   });
 });
 
