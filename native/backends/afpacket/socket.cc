@@ -1,0 +1,147 @@
+#include "backends/afpacket/socket.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/net_tstamp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace ringtap::afpacket {
+
+namespace {
+
+constexpr uint16_t kSilentProtocol = 0xffff;  // an EtherType that no packet has
+constexpr uint32_t kBlockUnit = 65536;
+
+template <class T>
+int set_option(int fd, int name, const T& value) {
+  return setsockopt(fd, SOL_PACKET, name, &value, sizeof value) == 0 ? 0 : errno;
+}
+
+int set_membership(int fd, int option, const Interface& interface) {
+  packet_mreq request{};
+  request.mr_ifindex = interface.index;
+  request.mr_type = PACKET_MR_PROMISC;
+  return set_option(fd, option, request);
+}
+
+tpacket_req3 ring_layout(const Options& options) {
+  tpacket_req3 layout{};
+  layout.tp_block_size = static_cast<uint32_t>(options.integer("blockBytes", 256 << 10));
+  const int64_t buffer = options.integer("bufferBytes", 64 << 20);
+  layout.tp_block_nr = static_cast<uint32_t>(std::max<int64_t>(2, buffer / std::max(1u, layout.tp_block_size)));
+  // WHY: V3 does not use frames, but wants their number to add up.
+  layout.tp_frame_size = 256;
+  layout.tp_frame_nr = layout.tp_block_size / layout.tp_frame_size * layout.tp_block_nr;
+  layout.tp_retire_blk_tov = static_cast<uint32_t>(options.integer("timeoutMs", 10));
+  layout.tp_feature_req_word = TP_FT_REQ_FILL_RXHASH;
+  return layout;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_socket(int type, const std::string& uri) {
+  // Protocol 0: nothing arrives before it is bound.
+  UniqueFd fd(socket(AF_PACKET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd) return fd;
+  switch (errno) {
+    case EPERM:
+    case EACCES:
+      return system_error(Code::kNoPermission, uri + ": an AF_PACKET socket needs CAP_NET_RAW", "socket", errno);
+    case EAFNOSUPPORT:
+      return system_error(Code::kBackendMissing, uri + ": the kernel has no AF_PACKET", "socket", errno);
+    default:
+      return system_error(Code::kSystem, uri + ": AF_PACKET", "socket", errno);
+  }
+}
+
+void choose_clock(int fd, const OpenRequest& request, SourceInfo& info) {
+  info.timestamp_source = "kernel";
+  if (request.options.text("timestamp", "auto") != "hardware") return;
+  if (request.plan_only) {
+    info.timestamp_source = "hardware";
+    info.notes.push_back("whether " + request.target + " stamps packets is known when the capture opens");
+    return;
+  }
+  const int err = enable_hardware_timestamps(fd, request.target);
+  if (err == 0 && set_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) == 0) {
+    info.timestamp_source = "hardware";
+  } else {
+    info.notes.push_back("no hardware timestamps from " + request.target + ": " + std::strerror(err) +
+                         "; the kernel's clock is used");
+  }
+}
+
+Result<MappedRing> map_ring(int fd, const Options& options, const std::string& uri) {
+  if (const int err = set_option(fd, PACKET_VERSION, int{TPACKET_V3}); err != 0) {
+    return system_error(Code::kBackendMissing, uri + ": the kernel has no TPACKET_V3", "setsockopt(PACKET_VERSION)",
+                        err);
+  }
+  const tpacket_req3 layout = ring_layout(options);
+  if (layout.tp_block_size < kBlockUnit || layout.tp_block_size % kBlockUnit != 0) {
+    return Error{.code = Code::kBadOption,
+                 .message = uri + ": blockBytes=" + std::to_string(layout.tp_block_size) + " is not a multiple of " +
+                            std::to_string(kBlockUnit)};
+  }
+  const size_t bytes = size_t{layout.tp_block_size} * layout.tp_block_nr;
+  if (const int err = set_option(fd, PACKET_RX_RING, layout); err != 0) {
+    return system_error(err == ENOMEM ? Code::kNoMemory : Code::kSystem,
+                        uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes",
+                        "setsockopt(PACKET_RX_RING)", err);
+  }
+  auto region = Region::map(bytes, MAP_SHARED, fd);
+  if (!region) return system_error(Code::kNoMemory, uri + ": cannot map the ring", "mmap", region.error().err);
+  return MappedRing{std::make_unique<Ring>(*std::move(region), layout.tp_block_size, layout.tp_block_nr),
+                    layout.tp_block_nr};
+}
+
+int attach(int fd, const Program& program) {
+  std::vector<sock_filter> insns;
+  insns.reserve(program.size());
+  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
+  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
+}
+
+int reject_all(int fd) { return attach(fd, {{BPF_RET | BPF_K, 0, 0, 0}}); }
+
+int bind_to(int fd, const Interface& interface, uint16_t protocol) {
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(protocol);
+  address.sll_ifindex = interface.index;
+  // SAFETY: bind() takes every address family through sockaddr.
+  return bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+}
+
+int bind_to_silence(int fd, const Interface& interface) { return bind_to(fd, interface, kSilentProtocol); }
+
+int enter_promiscuous_mode(int fd, const Interface& interface) {
+  return set_membership(fd, PACKET_ADD_MEMBERSHIP, interface);
+}
+
+int leave_promiscuous_mode(int fd, const Interface& interface) {
+  return set_membership(fd, PACKET_DROP_MEMBERSHIP, interface);
+}
+
+int join_fanout(int fd, uint32_t group, uint32_t mode) { return set_option(fd, PACKET_FANOUT, group | mode << 16); }
+
+std::optional<uint32_t> fanout_mode(const std::string& name) {
+  static constexpr struct {
+    const char* name;
+    uint32_t mode;
+  } kModes[] = {{"hash", PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG},
+                {"lb", PACKET_FANOUT_LB},
+                {"cpu", PACKET_FANOUT_CPU},
+                {"rollover", PACKET_FANOUT_ROLLOVER},
+                {"rnd", PACKET_FANOUT_RND},
+                {"qm", PACKET_FANOUT_QM}};
+  const auto* mode = std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& m) { return name == m.name; });
+  return mode == std::end(kModes) ? std::nullopt : std::optional(mode->mode);
+}
+
+}  // namespace ringtap::afpacket

@@ -1,0 +1,316 @@
+#include "backends/afpacket/source.h"
+
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "backends/afpacket/socket.h"
+#include "linux/interface.h"
+
+namespace ringtap::afpacket {
+
+namespace {
+
+constexpr uint32_t kWhole = 262144;  // an accept length beyond every packet
+constexpr int kMaxFruitlessBlocks = 8;
+constexpr uint32_t kPrefetchAhead = 2048;
+constexpr uint32_t kBlocksPerCollect = 4096;
+
+Direction direction_of(const std::string& name) {
+  return name == "in" ? Direction::kIn : name == "out" ? Direction::kOut : Direction::kBoth;
+}
+
+uint64_t clock_us() noexcept {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+Error cannot_start(const std::string& what, const char* call, int err) {
+  const Code code = err == ENODEV || err == ENXIO ? Code::kNoInterface
+                    : err == EPERM                ? Code::kNoPermission
+                    : err == ENETDOWN             ? Code::kInterfaceDown
+                                                  : Code::kSystem;
+  return system_error(code, what, call, err);
+}
+
+}  // namespace
+
+AfPacket::AfPacket(UniqueFd fd, Interface interface, std::unique_ptr<Ring> ring, SourceInfo info,
+                   const OpenRequest& request)
+    : uri_(request.uri),
+      name_(request.target),
+      interface_(interface),
+      restorer_(interface),
+      direction_(direction_of(request.options.text("direction", "both"))),
+      promiscuous_(request.options.flag("promiscuous", true) && interface.index != 0),
+      inline_vlan_(request.options.text("vlan", "inline") == "inline"),
+      fanout_(static_cast<uint32_t>(request.options.integer("fanout"))),
+      fanout_mode_(request.options.text("fanoutMode", "hash")),
+      fd_(std::move(fd)),
+      ring_(std::move(ring)),
+      info_(std::move(info)),
+      leases_(info_.max_leases),
+      gather_(static_cast<uint32_t>(request.options.integer("timeoutMs", 10)), info_.max_leases + 1) {}
+
+Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
+  using Place = FilterTarget::Place;
+  auto program =
+      filter->program({static_cast<int>(info_.link_type), interface_.cooked ? Place::kBytes : Place::kPacketSocket});
+  if (!program) return std::move(program).error();
+  vm_.emplace(**program, FilterVm::Metadata::kIsRead);
+  if (interface_.cooked) {
+    filter_all_ = true;
+    return FilterPlacement{"user", "the kernel filters cooked packets before their SLL2 header exists"};
+  }
+  std::string obstacle = kernel_obstacle(**program);
+  if (obstacle.empty()) {
+    if (const int err = attach(fd_.get(), kernel_program(*program)); err != 0) {
+      obstacle = "the kernel refused the program: " + std::string(std::strerror(err));
+    }
+  }
+  if (!obstacle.empty()) {
+    filter_all_ = special_ = true;
+    return FilterPlacement{"user", std::move(obstacle)};
+  }
+  kernel_filter_ = **program;
+  return FilterPlacement{"kernel",
+                         "VLAN-tagged frames are decided in user space, where their tag is back in the bytes"};
+}
+
+Result<Ok> AfPacket::start() {
+  // WHY: fanout can be joined only after bind; a filter that rejects everything closes the gap in between.
+  const bool gate = fanout_ != 0;
+  const Program program = kernel_program(kernel_filter_ ? &*kernel_filter_ : nullptr);
+  if (const int err = gate ? reject_all(fd_.get()) : attach(fd_.get(), program); err != 0) {
+    return cannot_start(uri_ + ": cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
+  }
+  if (const int err = bind_to(fd_.get(), interface_, ETH_P_ALL); err != 0) {
+    return cannot_start(uri_ + ": bind", "bind", err);
+  }
+  if (promiscuous_) {
+    if (const int err = enter_promiscuous_mode(fd_.get(), interface_); err != 0) {
+      return cannot_start(uri_ + ": promiscuous mode", "setsockopt(PACKET_ADD_MEMBERSHIP)", err);
+    }
+  }
+  return gate ? join_group(program) : Ok{};
+}
+
+/// Joins the fanout group and lets packets through its `program`.
+Result<Ok> AfPacket::join_group(const Program& program) {
+  const auto mode = fanout_mode(fanout_mode_);
+  if (!mode) return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
+  if (const int err = join_fanout(fd_.get(), fanout_, *mode); err != 0) {
+    return cannot_start(uri_ + ": cannot join the fanout group (another mode or interface uses it?)",
+                        "setsockopt(PACKET_FANOUT)", err);
+  }
+  if (const int err = attach(fd_.get(), program); err != 0) {
+    return cannot_start(uri_ + ": cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
+  }
+  return Ok{};
+}
+
+/// What the socket runs on each packet: direction, then the filter for untagged packets, then the cut to snaplen.
+/// What is decided in user space comes whole, and is cut there.
+Program AfPacket::kernel_program(const Program* filter) const {
+  const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kWhole)
+                                         : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kWhole : info_.snaplen}};
+  return with_direction_prefix(tail, direction_, kLoopbackIndex);
+}
+
+RxBatch AfPacket::receive(DescBlock& block, uint32_t max) noexcept {
+  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
+  if (!fd_) return {.rx = Rx::kEof};
+  if (failed_) return {.rx = Rx::kError};
+  if (leases_.full()) return {.rx = Rx::kNoBuffer};
+  budget_.renew();
+  // WHY: a filter that rejects everything must not keep the caller here; the fd stays readable.
+  for (int blocks = 0; blocks < kMaxFruitlessBlocks && !budget_.used_up(); blocks++) {
+    while (!ring_->has_packets()) {
+      const Ring::Next next = ring_->advance();
+      if (next == Ring::Next::kHeld) return {.rx = Rx::kNoBuffer};
+      if (next == Ring::Next::kEmpty) {
+        gather_.emptied(clock_us());
+        return {.rx = check_interface()};
+      }
+      gather_.took_block(ring_->remaining());
+      // WHY: the kernel counts in 32 bits, which wrap within the hour where nobody asks for statistics.
+      if (++blocks_walked_ % kBlocksPerCollect == 0) {
+        const std::scoped_lock lock(stats_mutex_);
+        collect();
+      }
+    }
+    const uint32_t count = walk(block, max);
+    if (count > 0) {
+      ring_->lend();
+      return {.rx = Rx::kOk,
+              .count = count,
+              .segment = ring_->segment(),
+              .link_type = info_.link_type,
+              .lease = *leases_.acquire(ring_->block())};
+    }
+    ring_->settle();
+  }
+  return {.rx = Rx::kAgain};
+}
+
+/// Fills descriptors from the current block until it, or `max`, is used up.
+uint32_t AfPacket::walk(DescBlock& block, uint32_t max) noexcept {
+  uint32_t count = 0;
+  uint64_t bytes = 0;
+  uint32_t filtered = 0;
+  const uint32_t snaplen = info_.snaplen;
+  const uint32_t start = ring_->offset_in_segment();
+  Walk walk = ring_->walk();
+  while (count < max && walk.has_packets()) {
+    const std::optional<Frame> frame = walk.peek();
+    if (!frame) {
+      damaged_.fetch_add(walk.skip(), std::memory_order_release);
+      break;
+    }
+    std::byte* at = walk.at();
+    // Two lines, because a small frame hardly takes more. They come from the cache of the kernel's core.
+    __builtin_prefetch(at + kPrefetchAhead);
+    __builtin_prefetch(at + kPrefetchAhead + 64);
+    PacketDesc desc{.offset = start + walk.offset() + frame->data,
+                    .caplen = frame->caplen,
+                    .wirelen = frame->wirelen,
+                    .time_ns = (int64_t{frame->seconds} - epoch_seconds_) * 1'000'000'000 + frame->nanoseconds,
+                    .hash = frame->hash};
+    if (at[kAddressAt + offsetof(sockaddr_ll, sll_pkttype)] == std::byte{PACKET_OUTGOING}) {
+      desc.flags |= kFlagOutgoing;
+    }
+    if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
+    walk.pop(*frame);
+    if (special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) {
+      const bool kept = finish(*frame, at, desc);
+      if (budget_.used_up()) max = 0;  // this one was the last
+      if (!kept) {
+        filtered++;
+        continue;
+      }
+    }
+    block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen, desc.time_ns, desc.flags);
+    block.hash[count] = desc.hash;
+    block.vlan[count] = desc.vlan;
+    bytes += desc.wirelen;
+    count++;
+  }
+  ring_->set_walk(walk);
+  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
+  delivered_.fetch_add(count, std::memory_order_release);
+  return count;
+}
+
+/// The rare cases: a VLAN tag to put back, a cooked header to write, a filter to run. False rejects the packet.
+bool AfPacket::finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexcept {
+  if (!restorer_.takes_header(frame)) return false;
+  const bool tagged = (frame.status & TP_STATUS_VLAN_VALID) != 0;
+  const bool insert = tagged && restorer_.takes_tag(frame);
+  const sockaddr_ll from = address_of(at);
+  PacketDesc whole = desc;  // as on the wire
+  const std::byte* data = restorer_.write(frame, at, from, insert, whole);
+  const bool decide = vm_ && (filter_all_ || tagged);
+  const PacketMetadata metadata{.type = from.sll_pkttype, .interface = static_cast<uint32_t>(from.sll_ifindex)};
+  const uint32_t keep = decide ? vm_->run(data, whole.wirelen, whole.caplen, budget_, metadata) : kWhole;
+  if (insert && !inline_vlan_) {
+    restorer_.take_tag_out(frame, at, from, desc);
+  } else {
+    desc = whole;
+  }
+  if (tagged && !(insert && inline_vlan_)) {
+    desc.vlan = frame.vlan_tci;
+    desc.flags |= kFlagVlan;
+  }
+  desc.caplen = std::min(desc.caplen, keep);
+  return keep != 0;
+}
+
+bool AfPacket::release(Lease lease) noexcept {
+  const auto block = leases_.release(lease);
+  if (!block) return false;
+  if (ring_) ring_->give_back(*block);
+  return true;
+}
+
+/// The ring is empty: is there still an interface behind it?
+Rx AfPacket::check_interface() noexcept {
+  if (!down_) {
+    int err = 0;
+    socklen_t length = sizeof err;
+    if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &err, &length) != 0 || err == 0) return Rx::kAgain;
+    if (err != ENETDOWN) {
+      return fail(system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err));
+    }
+    down_ = true;
+  }
+  // Packets of a block that is not retired yet still come; its timer makes the socket readable.
+  if (stats().pending > 0) return Rx::kAgain;
+  char name[IF_NAMESIZE];
+  const bool gone = !interface_name(fd_.get(), interface_.index, name);
+  return fail(
+      {.code = gone ? Code::kInterfaceGone : Code::kInterfaceDown,
+       .message = uri_ + ": interface \"" + (gone ? name_ + "\" was removed" : name + std::string("\" went down")),
+       .syscall = "poll",
+       .err = ENETDOWN});
+}
+
+Rx AfPacket::fail(Error error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+  return Rx::kError;
+}
+
+/// WHY: PACKET_STATISTICS counts since the last read, and on V3 tp_packets includes tp_drops.
+void AfPacket::collect() const noexcept {
+  if (!fd_) return;
+  tpacket_stats_v3 now{};
+  socklen_t length = sizeof now;
+  if (getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &now, &length) != 0) return;
+  kernel_packets_ += now.tp_packets;
+  kernel_drops_ += now.tp_drops;
+}
+
+Stats AfPacket::stats() const noexcept {
+  const std::scoped_lock lock(stats_mutex_);
+  Stats s;
+  // Read before the kernel's count: a packet in between must not make pending negative.
+  s.delivered = delivered_.load(std::memory_order_acquire);
+  s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
+  s.filtered = filtered_.load(std::memory_order_acquire);
+  const uint64_t damaged = damaged_.load(std::memory_order_acquire);
+  collect();
+  s.dropped = kernel_drops_ + damaged;
+  // WHY: a ring that JS has scribbled over may seem to hold more packets than the kernel has counted.
+  const uint64_t known = s.delivered + s.filtered + s.dropped;
+  s.received = std::max(kernel_packets_, known);
+  s.pending = s.received - known;
+  s.drops = {{"ring", kernel_drops_}, {"damaged", damaged}, {"nic", std::nullopt}};
+  return s;
+}
+
+void AfPacket::close() noexcept {
+  if (!fd_) return;
+  const std::scoped_lock lock(stats_mutex_);
+  collect();
+  const std::weak_ptr<Region> region = info_.segments.front().region;
+  info_.segments.clear();
+  ring_.reset();
+  if (!region.expired()) fall_silent();
+  fd_.reset();
+}
+
+/// WHY: the mapping keeps the socket alive for as long as somebody holds the region. Until then it must not receive.
+void AfPacket::fall_silent() noexcept {
+  reject_all(fd_.get());
+  if (promiscuous_) leave_promiscuous_mode(fd_.get(), interface_);
+  bind_to_silence(fd_.get(), interface_);  // refused in a fanout group: there only the filter keeps it silent
+}
+
+}  // namespace ringtap::afpacket

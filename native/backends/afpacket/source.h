@@ -1,0 +1,86 @@
+// The Source over a TPACKET_V3 ring.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "backends/afpacket/gather.h"
+#include "backends/afpacket/interface.h"
+#include "backends/afpacket/restore.h"
+#include "backends/afpacket/ring.h"
+#include "core/source.h"
+#include "core/unique_fd.h"
+#include "filter/prepend.h"
+#include "filter/vm.h"
+
+namespace ringtap::afpacket {
+
+class AfPacket final : public Source {
+ public:
+  /// `fd` is the socket that `ring` belongs to, not bound yet.
+  AfPacket(UniqueFd fd, Interface interface, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request);
+  ~AfPacket() override { close(); }
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override;
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override;
+  Readiness readiness() const noexcept override {
+    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .gather_ms = gather_.ms()};
+  }
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return error_; }
+  void close() noexcept override;
+
+ private:
+  Program kernel_program(const Program* filter) const;
+  Result<Ok> join_group(const Program& program);
+  void fall_silent() noexcept;
+
+  uint32_t walk(DescBlock& block, uint32_t max) noexcept;
+  bool finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexcept;
+  Rx check_interface() noexcept;
+  Rx fail(Error error) noexcept;
+  void collect() const noexcept;
+
+  const std::string uri_;
+  const std::string name_;
+  const Interface interface_;
+  const Restorer restorer_;
+  const Direction direction_;
+  const bool promiscuous_;
+  const bool inline_vlan_;
+  const uint32_t fanout_;
+  const std::string fanout_mode_;
+  UniqueFd fd_;
+  std::unique_ptr<Ring> ring_;
+  SourceInfo info_;
+  LeaseTable leases_;
+  Gather gather_;
+  const int64_t epoch_seconds_ = info_.epoch_ns / 1'000'000'000;
+  std::optional<FilterVm> vm_;
+  FilterBudget budget_;
+  std::optional<Program> kernel_filter_;
+  bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
+  bool special_ = interface_.cooked;
+  bool down_ = false;
+  uint32_t blocks_walked_ = 0;
+  bool failed_ = false;
+  Error error_;
+  std::atomic<bool> interrupted_{false};
+  std::atomic<uint64_t> delivered_{0};
+  std::atomic<uint64_t> delivered_bytes_{0};
+  std::atomic<uint64_t> filtered_{0};
+  std::atomic<uint64_t> damaged_{0};
+  mutable std::mutex stats_mutex_;
+  mutable uint64_t kernel_packets_ = 0;
+  mutable uint64_t kernel_drops_ = 0;
+};
+
+}  // namespace ringtap::afpacket
