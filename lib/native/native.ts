@@ -53,6 +53,8 @@ export interface NativeSession {
   stats(): NativeStats;
   error(): Error;
   setRef(ref: boolean): void;
+  /** What {@link Addon.wait} calls back. Held weakly until somebody waits. */
+  onReady(callback: () => void): void;
   send(frame: Uint8Array): boolean;
   flushTx(): number;
   txStats(): { sent: number; queued: number; failed: number };
@@ -112,10 +114,11 @@ export interface Addon {
   cancel(number: number): void;
   /** The process is about to end: gives up what is being opened, and waits for what is at work. */
   exiting(): void;
-  /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first. */
-  next(session: number, slot: number, waitMs?: number): number;
-  /** Calls back once when there may be packets; never after the session was closed. */
-  wait(session: number, callback: () => void): void;
+  /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first.
+   * `goesOn`: the caller will wait on, so that what is gathering need not be given yet. */
+  next(session: number, slot: number, waitMs?: number, goesOn?: boolean): number;
+  /** Calls back once, as {@link NativeSession.onReady} says, when there may be packets; never after the session was closed. */
+  wait(session: number): void;
   openWriter(request: {
     path: string;
     format: string;

@@ -50,10 +50,12 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
 #ifdef __linux__
     // WHY: libuv makes a polled fd non-blocking and allows one watcher each, which would change a shared stdin for
     // other processes. An epoll set in between is ours alone.
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (epoll_ >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) fd = epoll_;
+    if (!readiness_.owned) {
+      epoll_ = epoll_create1(EPOLL_CLOEXEC);
+      epoll_event event{};
+      event.events = EPOLLIN;
+      if (epoll_ >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) fd = epoll_;
+    }
 #endif
     has_poll_ = uv_poll_init(environment_.loop(), &poll_, fd) == 0;
     if (has_poll_) opened(poll_);
@@ -70,7 +72,7 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
   apply_ref();
 }
 
-void Waiter::arm(uint32_t nap_ms) {
+void Waiter::arm(uint32_t nap_ms, uint32_t look_ms) {
   armed_ = true;
   if (has_thread_ && nap_ms == 0) {
     {
@@ -79,21 +81,47 @@ void Waiter::arm(uint32_t nap_ms) {
     }
     wake_.notify_one();
   } else if (has_poll_ && nap_ms == 0) {
+    if (!is_polling_) {
+      uv_poll_start(&poll_, UV_READABLE,
+                    [](uv_poll_t* handle, int status, int) { static_cast<Waiter*>(handle->data)->on_readable(status); });
+    }
     is_polling_ = true;
-    uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { static_cast<Waiter*>(handle->data)->fire(); });
   } else {
-    uv_timer_start(
-        &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, std::max(nap_ms, 1u), 0);
+    stop_polling();
+    nap_ms_ = std::max(nap_ms, 1u);
+    look_ms_ = look_ms;
+    nap_on();
   }
   apply_ref();
+}
+
+void Waiter::nap_on() {
+  const uint32_t step = look_ms_ > 0 ? std::min(nap_ms_, look_ms_) : nap_ms_;
+  nap_ms_ -= step;
+  uv_timer_start(&timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->on_timer(); }, step, 0);
+}
+
+void Waiter::on_timer() {
+  if (armed_ && nap_ms_ > 0 && !source_.crowded()) return nap_on();
+  fire();
+}
+
+void Waiter::on_readable(int status) {
+  if (status < 0) is_polling_ = false;  // libuv stops at an error, which receive() will find
+  // Who waits no more looks no more: what is not read stays readable.
+  if (!armed_) return stop_polling();
+  fire();
+}
+
+void Waiter::stop_polling() {
+  // WHY the question: libuv takes the fd out of its epoll set at each stop, a system call, even if it is not in there.
+  if (is_polling_) uv_poll_stop(&poll_);
+  is_polling_ = false;
 }
 
 void Waiter::fire() {
   if (!armed_) return;
   armed_ = false;
-  // WHY the question: libuv takes the fd out of its epoll set at each stop, a system call, even if it is not in there.
-  if (is_polling_) uv_poll_stop(&poll_);
-  is_polling_ = false;
   uv_timer_stop(&timer_);
   apply_ref();
   ready_();
@@ -157,6 +185,16 @@ void Waiter::stop(Waiter* waiter) {
   waiter->close_handle(waiter->timer_);
   if (waiter->has_poll_) waiter->close_handle(waiter->poll_);
   if (waiter->has_thread_) waiter->close_handle(waiter->async_);
+}
+
+bool Waiter::nap(const Source& source, uint32_t nap_ms, uint32_t look_ms) {
+  while (nap_ms > 0) {
+    const uint32_t step = look_ms > 0 ? std::min(nap_ms, look_ms) : nap_ms;
+    std::this_thread::sleep_for(std::chrono::milliseconds(step));
+    nap_ms -= step;
+    if (look_ms > 0 && source.crowded()) return true;
+  }
+  return false;
 }
 
 void Waiter::block(const Source& source, int timeout_ms) {

@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "backends/afpacket/gather.h"
 #include "backends/afpacket/interface.h"
 #include "backends/afpacket/restore.h"
 #include "backends/afpacket/ring.h"
+#include "core/gather.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
 #include "filter/prepend.h"
@@ -31,14 +31,21 @@ class AfPacket final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .gather_ms = gather_.ms()};
+    return {.kind = Readiness::Kind::kFd,
+            .fd = fd_.get(),
+            .owned = true,
+            .gather_ms = gather_.ms(),
+            .look_ms = kLookMs};
   }
+  bool crowded() const noexcept override { return ring_ && ring_->is_quarter_full(); }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
 
  private:
+  static constexpr uint32_t kLookMs = 40;
+
   Program kernel_program(const Program* filter) const;
   Result<Ok> join_group(const Program& program);
   void fall_silent() noexcept;
