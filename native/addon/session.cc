@@ -1,6 +1,8 @@
 #include "addon/session.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "addon/convert.h"
 #include "addon/errors.h"
@@ -109,7 +111,7 @@ void Session::wait(const Napi::CallbackInfo& call) {
 void Session::wait_for_packets() {
   if (!waiting_) on_ready_.Ref();
   waiting_ = true;
-  waiter().arm(nap_ms(), source_->readiness().look_ms);
+  waiter().arm(nap_ms());
 }
 
 Waiter& Session::waiter() {
@@ -141,7 +143,8 @@ void Session::block(int timeout_ms) {
   nap_left_ms_ = 0;
   if (nap > 0) {
     const uint32_t now = std::min(nap, static_cast<uint32_t>(timeout_ms));
-    if (!Waiter::nap(*source_, now, source_->readiness().look_ms)) nap_left_ms_ = nap - now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(now));
+    nap_left_ms_ = nap - now;
   } else {
     Waiter::block(*source_, timeout_ms);
   }

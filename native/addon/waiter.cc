@@ -72,7 +72,7 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
   apply_ref();
 }
 
-void Waiter::arm(uint32_t nap_ms, uint32_t look_ms) {
+void Waiter::arm(uint32_t nap_ms) {
   armed_ = true;
   if (has_thread_ && nap_ms == 0) {
     {
@@ -88,22 +88,10 @@ void Waiter::arm(uint32_t nap_ms, uint32_t look_ms) {
     is_polling_ = true;
   } else {
     stop_polling();
-    nap_ms_ = std::max(nap_ms, 1u);
-    look_ms_ = look_ms;
-    nap_on();
+    uv_timer_start(
+        &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, std::max(nap_ms, 1u), 0);
   }
   apply_ref();
-}
-
-void Waiter::nap_on() {
-  const uint32_t step = look_ms_ > 0 ? std::min(nap_ms_, look_ms_) : nap_ms_;
-  nap_ms_ -= step;
-  uv_timer_start(&timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->on_timer(); }, step, 0);
-}
-
-void Waiter::on_timer() {
-  if (armed_ && nap_ms_ > 0 && !source_.crowded()) return nap_on();
-  fire();
 }
 
 void Waiter::on_readable(int status) {
@@ -185,16 +173,6 @@ void Waiter::stop(Waiter* waiter) {
   waiter->close_handle(waiter->timer_);
   if (waiter->has_poll_) waiter->close_handle(waiter->poll_);
   if (waiter->has_thread_) waiter->close_handle(waiter->async_);
-}
-
-bool Waiter::nap(const Source& source, uint32_t nap_ms, uint32_t look_ms) {
-  while (nap_ms > 0) {
-    const uint32_t step = look_ms > 0 ? std::min(nap_ms, look_ms) : nap_ms;
-    std::this_thread::sleep_for(std::chrono::milliseconds(step));
-    nap_ms -= step;
-    if (look_ms > 0 && source.crowded()) return true;
-  }
-  return false;
 }
 
 void Waiter::block(const Source& source, int timeout_ms) {

@@ -22,9 +22,8 @@ class Waiter {
   /// `source` must outlive stop().
   Waiter(Environment& environment, const Source& source, std::function<void()> ready);
 
-  /// `nap_ms` > 0: look again after so long instead of asking the source, or once it is crowded, which is asked each
-  /// `look_ms`.
-  void arm(uint32_t nap_ms, uint32_t look_ms = 0);
+  /// `nap_ms` > 0: look again after so long instead of asking the source.
+  void arm(uint32_t nap_ms);
   /// Whether an armed waiter keeps the process alive.
   void set_ref(bool ref);
   /// No more calls. The handles close in their own time and free themselves.
@@ -32,14 +31,10 @@ class Waiter {
 
   /// Blocks this thread until the source may have something; at most `timeout_ms`.
   static void block(const Source& source, int timeout_ms);
-  /// Sleeps on this thread; true when the source was crowded before the end.
-  static bool nap(const Source& source, uint32_t nap_ms, uint32_t look_ms);
 
  private:
   ~Waiter() = default;
   void fire();
-  void nap_on();
-  void on_timer();
   void on_readable(int status);
   void stop_polling();
   void apply_ref();
@@ -56,8 +51,6 @@ class Waiter {
   int open_handles_ = 0;
 
   uv_timer_t timer_{};
-  uint32_t nap_ms_ = 0;  // that is left
-  uint32_t look_ms_ = 0;
   uv_poll_t poll_{};
   bool has_poll_ = false;
   bool is_polling_ = false;

@@ -54,8 +54,6 @@ struct Readiness {
   /// How long to let packets gather after a batch, before waiting anew; asked each time. For sources that would
   /// otherwise wake the reader for little.
   uint32_t gather_ms = 0;
-  /// How often to ask crowded() meanwhile, because traffic may become denser; 0: not at all.
-  uint32_t look_ms = 0;
   /// The last receive() came back to let others run, not for want of packets: ask again after so long, whatever the fd
   /// says.
   uint32_t again_ms = 0;
@@ -105,9 +103,6 @@ class Source {
 
   /// For Readiness::kPoll: could receive() find something? Any thread.
   virtual bool pending() const noexcept { return true; }
-
-  /// While packets gather: are there so many by now that they should be read? Asked by the thread that receives.
-  virtual bool crowded() const noexcept { return false; }
 
   /// Makes the next receive() return kInterrupted once. Any thread.
   virtual void interrupt() noexcept = 0;

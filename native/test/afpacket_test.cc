@@ -290,24 +290,6 @@ TEST_CASE("whatever the headers say, a walk stays inside its block, ends, and ac
   CHECK(damaged > 10'000);
 }
 
-TEST_CASE("a ring is crowded when a quarter of its blocks wait to be read") {
-  constexpr uint32_t kMany = 16;
-  auto* memory = new std::byte[size_t{kBlockBytes} * kMany]();
-  Ring ring(std::make_shared<Region>(memory, size_t{kBlockBytes} * kMany, [](std::byte* p, size_t) { delete[] p; }),
-            kBlockBytes, kMany);
-  const auto fill = [&](uint32_t i) {
-    // SAFETY: every block begins with its header.
-    reinterpret_cast<tpacket_block_desc*>(memory + size_t{i} * kBlockBytes)->hdr.bh1.block_status = TP_STATUS_USER;
-  };
-  CHECK_FALSE(ring.is_quarter_full());
-  for (uint32_t i = 0; i < 3; i++) fill(i);
-  CHECK_FALSE(ring.is_quarter_full());
-  fill(3);
-  CHECK(ring.is_quarter_full());
-  CHECK(ring.advance() == Ring::Next::kReady);  // an empty one, which goes back at once
-  CHECK_FALSE(ring.is_quarter_full());
-}
-
 TEST_CASE("what a tiny ring could not take is counted to the packet") {
   NEEDS_LAB();
   for (const double bytes : {131072.0, 262144.0}) {

@@ -48,12 +48,6 @@ Ring::Next Ring::advance() noexcept {
   return Next::kReady;
 }
 
-bool Ring::is_quarter_full() const noexcept {
-  const uint32_t ahead = (following_ + std::max(block_count_ / 4, 1u) - 1) % block_count_;
-  // SAFETY: only a look; advance() is what takes blocks over.
-  return (__atomic_load_n(&header_of(block_base(ahead))->block_status, __ATOMIC_RELAXED) & TP_STATUS_USER) != 0;
-}
-
 void Ring::give_back(uint32_t block) noexcept {
   state_[block].leases--;
   return_if_done(block);

@@ -121,9 +121,6 @@ class Ring {
   uint32_t skip_block() noexcept { return walk_.skip(); }
 
   uint32_t block_count() const noexcept { return block_count_; }
-  /// Whether as many filled blocks wait as a quarter of the ring has.
-  bool is_quarter_full() const noexcept;
-
   uint32_t block() const noexcept { return current_; }
   uint32_t segment() const noexcept { return current_ / blocks_per_segment_; }
   /// Where the current block begins in its segment.

@@ -21,7 +21,7 @@ constexpr uint32_t kWhole = 262144;  // an accept length beyond every packet
 constexpr int kMaxFruitlessBlocks = 8;
 constexpr uint32_t kPrefetchAhead = 2048;
 constexpr uint32_t kBlocksPerCollect = 4096;
-constexpr int64_t kGatherBlocks = 8;
+constexpr int64_t kGatherTimeouts = 5;
 constexpr int64_t kMostGatherMs = 100;
 
 Direction direction_of(const std::string& name) {
@@ -33,9 +33,9 @@ uint64_t clock_us() noexcept {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-/// Under load: blocks of `timeoutMs` gather for so long.
+/// How long packets gather under load. WHY five timeouts: 64 MiB take 10 Gbit/s for 50 ms, should it begin meanwhile.
 uint32_t most_ms(const Options& options) {
-  return static_cast<uint32_t>(std::min<int64_t>(kGatherBlocks * options.integer("timeoutMs", 10), kMostGatherMs));
+  return static_cast<uint32_t>(std::min<int64_t>(kGatherTimeouts * options.integer("timeoutMs", 10), kMostGatherMs));
 }
 
 Error cannot_start(const std::string& what, const char* call, int err) {

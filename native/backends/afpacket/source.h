@@ -34,18 +34,14 @@ class AfPacket final : public Source {
     return {.kind = Readiness::Kind::kFd,
             .fd = fd_.get(),
             .owned = true,
-            .gather_ms = gather_.ms(),
-            .look_ms = kLookMs};
+            .gather_ms = gather_.ms()};
   }
-  bool crowded() const noexcept override { return ring_ && ring_->is_quarter_full(); }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
 
  private:
-  static constexpr uint32_t kLookMs = 40;
-
   Program kernel_program(const Program* filter) const;
   Result<Ok> join_group(const Program& program);
   void fall_silent() noexcept;
