@@ -19,6 +19,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'packages',
+          include: ['packages/*/test/**/*.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts', 'test/standin/**/*.test.ts'],
           env: pfring,
@@ -52,6 +61,11 @@ export default defineConfig({
           include: [],
           typecheck: { enabled: true, only: true, include: ['test/types/**/*.test-d.ts'] },
         },
+      },
+      // npm run test:long
+      {
+        extends: true,
+        test: { name: 'long', include: process.env.RINGTAP_LONG === undefined ? [] : ['test/long/**/*.test.ts'] },
       },
       { extends: true, test: { name: 'dist', include: ['test/dist/**/*.test.ts'] } },
     ],

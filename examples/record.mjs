@@ -3,6 +3,7 @@ import { open, openWriter } from 'ringtap';
 
 const capture = await open(process.argv[2] ?? 'synth:?count=50000');
 const writer = await openWriter(process.argv[3] ?? '/dev/null', { linkType: capture.linkType });
+/** @type {Promise<unknown> | undefined} */
 let writing;
 let stopping = false;
 process.once('SIGINT', async () => {

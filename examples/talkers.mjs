@@ -9,6 +9,7 @@ for await (const { length, offset, wirelen, view } of capture) {
     bytesBySender.set(sender, (bytesBySender.get(sender) ?? 0) + wirelen[i]);
   }
 }
+/** @param {number} address */
 const dotted = (address) => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
 for (const [sender, bytes] of [...bytesBySender].sort((a, b) => b[1] - a[1]).slice(0, 10)) {
   console.log(dotted(sender).padEnd(15), bytes);

@@ -1,6 +1,7 @@
 import { Capture } from './capture/capture.js';
 import { CaptureError, warn } from './errors/errors.js';
-import type { OpenOptions } from './generated/schema.js';
+import type { OptionsOf } from './generated/options.js';
+import { BACKENDS } from './generated/schema.js';
 import { type Explanation, follow, type Plan, rejected } from './plan/plan.js';
 import { SessionTransmitter, type Transmitter } from './transmit/transmit.js';
 import { ownOptions, signalOf } from './uri/options.js';
@@ -14,10 +15,10 @@ import { parseUri } from './uri/uri.js';
  * option is always an error.
  *
  * @param uri such as `afpacket:eth0`, `file:trace.pcapng`, `eth0`; docs/uri.md has them all
- * @param options win over the URI's query parameters of the same name
+ * @param options those of the URI's scheme; they win over the URI's query parameters of the same name
  * @throws CaptureError, or the signal's reason when it aborts first: then nothing is left of what was being opened
  */
-export async function open(uri: string, options: OpenOptions = {}): Promise<Capture> {
+export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Capture> {
   const parsed = parseUri(uri);
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
@@ -42,12 +43,16 @@ function warnOfTraffic({ backend, target, filter }: Plan): void {
   warn('RINGTAP_TAKES_TRAFFIC', `${backend}: takes ${what} away from the host's network stack on ${target}`);
 }
 
+const SENDERS = BACKENDS.filter(({ transmits }) => transmits)
+  .map(({ name, target }) => (target === 'interface' ? `${name}:IFACE` : `${name}:`))
+  .join(', ');
+
 /**
  * Opens the sending side of a capture method, without a capture: no traffic is touched.
  * @param options `signal` ends the opening only
  * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send, or the signal's reason when it aborts first
  */
-export async function openTransmitter(uri: string, options: OpenOptions = {}): Promise<Transmitter> {
+export async function openTransmitter<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Transmitter> {
   const parsed = parseUri(uri);
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
@@ -58,7 +63,7 @@ export async function openTransmitter(uri: string, options: OpenOptions = {}): P
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
       uri,
       backend: plan.backend,
-      hint: 'Send with afxdp:IFACE.',
+      hint: `Send with ${SENDERS}.`,
     });
   }
   return new SessionTransmitter(session, uri, plan.backend, () => session.close());
@@ -69,7 +74,7 @@ export async function openTransmitter(uri: string, options: OpenOptions = {}): P
  * filter would run, whose clock would stamp. A URI that cannot be opened is explained, too: `error` says why.
  * @throws CaptureError only for a URI or option that means nothing, or the signal's reason when it aborts first
  */
-export async function explain(uri: string, options: OpenOptions = {}): Promise<Explanation> {
+export async function explain<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Explanation> {
   const parsed = parseUri(uri);
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
@@ -84,10 +89,10 @@ export async function explain(uri: string, options: OpenOptions = {}): Promise<E
       backend: null,
       target: parsed.target,
       candidates: rejected.get(error)!,
-      mode: '',
+      mode: '' as never,
       filter: 'none',
       filterReason: '',
-      timestamp: '',
+      timestamp: '' as never,
       linkType: 0,
       zeroCopy: false,
       takesTraffic: false,

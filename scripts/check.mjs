@@ -9,8 +9,12 @@ const bin = (name) => [join(root, 'node_modules/.bin', name)];
 
 const STEPS = {
   'generated files': [...script('generate.mjs'), '--check'],
+  'generated messages': [...script('generate-wire.mjs'), '--check'],
+  'public API': [...script('api.mjs'), '--check'],
   'dependency direction': script('check-deps.mjs'),
   types: bin('tsc').concat('--noEmit'),
+  'types of the examples': bin('tsc').concat('--noEmit', '-p', 'examples'),
+  'types of the packages': ['npm', 'run', '--silent', 'types', '--workspaces', '--if-present'],
   biome: bin('biome').concat('ci', '.'),
   'clang-format': script('clang-format.mjs'),
   'clang-tidy': script('clang-tidy.mjs'),

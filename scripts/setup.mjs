@@ -69,6 +69,7 @@ const PACKAGES = {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     bpftool: programs('bpftool'),
     ethtool: programs('ethtool'),
+    'protobuf-compiler': programs('protoc'),
     netbase: () => existsSync('/etc/services') && existsSync('/etc/protocols'), // names in filters
     python3: programs('python3'),
     tcpdump: programs('tcpdump'),
@@ -84,6 +85,8 @@ const PACKAGES = {
     'clang-format': programs('clang-format-14'),
     'clang-tidy': programs('clang-tidy-14'),
   },
+  // Fuzz targets need libFuzzer.
+  long: { clang: programs('clang++') },
   // What ringtap is measured beside. Nothing else needs it.
   bench: {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
@@ -99,11 +102,12 @@ const STAGES = {
   start: ['start'],
   test: ['start', 'test'],
   check: ['start', 'test', 'check'],
+  long: ['start', 'test', 'long'],
   bench: ['start', 'bench'],
 };
 
 /** Stage → lists that it does without where they cannot be installed: tests and rows then show what is said about that. */
-const WELCOME = { test: ['dpdk'], check: ['dpdk'], bench: ['dpdk', 'testpmd'] };
+const WELCOME = { test: ['dpdk'], check: ['dpdk'], long: ['dpdk'], bench: ['dpdk', 'testpmd'] };
 
 /** Debian packages of these lists that this machine lacks. */
 function missingFrom(lists) {
@@ -207,8 +211,8 @@ function installNodeModules() {
 }
 
 /**
- * Everything that `npm start` ('start'), `npm test` ('test'), `npm run check` ('check') or `npm run bench` ('bench', with
- * all that it can compare with) needs. Exits 1 on failure.
+ * Everything that `npm start` ('start'), `npm test` ('test'), `npm run check` ('check'), `npm run test:long` ('long') or
+ * `npm run bench` ('bench', with all that it can compare with) needs. Exits 1 on failure.
  */
 export function setup({ for: stage }) {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -231,5 +235,5 @@ export function setup({ for: stage }) {
     step('native tests: configure', join(root, 'node_modules/.bin/cmake-js'), ['configure', ...options], env);
   }
   step('native build', 'npm', ['run', 'build:native'], env);
-  step('TypeScript build', 'npm', ['run', 'build:ts']);
+  step('TypeScript build', 'npm', ['run', 'build:ts', '--workspaces', '--if-present']);
 }

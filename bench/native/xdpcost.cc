@@ -9,6 +9,7 @@
 #include "backends/afxdp/abi.h"
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/program.h"
+#include "core/link_type.h"
 #include "libpcap/compile.h"
 
 namespace {
@@ -18,7 +19,6 @@ using namespace ringtap::afxdp;
 using Packet = std::vector<std::byte>;
 
 constexpr const char* kExpression = "tcp port 80 or udp port 53";
-constexpr int kEthernet = 1;
 constexpr uint32_t kRepetitions = 200'000;
 constexpr int kRuns = 9;
 
@@ -99,7 +99,7 @@ int main() {
   value_of(set_map(map.get(), 0, static_cast<uint32_t>(socket.get())));
 
   std::fputs("READY\n", stderr);
-  const Program filter = value_of(compile_filter(kExpression, kEthernet, 0xffff));
+  const Program filter = value_of(compile_filter(kExpression, kLinkEthernet, 0xffff));
   const EbpfProgram bare = value_of(assemble({.xsk_map = map.get()})).program;
   const EbpfProgram filtering = value_of(assemble({.xsk_map = map.get(), .filter = &filter})).program;
   std::printf("{\"expression\":\"%s\",\"redirect\":%u,\"filter\":{", kExpression, cost(bare, kPackets[0].packet));

@@ -22,6 +22,8 @@ export const PacketFlags = {
 /** Who lends a batch. */
 export interface Lender {
   readonly session: NativeSession;
+  /** What native code knows the session by. */
+  readonly number: number;
   readonly epoch: bigint;
   hold(batch: Batch): void;
   release(batch: Batch, lease: number | undefined): void;
@@ -208,6 +210,11 @@ export class Batch implements Iterable<Packet> {
   /** @internal Who lends it; nobody an owned copy. */
   static lenderOf(batch: Batch): Lender | undefined {
     return batch.#lender;
+  }
+
+  /** @internal What native code knows the session by that lends it; undefined for an owned copy. */
+  get sessionNumber(): number | undefined {
+    return this.#lender?.number;
   }
 
   /** @internal ns since 1970 that `time` counts from. */

@@ -1,4 +1,5 @@
 import { onAbort } from '../errors/abort.js';
+import type { BackendName } from '../generated/options.js';
 import type { NativeInfo, NativeSession } from '../native/native.js';
 import type { Plan } from '../plan/plan.js';
 import type { Transmitter } from '../transmit/transmit.js';
@@ -21,7 +22,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   /** The URI as it was given to `open()`. */
   readonly uri: string;
   /** The capture method that was chosen. */
-  readonly backend: string;
+  readonly backend: BackendName;
   /** LINKTYPE_ value of the packets (tcpdump.org/linktypes.html); in a pcapng file that of the first interface. */
   readonly linkType: number;
   /** Unix time in ns that `batch.time` counts from. */

@@ -25,6 +25,7 @@ interface Segment {
 /** What a capture lends: the current batch, and those that are held. */
 export class Lending implements Lender {
   readonly session: NativeSession;
+  readonly number: number;
   readonly epoch: bigint;
   /** As long as a batch is kept, so is its capture, which may have a signal to heed. */
   readonly owner: object;
@@ -47,6 +48,7 @@ export class Lending implements Lender {
   constructor(owner: object, session: NativeSession, info: NativeInfo, faults: Faults) {
     this.owner = owner;
     this.session = session;
+    this.number = info.number;
     this.#faults = faults;
     this.epoch = BigInt(info.epochSeconds) * 1_000_000_000n + BigInt(info.epochNanos);
     this.#maxLeases = info.external ? info.maxLeases : MOST_COPIES;

@@ -22,6 +22,7 @@ export class Packet {
   index = 0;
   readonly #batch: PacketSource;
 
+  /** @internal Packets come from a batch. */
   constructor(batch: PacketSource) {
     this.#batch = batch;
   }

@@ -1,3 +1,4 @@
+import type { DropCause } from '../generated/vocabulary.js';
 import type { NativeStats } from '../native/native.js';
 
 /**
@@ -24,10 +25,16 @@ export interface CaptureStats {
   readonly joined: number;
   /** Bytes on the wire of the packets handed out. */
   readonly deliveredBytes: number;
-  /** Loss by cause. `undefined` means that the method cannot tell, which is not zero. */
-  readonly drops: Readonly<Record<string, number | undefined>>;
-  /** Counters of the driver by its own names, where an option (`xstats` of `dpdk:`) asks for them; else empty. */
-  readonly details: Readonly<Record<string, number | undefined>>;
+  /**
+   * Loss by cause: those that the method has, so `drops.ring` is a number, null, or missing. `null` means that the method
+   * cannot tell, which is not zero. docs/uri.md has the causes of each scheme.
+   */
+  readonly drops: Readonly<Partial<Record<DropCause, number | null>>>;
+  /**
+   * Counters of the driver by its own names, where an option (`xstats` of `dpdk:`) asks for them; else empty. `null` is
+   * what the driver cannot tell.
+   */
+  readonly details: Readonly<Record<string, number | null>>;
 }
 
 export function toStats(native: NativeStats): CaptureStats {

@@ -5,13 +5,13 @@ import { type Batch, type Capture, CaptureError, openWriter, type Writer } from 
 import { UsageError } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
+import { addPrintOptions, type PrintFlags, printOptions } from './print/options.js';
+import { Printer, type PrintOptions } from './print/printer.js';
 import { showRate } from './rate.js';
 import { Run } from './run.js';
 import { announce, summarize, withCapture } from './session.js';
-import { addSummaryOptions, type SummaryFlags, summaryOptions } from './summary/options.js';
-import { Summary, type SummaryOptions } from './summary/summary.js';
 
-interface CaptureFlags extends OpenFlags, SummaryFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags {
   write?: string;
   count?: number;
   duration?: number;
@@ -28,7 +28,7 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addSummaryOptions(addOpenOptions(command))
+  addPrintOptions(addOpenOptions(command))
     .addHelpText(
       'after',
       `
@@ -48,14 +48,14 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
     throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
   }
   const options = openOptions(flags);
-  const summary = summaryOptions(flags);
+  const printing = printOptions(flags);
   await withCapture(uri, options, async (capture) => {
     const writer = flags.write === undefined ? undefined : await openTrace(flags.write, flags, capture);
     const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
     try {
-      const running = run.each(handler(capture, writer, flags.quiet ? undefined : summary));
+      const running = run.each(handler(capture, writer, flags.quiet ? undefined : printing));
       if (!flags.quiet) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
       await writer?.close(capture.stats());
@@ -73,11 +73,14 @@ async function capture(uri: string, flags: CaptureFlags): Promise<void> {
 }
 
 /** What to do with each batch: write it, print it, or nothing but count it. */
-function handler(capture: Capture, writer: Writer | undefined, options: SummaryOptions | undefined) {
-  if (writer !== undefined) return (batch: Batch, count: number) => writer.write(batch, count);
+function handler(capture: Capture, writer: Writer | undefined, options: PrintOptions | undefined) {
+  if (writer !== undefined) {
+    return (batch: Batch, count: number) =>
+      writer.write(batch, count < batch.length ? { select: Array.from({ length: count }, (_, i) => i) } : undefined);
+  }
   if (options === undefined) return () => {};
-  const summary = new Summary(capture.epoch, options);
-  return (batch: Batch, count: number) => print(summary.lines(batch, count));
+  const printer = new Printer(capture.epoch, options);
+  return (batch: Batch, count: number) => print(printer.lines(batch, count));
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */

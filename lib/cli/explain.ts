@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
-import { type Candidate, type Explanation, explain } from '../index.js';
+import { type Candidate, type Explanation, explain, linkTypeName } from '../index.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
-import { linkTypeName } from './summary/summary.js';
 
 export function addExplain(program: Command): void {
   const command = program

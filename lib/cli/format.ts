@@ -1,4 +1,6 @@
 // Numbers for people.
+import type { CaptureStats } from '../index.js';
+
 const group = new Intl.NumberFormat('en-US');
 
 export function integer(value: number): string {
@@ -18,8 +20,8 @@ export function scaled(value: number, unit: string): string {
 }
 
 /** Loss by cause: "ring 5, interface unknown"; empty where the method names no cause. */
-export function causes(drops: Readonly<Record<string, number | undefined>>): string {
+export function causes(drops: CaptureStats['drops']): string {
   return Object.entries(drops)
-    .map(([cause, count]) => `${cause} ${count === undefined ? 'unknown' : integer(count)}`)
+    .map(([cause, count]) => `${cause} ${count === null ? 'unknown' : integer(count)}`)
     .join(', ');
 }

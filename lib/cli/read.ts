@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parseCount } from './options.js';
 import { print } from './output.js';
+import { addPrintOptions, type PrintFlags, printOptions } from './print/options.js';
+import { Printer } from './print/printer.js';
 import { Run } from './run.js';
 import { withCapture } from './session.js';
-import { addSummaryOptions, type SummaryFlags, summaryOptions } from './summary/options.js';
-import { Summary } from './summary/summary.js';
 
-interface ReadFlags extends SummaryFlags {
+interface ReadFlags extends PrintFlags {
   filter?: string;
   count?: number;
 }
@@ -18,7 +18,7 @@ export function addRead(program: Command): void {
     .description('print the packets of a trace (pcap, pcapng, ERF), a line for each; - is standard input')
     .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
     .option('-c, --count <packets>', 'stop after so many', parseCount);
-  addSummaryOptions(command)
+  addPrintOptions(command)
     .addHelpText(
       'after',
       `
@@ -33,11 +33,11 @@ A file that is cut or damaged: every good packet is printed, then the error with
 }
 
 async function read(file: string, flags: ReadFlags): Promise<void> {
-  const options = summaryOptions(flags);
+  const options = printOptions(flags);
   await withCapture(fileUri(file), { filter: flags.filter }, async (capture) => {
-    const summary = new Summary(capture.epoch, options);
+    const printer = new Printer(capture.epoch, options);
     const run = new Run(capture, { count: flags.count });
-    await run.each((batch, count) => print(summary.lines(batch, count)));
+    await run.each((batch, count) => print(printer.lines(batch, count)));
   });
 }
 

@@ -1,8 +1,7 @@
-import { type Capture, type OpenOptions, open, type Plan, type Writer } from '../index.js';
+import { type Capture, linkTypeName, type OpenOptions, open, type Plan, type Writer } from '../index.js';
 import { say } from './errors.js';
 import { causes, integer, scaled } from './format.js';
 import type { Run } from './run.js';
-import { linkTypeName } from './summary/summary.js';
 
 /** Opens a capture and closes it after `use`, whatever becomes of that. */
 export async function withCapture(

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Capture } from '../index.js';
+import type { Capture, CaptureStats } from '../index.js';
 import { causes, integer, scaled } from './format.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print, printJson } from './output.js';
@@ -26,7 +26,7 @@ interface Totals {
   readonly bps: number;
   readonly dropped: number;
   /** By cause; null where the method cannot tell. */
-  readonly drops: Readonly<Record<string, number | null>>;
+  readonly drops: CaptureStats['drops'];
 }
 
 export function addStats(program: Command): void {
@@ -79,7 +79,7 @@ function total(capture: Capture, { packets, bytes, seconds }: Run): Totals {
     pps: perSecond(packets),
     bps: perSecond(bytes * 8),
     dropped,
-    drops: Object.fromEntries(Object.entries(drops).map(([cause, count]) => [cause, count ?? null])),
+    drops,
   };
 }
 

@@ -3,12 +3,19 @@ import { printable, printableLines, shorten } from './printable.js';
 
 /** Everything about a failure but its message. */
 export interface CaptureErrorFields {
+  /** The capture method, where one was chosen. */
   backend?: string | undefined;
+  /** The URI as the caller wrote it. */
   uri?: string | undefined;
+  /** The system or library call that failed. */
   syscall?: string | undefined;
+  /** Its errno. */
   errno?: number | undefined;
+  /** How to fix it; the code's own hint where it is not given. */
   hint?: string | undefined;
+  /** Byte offset in a file, or character (instruction) offset in a filter. */
   position?: number | undefined;
+  /** What it came of. */
   cause?: unknown;
 }
 
@@ -18,6 +25,7 @@ export interface CaptureErrorFields {
  * `uri` is as it was given.
  */
 export class CaptureError extends Error {
+  /** Always CaptureError. */
   override readonly name = 'CaptureError';
   /** A stable code, `RINGTAP_…`. */
   readonly code: ErrorCode;
@@ -59,8 +67,12 @@ function hintOf(code: ErrorCode): string {
 }
 
 /** Something that ends nothing, but must not pass in silence: a process warning. */
-export function warn(code: string, message: string): void {
-  process.emitWarning(printable(shorten(message)), { type: 'RingtapWarning', code });
+export function warn(
+  code: string,
+  message: string,
+  type: 'RingtapWarning' | 'DeprecationWarning' = 'RingtapWarning',
+): void {
+  process.emitWarning(printable(shorten(message)), { type, code });
 }
 
 /** Turns what the addon throws into a CaptureError; anything else passes through. */

@@ -4,12 +4,16 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
+import type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 
 /** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
 export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
 
-/** What `append()` returns instead of an index; native/addon/writer.cc has the same list. */
+/** What `append()` returns instead of a count; native/addon/writer.cc has the same list. */
 export const Appended = { all: -1, released: -2 } as const;
+
+/** What `decode()` returns instead of a packet count; native/addon/decode.cc has the same list. */
+export const Undecoded = { released: -1, noColumns: -2 } as const;
 
 export interface NativeStats {
   received: number;
@@ -19,8 +23,8 @@ export interface NativeStats {
   pending: number;
   joined: number;
   deliveredBytes: number;
-  drops: Record<string, number | undefined>;
-  details: Record<string, number | undefined>;
+  drops: Partial<Record<DropCause, number | null>>;
+  details: Record<string, number | null>;
 }
 
 export interface NativeInfo {
@@ -31,10 +35,10 @@ export interface NativeInfo {
   epochNanos: number;
   snaplen: number;
   maxLeases: number;
-  mode: string;
-  timestamp: string;
+  mode: CaptureMode;
+  timestamp: TimestampSource;
   notes: string[];
-  filterWhere: string;
+  filterWhere: FilterPlacement;
   filterReason: string;
   readiness: 'fd' | 'poll' | 'always';
   external: boolean;
@@ -57,26 +61,47 @@ export interface NativeSession {
   onReady(callback: () => void): void;
   send(frame: Uint8Array): boolean;
   flushTx(): number;
+  /** Whether `send()` would take a frame now. */
+  hasRoomTx(): boolean;
   txStats(): { sent: number; queued: number; failed: number };
   close(): Promise<void>;
 }
 
+/** What waits has a number, which {@link cancel} knows it by. */
 export interface NativeWriter {
   /** Settles when the file is open, or turned out to be a named pipe that nobody reads yet. */
-  tried(): Promise<void>;
+  tried(number: number): Promise<void>;
   isOpen(): boolean;
-  /** Encodes packets [first, end) of what the slot lends in this generation: {@link Appended}, or the first without room. */
-  append(first: number, end: number, session: NativeSession, slot: number, generation: number): number;
+  /**
+   * Encodes what was selected of what the slot lends in this generation, from the `first`-th on: {@link Appended}, or how
+   * many are taken by then. The selection is looked at when `first` is 0.
+   */
+  append(
+    first: number,
+    select: Uint32Array | Uint8Array | undefined,
+    session: NativeSession,
+    slot: number,
+    generation: number,
+  ): number;
   /** The same with packets in memory of JavaScript's own: a Batch that was copied. */
-  appendCopy(first: number, end: number, batch: object, epochSeconds: number, epochNanos: number): number;
+  appendCopy(
+    first: number,
+    select: Uint32Array | Uint8Array | undefined,
+    batch: object,
+    length: number,
+    epochSeconds: number,
+    epochNanos: number,
+  ): number;
   /** Settles when `append()` may take more. */
-  room(): Promise<void>;
+  room(number: number): Promise<void>;
   /** Settles when all that was taken has reached the file. */
-  flush(): Promise<void>;
-  close(received?: number, dropped?: number): Promise<void>;
+  flush(number: number): Promise<void>;
+  close(number: number, received?: number, dropped?: number): Promise<void>;
+  /** Nobody waits for that any more: it resolves. */
+  cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number };
+  stats(): { packets: number; bytes: number; queued: number };
 }
 
 /** What a session is for: only `capture` touches traffic. */
@@ -119,13 +144,30 @@ export interface Addon {
   next(session: number, slot: number, waitMs?: number, goesOn?: boolean): number;
   /** Calls back once, as {@link NativeSession.onReady} says, when there may be packets; never after the session was closed. */
   wait(session: number): void;
+  /** The packets decoded of what the slot lends in this generation, or one of {@link Undecoded}. */
+  decode(session: number, slot: number, generation: number, columns: ArrayBuffer, capacity: number): number;
+  /** The same with packets in memory of JavaScript's own. */
+  decodeOwned(
+    bytes: Uint8Array,
+    offset: Uint32Array,
+    caplen: Uint32Array,
+    wirelen: Uint32Array,
+    flags: Uint32Array,
+    vlan: Uint16Array,
+    linkType: number,
+    count: number,
+    columns: ArrayBuffer,
+    capacity: number,
+  ): number;
   openWriter(request: {
     path: string;
     format: string;
     linkType: number | undefined;
     snaplen: number;
+    nanosecond: boolean;
     delayMs: number;
     application: string;
+    comment: string | undefined;
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;

@@ -1,6 +1,9 @@
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
-import { BACKENDS, type BackendName, type OpenOptions } from '../generated/schema.js';
+import type { ErrorCode } from '../generated/errors.js';
+import type { BackendName, OpenOptions } from '../generated/options.js';
+import { BACKENDS } from '../generated/schema.js';
+import type { CaptureMode, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 import { addon, type NativeInfo, type NativeSession, type Purpose } from '../native/native.js';
 import { flatten, type OptionValue, type Settings, validate, wantsFallback } from '../uri/options.js';
 import { type ParsedUri, RESERVED, schemaOf } from '../uri/uri.js';
@@ -8,12 +11,12 @@ import { nearestInterface } from './devices.js';
 
 /** A method that was considered. */
 export interface Candidate {
-  /** The method, as in a URI's scheme. */
-  readonly backend: string;
+  /** The method, as in a URI's scheme; `rpcap` is one that this version knows of, but does not have. */
+  readonly backend: BackendName | 'rpcap';
   /** Whether it is the one that captures. */
   readonly chosen: boolean;
   /** The error code of what it failed with; undefined where it was not tried. */
-  readonly code?: string;
+  readonly code?: ErrorCode;
   /** Why it was not chosen. */
   readonly reason?: string;
   /** What would make it work. */
@@ -25,19 +28,19 @@ export interface Plan {
   /** The URI as given. */
   readonly uri: string;
   /** The method chosen. */
-  readonly backend: string;
+  readonly backend: BackendName;
   /** What follows the scheme: an interface, a path … */
   readonly target: string;
   /** Every method considered, in order. */
   readonly candidates: readonly Candidate[];
-  /** How the method runs: ring, copy, native, generic, zero-copy, stream, memory. */
-  readonly mode: string;
-  /** Where the filter runs: hardware, xdp, xdp-load-bytes, kernel, user; none without a filter. */
-  readonly filter: string;
+  /** How the method runs. */
+  readonly mode: CaptureMode;
+  /** Where the filter runs; none without a filter. */
+  readonly filter: FilterPlacement;
   /** Why there. */
   readonly filterReason: string;
-  /** Whose clock stamps packets: hardware, kernel, user, file, synthetic. */
-  readonly timestamp: string;
+  /** Whose clock stamps packets. */
+  readonly timestamp: TimestampSource;
   /** LINKTYPE_ value. */
   readonly linkType: number;
   /** Whether batches show the capture method's own memory, without a copy made for JavaScript. */
@@ -55,7 +58,7 @@ export interface Plan {
 /** A plan that may not be feasible: `error` says why `open()` would fail. */
 export interface Explanation extends Omit<Plan, 'backend'> {
   /** The method that would capture, or null where none can. */
-  readonly backend: string | null;
+  readonly backend: BackendName | null;
   /** What `open()` would fail with, or null. */
   readonly error: CaptureError | null;
 }
@@ -63,13 +66,13 @@ export interface Explanation extends Omit<Plan, 'backend'> {
 /** What a host can do with one method. */
 export interface ProbeResult {
   /** The method, as in a URI's scheme. */
-  readonly backend: string;
+  readonly backend: BackendName;
   /** Its name for people. */
   readonly title: string;
   /** Whether this host can capture with it. */
   readonly available: boolean;
   /** The error code of what is in the way. */
-  readonly code?: string;
+  readonly code?: ErrorCode;
   /** What is in the way. */
   readonly reason?: string;
   /** What would mend it. */
@@ -78,10 +81,15 @@ export interface ProbeResult {
   readonly detail: string;
 }
 
+/** What `auto:` tries, best first. */
+const AUTO = BACKENDS.filter(({ auto }) => auto !== undefined)
+  .sort((a, b) => a.auto! - b.auto!)
+  .map(({ name }) => name);
+
 /** The methods that a URI may lead to, best first. */
-function candidatesFor(parsed: ParsedUri, options: OpenOptions): string[] {
+function candidatesFor(parsed: ParsedUri, options: OpenOptions): Candidate['backend'][] {
   const wants = wantsFallback(parsed, options);
-  if (parsed.scheme === 'auto') return ['afpacket', 'pcap'];
+  if (parsed.scheme === 'auto') return AUTO;
   if (!wants) return [parsed.scheme];
   const reserved = Object.hasOwn(RESERVED, parsed.scheme)
     ? RESERVED[parsed.scheme as keyof typeof RESERVED]
@@ -107,14 +115,16 @@ export async function follow(
   let failure: CaptureError | undefined;
   for (const backend of names) {
     try {
-      const settings = validate(parsed, options, backend, backend !== primary);
+      const settings = validate(parsed, options, backend, primary);
       const session = await openNative(parsed, backend, settings, purpose, signal);
       const info = session.info();
       candidates.push({ backend, chosen: true });
       const rest = names
         .slice(candidates.length)
         .map((name) => ({ backend: name, chosen: false, reason: `${backend} works` }));
-      return { session, info, plan: describe(parsed, backend, settings, info, [...candidates, ...rest]) };
+      // What is reserved has not opened.
+      const plan = describe(parsed, backend as BackendName, settings, info, [...candidates, ...rest]);
+      return { session, info, plan };
     } catch (error) {
       const wrapped = await explainMissing(wrapNative(error, backend, parsed.uri), parsed);
       if (!(wrapped instanceof CaptureError)) throw wrapped;
@@ -198,13 +208,13 @@ async function explainMissing(error: unknown, parsed: ParsedUri): Promise<unknow
 
 function describe(
   parsed: ParsedUri,
-  backend: string,
+  backend: BackendName,
   settings: Settings,
   info: NativeInfo,
   candidates: readonly Candidate[],
 ): Plan {
   const notes = [...info.notes];
-  if (settings.ignored.length > 0) notes.push(`${backend} has no option ${settings.ignored.join(', ')}: ignored`);
+  for (const what of settings.ignored) notes.push(`${backend} ${what}: ignored`);
   if (!info.external) notes.push('without external buffers each batch is copied for JavaScript');
   return Object.freeze({
     uri: parsed.uri,
@@ -237,7 +247,7 @@ export async function probe(): Promise<ProbeResult[]> {
         detail: '',
       };
     }
-    const { available, detail, error } = await addon().probe(name satisfies BackendName);
+    const { available, detail, error } = await addon().probe(name);
     if (error === undefined) return { backend: name, title, available, detail };
     const { code, message, hint } = wrapNative(error, name) as CaptureError;
     return { backend: name, title, available, code, reason: message, hint, detail };

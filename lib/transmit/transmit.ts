@@ -1,4 +1,5 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pause, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import type { NativeSession } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
@@ -20,25 +21,46 @@ export interface TransmitStats {
   readonly failed: number;
 }
 
-/** Sends packets through a capture method. */
+/**
+ * Sends packets through a capture method.
+ *
+ * Frames are queued by `send()`, and go out together: when `flush()` asks for it, when `drain()` has to make room, or when
+ * it is closed. A program that has nothing more to send for now calls `flush()`: else its last frames stay where they
+ * are.
+ *
+ * ```ts
+ * for (const frame of frames) {
+ *   while (!transmitter.send(frame)) await transmitter.drain();
+ * }
+ * await transmitter.flush();
+ * ```
+ */
 export interface Transmitter extends AsyncDisposable {
   /**
-   * Queues one whole frame, link-level header included; it is copied.
-   * @returns false when all buffers are under way: `await flush()` and try again
+   * Queues one whole frame, link-level header included; it is copied. It is sent by the next `flush()`, `drain()` that
+   * waits, or `close()` at the latest.
+   * @returns false when all buffers are under way, and the frame was not taken: `await drain()` and try again
    * @throws CaptureError RINGTAP_BAD_OPTION when it is no Uint8Array, too short or too long, RINGTAP_CLOSED
    */
   send(frame: Uint8Array): boolean;
   /**
-   * Resolves when every queued frame has been sent, however long the port takes none. Rejects when the interface cannot
-   * send, with RINGTAP_CLOSED, and with the signal's reason: what is queued then stays so.
+   * Resolves when `send()` would take a frame: at once where it would now. Unlike {@link flush} it does not wait until
+   * everything was sent, so that there is something to send all the time.
+   * @throws CaptureError RINGTAP_CLOSED, or why the interface cannot send; or the signal's reason
    */
-  flush(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  drain(options?: WaitOptions): Promise<void>;
+  /**
+   * Resolves when every queued frame has been sent, however long the port takes none.
+   * @throws CaptureError RINGTAP_CLOSED, or why the interface cannot send; or the signal's reason. What is queued then
+   * stays so.
+   */
+  flush(options?: WaitOptions): Promise<void>;
   /** Frames so far. Still readable after close. */
   stats(): TransmitStats;
   /**
-   * Sends what is queued, and gives up on a port that has taken nothing for a second: rejects with RINGTAP_SYSTEM, and
-   * `stats().queued` frames were never sent. Either way it is closed then. A capture's transmitter ends with the
-   * capture; one of `openTransmitter()` frees everything.
+   * Sends what is queued, as `flush()` does, and gives up on a port that has taken nothing for a second: rejects with
+   * RINGTAP_SYSTEM, and `stats().queued` frames were never sent. Either way it is closed then. A capture's transmitter
+   * ends with the capture, which sends nothing any more; one of `openTransmitter()` frees everything.
    */
   close(): Promise<void>;
 }
@@ -59,31 +81,31 @@ export class SessionTransmitter implements Transmitter {
   }
 
   send(frame: Uint8Array): boolean {
-    if (this.#closing !== undefined) {
-      throw new CaptureError('RINGTAP_CLOSED', `${this.#uri}: the transmitter was closed`, { uri: this.#uri });
-    }
-    try {
-      return this.#session.send(frame);
-    } catch (error) {
-      throw this.#wrap(error);
-    }
+    if (this.#closing !== undefined) throw this.#closed();
+    return this.#call(() => this.#session.send(frame));
   }
 
-  async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    const at = { uri: this.#uri, params: new Map<string, string>() };
-    const signal = signalOf(at, ownOptions(at, options));
-    await this.#drain(Number.POSITIVE_INFINITY, signal);
+  async drain(options: WaitOptions = {}): Promise<void> {
+    const signal = this.#signalOf(options);
+    signal?.throwIfAborted();
+    if (this.#closing !== undefined) throw this.#closed();
+    if (this.#call(() => this.#session.hasRoomTx())) return;
+    await this.#until(() => this.#call(() => this.#session.hasRoomTx()), Number.POSITIVE_INFINITY, signal);
   }
 
-  /** Sends until nothing is queued, or nothing was sent for so long. Gives what is still queued. */
-  async #drain(patienceMs: number, signal?: AbortSignal): Promise<number> {
+  async flush(options: WaitOptions = {}): Promise<void> {
+    await this.#until(() => false, Number.POSITIVE_INFINITY, this.#signalOf(options));
+  }
+
+  /** Sends until it is enough, nothing is queued, or nothing was sent for so long. Gives what is still queued. */
+  async #until(isEnough: () => boolean, patienceMs: number, signal?: AbortSignal): Promise<number> {
     let sent = -1;
     let idle = 0;
     let since = 0;
     for (;;) {
       signal?.throwIfAborted();
-      const queued = this.#flushOnce();
-      if (queued === 0) return 0;
+      const queued = this.#call(() => this.#session.flushTx());
+      if (queued === 0 || isEnough()) return queued;
       const stats = this.#session.txStats();
       const now = performance.now();
       if (stats.sent + stats.failed !== sent) {
@@ -94,16 +116,27 @@ export class SessionTransmitter implements Transmitter {
         return queued;
       }
       if (idle++ < TURNS) await nextTurn();
-      // The loop's next turn has the signal's own reason.
-      else await sleep(Math.min(idle - TURNS, LONGEST_SLEEP_MS), undefined, { signal }).catch(() => {});
+      else await pause(Math.min(idle - TURNS, LONGEST_SLEEP_MS), signal);
     }
   }
 
-  #flushOnce(): number {
+  #signalOf(options: WaitOptions): AbortSignal | undefined {
+    const at = { uri: this.#uri, params: new Map<string, string>() };
+    return signalOf(at, ownOptions(at, options));
+  }
+
+  #closed(): CaptureError {
+    return new CaptureError('RINGTAP_CLOSED', `${this.#uri}: the transmitter was closed`, {
+      uri: this.#uri,
+      backend: this.#backend,
+    });
+  }
+
+  #call<T>(ask: () => T): T {
     try {
-      return this.#session.flushTx();
+      return ask();
     } catch (error) {
-      throw this.#wrap(error);
+      throw wrapNative(error, this.#backend, this.#uri);
     }
   }
 
@@ -119,7 +152,7 @@ export class SessionTransmitter implements Transmitter {
   async #finish(): Promise<void> {
     let unsent = 0;
     try {
-      unsent = await this.#drain(PATIENCE_MS);
+      unsent = await this.#until(() => false, PATIENCE_MS);
     } catch (error) {
       // The end of its capture was its own.
       if (!(error instanceof CaptureError && error.code === 'RINGTAP_CLOSED')) throw error;
@@ -133,13 +166,6 @@ export class SessionTransmitter implements Transmitter {
       backend: this.#backend,
       hint: 'See whether its link is up, and whether anybody takes frames at its other end.',
     });
-  }
-
-  /** The sending side of a method does not know what it was opened as. */
-  #wrap(error: unknown): unknown {
-    const wrapped = wrapNative(error, this.#backend, this.#uri);
-    if (!(wrapped instanceof CaptureError)) return wrapped;
-    return new CaptureError(wrapped.code, `${this.#uri}: ${wrapped.message}`, wrapped);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

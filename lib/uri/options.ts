@@ -1,7 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
-import { CaptureError } from '../errors/errors.js';
+import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import { type FilterProgram, OPEN_OPTIONS, type OpenOptions, type OptionSchema } from '../generated/schema.js';
+import type { FilterProgram, OpenOptions } from '../generated/options.js';
+import { type BackendSchema, OPEN_OPTIONS, type OptionSchema } from '../generated/schema.js';
+import { firstQueues, readQueues } from './queues.js';
 import { faultIn, type ParsedUri, schemaOf } from './uri.js';
 
 /** The value of an option after validation. */
@@ -11,14 +13,12 @@ export type OptionValue = number | boolean | string | readonly number[];
 export interface Settings {
   readonly values: Readonly<Record<string, OptionValue>>;
   readonly filter: string | FilterProgram | undefined;
-  /** Options that were given but mean nothing to this backend; only after a fallback. */
+  /** What was given but means nothing to this backend, as a note says it; only after a fallback. */
   readonly ignored: readonly string[];
 }
 
 /** Characters of an option's text; a filter may be as long as the compiler takes it. */
 const MOST_TEXT = 65536;
-/** Queues that a list may spell out. */
-const MOST_QUEUES = 65536;
 /** Instructions that a list may have: far more than a filter may. */
 const MOST_INSNS = 65536;
 
@@ -30,7 +30,7 @@ const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 <
  */
 export function ownOptions(
   { uri }: Pick<ParsedUri, 'uri'>,
-  options: unknown,
+  options: unknown = {},
 ): OpenOptions & Readonly<Record<string, unknown>> {
   if (typeof options !== 'object' || options === null) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: options are an object, not ${show(options)}`, { uri });
@@ -44,18 +44,25 @@ export function ownOptions(
   }
 }
 
-/** Checks that every name is one that `open()` or the named backend knows, and every value is valid. */
-export function validate(parsed: ParsedUri, options: OpenOptions, backend: string, lenient = false): Settings {
+/**
+ * Checks that every name is one that `open()` or the named backend knows, and every value is valid.
+ * @param asked the backend that the URI asks for: what another one lacks is left out
+ */
+export function validate(parsed: ParsedUri, options: OpenOptions, backend: string, asked = backend): Settings {
   const schema = schemaOf(backend);
   if (schema === undefined) return { values: {}, filter: undefined, ignored: [] };
+  const lenient = backend !== asked;
   const given = new Map<string, unknown>(parsed.params);
   for (const [name, value] of Object.entries(options)) if (value !== undefined) given.set(name, value);
+  rename(parsed, given, schemaOf(asked));
 
   const values: Record<string, OptionValue> = {};
   const ignored: string[] = [];
   const rest: string[] = [];
   let filter: Settings['filter'];
-  for (const option of schema.options) if (option.default !== undefined) values[option.name] = option.default;
+  for (const option of schema.options) {
+    if (option.default !== undefined) values[option.name] = check(parsed, option, option.default);
+  }
   for (const [name, value] of given) {
     if (OPEN_OPTIONS.includes(name)) continue;
     const option = schema.options.find((candidate) => candidate.name === name);
@@ -65,13 +72,18 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
         continue;
       }
       if (!lenient) throw unknownOption(parsed, name, backend, schema.options);
-      ignored.push(name);
+      ignored.push(`has no option ${name}`);
     } else if (option.from === 'object' && parsed.params.has(name)) {
       throw bad(parsed, name, 'goes into the options object, not the URI');
     } else if (option.type === 'filter') {
       filter = guarded(parsed, name, () => checkFilter(parsed, value));
     } else {
-      values[name] = guarded(parsed, name, () => check(parsed, option, value));
+      try {
+        values[name] = guarded(parsed, name, () => check(parsed, option, value));
+      } catch (error) {
+        if (!lenient) throw error;
+        ignored.push(`does not take ${name}=${show(value)}`);
+      }
     }
   }
   // What the schema does not know goes on to the driver behind the backend.
@@ -79,6 +91,31 @@ export function validate(parsed: ParsedUri, options: OpenOptions, backend: strin
     values[schema.rest] = [...rest, values[schema.rest]].filter((part) => part !== '').join(',');
   }
   return { values, filter, ignored };
+}
+
+const warnedOf = new Set<string>();
+
+/** Puts what was given by an older name under its present one. The first time a process hears of it. */
+function rename(parsed: ParsedUri, given: Map<string, unknown>, schema: BackendSchema | undefined): void {
+  for (const option of schema?.options ?? []) {
+    for (const [old, how] of Object.entries(option.was ?? {})) {
+      if (!given.has(old)) continue;
+      if (given.has(option.name)) {
+        throw bad(parsed, old, `is what ${option.name} was called: give one of them`);
+      }
+      const value = given.get(old);
+      const count = { ...option, name: old, type: 'integer', min: 1, max: (option.max ?? 65535) + 1 } as const;
+      given.set(
+        option.name,
+        how === 'count' ? guarded(parsed, old, () => firstQueues(check(parsed, count, value) as number)) : value,
+      );
+      given.delete(old);
+      if (warnedOf.has(`${schema?.name}:${old}`)) continue;
+      warnedOf.add(`${schema?.name}:${old}`);
+      const now = how === 'count' ? `${option.name} (${old}=4 is ${option.name}=0-3)` : option.name;
+      warn('RINGTAP_RENAMED_OPTION', `${schema?.name}: the option ${old} is called ${now} now`, 'DeprecationWarning');
+    }
+  }
 }
 
 /** `fallback` from the options or the URI. */
@@ -158,7 +195,7 @@ function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionV
       if (typeof value === 'number') return String(value);
       throw bad(parsed, option.name, `must be a string, not ${shown}`);
     case 'queues':
-      return parseQueues(value) ?? fail(parsed, option.name, `must be all, a queue, a list or a range, not ${shown}`);
+      return checkQueues(parsed, option, value);
     default: {
       const number = typeof value === 'string' ? parseNumber(value) : value;
       const whole = option.type === 'integer' ? 'a whole number' : 'a number';
@@ -178,29 +215,10 @@ function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionV
   }
 }
 
-function fail(parsed: ParsedUri, name: string, what: string): never {
-  throw bad(parsed, name, what);
-}
-
-/** Queues as numbers in ascending order; none means all. */
-function parseQueues(value: unknown): readonly number[] | undefined {
-  if (value === 'all') return [];
-  const parts: readonly unknown[] =
-    typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [value];
-  if (parts.length > MOST_QUEUES) return undefined;
-  const queues = new Set<number>();
-  let spelt = 0;
-  for (const part of parts) {
-    if (typeof part !== 'string' && typeof part !== 'number') return undefined;
-    const range = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(String(part));
-    if (range === null) return undefined;
-    const first = Number(range[1]);
-    const last = Number(range[2] ?? first);
-    spelt += last - first + 1;
-    if (last < first || spelt > MOST_QUEUES) return undefined;
-    for (let queue = first; queue <= last; queue++) queues.add(queue);
-  }
-  return queues.size === 0 ? undefined : [...queues].sort((a, b) => a - b);
+function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
+  const queues = readQueues(option, value);
+  if (typeof queues === 'object' && 'fault' in queues) throw bad(parsed, option.name, queues.fault);
+  return queues;
 }
 
 function parseNumber(text: string): number {

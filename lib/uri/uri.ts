@@ -3,7 +3,8 @@ import { networkInterfaces } from 'node:os';
 import { closest } from 'fastest-levenshtein';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import { BACKENDS, type BackendName, type BackendSchema } from '../generated/schema.js';
+import type { BackendName } from '../generated/options.js';
+import { BACKENDS, type BackendSchema } from '../generated/schema.js';
 
 /** A URI taken apart. Nothing is validated but its form. */
 export interface ParsedUri {

@@ -1,6 +1,7 @@
 // The module: what lib/native/native.ts sees.
 #include <napi.h>
 
+#include "addon/decode.h"
 #include "addon/environment.h"
 #include "addon/looking.h"
 #include "addon/opening.h"
@@ -23,6 +24,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("exiting", Napi::Function::New<exiting>(env));
   exports.Set("next", Napi::Function::New<Session::next>(env));
   exports.Set("wait", Napi::Function::New<Session::wait>(env));
+  exports.Set("decode", Napi::Function::New<decode_lent>(env));
+  exports.Set("decodeOwned", Napi::Function::New<decode_owned>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));

@@ -11,7 +11,7 @@ Napi::Number from_number(Napi::Env env, uint64_t value) { return Napi::Number::N
 Napi::Object from_counts(Napi::Env env, const std::vector<DropCause>& counts) {
   Napi::Object object = Napi::Object::New(env);
   for (const auto& [name, count] : counts) {
-    object.Set(name, count ? Napi::Value(from_number(env, *count)) : env.Undefined());
+    object.Set(name, count ? Napi::Value(from_number(env, *count)) : env.Null());
   }
   return object;
 }

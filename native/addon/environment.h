@@ -11,6 +11,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "addon/handles.h"
 #include "addon/mailbox.h"
 #include "addon/tasks.h"
 
@@ -27,12 +28,12 @@ class Tenant {
 };
 
 /// Closes what is open when the environment ends, and lets it end only when every libuv handle is gone.
-class Environment {
+class Environment final : public Handles {
  public:
   /// The environment's own; made at the first call.
   static Environment& of(Napi::Env env);
 
-  uv_loop_t* loop() const noexcept { return loop_; }
+  uv_loop_t* loop() const noexcept override { return loop_; }
 
   /// A number for what is open, never given again.
   uint32_t add(Tenant* tenant) {
@@ -69,8 +70,8 @@ class Environment {
   void exiting();
 
   /// Counted so that teardown can wait for uv_close callbacks.
-  void handle_opened() noexcept { handles_++; }
-  void handle_closed() noexcept;
+  void handle_opened() noexcept override { handles_++; }
+  void handle_closed() noexcept override;
 
   Napi::FunctionReference session_constructor;
   Napi::FunctionReference writer_constructor;

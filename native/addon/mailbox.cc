@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "addon/environment.h"
-
 namespace ringtap::addon {
 
 namespace {
@@ -14,14 +12,14 @@ uv_handle_t* base(uv_async_t* async) {
 
 }  // namespace
 
-std::shared_ptr<Mailbox> Mailbox::make(Napi::Env env, Environment& environment) {
+std::shared_ptr<Mailbox> Mailbox::make(Napi::Env env, Handles& handles) {
   std::shared_ptr<Mailbox> mailbox(new Mailbox(env));
-  auto* handle = new Handle{.async = {}, .environment = &environment, .mailbox = mailbox.get()};
-  uv_async_init(environment.loop(), &handle->async, [](uv_async_t* async) {
+  auto* handle = new Handle{.async = {}, .counted = &handles, .mailbox = mailbox.get()};
+  uv_async_init(handles.loop(), &handle->async, [](uv_async_t* async) {
     if (Mailbox* receiver = static_cast<Handle*>(async->data)->mailbox) receiver->run();
   });
   handle->async.data = handle;
-  environment.handle_opened();
+  handles.handle_opened();
   uv_unref(base(&handle->async));
   mailbox->handle_ = handle;
   return mailbox;
@@ -70,7 +68,7 @@ void Mailbox::close() {
   handle->mailbox = nullptr;
   uv_close(base(&handle->async), [](uv_handle_t* closed) {
     const std::unique_ptr<Handle> owned(static_cast<Handle*>(closed->data));
-    owned->environment->handle_closed();
+    owned->counted->handle_closed();
   });
 }
 

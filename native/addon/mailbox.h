@@ -10,9 +10,9 @@
 #include <optional>
 #include <vector>
 
-namespace ringtap::addon {
+#include "addon/handles.h"
 
-class Environment;
+namespace ringtap::addon {
 
 /// Messages from any thread to the JS thread of one environment. Threads hold it by shared_ptr, as they may outlive the
 /// environment.
@@ -22,7 +22,7 @@ class Mailbox {
   using Message = std::function<void(Napi::Env)>;
 
   /// JS thread.
-  static std::shared_ptr<Mailbox> make(Napi::Env env, Environment& environment);
+  static std::shared_ptr<Mailbox> make(Napi::Env env, Handles& handles);
 
   /// Any thread. Messages run in the order they were posted. False when the environment has ended: then the message is
   /// dropped unrun, on this thread.
@@ -42,7 +42,7 @@ class Mailbox {
   // Freed when libuv has let go of it, which may be later than the mailbox.
   struct Handle {
     uv_async_t async{};
-    Environment* environment = nullptr;
+    Handles* counted = nullptr;
     Mailbox* mailbox = nullptr;
   };
 

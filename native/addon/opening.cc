@@ -104,7 +104,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   open_request.cancelled = Environment::of(env).opening(static_cast<uint32_t>(number(request.Get("number"))));
   std::shared_ptr<Filter> filter;
   const Napi::Value given = request.Get("filter");
-  const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", 262144));
+  const auto snaplen = static_cast<uint32_t>(open_request.options.integer("snaplen", kMaxSnaplen));
   if (given.IsString()) {
     filter = make_filter(text(given), snaplen, open_request.cancelled);
   } else if (given.IsTypedArray()) {
@@ -114,6 +114,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
                                                    .request = std::move(open_request),
                                                    .filter = std::move(filter),
                                                    .transmit = purpose == "transmit"});
+  opening->opened.uri = opening->request.uri;
   opening->opened.batch_size = static_cast<uint32_t>(std::clamp(number(request.Get("batchSize")), 1.0, kMostBatch));
   opening->opened.external = flag(request.Get("external"));
   Deferred opened(env);

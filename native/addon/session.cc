@@ -39,6 +39,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::on_ready>("onReady"),
                          InstanceMethod<&Session::send>("send"),
                          InstanceMethod<&Session::flush_tx>("flushTx"),
+                         InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
                          InstanceMethod<&Session::close>("close"),
                      });
@@ -58,6 +59,7 @@ Session::~Session() { abandon(); }
 
 void Session::adopt(Opened opened) {
   const Napi::Env env = Env();
+  uri_ = std::move(opened.uri);
   source_ = std::move(opened.source);
   filter_ = std::move(opened.filter);
   batch_size_ = opened.batch_size;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "addon/environment.h"
@@ -19,6 +20,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
  public:
   /// What open() produced off the JS thread.
   struct Opened {
+    std::string uri;  // as the user wrote it
     std::unique_ptr<Source> source;
     FilterPlacement filter;
     uint32_t batch_size = 256;
@@ -36,8 +38,14 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
 
   void abandon() override;
 
-  /// A slot's batch, for a writer. Nothing when the slot lends none, or lends another one by now than that of this
-  /// generation.
+  /// The open session with this number; null when there is none any more.
+  static Session* find(Napi::Env env, uint32_t number) {
+    // SAFETY: only sessions are added to an environment.
+    return static_cast<Session*>(Environment::of(env).tenant(number));
+  }
+
+  /// A slot's batch, for a writer or decoding. Nothing when the slot lends none, or lends another one by now than that
+  /// of this generation.
   std::optional<BatchView> view(uint32_t slot, uint32_t generation) const;
 
  private:
@@ -55,12 +63,6 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
     size_t kept_bytes = 0;
   };
 
-  /// The open session with this number; null when there is none any more.
-  static Session* find(Napi::Env env, uint32_t number) {
-    // SAFETY: only sessions are added to an environment.
-    return static_cast<Session*>(Environment::of(env).tenant(number));
-  }
-
   void adopt(Opened opened);
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value add_slot(const Napi::CallbackInfo& info);
@@ -73,9 +75,12 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   void on_ready(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
+  Napi::Value has_room_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
+  Tx* sending(Napi::Env env, const char* what);
+  void raise_at(Napi::Env env, Error error) const;
   Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms, bool goes_on);
   void wait_for_packets();
   Slot* slot_of(const Napi::CallbackInfo& info);
@@ -89,6 +94,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
 
   Environment& environment_;
   uint32_t number_ = 0;
+  std::string uri_;
   std::unique_ptr<Source> source_;
   FilterPlacement filter_;
   uint32_t batch_size_ = 256;

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <span>
-#include <type_traits>
 #include <utility>
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
+#include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "format/checked_packet.h"
+#include "io/file_output.h"
 
 namespace ringtap::addon {
 
@@ -23,31 +24,15 @@ constexpr double kReleased = -2;
 /// How long the end of a process or worker waits for a slow disk.
 constexpr std::chrono::seconds kPatience{2};
 
-/// The elements of a property that is to be a typed array; none where it is not, or has other elements.
-template <class T>
-std::span<const T> elements(const Napi::Object& object, const char* name) {
-  constexpr napi_typedarray_type kWanted = std::is_same_v<T, double>     ? napi_float64_array
-                                           : std::is_same_v<T, uint32_t> ? napi_uint32_array
-                                                                         : napi_uint8_array;
-  napi_typedarray_type type{};
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(object.Env(), object.Get(name), &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != kWanted) {
-    return {};
-  }
-  return {static_cast<const T*>(data), length};
-}
-
 /// A batch that JS owns: as long as the shortest of its arrays.
 BatchView view_of(const Napi::Object& batch) {
-  const auto time = elements<double>(batch, "time");
-  const auto rest = elements<double>(batch, "rest");
-  const auto offset = elements<uint32_t>(batch, "offset");
-  const auto caplen = elements<uint32_t>(batch, "caplen");
-  const auto wirelen = elements<uint32_t>(batch, "wirelen");
-  const auto flags = elements<uint32_t>(batch, "flags");
-  const auto bytes = elements<std::byte>(batch, "bytes");
+  const auto time = elements<double>(batch.Get("time"));
+  const auto rest = elements<double>(batch.Get("rest"));
+  const auto offset = elements<uint32_t>(batch.Get("offset"));
+  const auto caplen = elements<uint32_t>(batch.Get("caplen"));
+  const auto wirelen = elements<uint32_t>(batch.Get("wirelen"));
+  const auto flags = elements<uint32_t>(batch.Get("flags"));
+  const auto bytes = elements<std::byte>(batch.Get("bytes"));
   const size_t count = std::min({time.size(), rest.size(), offset.size(), caplen.size(), wirelen.size(), flags.size()});
   BatchView view;
   view.time = time.data();
@@ -75,6 +60,7 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::room>("room"),
                          InstanceMethod<&Writer::flush>("flush"),
                          InstanceMethod<&Writer::close>("close"),
+                         InstanceMethod<&Writer::cancel>("cancel"),
                          InstanceMethod<&Writer::give_up>("giveUp"),
                          InstanceMethod<&Writer::stats>("stats"),
                      });
@@ -90,12 +76,14 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
   auto writer = TraceWriter::create(
-      {.path = text(request.Get("path")),
+      {.to = to_file(text(request.Get("path"))),
        .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
        .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
        .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
+       .nanosecond = flag(request.Get("nanosecond")),
        .delay = std::chrono::milliseconds(static_cast<int64_t>(number(request.Get("delayMs")))),
-       .application = text(request.Get("application"))});
+       .application = text(request.Get("application")),
+       .comment = text(request.Get("comment"))});
   if (!writer) {
     raise(env, writer.error());
     return {};
@@ -111,35 +99,53 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// A promise for what the writer answers. It keeps the event loop alive.
-Napi::Value Writer::promise(Napi::Env env, const std::function<void(TraceWriter::Done)>& ask) {
-  const auto deferred = std::make_shared<Deferred>(env);
+/// A promise for what the writer answers, by the number that cancel() knows it by. It keeps the event loop alive.
+Napi::Value Writer::promise(const Napi::CallbackInfo& info,
+                            const std::function<TraceWriter::Ticket(TraceWriter::Done)>& ask) {
+  const Napi::Env env = info.Env();
+  const auto key = static_cast<uint32_t>(number(info[0]));
   const auto& mailbox = Environment::of(env).mailbox();
   mailbox->hold();
-  ask([mailbox, deferred](const Result<Ok>& outcome) {
-    mailbox->post([mailbox, deferred, outcome](Napi::Env there) {
+  const Deferred deferred(env);
+  promises_->emplace(key, Promised{.deferred = deferred});
+  const auto ticket = ask([mailbox, promises = promises_, key](const Result<Ok>& outcome) {
+    mailbox->post([mailbox, promises, key, outcome](Napi::Env there) {
       mailbox->release();
+      auto settled = promises->extract(key);
+      if (settled.empty()) return;
       if (outcome) {
-        deferred->resolve(there.Undefined());
+        settled.mapped().deferred.resolve(there.Undefined());
       } else {
-        deferred->reject(to_js(there, outcome.error()).Value());
+        settled.mapped().deferred.reject(to_js(there, outcome.error()).Value());
       }
     });
   });
-  return deferred->promise();
+  // WHY looked up: posted letters are read later, on this thread.
+  if (const auto found = promises_->find(key); found != promises_->end()) found->second.ticket = ticket;
+  return deferred.promise();
 }
 
-/// tried() → Promise: when the file is open, or turned out to be a named pipe that nobody reads yet.
+/// cancel(number): nobody waits for that promise any more, which resolves.
+void Writer::cancel(const Napi::CallbackInfo& info) {
+  const auto found = promises_->find(static_cast<uint32_t>(number(info[0])));
+  if (found == promises_->end() || !writer_->forget(found->second.ticket)) return;
+  found->second.deferred.resolve(info.Env().Undefined());
+  promises_->erase(found);
+  Environment::of(info.Env()).mailbox()->release();
+}
+
+/// tried(number) → Promise: when the file is open, or turned out to be a named pipe that nobody reads yet.
 Napi::Value Writer::tried(const Napi::CallbackInfo& info) {
-  return promise(info.Env(), [this](TraceWriter::Done done) { writer_->when_tried(std::move(done)); });
+  return promise(info, [this](TraceWriter::Done done) { return writer_->when_tried(std::move(done)); });
 }
 
 Napi::Value Writer::is_open(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), writer_->is_open());
 }
 
-/// append(first, end, session, slot, generation) → kAllTaken, kReleased, or the index of the first packet not taken: go
-/// on from there when there is room().
+/// append(first, select, session, slot, generation) → kAllTaken, kReleased, or how many were taken: go on from there
+/// when there is room(). `select`, which is looked at when `first` is 0: indices as a Uint32Array, a mask as a
+/// Uint8Array, or undefined for all.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::Unwrap(info[2].As<Napi::Object>());
@@ -149,54 +155,104 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   return append_view(env, *view, info[0], info[1]);
 }
 
-/// appendCopy(first, end, batch, epochSeconds, epochNanos): the same with packets that JS owns.
+/// appendCopy(first, select, batch, length, epochSeconds, epochNanos): the same with packets that JS owns.
 Napi::Value Writer::append_copy(const Napi::CallbackInfo& info) {
   BatchView view = view_of(info[2].As<Napi::Object>());
-  if (number(info[1]) > view.count)
-    return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
-  view.epoch_ns = static_cast<int64_t>(number(info[3])) * 1'000'000'000 + static_cast<int64_t>(number(info[4]));
+  const double length = number(info[3]);
+  if (length > view.count) return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
+  view.count = static_cast<uint32_t>(std::max(length, 0.0));
+  view.epoch_ns = static_cast<int64_t>(number(info[4])) * 1'000'000'000 + static_cast<int64_t>(number(info[5]));
   return append_view(info.Env(), view, info[0], info[1]);
 }
 
-Napi::Value Writer::append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& end) {
-  const auto index = [&](const Napi::Value& value) {
-    const double given = number(value);
-    return given > 0 ? static_cast<uint32_t>(std::min<double>(given, view.count)) : 0;  // NaN is 0, too
-  };
-  view.count = index(end);
-  auto taken = writer_->append(view, index(first));
+Napi::Value Writer::append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& select) {
+  const auto from = static_cast<uint32_t>(std::clamp<double>(number(first), 0, UINT32_MAX));
+  if (!select.IsUndefined()) {
+    if (from == 0) {
+      if (auto refused = choose(select, view.count)) {
+        raise(env, *refused);
+        return {};
+      }
+    }
+    static constexpr uint32_t kNone = 0;
+    view.select = selected_.empty() ? &kNone : selected_.data();
+    view.selected = static_cast<uint32_t>(selected_.size());
+  }
+  auto taken = writer_->append(view, std::min(from, view.size()));
   if (!taken) {
     raise(env, taken.error());
     return {};
   }
-  return Napi::Number::New(env, *taken < view.count ? static_cast<double>(*taken) : kAllTaken);
+  return Napi::Number::New(env, *taken < view.size() ? static_cast<double>(*taken) : kAllTaken);
 }
 
-/// room() → Promise: when append() may take more.
-Napi::Value Writer::room(const Napi::CallbackInfo& info) {
-  return promise(info.Env(), [this](TraceWriter::Done done) { writer_->when_room(std::move(done)); });
-}
-
-/// flush() → Promise: when all that was taken has reached the file.
-Napi::Value Writer::flush(const Napi::CallbackInfo& info) {
-  return promise(info.Env(), [this](TraceWriter::Done done) { writer_->flush(std::move(done)); });
-}
-
-/// close(received, dropped) → Promise
-Napi::Value Writer::close(const Napi::CallbackInfo& info) {
-  if (info[0].IsNumber()) {
-    writer_->set_drop_counts(static_cast<uint64_t>(number(info[0])), static_cast<uint64_t>(number(info[1])));
+/// Keeps which packets of `count` were selected: JS may change the array while the write waits.
+std::optional<Error> Writer::choose(const Napi::Value& select, uint32_t count) {
+  const auto bad = [](std::string what) {
+    return Error{.code = Code::kBadOption, .message = "write(): " + std::move(what)};
+  };
+  napi_typedarray_type type{};
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(select.Env(), select, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      (type != napi_uint32_array && type != napi_uint8_array)) {
+    return bad("select is a Uint32Array of indices or a Uint8Array with a byte for each packet");
   }
-  return promise(info.Env(), [this](TraceWriter::Done done) { writer_->close(std::move(done)); });
+  if (type == napi_uint8_array && length != count) {
+    return bad("select is a mask of " + std::to_string(length) + " bytes, but the batch has " + std::to_string(count) +
+               " packets");
+  }
+  if (length > UINT32_MAX) return bad("select has more than 2^32 indices");
+  try {
+    selected_.clear();
+    selected_.reserve(length);
+  } catch (const std::exception&) {
+    return Error{.code = Code::kNoMemory, .message = "write(): no memory for what was selected"};
+  }
+  // SAFETY: another thread may write to a shared array. Each element is read once, and what was read is what is
+  // checked.
+  for (size_t i = 0; i < length; i++) {
+    if (type == napi_uint8_array) {
+      if (load_once(static_cast<const uint8_t*>(data) + i) != 0) selected_.push_back(static_cast<uint32_t>(i));
+      continue;
+    }
+    const uint32_t index = load_once(static_cast<const uint32_t*>(data) + i);
+    if (index >= count) {
+      return bad("select[" + std::to_string(i) + "] is " + std::to_string(index) + ", but the batch has " +
+                 std::to_string(count) + " packets");
+    }
+    selected_.push_back(index);
+  }
+  return std::nullopt;
+}
+
+/// room(number) → Promise: when append() may take more.
+Napi::Value Writer::room(const Napi::CallbackInfo& info) {
+  return promise(info, [this](TraceWriter::Done done) { return writer_->when_room(std::move(done)); });
+}
+
+/// flush(number) → Promise: when all that was taken has reached the file.
+Napi::Value Writer::flush(const Napi::CallbackInfo& info) {
+  return promise(info, [this](TraceWriter::Done done) { return writer_->flush(std::move(done)); });
+}
+
+/// close(number, received, dropped) → Promise
+Napi::Value Writer::close(const Napi::CallbackInfo& info) {
+  if (info[1].IsNumber()) {
+    writer_->set_drop_counts(static_cast<uint64_t>(number(info[1])), static_cast<uint64_t>(number(info[2])));
+  }
+  return promise(info, [this](TraceWriter::Done done) { return writer_->close(std::move(done)); });
 }
 
 /// giveUp(): closes, but waits for no reader any more. Returns at once.
 void Writer::give_up(const Napi::CallbackInfo&) { writer_->leave({}); }
 
 Napi::Value Writer::stats(const Napi::CallbackInfo& info) {
+  const TraceWriter::Counts counts = writer_->counts();
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("packets", static_cast<double>(writer_->packets_written()));
-  object.Set("bytes", static_cast<double>(writer_->bytes_written()));
+  object.Set("packets", static_cast<double>(counts.packets));
+  object.Set("bytes", static_cast<double>(counts.bytes));
+  object.Set("queued", static_cast<double>(counts.queued));
   return object;
 }
 

@@ -3,9 +3,14 @@
 
 #include <napi.h>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <vector>
 
+#include "addon/deferred.h"
 #include "addon/environment.h"
 #include "write/writer.h"
 
@@ -15,7 +20,8 @@ namespace ringtap::addon {
 class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openWriter({path, format, linkType, snaplen, delayMs, application}) → Writer, whose tried() tells what came of it.
+  /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment}) → Writer, whose tried()
+  /// tells what came of it.
   /// Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
@@ -29,13 +35,24 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   Napi::Value room(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
   void give_up(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
-  Napi::Value append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& end);
-  Napi::Value promise(Napi::Env env, const std::function<void(TraceWriter::Done)>& ask);
+  /// Promises on their way, by the number that JS gave them. Shared with what settles them.
+  struct Promised {
+    Deferred deferred;
+    TraceWriter::Ticket ticket = 0;
+  };
+  using Promises = std::map<uint32_t, Promised>;
+
+  Napi::Value append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& select);
+  std::optional<Error> choose(const Napi::Value& select, uint32_t count);
+  Napi::Value promise(const Napi::CallbackInfo& info, const std::function<TraceWriter::Ticket(TraceWriter::Done)>& ask);
 
   std::shared_ptr<TraceWriter> writer_;
+  const std::shared_ptr<Promises> promises_ = std::make_shared<Promises>();
+  std::vector<uint32_t> selected_;  // of the write that is under way
 };
 
 }  // namespace ringtap::addon

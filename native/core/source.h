@@ -14,6 +14,7 @@
 #include "core/options.h"
 #include "core/program.h"
 #include "core/region.h"
+#include "core/snaplen.h"
 #include "core/stats.h"
 #include "core/tx.h"
 
@@ -64,7 +65,7 @@ struct Readiness {
 struct SourceInfo {
   uint32_t link_type = 1;  // LINKTYPE_ETHERNET; of the first packet where there are several
   int64_t epoch_ns = 0;    // Unix time that packet times count from
-  uint32_t snaplen = 262144;
+  uint32_t snaplen = kMaxSnaplen;
   std::vector<Segment> segments;
   uint32_t max_leases = 1;  // leases that may be out at once
   bool has_hash = false;    // which optional descriptor arrays the source writes

@@ -52,6 +52,11 @@ Program without_types(const Program& program, const std::vector<uint32_t>& types
   return result;
 }
 
+Direction requested_direction(const Options& options) {
+  const std::string text = options.text("direction", "both");
+  return text == "in" ? Direction::kIn : text == "out" ? Direction::kOut : Direction::kBoth;
+}
+
 Program with_direction_prefix(const Program& program, Direction direction, uint32_t loopback_index) {
   switch (direction) {
     case Direction::kIn:

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/options.h"
 #include "core/program.h"
 
 namespace ringtap {
@@ -21,6 +22,9 @@ Program without_types(const Program& program, const std::vector<uint32_t>& types
 
 /// Which way packets must go, seen from this host.
 enum class Direction : uint8_t { kBoth, kIn, kOut };
+
+/// What the option `direction` asks for.
+Direction requested_direction(const Options& options);
 
 /// A kernel program that first rejects packets going the wrong way and what the kernel shows twice: the sending side of
 /// the loopback interface (`loopback_index`, 0 if there is none) and of CAN interfaces.

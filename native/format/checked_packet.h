@@ -9,6 +9,7 @@
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/untrusted.h"
 #include "format/encoder.h"
 
 namespace ringtap {
@@ -26,13 +27,6 @@ struct CheckedPacket {
   uint32_t flags = 0;
   uint64_t unix_ns = 0;
 };
-
-/// SAFETY: JS may change a descriptor while we look at it. One volatile read makes what is checked and what
-/// is used the same value.
-template <class T>
-T load_once(const T* at) noexcept {
-  return *static_cast<const volatile T*>(at);
-}
 
 /// Unix time in ns of packet i; nothing when it is before 1970 or beyond 2^63 ns.
 inline std::optional<uint64_t> unix_time(const BatchView& batch, uint32_t i, uint32_t flags) noexcept {
@@ -55,6 +49,8 @@ inline std::optional<uint64_t> unix_time(const BatchView& batch, uint32_t i, uin
 
 /// Packet i of the batch; its data is null when the batch does not hold such a packet.
 inline CheckedPacket check_packet(const BatchView& batch, uint32_t i, const PacketLimits& limits) noexcept {
+  if (i >= batch.count) [[unlikely]]
+    return {};
   const uint32_t offset = load_once(&batch.offset[i]);
   const uint32_t caplen = load_once(&batch.caplen[i]);
   if (uint64_t{offset} + caplen > batch.segment_bytes) [[unlikely]]
@@ -74,6 +70,11 @@ inline CheckedPacket check_packet(const BatchView& batch, uint32_t i, const Pack
 
 /// Why check_packet() found no packet there.
 inline Error bad_packet(const BatchView& batch, uint32_t i) {
+  if (i >= batch.count) {
+    return Error{
+        .code = Code::kBadOption,
+        .message = "there is no packet " + std::to_string(i) + " in a batch of " + std::to_string(batch.count)};
+  }
   const uint32_t offset = load_once(&batch.offset[i]);
   const uint64_t end = uint64_t{offset} + load_once(&batch.caplen[i]);
   const std::string name = "packet " + std::to_string(i) + " of the batch ";

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/erf_reader.h"
 #include "format/pcap_reader.h"
 #include "format/pcapng_blocks.h"

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/snaplen.h"
 
 namespace ringtap {
 
@@ -21,16 +21,35 @@ struct BatchView {
   const uint32_t* caplen = nullptr;
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
+  const uint16_t* vlan = nullptr;
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
   int64_t epoch_ns = 0;
   uint32_t link_type = 1;
+  // Which packets to take, in this order; null: all. Not shown to JS.
+  const uint32_t* select = nullptr;
+  uint32_t selected = 0;
+
+  /// How many packets there are to take …
+  uint32_t size() const noexcept { return select != nullptr ? selected : count; }
+  /// … and which is the i-th of them.
+  uint32_t index(uint32_t i) const noexcept { return select != nullptr ? select[i] : i; }
 
   static BatchView of(const DescBlock& block, uint32_t count, const std::byte* segment, size_t segment_bytes,
                       int64_t epoch_ns, uint32_t link_type) {
-    return {block.time, block.rest, block.offset,  block.caplen, block.wirelen, block.flags,
-            count,      segment,    segment_bytes, epoch_ns,     link_type};
+    return {.time = block.time,
+            .rest = block.rest,
+            .offset = block.offset,
+            .caplen = block.caplen,
+            .wirelen = block.wirelen,
+            .flags = block.flags,
+            .vlan = block.vlan,
+            .count = count,
+            .segment = segment,
+            .segment_bytes = segment_bytes,
+            .epoch_ns = epoch_ns,
+            .link_type = link_type};
   }
 };
 
@@ -56,10 +75,7 @@ class Encoder {
   /// The bytes that the file begins with.
   virtual void header(EncodeBuffer& buffer) = 0;
 
-  /// Can `existing`, the first bytes of a file, be added to?
-  virtual std::optional<Error> continues(std::span<const std::byte> existing) const = 0;
-
-  /// Encodes packets from `next` on, advancing it, until the batch or the buffer is at its end.
+  /// Encodes the packets to take from the `next`-th on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
   /// The bytes that the file ends with.
@@ -76,7 +92,7 @@ class Encoder {
 
 struct EncoderOptions {
   uint32_t link_type = 1;
-  uint32_t snaplen = 262144;
+  uint32_t snaplen = kMaxSnaplen;
   bool nanosecond = true;
   std::string application = {};
   std::string comment = {};

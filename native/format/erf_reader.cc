@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/link_type.h"
 #include "format/trace_time.h"
 

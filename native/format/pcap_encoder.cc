@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/checked_packet.h"
 #include "format/encoder.h"
 #include "format/trace_time.h"
@@ -22,25 +22,13 @@ class PcapEncoder final : public Encoder {
 
   void header(EncodeBuffer& buffer) override {
     std::byte* at = buffer.data + buffer.used;
-    at = store<uint32_t>(at, magic());
+    at = store<uint32_t>(at, unit_ == 1 ? kNanoMagic : kMicroMagic);
     at = store<uint16_t>(at, 2);
     at = store<uint16_t>(at, 4);
     at = store<uint64_t>(at, 0);  // time zone and accuracy, which nobody sets
     at = store<uint32_t>(at, limits_.snaplen);
     store<uint32_t>(at, link_type_);
     buffer.used += kFileHeaderBytes;
-  }
-
-  std::optional<Error> continues(std::span<const std::byte> existing) const override {
-    if (existing.size() >= kFileHeaderBytes && load<uint32_t>(existing.data()) == magic() &&
-        (load<uint32_t>(&existing[20]) & 0xffff) == link_type_) {
-      return std::nullopt;
-    }
-    return Error{.code = Code::kFileFormat,
-                 .message = std::string("cannot append: the file is not pcap of this host's byte order with ") +
-                            (unit_ == 1 ? "nanoseconds" : "microseconds") + " and link type " +
-                            std::to_string(link_type_),
-                 .hint = "Write to a new file, or leave out append."};
   }
 
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
@@ -53,8 +41,6 @@ class PcapEncoder final : public Encoder {
   }
 
  private:
-  uint32_t magic() const noexcept { return unit_ == 1 ? kNanoMagic : kMicroMagic; }
-
   const uint32_t link_type_;
   const uint32_t unit_;  // ns per unit of the fraction
   const PacketLimits limits_;
@@ -71,10 +57,10 @@ std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next,
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;
   std::optional<Error> error;
-  for (; i < batch.count; i++) {
-    const CheckedPacket packet = check_packet(batch, i, limits_);
+  for (; i < batch.size(); i++) {
+    const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
     if (packet.data == nullptr) [[unlikely]] {
-      error = bad_packet(batch, i);
+      error = bad_packet(batch, batch.index(i));
       break;
     }
     if (static_cast<size_t>(end - at) < kRecordHeaderBytes + size_t{packet.caplen}) break;

@@ -1,7 +1,7 @@
 #include <cstring>
 #include <vector>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/checked_packet.h"
 #include "format/encoder.h"
 #include "format/pcapng_blocks.h"
@@ -78,13 +78,6 @@ class PcapngEncoder final : public Encoder {
     interface(link_types_[0], buffer);
   }
 
-  std::optional<Error> continues(std::span<const std::byte> existing) const override {
-    if (existing.size() >= kSectionBytes && load<uint32_t>(existing.data()) == kSection) return std::nullopt;
-    return Error{.code = Code::kFileFormat,
-                 .message = "cannot append: the file is not pcapng",
-                 .hint = "Write to a new file, or leave out append."};
-  }
-
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
   void trailer(const DropCounts& counts, EncodeBuffer& buffer) override {
@@ -149,10 +142,10 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;
   std::optional<Error> error;
-  for (; i < batch.count; i++) {
-    const CheckedPacket packet = check_packet(batch, i, limits_);
+  for (; i < batch.size(); i++) {
+    const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
     if (packet.data == nullptr) [[unlikely]] {
-      error = bad_packet(batch, i);
+      error = bad_packet(batch, batch.index(i));
       break;
     }
     const bool outgoing = (packet.flags & kFlagOutgoing) != 0;

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/pcapng_blocks.h"
 
 namespace ringtap::pcapng {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/link_type.h"
 #include "format/pcapng_blocks.h"
 #include "format/pcapng_options.h"

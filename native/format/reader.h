@@ -11,6 +11,7 @@
 
 #include "core/desc.h"
 #include "core/error.h"
+#include "core/snaplen.h"
 
 namespace ringtap {
 
@@ -98,7 +99,7 @@ class RecordReader {
  protected:
   std::optional<int64_t> epoch_;
   uint32_t header_bytes_ = 0;
-  uint32_t snaplen_ = 262144;
+  uint32_t snaplen_ = kMaxSnaplen;
   bool several_interfaces_ = false;
   std::string description_;
 };

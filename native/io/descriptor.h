@@ -13,12 +13,14 @@
 #include <unistd.h>
 #endif
 
+#include "io/input.h"
+
 namespace ringtap {
 
 class Descriptor {
  public:
-  static constexpr int64_t kNothingYet = -1;
-  static constexpr int64_t kFailed = -2;
+  static constexpr int64_t kNothingYet = Input::kNothingYet;
+  static constexpr int64_t kFailed = Input::kFailed;
 
   Descriptor() = default;
   Descriptor(int fd, bool owned) noexcept : fd_(fd), owned_(owned) {}

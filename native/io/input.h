@@ -1,53 +1,47 @@
-// Where a trace comes from: a regular file, or a stream that may have nothing to say yet.
+// Where bytes come from.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "core/error.h"
 #include "core/region.h"
 #include "core/source.h"
-#include "io/descriptor.h"
-#include "io/reading_thread.h"
 
 namespace ringtap {
 
-/// Never waits, whatever is behind the path: what may wait is done by a thread.
+/// Bytes that arrive one after the other. Never makes its caller wait, whatever is behind it: what may wait is done by
+/// a thread. A new kind is a file beside file_input.cc.
 class Input {
  public:
-  /// `-` is standard input, which is never closed nor switched to non-blocking mode.
-  static Result<Input> open(const std::string& path);
+  static constexpr int64_t kNothingYet = -1;
+  static constexpr int64_t kFailed = -2;
 
-  /// Bytes read, 0 at the end, kNothingYet, or kFailed with errno set. After kNothingYet these bytes may be written at
-  /// any time until a read has another result: ask for the same again. `owner` keeps them until then.
-  int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept;
-  static constexpr int64_t kNothingYet = Descriptor::kNothingYet;
-  static constexpr int64_t kFailed = Descriptor::kFailed;
+  virtual ~Input() = default;
+
+  /// Bytes read, 0 at the end, kNothingYet, or kFailed. After kNothingYet these bytes may be written at any time until
+  /// a read has another result: ask for the same again. `owner` keeps them until then.
+  virtual int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept = 0;
 
   /// A read that is not done yet knows where it reads to.
-  bool reading() const noexcept { return thread_ != nullptr && thread_->asked(); }
+  virtual bool reading() const noexcept = 0;
 
   /// Waits until there may be something to read. False when time is up.
-  bool wait(int timeout_ms) const noexcept;
-  Readiness readiness() const noexcept;
-  bool pending() const noexcept { return thread_ == nullptr || thread_->pending(); }
+  virtual bool wait(int timeout_ms) const noexcept = 0;
+  /// How a Source that reads from it is waited for.
+  virtual Readiness readiness() const noexcept = 0;
+  /// Could read() find something? Any thread.
+  virtual bool pending() const noexcept = 0;
 
-  bool stream() const noexcept { return stream_; }
+  /// Whether it comes as somebody else sends it, and may have nothing to say for long; else it is all there.
+  virtual bool stream() const noexcept = 0;
+
   /// What a failed read at this byte failed with; right after it.
-  Error failure(uint64_t at) const;
-  void close() noexcept;
+  virtual Error failure(uint64_t at) const = 0;
 
- private:
-  Input(Descriptor file, bool stream) : file_(std::move(file)), stream_(stream) {}
-
-  Descriptor file_;                        // one that never waits …
-  std::unique_ptr<ReadingThread> thread_;  // … or this
-  bool stream_;
-  bool tells_cached_ = true;
-  uint64_t piece_ = 128u << 10;  // what the thread reads at most
-  bool no_thread_ = false;
+  /// Lets go of what is behind it, without waiting for a read that goes on.
+  virtual void close() noexcept = 0;
 };
 
 }  // namespace ringtap

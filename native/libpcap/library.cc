@@ -1,33 +1,14 @@
 #include "libpcap/library.h"
 
 #include <cstdio>
-#include <optional>
 #include <vector>
 
-#if !defined(_WIN32)
-#include <dlfcn.h>
-#endif
-
-#include "core/trusted_environment.h"
+#include "core/shared_library.h"
 
 namespace ringtap {
 namespace {
 
 #if defined(_WIN32)
-
-using Handle = HMODULE;
-
-// WHY: Npcap lives in a folder of its own beside WinPcap; its Packet.dll must come from that folder, too.
-// A bare name is looked for in the system's folder alone: the working directory may be anybody's.
-Handle open_library(const std::string& name) {
-  const bool has_folder = name.find('\\') != std::string::npos;
-  return LoadLibraryExA(name.c_str(), nullptr,
-                        has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : LOAD_LIBRARY_SEARCH_SYSTEM32);
-}
-void* find_symbol(Handle library, const char* name) { return reinterpret_cast<void*>(GetProcAddress(library, name)); }
-std::string last_error(const std::string& name) {
-  return name + ": LoadLibrary failed with code " + std::to_string(GetLastError());
-}
 
 std::vector<std::string> usual_names() {
   std::vector<std::string> names;
@@ -41,15 +22,6 @@ constexpr const char* kInstallHint = "Install Npcap from https://npcap.com (also
 
 #else
 
-using Handle = void*;
-
-Handle open_library(const std::string& name) { return dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL); }
-void* find_symbol(Handle library, const char* name) { return dlsym(library, name); }
-std::string last_error(const std::string& name) {
-  const char* text = dlerror();
-  return text != nullptr ? text : name + ": cannot be loaded";
-}
-
 #if defined(__APPLE__)
 std::vector<std::string> usual_names() { return {"libpcap.A.dylib", "/usr/lib/libpcap.dylib"}; }
 constexpr const char* kInstallHint =
@@ -62,35 +34,8 @@ constexpr const char* kInstallHint =
 
 #endif
 
-struct Loaded {
-  std::optional<LibPcap> functions;
-  std::string why;
-};
-
-/// One function per line: where it goes, what it is called, whether to do without it.
-class Binder {
- public:
-  explicit Binder(Handle library) : library_(library) {}
-
-  template <class Function>
-  void need(Function*& slot, const char* name) {
-    want(slot, name);
-    if (slot == nullptr && missing_.empty()) missing_ = name;
-  }
-  template <class Function>
-  void want(Function*& slot, const char* name) {
-    // SAFETY: the slots are declared as libpcap's manual pages declare the functions.
-    slot = reinterpret_cast<Function*>(find_symbol(library_, name));
-  }
-  const std::string& missing() const { return missing_; }
-
- private:
-  Handle library_;
-  std::string missing_;
-};
-
 /// The name of a function that this library lacks; empty if all are there.
-std::string bind(Handle library, LibPcap& f) {
+std::string bind(LibraryHandle library, LibPcap& f) {
   Binder binder(library);
   binder.need(f.lib_version, "pcap_lib_version");
   binder.need(f.create, "pcap_create");
@@ -127,29 +72,10 @@ std::string bind(Handle library, LibPcap& f) {
   return binder.missing();
 }
 
-Loaded load() {
-  std::vector<std::string> names = usual_names();
-  const char* given = trusted_environment("RINGTAP_LIBPCAP");
-  if (given != nullptr && *given != '\0') names = {given};
-
-  std::string why;
-  for (const std::string& name : names) {
-    const Handle library = open_library(name);
-    if (library == nullptr) {
-      if (why.empty()) why = last_error(name);
-      continue;
-    }
-    LibPcap functions{};
-    const std::string missing = bind(library, functions);
-    if (missing.empty()) return {functions, {}};
-    why = name + " is too old: it has no " + missing;
-  }
-  return {std::nullopt, why};
-}
-
 // WHY never destroyed: a filter may still be compiling while the process ends.
-const Loaded& loaded() {
-  static const Loaded& result = *new Loaded(load());
+const Loaded<LibPcap>& loaded() {
+  static const Loaded<LibPcap>& result =
+      *new Loaded<LibPcap>(load_library<LibPcap>(usual_names(), "RINGTAP_LIBPCAP", Lookup::kAll, bind));
   return result;
 }
 

@@ -2,19 +2,53 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
 namespace ringtap {
 
-int interface_index(int fd, const std::string& name) noexcept {
+UniqueFd query_socket() noexcept { return UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
+
+ifreq request_for(const std::string& name) noexcept {
   ifreq request{};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  return request;
+}
+
+Result<Interface> query_interface(int fd, const std::string& name, const std::string& uri) {
+  const auto missing = [&](const char* call) {
+    const Code code = errno == ENODEV || errno == ENXIO ? Code::kNoInterface : Code::kSystem;
+    return system_error(code, uri + ": interface \"" + name + "\"", call, errno);
+  };
+  Interface result;
+  result.index = interface_index(fd, name);
+  if (result.index == 0) return missing("ioctl(SIOCGIFINDEX)");
+  // An alternative name is good for the index only; the other calls want the real one.
+  char real[IF_NAMESIZE] = {};
+  if (!interface_name(fd, result.index, real)) return missing("ioctl(SIOCGIFNAME)");
+  result.name = real;
+
+  ifreq request = request_for(result.name);
+  if (ioctl(fd, SIOCGIFFLAGS, &request) != 0) return missing("ioctl(SIOCGIFFLAGS)");
+  result.up = (request.ifr_flags & IFF_UP) != 0;
+  result.loopback = (request.ifr_flags & IFF_LOOPBACK) != 0;
+  request = request_for(result.name);
+  if (ioctl(fd, SIOCGIFHWADDR, &request) != 0) return missing("ioctl(SIOCGIFHWADDR)");
+  result.hardware = request.ifr_hwaddr.sa_family;
+  request = request_for(result.name);
+  if (ioctl(fd, SIOCGIFMTU, &request) != 0) return missing("ioctl(SIOCGIFMTU)");
+  result.mtu = static_cast<uint32_t>(request.ifr_mtu);
+  return result;
+}
+
+int interface_index(int fd, const std::string& name) noexcept {
   if (name.size() >= IFNAMSIZ) {
     errno = ENODEV;
     return 0;
   }
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  ifreq request = request_for(name);
   return ioctl(fd, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : 0;
 }
 
@@ -29,6 +63,15 @@ bool interface_name(int fd, int index, char (&name)[IF_NAMESIZE]) noexcept {
 bool is_gone(int fd, int index) noexcept {
   char name[IF_NAMESIZE];
   return !interface_name(fd, index, name) && errno == ENODEV;
+}
+
+LinkState link_state(int fd, int index) noexcept {
+  char name[IF_NAMESIZE] = {};
+  if (!interface_name(fd, index, name)) return LinkState::kGone;
+  ifreq request{};
+  std::memcpy(request.ifr_name, name, IF_NAMESIZE);
+  if (ioctl(fd, SIOCGIFFLAGS, &request) != 0) return LinkState::kGone;
+  return (request.ifr_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown;
 }
 
 }  // namespace ringtap

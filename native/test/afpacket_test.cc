@@ -496,7 +496,7 @@ TEST_CASE("on any a tag is behind the SLL2 header, or beside it, and filters see
 TEST_CASE("the members of a fanout group share the packets") {
   NEEDS_LAB();
   Sender sender(kSendHere);
-  const Options shared = options({{"fanout", 4711.0}, {"fanoutMode", "lb"}});
+  const Options shared = options({{"share", 4711.0}, {"shareMode", "lb"}});
   Capture first(shared);
   Capture second(shared);
   sender.send_numbered(0, 1000);

@@ -164,6 +164,7 @@ class Session {
     uint64_t fed = 0;
     while (seen.size() < expected.size()) {
       if (expected[seen.size()] >= fed) {
+        REQUIRE(fed < sent);
         fed += fixture_.feed(static_cast<uint32_t>(std::min<uint64_t>(kBurst, sent - fed)));
         continue;
       }

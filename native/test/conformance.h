@@ -1,5 +1,5 @@
-// The conformance suite: what every backend must do, whatever it captures from. conformance.cc has the cases; a
-// backend's conformance_<name>.cc says how to open it and how to make packets arrive.
+// The conformance suite: what every backend must do, whatever it captures from. conformance.cc has the cases; the
+// conformance.cc in a backend's folder says how to open it and how to make packets arrive.
 #pragma once
 
 #include <cstdint>

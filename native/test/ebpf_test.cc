@@ -22,6 +22,7 @@
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/program.h"
+#include "core/link_type.h"
 #include "filter/ebpf_flow.h"
 #include "filter/opcodes.h"
 #include "filter/text.h"
@@ -43,7 +44,6 @@ using test::Bytes;
 
 namespace {
 
-constexpr int kEthernet = 1;
 constexpr BpfInsn kAccept{.code = bpf::kRet | bpf::kK, .k = 0xffff};
 
 struct Mode {
@@ -60,7 +60,7 @@ const Mode kModes[] = {
 };
 
 Program compiled(const std::string& expression) {
-  auto program = compile_filter(expression, kEthernet, 0xffff);
+  auto program = compile_filter(expression, kLinkEthernet, 0xffff);
   REQUIRE_MESSAGE(bool(program), expression, ": ", program.error().message);
   return *program;
 }

@@ -4,7 +4,7 @@
 #include <random>
 #include <string>
 
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 #include "format/erf_reader.h"
 #include "format/reader.h"
 #include "format/tick_clock.h"

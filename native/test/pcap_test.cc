@@ -193,14 +193,14 @@ TEST_CASE("a missing interface is an error that names it") {
 TEST_CASE("what is neither an interface nor a device of the kernel is never given to libpcap") {
   for (const std::string name : {"any", "usbmon0", "bluetooth0", "bluetooth-monitor", "nflog", "nflog:5", "lo"}) {
     CAPTURE(name);
-    CHECK(is_capture_device(name));
+    CHECK(pcap::is_capture_device(name));
   }
   for (const std::string name : {"",          "dbus-session",    "dbus-system", "dbus-",  "dpdk:0",
                                  "netmap:lo", "vale0:1",         "dag0",        "snf0",   "usbmon",
                                  "usbmon0x",  "usbmon123456",    "bluetooth",   "nflog:", "nflog:1,2",
                                  "nfqueue",   "rpcap://host/lo", "/dev/bpf0",   "lo/",    "nosuch0"}) {
     CAPTURE(name);
-    CHECK_FALSE(is_capture_device(name));
+    CHECK_FALSE(pcap::is_capture_device(name));
   }
 }
 
@@ -515,7 +515,7 @@ TEST_CASE("more packets than were asked for are dropped and counted, not written
   greedy::real = libpcap();
   LibPcap library = *greedy::real;
   library.dispatch = greedy::dispatch;
-  auto source = PcapSource::open(library, request());
+  auto source = pcap::PcapSource::open(library, request());
   REQUIRE(source);
   REQUIRE((*source)->start());
   DescBlock block(8);
@@ -628,7 +628,7 @@ TEST_CASE("the ledger holds to the packet when the buffer overflows") {
   CHECK(drained.pending == 0);
   CHECK(drained.delivered + drained.filtered + drained.dropped == 3 * kRounds);
   REQUIRE(drained.drops.size() == 2);
-  CHECK(drained.drops[0].name == "buffer");
+  CHECK(drained.drops[0].name == "ring");
   CHECK(drained.drops[0].count == drained.dropped);
   CHECK_FALSE(drained.drops[1].count.has_value());
   CHECK(source->stats().received == drained.received);

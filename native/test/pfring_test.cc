@@ -172,6 +172,26 @@ TEST_CASE("zero copy without huge pages, driver or licence is named, each with i
   CHECK(failure("zc:lo", by("ring")).code == Code::kBadOption);
 }
 
+TEST_CASE("the option queues names a target's queue as @ does, and neither contradicts the other") {
+  const auto named = [](const char* text, const std::vector<double>& queues) {
+    auto target = *parse_target(text, "u");
+    const auto result = pfring::name_queue(target, queues, "u");
+    return result ? target.text : "refused: " + result.error().message;
+  };
+  CHECK(named("eth0", {}) == "eth0");
+  CHECK(named("eth0@3", {}) == "eth0@3");
+  CHECK(named("eth0", {3.0}) == "eth0@3");
+  CHECK(named("zc:eth0", {0.0}) == "zc:eth0@0");
+  CHECK(named("eth0@3", {3.0}) == "eth0@3");
+  CHECK(named("eth0@3", {2.0}) == "refused: u: queues: the target names queue 3");
+  CHECK(named("eth0", {0.0, 1.0}) == "refused: u: queues: PF_RING opens one queue of an interface, or all");
+  CHECK(named("eth0", {64.0}) == "refused: u: queues: a queue is a number from 0 to 63");
+  CHECK(named("any", {0.0}) == "refused: u: queues: \"any\" has none");
+  const Behaving well("");
+  CHECK(failure("lo", with({{"queues", std::vector<double>{7.0}}})).code == Code::kBadOption);
+  CHECK(open_target("lo", with({{"queues", std::vector<double>{0.0}}})));
+}
+
 TEST_CASE("an interface or queue that does not exist is an error on every way") {
   const Behaving well("");
   for (const char* path : {"ring", "library"}) {
@@ -189,8 +209,8 @@ TEST_CASE("an interface or queue that does not exist is an error on every way") 
 TEST_CASE("options that PF_RING cannot follow are refused") {
   const Behaving well("");
   CHECK(failure("lo", with({{"appName", std::string(32, 'a')}})).code == Code::kBadOption);
-  CHECK(failure("lo", with({{"cluster", 3.0}, {"clusterMode", std::string("none")}})).code == Code::kBadOption);
-  CHECK(failure("any", with({{"cluster", 3.0}})).code == Code::kBadOption);
+  CHECK(failure("lo", with({{"share", 3.0}, {"shareMode", std::string("none")}})).code == Code::kBadOption);
+  CHECK(failure("any", with({{"share", 3.0}})).code == Code::kBadOption);
 }
 
 TEST_CASE("a ring of another version is read through the library, which the plan says, or not at all") {

@@ -1,12 +1,21 @@
-# The conformance suite, once for each backend of this build. Without conformance_<backend>.cc its test fails.
+# The conformance suite, once for each backend of this build. Without a conformance.cc in its folder its test fails.
 add_library(ringtap_test_traffic STATIC conformance_traffic.cc)
 target_link_libraries(ringtap_test_traffic PUBLIC ringtap_core)
 add_library(ringtap_conformance OBJECT conformance.cc)
 target_link_libraries(ringtap_conformance PRIVATE ringtap_test_main ringtap_core)
 get_property(backends GLOBAL PROPERTY RINGTAP_BACKENDS)
 foreach(backend ${backends})
-  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/conformance_${backend}.cc)
-    ringtap_test(conformance_${backend} SOURCES conformance_${backend}.cc $<TARGET_OBJECTS:ringtap_conformance>
+  set(folder ${CMAKE_SOURCE_DIR}/native/backends/${backend})
+  if(EXISTS ${folder}/conformance.cc)
+    # Alone, unless its conformance.json says that it needs no interface.
+    set(serial SERIAL)
+    if(EXISTS ${folder}/conformance.json)
+      file(READ ${folder}/conformance.json rows)
+      if(NOT rows MATCHES "IFACE")
+        set(serial)
+      endif()
+    endif()
+    ringtap_test(conformance_${backend} ${serial} SOURCES ${folder}/conformance.cc $<TARGET_OBJECTS:ringtap_conformance>
                  LINK ringtap_test_traffic ringtap_backend_${backend} Threads::Threads)
     if(TARGET ringtap_${backend}_parts) # of a module that the addon loads on demand
       target_link_libraries(test_conformance_${backend} PRIVATE ringtap_${backend}_parts)

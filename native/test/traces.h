@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "backends/file/file.h"
-#include "format/byte_order.h"
+#include "core/byte_order.h"
 
 namespace traces {
 

@@ -15,6 +15,7 @@
 #include <random>
 #include <thread>
 
+#include "io/file_output.h"
 #include "traces.h"
 
 using namespace traces;
@@ -73,8 +74,11 @@ Result<std::shared_ptr<TraceWriter>> open_writer(WriterRequest request) {
 
 std::shared_ptr<TraceWriter> create(const std::string& path, TraceFormat format = TraceFormat::kPcap,
                                     bool nanosecond = true) {
-  auto writer = open_writer(
-      {.path = path, .format = format, .nanosecond = nanosecond, .application = "ringtap test", .comment = "what for"});
+  auto writer = open_writer({.to = to_file(path),
+                             .format = format,
+                             .nanosecond = nanosecond,
+                             .application = "ringtap test",
+                             .comment = "what for"});
   REQUIRE(writer);
   return *std::move(writer);
 }
@@ -156,8 +160,8 @@ TEST_CASE("pcap that was written reads back, here and in tcpdump, tshark and cap
     REQUIRE(write_all(*writer, batch.view()));
     REQUIRE(close(*writer));
     REQUIRE(close(*writer));
-    CHECK(writer->packets_written() == 500);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+    CHECK(writer->counts().packets == 500);
+    CHECK(writer->counts().bytes == std::filesystem::file_size(path));
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == 500);
@@ -185,7 +189,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, ethernet.view()));
   writer->set_drop_counts(260, 10);
   REQUIRE(close(*writer));
-  CHECK(writer->bytes_written() == std::filesystem::file_size(path));
+  CHECK(writer->counts().bytes == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
   CHECK_FALSE(back.failed);
   REQUIRE(back.packets.size() == 250);
@@ -205,7 +209,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
 
 TEST_CASE("pcap refuses a second link type and goes on with the first") {
   const TempDir dir;
-  auto opened = open_writer({.path = dir.file("a"), .link_type = 1});
+  auto opened = open_writer({.to = to_file(dir.file("a")), .link_type = 1});
   REQUIRE(opened);
   const auto& writer = *opened;
   const auto refused = writer->append(Batch(3, 101).view());
@@ -258,7 +262,7 @@ TEST_CASE("offsets, lengths and times that JS made up are refused, and nothing o
 
 TEST_CASE("packets are cut to the snaplen of the file") {
   const TempDir dir;
-  auto writer = open_writer({.path = dir.file("a"), .snaplen = 50});
+  auto writer = open_writer({.to = to_file(dir.file("a")), .snaplen = 50});
   REQUIRE(writer);
   const Batch batch(100);
   REQUIRE(write_all(**writer, batch.view()));
@@ -292,7 +296,7 @@ TEST_CASE("full buffers make append wait, and what it has taken is written once"
     reader.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK(back.packets.size() == batch.n);
-    CHECK(writer->bytes_written() == std::filesystem::file_size(dir.file("a")));
+    CHECK(writer->counts().bytes == std::filesystem::file_size(dir.file("a")));
     expect_packets(back.packets, batch, 0);
   }
 }
@@ -324,11 +328,21 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     std::thread flusher([&] {
       while (!stop) {
         CHECK(flush(*writer));
-        const uint64_t written = writer->packets_written();  // first, as `taken` grows
+        const uint64_t written = writer->counts().packets;  // first, as `taken` grows
         CHECK(written <= taken + 400);
       }
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(3 * round));
+    std::thread impatient([&] {
+      while (!stop) {
+        const auto ticket = writer->when_room([](const Result<Ok>&) {});
+        const auto other = writer->flush([](const Result<Ok>&) {});
+        writer->forget(ticket);
+        writer->forget(other);
+        const auto counts = writer->counts();
+        CHECK(counts.packets + counts.queued <= 2 * 200 * 200);
+      }
+    });
     std::thread closer([&] {
       writer->set_drop_counts(1, 2);
       CHECK(close(*writer));
@@ -337,10 +351,11 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
     for (std::thread* thread : {&one, &other, &closer}) thread->join();
     stop = true;
     flusher.join();
+    impatient.join();
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
     CHECK(back.packets.size() == taken);
-    CHECK(writer->packets_written() == taken);
+    CHECK(writer->counts().packets == taken);
   }
 }
 
@@ -349,7 +364,7 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
   const Pipe pipe(dir);
   for (const std::string& path : {dir.file("a"), pipe.path}) {
     const bool is_pipe = path == pipe.path;
-    auto opened = open_writer({.path = path, .link_type = 1});
+    auto opened = open_writer({.to = to_file(path), .link_type = 1});
     REQUIRE(opened);
     const auto size = [&] { return is_pipe ? pipe.waiting() : std::filesystem::file_size(path); };
     CHECK(size() == 24);
@@ -359,12 +374,12 @@ TEST_CASE("the header is in the file when it is open, and a packet within a seco
     const auto waited = std::chrono::steady_clock::now() - begin;
     CHECK(waited > std::chrono::milliseconds(400));
     WARN(waited < std::chrono::milliseconds(1000));
-    CHECK((*opened)->packets_written() == 10);
+    CHECK((*opened)->counts().packets == 10);
   }
-  auto hasty = open_writer({.path = dir.file("b"), .link_type = 1, .delay = std::chrono::milliseconds(0)});
+  auto hasty = open_writer({.to = to_file(dir.file("b")), .link_type = 1, .delay = std::chrono::milliseconds(0)});
   REQUIRE(hasty);
   CHECK(*(*hasty)->append(Batch(10).view()) == 10);
-  while ((*hasty)->packets_written() < 10) std::this_thread::yield();
+  while ((*hasty)->counts().packets < 10) std::this_thread::yield();
   CHECK(read_trace(dir.file("b")).packets.size() == 10);
 }
 
@@ -390,7 +405,7 @@ TEST_CASE("to leave does not wait for a reader that stands still, who then finds
     pipe.read_into(dir.file("a"));
     const Reading back = read_trace(dir.file("a"));
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 10);
   }
 }
@@ -422,7 +437,7 @@ TEST_CASE("a named pipe waits for its reader, until the writer is closed") {
   const TempDir dir;
   const std::string path = dir.file("pipe");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
-  auto unread = open_writer({.path = path, .link_type = 1});
+  auto unread = open_writer({.to = to_file(path), .link_type = 1});
   REQUIRE(unread);
   CHECK_FALSE((*unread)->is_open());
   CHECK(*(*unread)->append(Batch(10).view()) == 0);
@@ -430,7 +445,7 @@ TEST_CASE("a named pipe waits for its reader, until the writer is closed") {
   CHECK((*unread)->append(Batch(10).view()).error().err == ENXIO);
   (*unread)->leave(std::chrono::seconds(1));
 
-  auto writer = open_writer({.path = path});
+  auto writer = open_writer({.to = to_file(path)});
   REQUIRE(writer);
   std::thread reader([&] { run("cat " + path + " > " + dir.file("a")); });
   REQUIRE(write_all(**writer, Batch(10).view()));
@@ -445,7 +460,7 @@ TEST_CASE("a file is written by one writer at a time, and no other process inher
   auto first = create(dir.file("a"));
   REQUIRE(write_all(*first, Batch(10).view()));
   REQUIRE(flush(*first));
-  const auto second = open_writer({.path = dir.file("a")});
+  const auto second = open_writer({.to = to_file(dir.file("a"))});
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::kBusy);
   CHECK(second.error().message.find(dir.file("a")) == 0);
@@ -466,7 +481,7 @@ TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being w
     for (uint32_t part = 1; part <= 3; part++) {
       REQUIRE(write_all(*writer, Batch(700, 1, 1500).view()));
       REQUIRE(flush(*writer));
-      CHECK(writer->packets_written() == 700 * part);
+      CHECK(writer->counts().packets == 700 * part);
       const std::string packets = std::to_string(700 * part);
       CHECK(run("tcpdump -nr " + path + " --count").find(packets + " packet") == 0);
       CHECK(run("capinfos -Trc " + path).find("\t" + packets + "\n") != std::string::npos);
@@ -477,40 +492,15 @@ TEST_CASE("tcpdump, tshark and capinfos read what is there while more is being w
   }
 }
 
-TEST_CASE("append adds to a trace of the same kind and refuses any other") {
-  const TempDir dir;
-  const Batch batch(10);
-  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
-    const std::string path = dir.file(format == TraceFormat::kPcap ? "a.pcap" : "a.pcapng");
-    for (int round = 0; round < 3; round++) {
-      auto writer = open_writer({.path = path, .format = format, .append = true});
-      REQUIRE(writer);
-      REQUIRE(write_all(**writer, batch.view()));
-      REQUIRE(close(**writer));
-    }
-    const Reading back = read_trace(path);
-    CHECK_FALSE(back.failed);
-    REQUIRE(back.packets.size() == 30);
-    expect_packets(back.packets, batch, 20);
-  }
-  const auto other =
-      open_writer({.path = dir.file("a.pcap"), .format = TraceFormat::kPcapng, .link_type = 1, .append = true});
-  REQUIRE_FALSE(other);
-  CHECK(other.error().code == Code::kFileFormat);
-  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 101, .append = true}));
-  CHECK_FALSE(open_writer({.path = dir.file("a.pcap"), .link_type = 1, .nanosecond = false, .append = true}));
-  CHECK(read_trace(dir.file("a.pcap")).packets.size() == 30);
-}
-
 TEST_CASE("a file that cannot be created says which and why") {
-  const auto writer = open_writer({.path = "/nowhere/out.pcap"});
+  const auto writer = open_writer({.to = to_file("/nowhere/out.pcap")});
   REQUIRE_FALSE(writer);
   CHECK(writer.error().code == Code::kFileWrite);
   CHECK(writer.error().message.find("/nowhere/out.pcap") == 0);
   CHECK(writer.error().err == ENOENT);
   const TempDir dir;
-  CHECK(open_writer({.path = dir.path()}).error().err == EISDIR);
-  CHECK_FALSE(open_writer({.path = dir.file("a"), .link_type = 70000}));
+  CHECK(open_writer({.to = to_file(dir.path())}).error().err == EISDIR);
+  CHECK_FALSE(open_writer({.to = to_file(dir.file("a")), .link_type = 70000}));
 }
 
 TEST_CASE("a full device is an error that stays, and close still returns") {
@@ -525,7 +515,7 @@ TEST_CASE("a full device is an error that stays, and close still returns") {
   CHECK(writer->append(batch.view()).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
   CHECK(close(*writer).error().err == ENOSPC);
-  CHECK(writer->packets_written() == 0);
+  CHECK(writer->counts().packets == 0);
 }
 
 TEST_CASE("beyond the file size limit, whole records are kept and no signal kills") {
@@ -537,16 +527,16 @@ TEST_CASE("beyond the file size limit, whole records are kept and no signal kill
       const int status = in_child([&] {
         const rlimit most{limit, limit};
         setrlimit(RLIMIT_FSIZE, &most);
-        auto writer = open_writer({.path = path, .format = format});
+        auto writer = open_writer({.to = to_file(path), .format = format});
         const Batch batch(4096, 1, 500);
         Result<Ok> outcome = Ok{};
         for (int i = 0; i < 3 && outcome; i++) outcome = write_all(**writer, batch.view());
         if (outcome) outcome = flush(**writer);
         const bool right = !outcome && outcome.error().err == EFBIG && outcome.error().code == Code::kFileWrite &&
                            outcome.error().message.find("kept") != std::string::npos &&
-                           static_cast<uint64_t>(outcome.error().position) == (*writer)->bytes_written() &&
-                           std::filesystem::file_size(path) == (*writer)->bytes_written();
-        save(dir.file("count"), std::to_string((*writer)->packets_written()));
+                           static_cast<uint64_t>(outcome.error().position) == (*writer)->counts().bytes &&
+                           std::filesystem::file_size(path) == (*writer)->counts().bytes;
+        save(dir.file("count"), std::to_string((*writer)->counts().packets));
         return right;
       });
       CHECK(status == 0);
@@ -578,7 +568,7 @@ TEST_CASE("on a full disk the trace ends with its last whole record") {
     CHECK(outcome.error().err == ENOSPC);
     const Reading back = read_trace(path);
     CHECK_FALSE(back.failed);
-    CHECK(back.packets.size() == writer->packets_written());
+    CHECK(back.packets.size() == writer->counts().packets);
     CHECK(back.packets.size() > 100);
     for (size_t i = 0; i < back.packets.size(); i++)
       CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[i], batch.block.caplen[i]));
@@ -593,7 +583,7 @@ TEST_CASE("a reader that goes away is EPIPE, not SIGPIPE") {
     dup2(ends[1], STDOUT_FILENO);
     ::close(ends[0]);
     ::close(ends[1]);
-    auto writer = open_writer({.path = "-"});
+    auto writer = open_writer({.to = to_file("-")});
     if (!writer || !(*writer)->append(Batch(10).view())) return false;
     const auto closed = close(**writer);
     return !closed && closed.error().err == EPIPE && closed.error().message.find("standard output") == 0;
@@ -611,7 +601,7 @@ TEST_CASE("a slow reader of a non-blocking standard output gets everything") {
     ::close(ends[0]);
     ::close(ends[1]);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
-    auto writer = open_writer({.path = "-"});
+    auto writer = open_writer({.to = to_file("-")});
     const Batch batch(4096, 1, 1000);
     const bool ok =
         writer && write_all(**writer, batch.view()) && close(**writer) && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
@@ -648,7 +638,7 @@ TEST_CASE("every file that was read is the same when it is written and read agai
     file += enhanced(true, i % 7 == 0, i % 7 == 0 ? kEpoch / 1000 + i : kEpoch + i, payload(i, 60 + i), 400);
   save(dir.file("a"), file);
   auto source = open_file(request_for(dir.file("a")));
-  auto opened = open_writer({.path = dir.file("b"), .format = TraceFormat::kPcapng, .link_type = 1});
+  auto opened = open_writer({.to = to_file(dir.file("b")), .format = TraceFormat::kPcapng, .link_type = 1});
   REQUIRE(opened);
   const auto& writer = *opened;
   DescBlock block(16);
@@ -660,4 +650,128 @@ TEST_CASE("every file that was read is the same when it is written and read agai
   }
   REQUIRE(close(*writer));
   CHECK(read_trace(dir.file("b")).packets == read_trace(dir.file("a")).packets);
+}
+
+namespace {
+
+/// An output that a test looks into: it takes so many bytes at once, and nobody is there at first.
+struct Memory {
+  Bytes bytes;
+  size_t at_once = 0;
+  int asked = 0;
+  int closed = 0;
+
+  class Out final : public Output {
+   public:
+    explicit Out(Memory& memory) : memory_(memory) {}
+    size_t bytes_at_once(const std::atomic<bool>&) noexcept override { return memory_.at_once; }
+    size_t write(std::span<const std::byte> bytes, const std::atomic<bool>&) noexcept override {
+      memory_.bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      return bytes.size();
+    }
+    bool take_back(size_t) noexcept override { return false; }
+    int close() noexcept override {
+      memory_.closed++;
+      return 0;
+    }
+
+   private:
+    Memory& memory_;
+  };
+
+  Destination destination() {
+    return {.name = "memory", .open = [this]() -> Result<std::unique_ptr<Output>> {
+              if (++asked < 3) return std::unique_ptr<Output>();
+              return std::unique_ptr<Output>(std::make_unique<Out>(*this));
+            }};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a trace goes wherever a destination leads, once somebody is there") {
+  const TempDir dir;
+  for (const size_t at_once : {size_t{0}, size_t{64}, size_t{4096}}) {
+    Memory memory{.at_once = at_once};
+    auto writer = open_writer({.to = memory.destination(), .link_type = 1});
+    REQUIRE(writer);
+    CHECK_FALSE((*writer)->is_open());
+    REQUIRE(room(**writer));
+    const Batch batch(500, 1, 1500);
+    REQUIRE(write_all(**writer, batch.view()));
+    REQUIRE(close(**writer));
+    CHECK(memory.asked == 3);
+    CHECK(memory.closed == 1);
+    save(dir.file("a"), memory.bytes);
+    expect_packets(read_trace(dir.file("a")).packets, batch, 0);
+  }
+  Memory nobody{.asked = -1000};
+  auto writer = open_writer({.to = nobody.destination()});
+  REQUIRE(writer);
+  const auto closed = close(**writer);
+  REQUIRE_FALSE(closed);
+  CHECK(closed.error().message.find("memory: nobody has opened it for reading") == 0);
+}
+
+TEST_CASE("packets that are selected are written in their order, and one that is not there is refused") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    auto writer = create(dir.file("a"), format);
+    const Batch batch(3000, 1, 9000);
+    BatchView view = batch.view();
+    std::vector<uint32_t> order;
+    for (uint32_t i = 0; i < 2000; i++) order.push_back(i * 7919 % batch.n);
+    order.push_back(order[0]);
+    view.select = order.data();
+    view.selected = static_cast<uint32_t>(order.size());
+    uint32_t next = 0;
+    while (next < order.size()) {
+      const auto taken = writer->append(view, next);
+      REQUIRE(taken);
+      next = *taken;
+      if (next < order.size()) REQUIRE(room(*writer));
+    }
+    view.selected = 0;
+    CHECK(*writer->append(view) == 0);
+    const std::vector<uint32_t> beyond{5, batch.n, 6};
+    view.select = beyond.data();
+    view.selected = 3;
+    const auto refused = writer->append(view);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::kBadOption);
+    CHECK(refused.error().message.find("there is no packet 3000 in a batch of 3000") != std::string::npos);
+    order.push_back(5);
+    REQUIRE(close(*writer));
+    CHECK(writer->counts().packets == order.size());
+    CHECK(writer->counts().queued == 0);
+    const Reading back = read_trace(dir.file("a"));
+    REQUIRE(back.packets.size() == order.size());
+    for (size_t i = 0; i < order.size(); i++) {
+      CHECK(back.packets[i].data == batch.segment.substr(batch.block.offset[order[i]], batch.block.caplen[order[i]]));
+    }
+  }
+}
+
+TEST_CASE("who does not wait any more is not called, and what was taken is written nevertheless") {
+  const TempDir dir;
+  const Pipe pipe(dir);
+  auto writer = create(pipe.path);
+  const Batch batch(4096, 1, 9000);
+  const uint32_t taken = *writer->append(batch.view());
+  REQUIRE(taken < batch.n);
+  std::atomic<int> calls{0};
+  const auto count = [&](const Result<Ok>&) { calls++; };
+  std::vector<TraceWriter::Ticket> tickets;
+  for (int i = 0; i < 100; i++) tickets.push_back(i % 2 == 0 ? writer->when_room(count) : writer->flush(count));
+  const auto last = writer->flush(count);
+  for (const auto ticket : tickets) CHECK(writer->forget(ticket));
+  for (const auto ticket : tickets) CHECK_FALSE(writer->forget(ticket));
+  CHECK(writer->counts().packets + writer->counts().queued == taken);
+  std::thread reader([&] { pipe.read_into(dir.file("a")); });
+  REQUIRE(close(*writer));
+  reader.join();
+  CHECK(calls == 1);
+  CHECK_FALSE(writer->forget(last));
+  CHECK(writer->counts().packets == taken);
+  CHECK(read_trace(dir.file("a")).packets.size() == taken);
 }

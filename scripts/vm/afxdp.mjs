@@ -85,7 +85,7 @@ async function stalled(title, options, cause) {
     // A NIC that has no frame to write to drops by itself, and the kernel does not know: unknown, not zero.
     const missing = sent - seen.length - dropped;
     claim(
-      sound && seen.length > 0 && missing >= 0 && stats.drops.nic === undefined,
+      sound && seen.length > 0 && missing >= 0 && stats.drops.nic === null,
       title,
       `${figures}, ${missing} in the NIC${heldBack ? ', which let the sender wait' : ''}`,
     );

@@ -124,7 +124,7 @@ async function filter(uri) {
 async function queues(uri) {
   let capture;
   try {
-    capture = await open(uri, { rxQueues: 2 });
+    capture = await open(uri, { queues: '0-1' });
   } catch (error) {
     claim(error.code === 'RINGTAP_UNSUPPORTED', 'two queues are refused', error.message);
     return;

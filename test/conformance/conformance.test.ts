@@ -1,7 +1,10 @@
 // What every backend must do, through the public API; native/test/conformance.h is its twin.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import type { Batch, Capture, CaptureStats, OpenOptions } from 'ringtap';
+import type { AfPacketOptions, Batch, Capture, CaptureStats, OpenOptions } from 'ringtap';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { root } from '../support/child.js';
 import { lab, labMissing, traffic } from '../support/lab.js';
 import { expectBalanced, type failure } from '../support/packets.js';
 import { type Subject, subjects } from '../support/subjects.js';
@@ -30,6 +33,9 @@ async function take(from: Capture, count: number, each: (batch: Batch) => void):
   expect(seen).toBe(count);
 }
 
+const table = (path: string) => JSON.parse(readFileSync(join(root, 'native', path), 'utf8'));
+const vocabulary = table('core/vocabulary.json') as Record<'modes' | 'placements' | 'clocks', { word: string }[]>;
+
 const numbers = (subject: Subject, batch: Batch) =>
   Array.from({ length: batch.length }, (_, i) => subject.number(batch, i));
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -38,7 +44,7 @@ const content = (batch: Batch) =>
 
 /** Small leases, so that there are many of them. */
 const small: OpenOptions = { batchSize: 10 };
-const smallRing = (subject: Subject): OpenOptions =>
+const smallRing = (subject: Subject): OpenOptions & AfPacketOptions =>
   subject.name === 'afpacket' ? { batchSize: 10, bufferBytes: 65536 * 64, blockBytes: 65536 } : small;
 
 describe.each([
@@ -62,6 +68,16 @@ describe.each([
       const { plan } = await start(1);
       expect(plan.zeroCopy).toBe(external && !subject.copies);
       expect(plan.notes.some((note) => note.includes('external buffers'))).toBe(!external);
+    });
+
+    test('tells its plan and its losses in the words of the tables', async () => {
+      const { plan } = await start(1, { filter: 'ether[0] & 0 = 0' });
+      const words = (name: keyof typeof vocabulary) => vocabulary[name].map(({ word }) => word);
+      expect(words('modes')).toContain(plan.mode);
+      expect(words('placements')).toContain(plan.filter);
+      expect(words('clocks')).toContain(plan.timestamp);
+      const { drops = {} } = table(`backends/${plan.backend}/backend.json`) as { drops?: object };
+      expect(Object.keys(capture!.stats().drops).sort()).toEqual(Object.keys(drops).sort());
     });
 
     test('delivers every packet once, in order, in batches no larger than asked for', async () => {

@@ -1,11 +1,12 @@
-// The package as npm packs it, in a user's project: of the clone it finds nothing but the packages that it depends on.
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+// The package as npm packs it, in a user's project: installed with what it depends on, and nothing of the clone.
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as ringtap from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { root, run } from '../support/child.js';
+import { root } from '../support/child.js';
 import { type Outcome, start } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
+import { install, pack } from '../support/packed.js';
 
 const path = temporaryFolder();
 const installed = (name: string) => path(join('node_modules/ringtap', name));
@@ -16,18 +17,7 @@ const inProject = (...argv: string[]): Promise<Outcome> =>
   start('sh', ['-c', 'cd "$1" && shift && exec "$@"', 'sh', path('.'), ...argv]).outcome;
 
 beforeAll(async () => {
-  await run('npm', 'pack', root, '--ignore-scripts', '--pack-destination', path('.'));
-  mkdirSync(installed('.'), { recursive: true });
-  const { name, version, dependencies } = json(join(root, 'package.json'));
-  await run('tar', '-xzf', path(`${name}-${version}.tgz`), '-C', installed('.'), '--strip-components=1');
-  for (const dependency of [...Object.keys(dependencies), '@types/node', 'undici-types']) {
-    mkdirSync(dirname(path(`node_modules/${dependency}`)), { recursive: true });
-    symlinkSync(join(root, 'node_modules', dependency), path(`node_modules/${dependency}`));
-  }
-  // Where prebuildify puts it. Building it from the packed sources would take minutes.
-  const prebuilt = installed(`prebuilds/${process.platform}-${process.arch}/ringtap.node`);
-  mkdirSync(dirname(prebuilt), { recursive: true });
-  copyFileSync(join(root, 'build/addon/Release/ringtap.node'), prebuilt);
+  await install(path('.'), await pack(path('.')), '@types/node', 'undici-types');
 });
 
 describe('the packed package', () => {
@@ -73,13 +63,29 @@ describe('the packed package', () => {
         await open(uri, { filtre: 'udp' }).catch((error: unknown) => error instanceof CaptureError && error.code);
         return packets;
       }`;
-    project('package.json', '{ "private": true }');
     project('esm.mts', source);
     project('common.cts', source);
     const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
     const { code, stdout } = await inProject(process.execPath, tsc, ...options, 'esm.mts', 'common.cts');
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+  });
+
+  test('works beside the other packages of the repository, which are installed with it', async () => {
+    project(
+      'wire.mjs',
+      `import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+      import { gaps, HelloSchema, LossReportSchema } from '@ringtap/wire';
+      import { open } from 'ringtap';
+      const capture = await open('synth:?count=7');
+      for await (const _ of capture);
+      const { received, delivered } = capture.stats();
+      const packets = { received: BigInt(received), metered: BigInt(delivered) };
+      const report = fromBinary(LossReportSchema, toBinary(LossReportSchema, create(LossReportSchema, { packets })));
+      console.log(report.packets.metered, gaps(report).packets, create(HelloSchema).$typeName);`,
+    );
+    const { stdout, stderr } = await inProject(process.execPath, 'wire.mjs');
+    expect({ stdout, stderr }).toEqual({ stdout: '7n 0n ringtap.v1.Hello\n', stderr: '' });
   });
 
   test('has every source that its build needs', async () => {

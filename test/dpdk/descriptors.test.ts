@@ -24,7 +24,7 @@ test.skipIf(lab === null)('dpdk: a child inherits no descriptor of EAL or of a d
     for (const [target, more] of [
       ['net_af_packet0?iface=${lab?.rx}'], ['net_pcap0?iface=${lab?.rx}'], ['net_tap0?iface=dtap8'], ['net_af_xdp0?iface=${lab?.rx}'],
       ['net_memif0?role=server', { unsafeDevargs: 'socket-abstract=no,socket=${folder}/memif' }],
-      ['net_vhost0?queues=1', { unsafeDevargs: 'iface=${folder}/vhost' }],
+      ['net_vhost0?devargs=queues=1', { unsafeDevargs: 'iface=${folder}/vhost' }],
     ]) captures.push(await open('dpdk:' + target, { ...few, ...more }));
     console.log(inherited() - before);
     for (const capture of captures) await capture.close();

@@ -2,7 +2,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type Capture, explain, type OpenOptions, open, openTransmitter, PacketFlags } from 'ringtap';
+import { type AfXdpOptions, type Capture, explain, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
 import { lab, send, traffic } from '../support/lab.js';
@@ -88,7 +88,7 @@ describe.skipIf(lab === null)('afxdp', () => {
     const works = async (name: string) => (await ip('link', 'show', 'dev', name)).includes('state UP');
     await until(async () => (await works(tx)) && (await works(rx)), 'the links');
   }
-  const start = (options: OpenOptions = {}): Promise<Capture> => open(`afxdp:${rx}`, options);
+  const start = (options: AfXdpOptions = {}): Promise<Capture> => open(`afxdp:${rx}`, options);
 
   /** Opens a capture with a filter in a poorer process, and sends it three packets. */
   async function attempt(...prefix: string[]) {
@@ -380,7 +380,7 @@ describe.skipIf(lab === null)('afxdp', () => {
   });
 
   test('says how many queues there are when one does not exist', async () => {
-    const error = await failure(() => start({ queue: 9 }));
+    const error = await failure(() => start({ queues: 9 }));
     expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', uri: `afxdp:${rx}` });
     expect(error.message).toContain(`queue 9 of ${rx} does not exist`);
     expect(error.hint).toContain(`ethtool -l ${rx}`);

@@ -29,7 +29,7 @@ describe.skipIf(lab === null)('under full load timers are less than 20 ms late',
     ['afpacket:IFACE', {}],
     ['pcap:IFACE', {}],
     ['afxdp:IFACE', {}],
-    ['afxdp:IFACE', { mode: 'generic' }],
+    ['afxdp:IFACE?mode=generic', {}],
     ['afxdp:IFACE', { filter: 'ip protochain 17' }],
     ['synth:', {}],
   ] as const)('of %s %o', async (uri, options) => {

@@ -198,17 +198,17 @@ describe.skipIf(lab === null)('pfring:', () => {
   });
 
   test.each(['ring', 'library'])('shares the packets among the captures of a cluster (%s)', async (path) => {
-    for (const [cluster, clusterMode] of [
+    for (const [share, shareMode] of [
       [7, 'flow'],
       [8, 'round-robin'],
     ] as const) {
-      await using one = await open(`pfring:${rx}?path=${path}`, { cluster, clusterMode });
-      await using two = await open(`pfring:${rx}?path=${path}`, { cluster, clusterMode });
+      await using one = await open(`pfring:${rx}?path=${path}`, { share, shareMode });
+      await using two = await open(`pfring:${rx}?path=${path}`, { share, shareMode });
       const { sent } = await send({ count: 2000, rate: 50_000, flows: 64 });
       const [first, second] = [await drain(one), await drain(two)];
       expect(first.length + second.length).toBe(sent);
       const ports = (seen: typeof first) => new Set(seen.map(({ data }) => data.readUInt16BE(34)));
-      if (clusterMode === 'flow') expect(ports(first).size + ports(second).size).toBe(64);
+      if (shareMode === 'flow') expect(ports(first).size + ports(second).size).toBe(64);
       else expect(first.length).toBe(1000);
       for (const capture of [one, two]) expectBalanced(capture.stats());
     }

@@ -272,6 +272,7 @@ const GOOD = {
   openWriter: ['nowhere/out.pcap', {}],
   probe: [],
   devices: [],
+  linkTypeName: [],
 };
 /** Exported for `instanceof`; only ringtap makes them. */
 const CLASSES = ['CaptureError'];
@@ -283,6 +284,12 @@ const OWN = {
     iterator.throw(reason).catch((error) => {
       if (!Object.is(error, reason)) throw error;
     }),
+};
+/** Options of methods. */
+const OPTIONS_OF = {
+  'writer.write': ['select', 'signal'],
+  'transmitter.flush': ['signal'],
+  'transmitter.drain': ['signal'],
 };
 /** Reading by index throws RangeError beyond the end, as DataView does. */
 const INDEXED = ['batch.data', 'batch.copy', 'batch.timeNs', 'packet.u8', 'packet.u16', 'packet.u32'];
@@ -362,6 +369,10 @@ async function plantInMethods(sender) {
         await attempt(`${kind}.${String(name)}(${what})`, () => (own ? own(object, value) : object[name](value)), may);
         if (own === undefined)
           await attempt(`${kind}.${String(name)}(…, ${what})`, () => object[name](first, value), may);
+        for (const option of OPTIONS_OF[`${kind}.${String(name)}`] ?? []) {
+          const call = () => object[name](...(first === undefined ? [] : [first]), { [option]: value });
+          await attempt(`${kind}.${String(name)}({ ${option}: ${what} })`, call, 'open');
+        }
       }
       await owner.close().catch(() => {});
     }

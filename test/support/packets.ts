@@ -81,6 +81,8 @@ export function expectBalanced(stats: CaptureStats): void {
     expect(Number.isSafeInteger(value) && value >= 0, JSON.stringify(stats)).toBe(true);
   }
   expect(received, JSON.stringify(stats)).toBe(delivered + filtered + dropped + pending);
+  // Unknown is null, which JSON can say.
+  expect(JSON.parse(JSON.stringify(stats))).toEqual(stats);
   const causes = Object.values(stats.drops).reduce<number>((sum, value) => sum + (value ?? 0), 0);
   expect(dropped, JSON.stringify(stats)).toBe(causes);
 }

@@ -1,8 +1,10 @@
-// The capture methods that the conformance suite runs over.
-import { rmSync, writeFileSync } from 'node:fs';
+// The capture methods that the conformance suite runs over: those whose folder has a conformance.json, which says how each is
+// opened so that packets come. docs/adding-a-backend.md tells what may stand in it.
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Batch, type Capture, type OpenOptions, open } from 'ringtap';
+import { root } from './child.js';
 import { lab, send } from './lab.js';
 import { bytes, ethernet, ipv4, pcapFile, u32, udp } from './trace.js';
 
@@ -19,8 +21,22 @@ export interface Subject {
   number(batch: Batch, i: number): number;
 }
 
+/** A row of a conformance.json. */
+interface Row {
+  /** Where a backend has several ways, the name of this one. */
+  readonly name?: string;
+  /** With IFACE, on which numbered packets are sent; TRACE, a trace of COUNT of them; or COUNT, where they come by themselves. */
+  readonly uri: string;
+  /** Where a packet's number is: in its first eight bytes of UDP payload, or its time in microseconds. */
+  readonly number?: 'payload' | 'time';
+  readonly copies?: boolean;
+}
+
 const PAYLOAD = 14 + 20 + 8;
-const payloadNumber = (batch: Batch, i: number) => Number(batch.view.getBigUint64(batch.offset[i]! + PAYLOAD));
+const NUMBER: Record<NonNullable<Row['number']>, Subject['number']> = {
+  payload: (batch, i) => Number(batch.view.getBigUint64(batch.offset[i]! + PAYLOAD)),
+  time: (batch, i) => batch.time[i]! / 1000,
+};
 
 const made = new Map<number, string>();
 process.once('exit', () => {
@@ -41,50 +57,33 @@ export function numberedTrace(count: number): string {
   return path;
 }
 
-const nothing = () => Promise.resolve();
+function subject(backend: string, { name = backend, uri, number = 'payload', copies = false }: Row): Subject {
+  const live = uri.includes('IFACE');
+  const target = (count: number) =>
+    uri
+      .replace('IFACE', lab?.rx ?? '')
+      .replace(/TRACE|COUNT/, (word) => (word === 'TRACE' ? numberedTrace(count) : String(count)));
+  return {
+    name,
+    backend,
+    live,
+    copies,
+    open: (count, options) => open(target(count), options),
+    feed: (count) => (live ? send({ count, rate: 100_000, flows: 64 }) : Promise.resolve()),
+    number: NUMBER[number],
+  };
+}
 
-const synth: Subject = {
-  name: 'synth',
-  backend: 'synth',
-  live: false,
-  copies: false,
-  open: (count, options) => open(`synth:?count=${count}&protocols=udp&flows=64`, options),
-  feed: nothing,
-  number: (batch, i) => batch.time[i]! / 1000,
-};
+const folder = join(root, 'native/backends');
+const json = (backend: string, file: string) => JSON.parse(readFileSync(join(folder, backend, file), 'utf8'));
+const rows = (backend: string): readonly Row[] => json(backend, 'conformance.json');
+/** What takes packets away from the others comes last. */
+const takesTraffic = (backend: string) => json(backend, 'backend.json').takesTraffic === true;
 
-const file: Subject = {
-  name: 'file',
-  backend: 'file',
-  live: false,
-  copies: false,
-  open: (count, options) => open(`file:${numberedTrace(count)}`, options),
-  feed: nothing,
-  number: payloadNumber,
-};
-
-const onWire = (name: string, uri = `${name}:IFACE`, copies = false): Subject => ({
-  name,
-  backend: uri.slice(0, uri.indexOf(':')),
-  live: true,
-  copies,
-  open: (_, options) => open(uri.replace('IFACE', lab!.rx), options),
-  feed: (count) => send({ count, rate: 100_000, flows: 64 }),
-  number: payloadNumber,
-});
-
-export const subjects: readonly Subject[] =
-  lab === null
-    ? [synth, file]
-    : [
-        synth,
-        file,
-        onWire('afpacket'),
-        onWire('pcap', 'pcap:IFACE', true),
-        // Against stand-ins for the kernel module and the library: vitest.config.ts preloads them.
-        onWire('pfring', 'pfring:IFACE?path=ring'),
-        onWire('pfring library', 'pfring:IFACE?path=library', true),
-        onWire('pfring zc', 'pfring:zc:IFACE'),
-        // Last: it takes the packets away from the others.
-        onWire('afxdp'),
-      ];
+/** Those of this host; of one backend, where RINGTAP_BACKEND names it. */
+export const subjects: readonly Subject[] = readdirSync(folder)
+  .filter((backend) => existsSync(join(folder, backend, 'conformance.json')))
+  .filter((backend) => (process.env.RINGTAP_BACKEND ?? backend) === backend)
+  .sort((a, b) => Number(takesTraffic(a)) - Number(takesTraffic(b)) || a.localeCompare(b))
+  .flatMap((backend) => rows(backend).map((row) => subject(backend, row)))
+  .filter(({ live }) => lab !== null || !live);

@@ -1,19 +1,41 @@
 // The public names and their types, as docs/architecture.md fixes them.
 import type {
+  BackendName,
   Batch,
+  Candidate,
   Capture,
+  CaptureMode,
   CaptureStats,
   Device,
+  DropCause,
   ErrorCode,
   Explanation,
+  FilterPlacement,
   FilterProgram,
+  LinkType,
   Packet,
   Plan,
   ProbeResult,
+  Selection,
+  TimestampSource,
   Transmitter,
+  WaitOptions,
+  WriteOptions,
   Writer,
+  WriterStats,
 } from 'ringtap';
-import { type CaptureError, devices, explain, open, openTransmitter, openWriter, PacketFlags, probe } from 'ringtap';
+import {
+  type CaptureError,
+  devices,
+  explain,
+  LINKTYPE,
+  linkTypeName,
+  open,
+  openTransmitter,
+  openWriter,
+  PacketFlags,
+  probe,
+} from 'ringtap';
 import { describe, expectTypeOf, test } from 'vitest';
 
 describe('functions', () => {
@@ -30,21 +52,16 @@ describe('functions', () => {
 
   test('take every option of every backend, and a filter as text or program', () => {
     const program: FilterProgram = [[6, 0, 0, 262144]];
-    void open('synth:', {
-      filter: 'udp',
-      snaplen: 96,
+    void open('synth:', { filter: 'udp', snaplen: 96, bufferBytes: 1 << 20, batchSize: 64 });
+    void open('afpacket:eth0', {
       promiscuous: false,
       direction: 'in',
-      bufferBytes: 1 << 20,
-      batchSize: 64,
-    });
-    void open('afpacket:eth0', {
       timeoutMs: 5,
       timestamp: 'hardware',
       vlan: 'metadata',
       fallback: false,
-      fanout: 1,
-      fanoutMode: 'lb',
+      share: 1,
+      shareMode: 'lb',
     });
     void open('synth:', { filter: program, signal: new AbortController().signal, seed: 1, count: 5, sizes: 'imix' });
     void open('synth:', { count: undefined });
@@ -59,7 +76,7 @@ describe('functions', () => {
     // @ts-expect-error wrong type
     void open('synth:', { snaplen: '96' });
     // @ts-expect-error not one of the choices
-    void open('synth:', { direction: 'inout' });
+    void open('pcap:eth0', { direction: 'inout' });
     // @ts-expect-error not a value of it on any scheme
     void open('dpdk:0', { hugePages: 'always' });
     // @ts-expect-error not a signal
@@ -73,11 +90,31 @@ describe('functions', () => {
   });
 });
 
+test('a writer takes selections and signals', () => {
+  expectTypeOf<Selection>().toEqualTypeOf<Uint32Array | readonly number[] | Uint8Array>();
+  expectTypeOf<Writer['write']>().toEqualTypeOf<(batch: Batch, options?: WriteOptions) => Promise<void>>();
+  expectTypeOf<Writer['flush']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
+  expectTypeOf<Transmitter['drain']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
+  expectTypeOf<keyof WriterStats>().toEqualTypeOf<'packets' | 'bytes' | 'queued'>();
+  const use = async (writer: Writer, batch: Batch, signal: AbortSignal) => {
+    for (const select of [[1], new Uint32Array(1), new Uint8Array(9), Buffer.alloc(9)]) {
+      await writer.write(batch, { select, signal });
+    }
+    // @ts-expect-error a count is no option
+    await writer.write(batch, 5);
+    // @ts-expect-error neither indices nor a mask
+    await writer.write(batch, { select: new Int32Array(1) });
+    // @ts-expect-error a set has no order
+    await writer.write(batch, { select: new Set([1]) });
+  };
+  expectTypeOf(use).toBeFunction();
+});
+
 describe('a capture', () => {
   test('has its members', () => {
     expectTypeOf<Capture>().toExtend<AsyncIterable<Batch> & AsyncDisposable>();
     expectTypeOf<Capture['uri']>().toEqualTypeOf<string>();
-    expectTypeOf<Capture['backend']>().toEqualTypeOf<string>();
+    expectTypeOf<Capture['backend']>().toEqualTypeOf<BackendName>();
     expectTypeOf<Capture['linkType']>().toEqualTypeOf<number>();
     expectTypeOf<Capture['epoch']>().toEqualTypeOf<bigint>();
     expectTypeOf<Capture['plan']>().toEqualTypeOf<Plan>();
@@ -97,6 +134,66 @@ describe('a capture', () => {
     // @ts-expect-error read-only
     capture.stats().received = 0;
   });
+});
+
+test('a plan speaks in words that can be switched on', () => {
+  expectTypeOf<Plan['mode']>().toEqualTypeOf<CaptureMode>();
+  expectTypeOf<Plan['filter']>().toEqualTypeOf<FilterPlacement>();
+  expectTypeOf<Plan['timestamp']>().toEqualTypeOf<TimestampSource>();
+  expectTypeOf<Plan['backend'] | ProbeResult['backend']>().toEqualTypeOf<BackendName>();
+  expectTypeOf<Candidate['code'] | ProbeResult['code']>().toEqualTypeOf<ErrorCode | undefined>();
+  expectTypeOf<'afpacket' | 'dpdk' | 'synth'>().toExtend<BackendName>();
+  expectTypeOf<'auto'>().not.toExtend<BackendName>();
+});
+
+test('link types have names', () => {
+  expectTypeOf(LINKTYPE.ETHERNET).toEqualTypeOf<1>();
+  expectTypeOf<276>().toExtend<LinkType>();
+  expectTypeOf<2>().not.toExtend<LinkType>();
+  expectTypeOf(linkTypeName).toEqualTypeOf<(linkType: number) => string>();
+  // A trace may carry any.
+  expectTypeOf<Capture['linkType']>().toEqualTypeOf<number>();
+});
+
+test('what is internal shows nowhere', () => {
+  expectTypeOf<keyof Capture>().toEqualTypeOf<
+    | 'uri'
+    | 'backend'
+    | 'linkType'
+    | 'epoch'
+    | 'plan'
+    | 'transmit'
+    | 'ended'
+    | 'tryNext'
+    | 'nextSync'
+    | 'stats'
+    | 'ref'
+    | 'unref'
+    | 'close'
+    | typeof Symbol.asyncIterator
+    | typeof Symbol.asyncDispose
+  >();
+  expectTypeOf<keyof Batch>().toEqualTypeOf<
+    | 'length'
+    | 'offset'
+    | 'caplen'
+    | 'wirelen'
+    | 'time'
+    | 'flags'
+    | 'queue'
+    | 'vlan'
+    | 'hash'
+    | 'view'
+    | 'bytes'
+    | 'linkType'
+    | 'lease'
+    | 'timeNs'
+    | 'data'
+    | 'copy'
+    | 'hold'
+    | 'release'
+    | typeof Symbol.iterator
+  >();
 });
 
 describe('a batch', () => {
@@ -136,7 +233,12 @@ test('the ledger counts, and unknown is not zero', () => {
   expectTypeOf<
     CaptureStats['received' | 'delivered' | 'filtered' | 'dropped' | 'pending' | 'joined']
   >().toEqualTypeOf<number>();
-  expectTypeOf<CaptureStats['drops']>().toEqualTypeOf<Readonly<Record<string, number | undefined>>>();
+  expectTypeOf<CaptureStats['drops']>().toEqualTypeOf<Readonly<Partial<Record<DropCause, number | null>>>>();
+  expectTypeOf<CaptureStats['details']>().toEqualTypeOf<Readonly<Record<string, number | null>>>();
+  const { drops } = {} as CaptureStats;
+  expectTypeOf(drops.ring).toEqualTypeOf<number | null | undefined>();
+  // @ts-expect-error no method counts such a thing
+  void drops.rings;
 });
 
 test('an error has a code that can be switched on', () => {

@@ -6,6 +6,92 @@ import { count, failure } from '../support/packets.js';
 const refused = (options: Record<string, unknown>, uri = 'synth:?count=1') =>
   failure(() => open(uri, options as OpenOptions));
 
+/** What the process is warned of meanwhile, as `CODE message`. */
+const warnings = async (body: string) => {
+  const { stdout, stderr, code } = await script(`
+    import { explain, open } from 'ringtap';
+    const told = [];
+    process.on('warning', (warning) => told.push([warning.name, warning.code, warning.message]));
+    const plans = await (async () => { ${body} })();
+    setImmediate(() => console.log(JSON.stringify({ told, plans })));
+  `);
+  expect({ stderr, code }, stdout).toMatchObject({ code: 0 });
+  return JSON.parse(stdout) as { told: string[][]; plans: Record<string, unknown>[] };
+};
+
+describe('an older name of an option', () => {
+  test('means the present one, in a URI and in the object, and is warned of once', async () => {
+    const { told, plans } = await warnings(`
+      const of = async (...args) => (await open(...args).catch((error) => error)).message;
+      return [
+        await of('afpacket:nosuch0?fanout=5&fanoutMode=nosuch'),
+        await of('afpacket:nosuch0', { fanoutMode: 'nosuch' }),
+        await of('pfring:nosuch0', { cluster: 'x', fallback: false }),
+        await of('afxdp:nosuch0?queue=a'),
+        await of('dpdk:nosuch?rxQueues=0'),
+        await of('dpdk:nosuch?rxQueues=65'),
+      ];
+    `);
+    expect(plans).toEqual([
+      'afpacket:nosuch0?fanout=5&fanoutMode=nosuch: option shareMode must be one of hash, lb, cpu, rollover, rnd, qm, not "nosuch"',
+      'afpacket:nosuch0: option shareMode must be one of hash, lb, cpu, rollover, rnd, qm, not "nosuch"',
+      'pfring:nosuch0: option share must be a whole number, not "x"',
+      'afxdp:nosuch0?queue=a: option queues must be all, a queue, a list or a range, not "a"',
+      'dpdk:nosuch?rxQueues=0: option rxQueues must be 1 to 64, not 0',
+      'dpdk:nosuch?rxQueues=65: option rxQueues must be 1 to 64, not 65',
+    ]);
+    const warned = (text: string) => ['DeprecationWarning', 'RINGTAP_RENAMED_OPTION', text];
+    expect(told).toEqual([
+      warned('afpacket: the option fanout is called share now'),
+      warned('afpacket: the option fanoutMode is called shareMode now'),
+      warned('pfring: the option cluster is called share now'),
+      warned('afxdp: the option queue is called queues now'),
+      // The two that were refused have said what is wrong already.
+    ]);
+  });
+
+  test('beside the present one is refused, wherever they stand', async () => {
+    for (const [uri, options] of [
+      ['afpacket:nosuch0?fanout=5&share=5', {}],
+      ['afpacket:nosuch0?fanout=5', { share: 5 }],
+      ['afpacket:nosuch0', { fanout: 5, share: 5 }],
+    ] as const) {
+      const error = await refused(options, uri);
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', uri });
+      expect(error.message).toContain('option fanout is what share was called: give one of them');
+    }
+  });
+});
+
+describe('queues', () => {
+  test.each([
+    ['afxdp', 'all'],
+    ['afxdp', 3],
+    ['afxdp', '0,2-4'],
+    ['afxdp', [1, 0]],
+    ['dpdk', '0-3'],
+    ['dpdk', [1, 0]],
+    ['dpdk', 0],
+    ['pfring', 1],
+    ['pfring', 'all'],
+  ])('of %s: may be %o', async (scheme, queues) => {
+    const error = await refused({ queues, ...(scheme === 'dpdk' ? {} : { fallback: false }) }, `${scheme}:nosuch0`);
+    expect(error.message).not.toContain('option queues');
+  });
+
+  test.each([
+    ['dpdk', 4, 'must name the queues from 0 on without a gap, not 4: 4 queues are 0-3'],
+    ['dpdk', 'all', 'must name the queues from 0 on without a gap, not "all": 0-3 are four'],
+    ['dpdk', '0,2', 'must name the queues from 0 on without a gap, not "0,2": 2 queues are 0-1'],
+    ['dpdk', '0-64', 'names queue 64; the last one there can be is 63'],
+    ['pfring', '0-1', 'must be all or one queue, not "0-1"'],
+  ])('of %s: may not be %o', async (scheme, queues, what) => {
+    const error = await refused({ queues }, `${scheme}:nosuch0`);
+    expect(error.code).toBe('RINGTAP_BAD_OPTION');
+    expect(error.message).toBe(`${scheme}:nosuch0: option queues ${what}`);
+  });
+});
+
 describe('an option', () => {
   test('means the same in the URI and in the object', async () => {
     const inUri = await explain('synth:?count=7&sizes=imix&rate=1.5e3&batchSize=8');
@@ -101,10 +187,10 @@ describe('an option', () => {
   });
 
   test('of another backend is refused, without a guess where none is near', async () => {
-    const error = await refused({ fanoutMode: 'lb' });
+    const error = await refused({ shareMode: 'lb' });
     expect(error.code).toBe('RINGTAP_UNKNOWN_OPTION');
     expect(error.hint).toMatch(/^Options of synth: /);
-    expect((await refused({ fanout: 1 })).code).toBe('RINGTAP_UNKNOWN_OPTION');
+    expect((await refused({ share: 1 })).code).toBe('RINGTAP_UNKNOWN_OPTION');
   });
 
   test('of a method that would only be fallen back to is refused, too', async () => {
@@ -181,8 +267,8 @@ describe('an option', () => {
   );
 
   test('that is a list of queues stays short', async () => {
-    for (const queue of ['0-65535,'.repeat(8000), Array(100_000).fill('0-9'), '0-99999', [{}], [[0]], {}]) {
-      expect((await refused({ queue }, 'afxdp:nosuch0')).code).toBe('RINGTAP_BAD_OPTION');
+    for (const queues of ['0-65535,'.repeat(8000), Array(100_000).fill('0-9'), '0-99999', [{}], [[0]], {}]) {
+      expect((await refused({ queues }, 'afxdp:nosuch0')).code).toBe('RINGTAP_BAD_OPTION');
     }
   });
 });

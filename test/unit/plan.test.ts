@@ -111,3 +111,20 @@ test('a fallback is a warning with a code, once the capture is open', async () =
   expect(third).toContain('using afpacket:');
   expect(stderr).toContain('pfring:lo');
 });
+
+test('what a fallback does not take is left out, and its notes say so', async () => {
+  const { stdout } = await script(
+    `import { explain } from 'ringtap';
+     const plan = await explain('pfring:lo?cluster=7&clusterMode=flow&timeoutMs=0&watermark=5&snaplen=100');
+     console.log(JSON.stringify(plan.error ?? plan));`,
+    { env: { ...withoutPfring, NODE_NO_WARNINGS: '1' } },
+  );
+  const plan = JSON.parse(stdout);
+  if (plan.code === 'RINGTAP_NO_PERMISSION') return;
+  expect(plan.options).toMatchObject({ share: 7, shareMode: 'hash', timeoutMs: 10, snaplen: 100 });
+  expect(plan.notes).toEqual([
+    'afpacket does not take timeoutMs="0": ignored',
+    'afpacket has no option watermark: ignored',
+    'afpacket does not take shareMode="flow": ignored',
+  ]);
+});

@@ -59,7 +59,7 @@ describe('write()', () => {
       const batch = capture.tryNext()!;
       const outcomes = await Promise.allSettled([writer.write(batch), writer.close(), writer.close()]);
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
-      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size });
+      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0 });
       expect(await packetsOf(file)).toHaveLength(1024);
     }
   });
@@ -109,7 +109,7 @@ describe('write()', () => {
     expect(await packetsOf(file)).toEqual(packets);
   });
 
-  test('settles when the program has made the batch longer or shorter than it is', async () => {
+  test('takes what was lent, also where the program has made the batch longer or shorter than it is', async () => {
     const file = newFile();
     await using capture = await open('synth:?count=20&batchSize=10');
     await using writer = await openWriter(file);
@@ -119,7 +119,7 @@ describe('write()', () => {
     batch.length = 3;
     await within(writer.write(batch as Batch), 'the shorter batch');
     await writer.close();
-    expect(await packetsOf(file)).toHaveLength(13);
+    expect(await packetsOf(file)).toHaveLength(20);
   });
 
   test.each(formats)('takes owned copies, as %s', async (format) => {
@@ -130,7 +130,7 @@ describe('write()', () => {
     for await (const batch of capture) copies.push(batch.copy());
     await capture.close();
     for (const copy of copies) await writer.write(copy);
-    await writer.write(copies[0]!, 7);
+    await writer.write(copies[0]!, { select: [0, 1, 2, 3, 4, 5, 6] });
     await writer.close();
     const packets = copies.flatMap(seen);
     expect(await packetsOf(file)).toEqual([...packets, ...packets.slice(0, 7)]);
@@ -168,7 +168,59 @@ describe('write()', () => {
     const other = capture.tryNext()!.copy();
     structuredClone(null, { transfer: [other.bytes.buffer as ArrayBuffer] });
     expect((await failure(() => writer.write(other))).code).toBe('RINGTAP_BAD_OPTION');
-    await writer.write(other, 0);
+    await writer.write(other, { select: [] });
+  });
+});
+
+describe('a trace', () => {
+  test.each(formats)('of %s has microseconds where it is asked for, rounded down', async (format) => {
+    const [nano, micro] = [newFile(), newFile()];
+    await using capture = await open('synth:?count=500&rate=123457');
+    for await (const batch of capture) {
+      for (const [file, nanosecond] of [
+        [nano, true],
+        [micro, false],
+      ] as const) {
+        await using writer = await openWriter(`${format}:${file}`, { nanosecond });
+        await writer.write(batch);
+      }
+      break;
+    }
+    const timesOf = async (file: string) => (await packetsOf(file)).map(([, time]) => time as bigint);
+    const exact = await timesOf(nano);
+    expect(exact.some((time) => time % 1000n !== 0n)).toBe(true);
+    expect(await timesOf(micro)).toEqual(exact.map((time) => time - (time % 1000n)));
+    const precision = (file: string) => execFileSync('capinfos', [file]).toString();
+    expect(precision(nano)).toMatch(/nanoseconds \(9\)/);
+    expect(precision(micro)).toMatch(/microseconds \(6\)/);
+  });
+
+  test('of pcapng carries a comment, which tshark shows', async () => {
+    for (const comment of ['what for: größe €', 'x'.repeat(4096)]) {
+      const file = newFile();
+      await (await openWriter(`pcapng:${file}`, { comment })).close();
+      expect(execFileSync('capinfos', ['-k', file]).toString()).toContain(comment);
+    }
+    for (const comment of ['', 'x'.repeat(4097), 'ü'.repeat(2049), 'a\0b', '\ud800', 5, null]) {
+      const error = await failure(() => openWriter(`pcapng:${newFile()}`, { comment: comment as string }));
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringContaining('option comment') });
+    }
+    const error = await failure(() => openWriter(`pcap:${newFile()}`, { comment: 'what for' }));
+    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', hint: 'Write pcapng:, or leave out comment.' });
+  });
+
+  test('is opened with, and closed with, what a capture says of itself', async () => {
+    const trace = newFile();
+    await using source = await open('synth:?count=50');
+    await using writer = await openWriter(`pcapng:${trace}`, { linkType: source.linkType });
+    for await (const batch of source) await writer.write(batch);
+    await writer.close(source.stats());
+    await using capture = await open(`file:${trace}`);
+    const again = newFile();
+    await using second = await openWriter(`pcapng:${again}`, { linkType: capture.linkType });
+    for await (const batch of capture) await second.write(batch);
+    await second.close(capture.stats());
+    expect(readFileSync(again)).toEqual(readFileSync(trace));
   });
 });
 
@@ -357,7 +409,11 @@ describe('a pipe whose reader stands still', () => {
         () => 'done',
         (reason: unknown) => reason,
       );
-    const writing = outcome(method === 'write' ? writer.write(batch) : writer.write(batch, 100));
+    const writing = outcome(
+      method === 'write'
+        ? writer.write(batch)
+        : writer.write(batch, { select: Array.from({ length: 100 }, (_, i) => i) }),
+    );
     const pending = method === 'write' ? writing : outcome(writer[method]());
     await sleep(100);
     controller.abort('enough');
@@ -411,7 +467,18 @@ describe('nothing but a CaptureError with a hint', () => {
   ]; // prettier-ignore
   let polluted: string[];
   beforeEach(() => {
-    polluted = ['linkType', 'snaplen', 'signal', 'packetBuffered', 'code', 'hint', 'cause'];
+    polluted = [
+      'linkType',
+      'snaplen',
+      'nanosecond',
+      'comment',
+      'signal',
+      'select',
+      'packetBuffered',
+      'code',
+      'hint',
+      'cause',
+    ];
   });
   afterEach(() => {
     for (const name of polluted) Reflect.deleteProperty(Object.prototype, name);
@@ -455,7 +522,7 @@ describe('nothing but a CaptureError with a hint', () => {
       }
       expect((await refused(() => openWriter(file, options as object)))?.code).toBe('RINGTAP_BAD_OPTION');
     }
-    for (const name of ['linkType', 'snaplen', 'packetBuffered', 'signal']) {
+    for (const name of ['linkType', 'snaplen', 'nanosecond', 'packetBuffered', 'signal']) {
       for (const value of hostile) {
         if (value === undefined || value === true || value === 5 || value === '') continue;
         const error = await refused(() => openWriter(file, { [name]: value }));
@@ -479,16 +546,23 @@ describe('nothing but a CaptureError with a hint', () => {
     expect(statSync(file).size).toBe(24 + 10 * 516);
   });
 
-  test('comes of what is no batch, no count or no ledger, and the writer goes on', async () => {
+  test('comes of what is no batch, no selection or no ledger, and the writer goes on', async () => {
     const file = newFile();
     await using capture = await open('synth:?count=10');
     const writer = await openWriter(file);
     const batch = capture.tryNext()!;
     for (const value of [...hostile, new Proxy(batch, {}), Object.create(batch), { ...batch }]) {
       expect((await refused(() => writer.write(value as Batch)))?.code).toBe('RINGTAP_BAD_OPTION');
-      if (value === undefined || value === 5 || value === 2 ** 53) continue;
-      if (value !== null)
-        expect((await refused(() => writer.write(batch, value as number)))?.code).toBe('RINGTAP_BAD_OPTION');
+      if (value === undefined) continue;
+      if (!(typeof value === 'object' && value !== null && !Reflect.has(value, Symbol.iterator)))
+        expect((await refused(() => writer.write(batch, value as object)))?.code).toBe('RINGTAP_BAD_OPTION');
+      const isEmptyList = Array.isArray(value) && value.length === 0;
+      const isIndex = Array.isArray(value) && value[0] === 1;
+      if (!isEmptyList && !isIndex) {
+        const select = value as number[];
+        expect((await refused(() => writer.write(batch, { select })))?.code).toBe('RINGTAP_BAD_OPTION');
+      }
+      if (value === 5 || value === 2 ** 53) continue;
       const ledger = value as { received: number; dropped: number };
       expect((await refused(() => writer.close(ledger)))?.code).toBe('RINGTAP_BAD_OPTION');
       expect((await refused(() => writer.close({ received: 1, dropped: value as number })))?.code).toBe(

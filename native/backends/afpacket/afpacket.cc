@@ -1,14 +1,15 @@
 #include "backends/afpacket/afpacket.h"
 
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <chrono>
 
-#include "backends/afpacket/interface.h"
 #include "backends/afpacket/socket.h"
 #include "backends/afpacket/source.h"
+#include "backends/afpacket/target.h"
+#include "core/clock.h"
+#include "core/snaplen.h"
+#include "linux/list.h"
 
 namespace ringtap {
 
@@ -16,35 +17,34 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   const std::string& uri = request.uri;
   auto fd = afpacket::open_socket(SOCK_RAW, uri);
   if (!fd) return std::move(fd).error();
-  auto interface = afpacket::query_interface(fd->get(), request.target, uri);
-  if (!interface) return std::move(interface).error();
-  if (!interface->up)
+  auto target = afpacket::query_target(fd->get(), request.target, uri);
+  if (!target) return std::move(target).error();
+  if (!target->up)
     return Error{.code = Code::kInterfaceDown, .message = uri + ": interface \"" + request.target + "\" is down"};
-  if (interface->cooked) {
+  if (target->cooked) {
     fd = afpacket::open_socket(SOCK_DGRAM, uri);
     if (!fd) return std::move(fd).error();
   }
 
   SourceInfo info;
-  afpacket::choose_clock(fd->get(), request, info);
+  afpacket::choose_clock(fd->get(), *target, request, info);
   auto mapped = afpacket::map_ring(fd->get(), request.options, uri);
   if (!mapped) return std::move(mapped).error();
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
-  info.link_type = interface->link_type;
-  info.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", 262144));
+  info.epoch_ns = epoch_now_ns();
+  info.link_type = target->link_type;
+  info.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
   info.segments = mapped->ring->segments();
   // Even if each lease pins a block of its own, the kernel keeps one to fill.
   info.max_leases = std::min<uint32_t>(mapped->blocks - 1, 1024);
   info.has_hash = true;
   info.has_vlan = true;
   info.mode = "ring";
-  if (interface->cooked && request.target != "any") {
+  if (target->cooked && request.target != "any") {
     info.notes.push_back(request.target +
                          " has no link-level header that we know: packets carry an SLL2 header instead");
   }
   return std::unique_ptr<Source>(std::make_unique<afpacket::AfPacket>(
-      *std::move(fd), *interface, std::move(mapped->ring), std::move(info), request));
+      *std::move(fd), *std::move(target), std::move(mapped->ring), std::move(info), request));
 }
 
 Probe probe_afpacket() {
@@ -55,15 +55,10 @@ Probe probe_afpacket() {
 
 std::vector<Device> devices_afpacket() {
   std::vector<Device> devices;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct if_nameindex* names = if_nameindex();
-  if (names == nullptr) return devices;
-  for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    const auto interface = afpacket::query_interface(fd.get(), entry->if_name, "afpacket");
-    if (interface) devices.push_back({entry->if_name, "", interface->up, interface->loopback});
+  for (const Interface& interface : list_interfaces()) {
+    devices.push_back({.target = interface.name, .up = interface.up, .loopback = interface.loopback});
   }
-  if_freenameindex(names);
-  devices.push_back({"any", "every interface, cooked"});
+  devices.push_back({.target = "any", .description = "every interface, cooked"});
   return devices;
 }
 

@@ -5,11 +5,12 @@
 
 #include <cstring>
 
+#include "core/link_type.h"
+
 namespace ringtap::afpacket {
 
 namespace {
 
-constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kSll2Bytes = 20;
 constexpr uint32_t kMacBytes = 12;
 constexpr uint32_t kTagBytes = 4;
@@ -69,8 +70,7 @@ sockaddr_ll address_of(const std::byte* at) noexcept {
   return from;
 }
 
-Restorer::Restorer(const Interface& interface)
-    : cooked_(interface.cooked), ethernet_(interface.link_type == kEthernet) {}
+Restorer::Restorer(const Target& target) : cooked_(target.cooked), ethernet_(target.link_type == kLinkEthernet) {}
 
 bool Restorer::takes_header(const Frame& frame) const noexcept {
   return !cooked_ || frame.data >= kFrameHead + kSll2Bytes;

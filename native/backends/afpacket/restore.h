@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "backends/afpacket/interface.h"
 #include "backends/afpacket/ring.h"
+#include "backends/afpacket/target.h"
 #include "core/desc.h"
 
 namespace ringtap::afpacket {
@@ -18,7 +18,7 @@ sockaddr_ll address_of(const std::byte* at) noexcept;
 
 class Restorer {
  public:
-  explicit Restorer(const Interface& interface);
+  explicit Restorer(const Target& target);
 
   /// Is there room for the header that every packet of this interface gets?
   bool takes_header(const Frame& frame) const noexcept;

@@ -1,33 +1,20 @@
 #include "backends/afpacket/socket.h"
 
-#include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/net_tstamp.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <span>
+
+#include "linux/hardware_stamps.h"
+#include "linux/packet_socket.h"
 
 namespace ringtap::afpacket {
 
 namespace {
 
-constexpr uint16_t kSilentProtocol = 0xffff;  // an EtherType that no packet has
 constexpr uint32_t kBlockUnit = 65536;
-
-template <class T>
-int set_option(int fd, int name, const T& value) {
-  return setsockopt(fd, SOL_PACKET, name, &value, sizeof value) == 0 ? 0 : errno;
-}
-
-int set_membership(int fd, int option, const Interface& interface) {
-  packet_mreq request{};
-  request.mr_ifindex = interface.index;
-  request.mr_type = PACKET_MR_PROMISC;
-  return set_option(fd, option, request);
-}
 
 tpacket_req3 ring_layout(const Options& options) {
   tpacket_req3 layout{};
@@ -45,8 +32,7 @@ tpacket_req3 ring_layout(const Options& options) {
 }  // namespace
 
 Result<UniqueFd> open_socket(int type, const std::string& uri) {
-  // Protocol 0: nothing arrives before it is bound.
-  UniqueFd fd(socket(AF_PACKET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd = open_packet_socket(type);
   if (fd) return fd;
   switch (errno) {
     case EPERM:
@@ -59,25 +45,16 @@ Result<UniqueFd> open_socket(int type, const std::string& uri) {
   }
 }
 
-void choose_clock(int fd, const OpenRequest& request, SourceInfo& info) {
+void choose_clock(int fd, const Target& target, const OpenRequest& request, SourceInfo& info) {
   info.timestamp_source = "kernel";
   if (request.options.text("timestamp", "auto") != "hardware") return;
-  if (request.plan_only) {
-    info.timestamp_source = "hardware";
-    info.notes.push_back("whether " + request.target + " stamps packets is known when the capture opens");
-    return;
-  }
-  const int err = enable_hardware_timestamps(fd, request.target);
-  if (err == 0 && set_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) == 0) {
-    info.timestamp_source = "hardware";
-  } else {
-    info.notes.push_back("no hardware timestamps from " + request.target + ": " + std::strerror(err) +
-                         "; the kernel's clock is used");
-  }
+  if (!choose_hardware_stamps(std::span(&target.name, 1), request.target, request.plan_only, info)) return;
+  if (set_packet_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) != 0)
+    info.timestamp_source = "kernel";
 }
 
 Result<MappedRing> map_ring(int fd, const Options& options, const std::string& uri) {
-  if (const int err = set_option(fd, PACKET_VERSION, int{TPACKET_V3}); err != 0) {
+  if (const int err = set_packet_option(fd, PACKET_VERSION, int{TPACKET_V3}); err != 0) {
     return system_error(Code::kBackendMissing, uri + ": the kernel has no TPACKET_V3", "setsockopt(PACKET_VERSION)",
                         err);
   }
@@ -88,7 +65,7 @@ Result<MappedRing> map_ring(int fd, const Options& options, const std::string& u
                             std::to_string(kBlockUnit)};
   }
   const size_t bytes = size_t{layout.tp_block_size} * layout.tp_block_nr;
-  if (const int err = set_option(fd, PACKET_RX_RING, layout); err != 0) {
+  if (const int err = set_packet_option(fd, PACKET_RX_RING, layout); err != 0) {
     return system_error(err == ENOMEM ? Code::kNoMemory : Code::kSystem,
                         uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes",
                         "setsockopt(PACKET_RX_RING)", err);
@@ -98,37 +75,6 @@ Result<MappedRing> map_ring(int fd, const Options& options, const std::string& u
   return MappedRing{std::make_unique<Ring>(*std::move(region), layout.tp_block_size, layout.tp_block_nr),
                     layout.tp_block_nr};
 }
-
-int attach(int fd, const Program& program) {
-  std::vector<sock_filter> insns;
-  insns.reserve(program.size());
-  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
-  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
-  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
-}
-
-int reject_all(int fd) { return attach(fd, {{BPF_RET | BPF_K, 0, 0, 0}}); }
-
-int bind_to(int fd, const Interface& interface, uint16_t protocol) {
-  sockaddr_ll address{};
-  address.sll_family = AF_PACKET;
-  address.sll_protocol = htons(protocol);
-  address.sll_ifindex = interface.index;
-  // SAFETY: bind() takes every address family through sockaddr.
-  return bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
-}
-
-int bind_to_silence(int fd, const Interface& interface) { return bind_to(fd, interface, kSilentProtocol); }
-
-int enter_promiscuous_mode(int fd, const Interface& interface) {
-  return set_membership(fd, PACKET_ADD_MEMBERSHIP, interface);
-}
-
-int leave_promiscuous_mode(int fd, const Interface& interface) {
-  return set_membership(fd, PACKET_DROP_MEMBERSHIP, interface);
-}
-
-int join_fanout(int fd, uint32_t group, uint32_t mode) { return set_option(fd, PACKET_FANOUT, group | mode << 16); }
 
 std::optional<uint32_t> fanout_mode(const std::string& name) {
   static constexpr struct {
@@ -142,6 +88,10 @@ std::optional<uint32_t> fanout_mode(const std::string& name) {
                 {"qm", PACKET_FANOUT_QM}};
   const auto* mode = std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& m) { return name == m.name; });
   return mode == std::end(kModes) ? std::nullopt : std::optional(mode->mode);
+}
+
+int join_fanout(int fd, uint32_t group, uint32_t mode) {
+  return set_packet_option(fd, PACKET_FANOUT, group | mode << 16);
 }
 
 }  // namespace ringtap::afpacket

@@ -1,13 +1,13 @@
-// The AF_PACKET socket: opened, given its ring, bound.
+// The AF_PACKET socket: opened, given its ring, its clock and its fanout group.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "backends/afpacket/interface.h"
 #include "backends/afpacket/ring.h"
-#include "core/program.h"
+#include "backends/afpacket/target.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
 
@@ -18,7 +18,7 @@ namespace ringtap::afpacket {
 Result<UniqueFd> open_socket(int type, const std::string& uri);
 
 /// Lets the NIC stamp packets if that is asked for; `info` says which clock it is, and why.
-void choose_clock(int fd, const OpenRequest& request, SourceInfo& info);
+void choose_clock(int fd, const Target& target, const OpenRequest& request, SourceInfo& info);
 
 struct MappedRing {
   std::unique_ptr<Ring> ring;
@@ -28,19 +28,9 @@ struct MappedRing {
 /// SYSTEM.
 Result<MappedRing> map_ring(int fd, const Options& options, const std::string& uri);
 
-// Each returns errno, 0 on success.
-int attach(int fd, const Program& program);
-/// Rejects every packet from here on.
-int reject_all(int fd);
-int bind_to(int fd, const Interface& interface, uint16_t protocol);
-/// Bound to an EtherType that no packet has. Refused in a fanout group.
-int bind_to_silence(int fd, const Interface& interface);
-int enter_promiscuous_mode(int fd, const Interface& interface);
-int leave_promiscuous_mode(int fd, const Interface& interface);
-/// `mode` is a PACKET_FANOUT_ value.
-int join_fanout(int fd, uint32_t group, uint32_t mode);
-
-/// The PACKET_FANOUT_ value of a `fanoutMode`; nothing if there is no such mode.
+/// The PACKET_FANOUT_ value of a `shareMode`; nothing if there is no such mode.
 std::optional<uint32_t> fanout_mode(const std::string& name);
+/// After it is bound. Returns errno, 0 on success.
+int join_fanout(int fd, uint32_t group, uint32_t mode);
 
 }  // namespace ringtap::afpacket

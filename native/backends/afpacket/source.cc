@@ -2,8 +2,6 @@
 
 #include <linux/filter.h>
 #include <linux/if_ether.h>
-#include <net/if.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,22 +9,19 @@
 #include <cstring>
 
 #include "backends/afpacket/socket.h"
-#include "linux/interface.h"
+#include "core/snaplen.h"
+#include "linux/packet_socket.h"
+#include "linux/silent_protocol.h"
 
 namespace ringtap::afpacket {
 
 namespace {
 
-constexpr uint32_t kWhole = 262144;  // an accept length beyond every packet
 constexpr int kMaxFruitlessBlocks = 8;
 constexpr uint32_t kPrefetchAhead = 2048;
 constexpr uint32_t kBlocksPerCollect = 4096;
 constexpr int64_t kGatherTimeouts = 5;
 constexpr int64_t kMostGatherMs = 100;
-
-Direction direction_of(const std::string& name) {
-  return name == "in" ? Direction::kIn : name == "out" ? Direction::kOut : Direction::kBoth;
-}
 
 uint64_t clock_us() noexcept {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -48,17 +43,16 @@ Error cannot_start(const std::string& what, const char* call, int err) {
 
 }  // namespace
 
-AfPacket::AfPacket(UniqueFd fd, Interface interface, std::unique_ptr<Ring> ring, SourceInfo info,
-                   const OpenRequest& request)
+AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request)
     : uri_(request.uri),
       name_(request.target),
-      interface_(interface),
-      restorer_(interface),
-      direction_(direction_of(request.options.text("direction", "both"))),
-      promiscuous_(request.options.flag("promiscuous", true) && interface.index != 0),
+      target_(std::move(target)),
+      restorer_(target_),
+      direction_(requested_direction(request.options)),
+      wants_promiscuous_(request.options.flag("promiscuous", true) && target_.index != 0),
       inline_vlan_(request.options.text("vlan", "inline") == "inline"),
-      fanout_(static_cast<uint32_t>(request.options.integer("fanout"))),
-      fanout_mode_(request.options.text("fanoutMode", "hash")),
+      fanout_(static_cast<uint32_t>(request.options.integer("share"))),
+      fanout_mode_(request.options.text("shareMode", "hash")),
       fd_(std::move(fd)),
       ring_(std::move(ring)),
       info_(std::move(info)),
@@ -68,16 +62,16 @@ AfPacket::AfPacket(UniqueFd fd, Interface interface, std::unique_ptr<Ring> ring,
 Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
   using Place = FilterTarget::Place;
   auto program =
-      filter->program({static_cast<int>(info_.link_type), interface_.cooked ? Place::kBytes : Place::kPacketSocket});
+      filter->program({static_cast<int>(info_.link_type), target_.cooked ? Place::kBytes : Place::kPacketSocket});
   if (!program) return std::move(program).error();
   vm_.emplace(**program, FilterVm::Metadata::kIsRead);
-  if (interface_.cooked) {
+  if (target_.cooked) {
     filter_all_ = true;
     return FilterPlacement{"user", "the kernel filters cooked packets before their SLL2 header exists"};
   }
   std::string obstacle = kernel_obstacle(**program);
   if (obstacle.empty()) {
-    if (const int err = attach(fd_.get(), kernel_program(*program)); err != 0) {
+    if (const int err = attach_filter(fd_.get(), kernel_program(*program)); err != 0) {
       obstacle = "the kernel refused the program: " + std::string(std::strerror(err));
     }
   }
@@ -94,14 +88,14 @@ Result<Ok> AfPacket::start() {
   // WHY: fanout can be joined only after bind; a filter that rejects everything closes the gap in between.
   const bool gate = fanout_ != 0;
   const Program program = kernel_program(kernel_filter_ ? &*kernel_filter_ : nullptr);
-  if (const int err = gate ? reject_all(fd_.get()) : attach(fd_.get(), program); err != 0) {
+  if (const int err = gate ? reject_all(fd_.get()) : attach_filter(fd_.get(), program); err != 0) {
     return cannot_start(uri_ + ": cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
   }
-  if (const int err = bind_to(fd_.get(), interface_, ETH_P_ALL); err != 0) {
+  if (const int err = bind_packet_socket(fd_.get(), target_.index, ETH_P_ALL); err != 0) {
     return cannot_start(uri_ + ": bind", "bind", err);
   }
-  if (promiscuous_) {
-    if (const int err = enter_promiscuous_mode(fd_.get(), interface_); err != 0) {
+  if (wants_promiscuous_) {
+    if (const int err = promiscuous_.enter(fd_.get(), target_.index); err != 0) {
       return cannot_start(uri_ + ": promiscuous mode", "setsockopt(PACKET_ADD_MEMBERSHIP)", err);
     }
   }
@@ -111,12 +105,12 @@ Result<Ok> AfPacket::start() {
 /// Joins the fanout group and lets packets through its `program`.
 Result<Ok> AfPacket::join_group(const Program& program) {
   const auto mode = fanout_mode(fanout_mode_);
-  if (!mode) return Error{.code = Code::kBadOption, .message = uri_ + ": fanoutMode=" + fanout_mode_};
+  if (!mode) return Error{.code = Code::kBadOption, .message = uri_ + ": shareMode=" + fanout_mode_};
   if (const int err = join_fanout(fd_.get(), fanout_, *mode); err != 0) {
     return cannot_start(uri_ + ": cannot join the fanout group (another mode or interface uses it?)",
                         "setsockopt(PACKET_FANOUT)", err);
   }
-  if (const int err = attach(fd_.get(), program); err != 0) {
+  if (const int err = attach_filter(fd_.get(), program); err != 0) {
     return cannot_start(uri_ + ": cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
   }
   return Ok{};
@@ -125,8 +119,8 @@ Result<Ok> AfPacket::join_group(const Program& program) {
 /// What the socket runs on each packet: direction, then the filter for untagged packets, then the cut to snaplen.
 /// What is decided in user space comes whole, and is cut there.
 Program AfPacket::kernel_program(const Program* filter) const {
-  const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kWhole)
-                                         : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kWhole : info_.snaplen}};
+  const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kMaxSnaplen)
+                                         : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kMaxSnaplen : info_.snaplen}};
   return with_direction_prefix(tail, direction_, kLoopbackIndex);
 }
 
@@ -225,7 +219,7 @@ bool AfPacket::finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexc
   const std::byte* data = restorer_.write(frame, at, from, insert, whole);
   const bool decide = vm_ && (filter_all_ || tagged);
   const PacketMetadata metadata{.type = from.sll_pkttype, .interface = static_cast<uint32_t>(from.sll_ifindex)};
-  const uint32_t keep = decide ? vm_->run(data, whole.wirelen, whole.caplen, budget_, metadata) : kWhole;
+  const uint32_t keep = decide ? vm_->run(data, whole.wirelen, whole.caplen, budget_, metadata) : kMaxSnaplen;
   if (insert && !inline_vlan_) {
     restorer_.take_tag_out(frame, at, from, desc);
   } else {
@@ -249,18 +243,15 @@ bool AfPacket::release(Lease lease) noexcept {
 /// The ring is empty: is there still an interface behind it?
 Rx AfPacket::check_interface() noexcept {
   if (!down_) {
-    int err = 0;
-    socklen_t length = sizeof err;
-    if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &err, &length) != 0 || err == 0) return Rx::kAgain;
-    if (err != ENETDOWN) {
-      return fail(system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err));
-    }
+    const int err = take_socket_error(fd_.get());
+    if (err == 0) return Rx::kAgain;
+    if (err != ENETDOWN) return fail(system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err));
     down_ = true;
   }
   // Packets of a block that is not retired yet still come; its timer makes the socket readable.
   if (stats().pending > 0) return Rx::kAgain;
   char name[IF_NAMESIZE];
-  const bool gone = !interface_name(fd_.get(), interface_.index, name);
+  const bool gone = lost_interface(fd_.get()) || !interface_name(fd_.get(), target_.index, name);
   return fail(
       {.code = gone ? Code::kInterfaceGone : Code::kInterfaceDown,
        .message = uri_ + ": interface \"" + (gone ? name_ + "\" was removed" : name + std::string("\" went down")),
@@ -274,14 +265,12 @@ Rx AfPacket::fail(Error error) noexcept {
   return Rx::kError;
 }
 
-/// WHY: PACKET_STATISTICS counts since the last read, and on V3 tp_packets includes tp_drops.
 void AfPacket::collect() const noexcept {
   if (!fd_) return;
-  tpacket_stats_v3 now{};
-  socklen_t length = sizeof now;
-  if (getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &now, &length) != 0) return;
-  kernel_packets_ += now.tp_packets;
-  kernel_drops_ += now.tp_drops;
+  const auto counts = take_packet_counts(fd_.get());
+  if (!counts) return;
+  kernel_packets_ += counts->packets;
+  kernel_drops_ += counts->drops;
 }
 
 Stats AfPacket::stats() const noexcept {
@@ -310,14 +299,16 @@ void AfPacket::close() noexcept {
   info_.segments.clear();
   ring_.reset();
   if (!region.expired()) fall_silent();
+  promiscuous_.leave();
   fd_.reset();
 }
 
 /// WHY: the mapping keeps the socket alive for as long as somebody holds the region. Until then it must not receive.
 void AfPacket::fall_silent() noexcept {
   reject_all(fd_.get());
-  if (promiscuous_) leave_promiscuous_mode(fd_.get(), interface_);
-  bind_to_silence(fd_.get(), interface_);  // refused in a fanout group: there only the filter keeps it silent
+  promiscuous_.leave();
+  bind_packet_socket(fd_.get(), target_.index,
+                     kSilentProtocol);  // refused in a fanout group: there only the filter keeps it silent
 }
 
 }  // namespace ringtap::afpacket

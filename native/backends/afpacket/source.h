@@ -8,21 +8,22 @@
 #include <optional>
 #include <string>
 
-#include "backends/afpacket/interface.h"
 #include "backends/afpacket/restore.h"
 #include "backends/afpacket/ring.h"
+#include "backends/afpacket/target.h"
 #include "core/gather.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
 #include "filter/prepend.h"
 #include "filter/vm.h"
+#include "linux/promiscuous.h"
 
 namespace ringtap::afpacket {
 
 class AfPacket final : public Source {
  public:
   /// `fd` is the socket that `ring` belongs to, not bound yet.
-  AfPacket(UniqueFd fd, Interface interface, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request);
+  AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request);
   ~AfPacket() override { close(); }
 
   const SourceInfo& info() const noexcept override { return info_; }
@@ -53,15 +54,16 @@ class AfPacket final : public Source {
   void collect() const noexcept;
 
   const std::string uri_;
-  const std::string name_;
-  const Interface interface_;
+  const std::string name_;  // as the user wrote it
+  const Target target_;
   const Restorer restorer_;
   const Direction direction_;
-  const bool promiscuous_;
+  const bool wants_promiscuous_;
   const bool inline_vlan_;
   const uint32_t fanout_;
   const std::string fanout_mode_;
   UniqueFd fd_;
+  Promiscuous promiscuous_;
   std::unique_ptr<Ring> ring_;
   SourceInfo info_;
   LeaseTable leases_;
@@ -71,7 +73,7 @@ class AfPacket final : public Source {
   FilterBudget budget_;
   std::optional<Program> kernel_filter_;
   bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
-  bool special_ = interface_.cooked;
+  bool special_ = target_.cooked;
   bool down_ = false;
   uint32_t blocks_walked_ = 0;
   bool failed_ = false;

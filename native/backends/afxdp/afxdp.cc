@@ -1,13 +1,14 @@
 #include "backends/afxdp/afxdp.h"
 
 #include <linux/bpf.h>
-#include <net/if.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
 #include "backends/afxdp/abi.h"
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/source.h"
+#include "linux/list.h"
 
 namespace ringtap {
 
@@ -33,15 +34,9 @@ Probe probe_afxdp() {
 
 std::vector<Device> devices_afxdp() {
   std::vector<Device> devices;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct if_nameindex* names = if_nameindex();
-  if (names == nullptr) return devices;
-  for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    const auto state = afxdp::link_state(fd.get(), static_cast<int>(entry->if_index));
-    const std::string name = entry->if_name;
-    if (name != "lo") devices.push_back({.target = name, .up = state == afxdp::LinkState::kUp});
+  for (const Interface& interface : list_interfaces()) {
+    if (!interface.loopback) devices.push_back({.target = interface.name, .up = interface.up});
   }
-  if_freenameindex(names);
   return devices;
 }
 

@@ -226,7 +226,7 @@ Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string&
     }
   }
   // EINVAL means many things, this one among them.
-  const UniqueFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd any = query_socket();
   if (is_gone(any.get(), interface_index)) {
     return system_error(Code::kNoInterface, where + ": the interface is gone", "bpf", err);
   }

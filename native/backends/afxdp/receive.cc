@@ -1,9 +1,11 @@
 // Receiving: frames from the RX rings to the reader, and back to the fill rings.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "backends/afxdp/source.h"
+#include "core/link_type.h"
 
 namespace ringtap::afxdp {
 
@@ -17,7 +19,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!link_) return {.rx = Rx::kEof};
   const bool check = std::chrono::steady_clock::now() >= next_check_;
-  // Nobody waits for news but a reader that found nothing.
+  // Nobody waits for news but a reader that found nothing, twice.
   if (!failed_ && (check || idle_)) hear_of_link();
   if (!failed_ && check) look_after_program();
   idle_ = false;
@@ -39,7 +41,8 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
       continue;
     }
     turn_ = index + 1 < count ? index + 1 : 0;
-    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(slot)};
+    gather_.took(packets, packets);
+    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(slot)};
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
@@ -47,7 +50,9 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     // WHY here, too: a driver that found no frame may say so just after give_back() looked.
     if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
-  idle_ = true;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  idle_ = !gather_.emptied(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
   return {.rx = Rx::kAgain};
 }
 

@@ -11,6 +11,9 @@
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/memory.h"
 #include "backends/afxdp/source.h"
+#include "core/clock.h"
+#include "core/link_type.h"
+#include "linux/hardware_stamps.h"
 
 namespace ringtap::afxdp {
 
@@ -27,7 +30,7 @@ constexpr uint32_t kMaxLeases = 1024;
 
 Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
   std::vector<uint32_t> queues;
-  for (const double queue : options.list("queue")) queues.push_back(static_cast<uint32_t>(queue));
+  for (const double queue : options.list("queues")) queues.push_back(static_cast<uint32_t>(queue));
   if (queues.empty()) {
     for (uint32_t queue = 0; queue < device.queues; queue++) queues.push_back(queue);
   }
@@ -83,12 +86,11 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
 
 AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
     : uri_(request.uri), device_(std::move(device)), settings_(std::move(settings)) {
-  info_.link_type = kEthernet;
-  info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", 262144));
+  info_.link_type = kLinkEthernet;
+  info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
   info_.has_queue = true;
   info_.mode = settings_.mode == "generic" ? "generic" : "native";
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.epoch_ns = epoch_now_ns();
   info_.notes.push_back("packets that are captured are taken away from " + device_.name +
                         ": the host does not see them; with a filter only what matches is taken");
   multi_buffer_ = device_.mtu + kLinkHeader > std::min(settings_.frame_bytes - kXdpHeadroom, kOnePage);
@@ -189,7 +191,7 @@ Result<FilterPlacement> AfXdp::set_filter(std::shared_ptr<Filter> filter) {
 Result<Ok> AfXdp::load_program() {
   LoadSpec spec{.xsk_map = map_.get(), .clock = stamp_clock(), .device = device_.index, .frags = multi_buffer_};
   if (filter_) {
-    auto program = filter_->program(kEthernet);
+    auto program = filter_->program(kLinkEthernet);
     if (!program) return std::move(program).error();
     spec.filter = *program;
   }
@@ -208,7 +210,7 @@ Result<Ok> AfXdp::load_program() {
     if (settings_.plan_only) {
       info_.timestamp_source = "hardware";
       info_.notes.push_back("whether " + device_.name + " stamps packets is known when the capture opens");
-    } else if (const int err = enable_hardware_timestamps(device_.name); err == 0) {
+    } else if (const int err = enable_hardware_stamps(device_.name); err == 0) {
       info_.timestamp_source = "hardware";
     } else {
       info_.notes.push_back("no hardware timestamps from " + device_.name + ": " + std::strerror(err) +

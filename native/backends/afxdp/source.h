@@ -15,12 +15,14 @@
 #include "backends/afxdp/program.h"
 #include "backends/afxdp/transmit.h"
 #include "backends/afxdp/xsk.h"
+#include "core/gather.h"
 #include "core/source.h"
 #include "filter/vm.h"
+#include "linux/link_news.h"
+#include "linux/promiscuous.h"
+#include "linux/wait_set.h"
 
 namespace ringtap::afxdp {
-
-inline constexpr uint32_t kEthernet = 1;  // LINKTYPE_ETHERNET: what XDP sees
 
 /// Options of one open, checked.
 struct Settings {
@@ -53,7 +55,7 @@ class AfXdp final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = epoll_.get(), .gather_ms = settings_.gather_ms};
+    return {.kind = Readiness::Kind::kFd, .fd = waiting_.fd(), .owned = true, .gather_ms = gather_.ms()};
   }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
@@ -113,9 +115,8 @@ class AfXdp final : public Source {
   UniqueFd link_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::optional<XskTx> tx_;
-  UniqueFd promiscuous_;  // an AF_PACKET socket that only keeps the interface in promiscuous mode
-  UniqueFd epoll_;
-  UniqueFd timer_;
+  Promiscuous promiscuous_;
+  WaitSet waiting_;
   std::optional<LinkEvents> events_;
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};
@@ -131,7 +132,8 @@ class AfXdp final : public Source {
   Error error_;
   bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
   bool noticed_ = false;  // error_ is to be told, but not the end
-  bool idle_ = true;      // the last look found nothing
+  bool idle_ = true;      // nothing was found since the last look that found nothing
+  Gather gather_{0, 0, 0};
   std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};

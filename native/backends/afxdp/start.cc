@@ -1,6 +1,4 @@
 // Starting: the program on the interface, the sockets on its queues. From here on packets arrive.
-#include <linux/if_packet.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -25,13 +23,8 @@ Result<Ok> AfXdp::start() {
   if (is_given_up()) return given_up();
   if (auto attached = attach(); !attached) return attached;
   if (settings_.promiscuous) {
-    promiscuous_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-    packet_mreq request{};
-    request.mr_ifindex = device_.index;
-    request.mr_type = PACKET_MR_PROMISC;
-    if (!promiscuous_ ||
-        setsockopt(promiscuous_.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) {
-      info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(errno)));
+    if (const int err = promiscuous_.enter(std::span(&device_.index, 1)); err != 0) {
+      info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(err)));
     }
   }
   tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);

@@ -41,7 +41,7 @@ Result<Ok> XskTx::flush() noexcept {
     const int err = xsk_.kick_tx();
     reap();
     if (err == ENETDOWN || err == ENXIO) {
-      const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const UniqueFd fd = query_socket();
       if (is_gone(fd.get(), xsk_.interface()))
         return system_error(Code::kInterfaceGone, "the interface was removed", "sendto", err);
       return system_error(Code::kInterfaceDown, "the interface cannot send", "sendto", err);

@@ -1,7 +1,4 @@
 // Watching over a capture: what somebody else does to its link, its program and its queues.
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -14,6 +11,8 @@ namespace ringtap::afxdp {
 namespace {
 
 constexpr auto kWatchEvery = std::chrono::milliseconds(250);
+/// How many `timeoutMs` packets gather under load. WHY no more: 16,384 frames take 4 Mpps for 4 ms.
+constexpr uint32_t kGatherTimeouts = 4;
 
 }  // namespace
 
@@ -23,24 +22,23 @@ Result<Ok> AfXdp::watch() {
   auto events = LinkEvents::open(device_.index, uri_);
   if (!events) return std::move(events).error();
   events_ = *std::move(events);
-  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  if (epoll_) timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  const auto add = [this](int fd) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
-  };
-  bool good = epoll_ && timer_ && add(timer_.get()) && add(events_->fd());
-  for (const auto& queue : queues_) good = good && add(queue->xsk.fd());
-  if (!good) return system_error(Code::kSystem, uri_ + ": cannot wait for packets", "epoll", errno);
+  auto waiting = WaitSet::open(uri_);
+  if (!waiting) return std::move(waiting).error();
+  waiting_ = *std::move(waiting);
+  if (auto added = waiting_.add(events_->fd()); !added) return added;
+  for (const auto& queue : queues_) {
+    if (auto added = waiting_.add(queue->xsk.fd()); !added) return added;
+  }
+  // Per queue: all traffic may come from one of them.
+  const auto frames = settings_.frames / static_cast<uint32_t>(queues_.size());
+  gather_ = Gather(kGatherTimeouts * settings_.gather_ms, settings_.gather_ms, frames);
   wake_for_check();
   return Ok{};
 }
 
 void AfXdp::wake_for_check() noexcept {
-  const itimerspec once{{}, {0, std::chrono::nanoseconds(kWatchEvery).count()}};
   next_check_ = std::chrono::steady_clock::now() + kWatchEvery;
-  timerfd_settime(timer_.get(), 0, &once, nullptr);
+  waiting_.wake_after(kWatchEvery);
 }
 
 void AfXdp::hear_of_link() noexcept {

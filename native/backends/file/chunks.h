@@ -13,7 +13,7 @@
 #include "core/lease.h"
 #include "core/region.h"
 
-namespace ringtap {
+namespace ringtap::file {
 
 /// Unread bytes are [pos, end) from base(), all in the current chunk. A lease pins the chunk that its packets are
 /// in: pinned bytes are never written.
@@ -123,4 +123,4 @@ class Chunks {
   LeaseTable leases_;
 };
 
-}  // namespace ringtap
+}  // namespace ringtap::file

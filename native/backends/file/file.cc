@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/file/file_source.h"
+#include "io/file_input.h"
 
 namespace ringtap {
 namespace {
@@ -15,16 +16,16 @@ constexpr int64_t kMostBytes = 1 << 30;
 }  // namespace
 
 Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
-  auto input = Input::open(request.target);
+  auto input = open_input(request.target);
   if (!input) return std::move(input).error();
   const int64_t wanted = std::min(request.options.integer("bufferBytes", kDefaultBytes), kMostBytes);
   const int64_t chunk = std::max(wanted / kChunks / kPage, int64_t{1}) * kPage;
   auto region = Region::allocate(static_cast<size_t>(chunk) * kChunks);
   if (!region) return std::move(region).error();
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
-  const FileSource::Limits limits{
+  const file::FileSource::Limits limits{
       .chunks = kChunks, .grows = !request.options.has("bufferBytes"), .snaplen = static_cast<uint32_t>(snaplen)};
-  auto source = std::make_unique<FileSource>(request.target, *std::move(input), *region, limits);
+  auto source = std::make_unique<file::FileSource>(request.target, *std::move(input), *region, limits);
   if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));
 }

@@ -2,170 +2,33 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <chrono>
 #include <exception>
 #include <utility>
 
-#include "filter/opcodes.h"
-#include "filter/vm.h"
-
-namespace ringtap {
+namespace ringtap::file {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // One read() is at most this long: longer ones are no faster, and their start would leave the level 2 cache.
 constexpr uint32_t kReadBytes = 1024u << 10;
 // A receive() that finds nothing but rejected packets comes back after so many bytes: the event loop waits.
 constexpr uint64_t kMostBytesPerReceive = 4u << 20;
-// How long to wait for the first packet of a pipe, once there is a header.
-constexpr auto kPacketPatience = std::chrono::milliseconds(250);
-// For how many link types a filter is compiled before the first packet.
-constexpr size_t kMostAhead = 16;
-// How often to look whether anybody still waits for the header.
-constexpr int kSliceMs = 50;
-
-class VmFilter final : public PacketFilter {
- public:
-  VmFilter(const Program& program, FilterBudget& budget) : vm_(program), is_quick_(vm_.is_quick()), budget_(budget) {}
-  uint32_t keep(const std::byte* data, uint32_t wirelen, uint32_t caplen) noexcept override {
-    // Of the others no receive() reads more than it can run.
-    if (is_quick_) return vm_.run(data, wirelen, caplen);
-    const uint32_t kept = vm_.run(data, wirelen, caplen, budget_);
-    if (budget_.used_up()) exhausted = true;
-    return kept;
-  }
-
- private:
-  FilterVm vm_;
-  const bool is_quick_;
-  FilterBudget& budget_;
-};
-
-Told told_format(const std::string& name) {
-  if (name == "pcap") return Told::kPcap;
-  if (name == "pcapng") return Told::kPcapng;
-  return name == "erf" ? Told::kErf : Told::kNothing;
-}
-
-Error given_up() { return Error{.code = Code::kClosed, .message = "opening was given up"}; }
-
-/// Is the expression sound, but not about packets of this link type? Then they do not match. A name that cannot be
-/// looked up now says nothing about them.
-bool does_not_speak_of(const Error& error) {
-  return error.code == Code::kBadFilter && error.message.find("unknown") == std::string::npos;
-}
-
-int milliseconds_until(Clock::time_point deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::max<int64_t>(left, 0));
-}
-
-int64_t unix_seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
-FileSource::FileSource(std::string path, Input input, const std::shared_ptr<Region>& region, const Limits& limits)
+FileSource::FileSource(std::string path, std::unique_ptr<Input> input, const std::shared_ptr<Region>& region,
+                       const Limits& limits)
     : path_(std::move(path)), input_(std::move(input)), limits_(limits), chunks_(region, limits.chunks) {
   info_.segments = {Segment{.region = region, .base = region->base(), .bytes = region->bytes()}};
   walk_.base = region->base();
   walk_.snaplen = limits.snaplen;
 }
 
-Result<Ok> FileSource::prepare(const OpenRequest& request) {
-  if (auto detected = detect(request); !detected) {
-    Error error = std::move(detected).error();
-    error.message = name() + ": " + error.message;
-    return error;
-  }
-  // The first packet decides the epoch. On a quiet pipe it may be long in coming: then it is now.
-  DescBlock none(1);
-  const auto deadline = Clock::now() + kPacketPatience;
-  for (;;) {
-    if (skip_ == 0) {
-      reader_->walk(walk_, none, 0);
-      if (walk_.stop == Stop::kFull) break;
-      if (walk_.stop == Stop::kSkip) begin_skip();
-    }
-    const Fill filled = advance();
-    if (filled == Fill::kEnd || filled == Fill::kFailed) break;
-    if (filled != Fill::kNothingYet) continue;
-    if (request.is_cancelled()) return given_up();
-    // Without a link type there is nothing that a filter could be made for.
-    const int left_ms = milliseconds_until(deadline);
-    if (left_ms == 0 && input_.stream() && reader_->link_type()) break;
-    input_.wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
-  }
-  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_seconds_now());
-  describe();
-  return Ok{};
-}
-
-Result<Ok> FileSource::detect(const OpenRequest& request) {
-  bool whole = false;
-  const Told told = told_format(request.options.text("format", "auto"));
-  for (;;) {
-    // SAFETY: [pos, end) was read, and is in one chunk.
-    const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_, told);
-    if (!reader) return std::move(reader).error();
-    if (*reader != nullptr) {
-      reader_ = *std::move(reader);
-      walk_.pos += reader_->header_bytes();
-      return Ok{};
-    }
-    switch (fill(static_cast<uint32_t>(head.size()) + 1)) {
-      case Fill::kMore:
-        break;
-      case Fill::kEnd:
-        whole = true;
-        break;
-      case Fill::kNothingYet:
-        if (request.is_cancelled()) return given_up();
-        input_.wait(kSliceMs);
-        break;
-      case Fill::kFailed:
-        return *std::exchange(error_, std::nullopt);
-    }
-  }
-}
-
-void FileSource::describe() {
-  walk_.link_type = reader_->link_type().value_or(info_.link_type);
-  info_.link_type = walk_.link_type;
-  info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
-  info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
-  info_.max_leases = chunks_.max_leases();
-  info_.has_queue = reader_->several_interfaces();
-  info_.mode = input_.stream() ? "stream" : "read";
-  info_.timestamp_source = "file";
-  info_.notes = {reader_->description()};
-}
-
 Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
-  filter_ = std::move(filter);
-  filters_.clear();
-  // All that is announced now need not be compiled in the middle. An error is one that no link type is free of.
-  std::vector<uint32_t> link_types = reader_->other_link_types();
-  link_types.insert(link_types.begin(), walk_.link_type);
-  std::optional<Error> refused;
-  bool speaks_of_any = false;
-  for (const uint32_t link_type : link_types) {
-    if (filters_.count(target(link_type)) != 0) continue;
-    if (filters_.size() == kMostAhead) break;
-    auto program = filter_->program(target(link_type));
-    if (!program && !does_not_speak_of(program.error())) return std::move(program).error();
-    if (!program && !refused) refused = program.error();
-    speaks_of_any |= bool{program};
-    auto made = filter_of(std::move(program));
-    if (!made) return std::move(made).error();
-    filters_[target(link_type)] = *std::move(made);
-  }
-  if (!speaks_of_any) return *std::move(refused);
-  walk_.filter = filters_[target(walk_.link_type)].get();
+  // All that is announced now need not be compiled in the middle.
+  std::vector<FilterTarget> announced{target(walk_.link_type)};
+  for (const uint32_t link_type : reader_->other_link_types()) announced.push_back(target(link_type));
+  if (auto set = filters_.set(std::move(filter), announced); !set) return std::move(set).error();
+  walk_.filter = filters_.of(announced[0]);
   return FilterPlacement{.where = "user", .reason = "a trace file has no kernel to filter in"};
 }
 
@@ -173,41 +36,24 @@ FilterTarget FileSource::target(uint32_t link_type) const {
   return {static_cast<int>(link_type), FilterTarget::Place::kFile, reader_->big_endian()};
 }
 
-Result<std::unique_ptr<PacketFilter>> FileSource::filter_of(Result<const Program*> program) {
-  if (program) return std::unique_ptr<PacketFilter>(std::make_unique<VmFilter>(**program, budget_));
-  if (!does_not_speak_of(program.error())) return std::move(program).error();
-  const Program nothing{{.code = bpf::kRet | bpf::kK}};
-  return std::unique_ptr<PacketFilter>(std::make_unique<VmFilter>(nothing, budget_));
-}
-
 /// Makes walk_.next_link_type the one in force, and the filter for it. Nothing yet while that is being compiled.
 FileSource::Fill FileSource::switch_link_type() noexcept {
   switching_ = true;
-  try {
-    if (const Fill ready = switch_filter(); ready != Fill::kMore) return ready;
-  } catch (const std::exception&) {
-    return fail({.code = Code::kNoMemory, .message = "no memory for the filter of a second link type"});
+  if (filters_.are_set()) {
+    try {
+      const auto filter = filters_.soon(target(walk_.next_link_type));
+      if (!filter) return fail(filter.error());
+      if (*filter == nullptr) {
+        hurrying_ = true;
+        return Fill::kNothingYet;
+      }
+      walk_.filter = *filter;
+    } catch (const std::exception&) {
+      return fail({.code = Code::kNoMemory, .message = "no memory for the filter of a second link type"});
+    }
   }
   walk_.link_type = walk_.next_link_type;
   switching_ = false;
-  return Fill::kMore;
-}
-
-FileSource::Fill FileSource::switch_filter() {
-  if (filter_ != nullptr) {
-    auto& slot = filters_[target(walk_.next_link_type)];
-    if (slot == nullptr) {
-      auto program = filter_->program_soon(target(walk_.next_link_type));
-      // One a receive(): a file may have thousands of link types.
-      hurrying_ = true;
-      if (program && *program == nullptr) return Fill::kNothingYet;
-      auto made = filter_of(std::move(program));
-      if (!made) return fail(std::move(made).error());
-      slot = *std::move(made);
-      return Fill::kNothingYet;
-    }
-    walk_.filter = slot.get();
-  }
   return Fill::kMore;
 }
 
@@ -220,8 +66,7 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (most == 0) return {.rx = Rx::kAgain};
   const uint64_t enough = bytes_read_ + kMostBytesPerReceive;
   hurrying_ = false;
-  budget_.renew();
-  if (walk_.filter != nullptr) walk_.filter->exhausted = false;
+  filters_.renew(walk_.filter);
   while (bytes_read_ < enough) {
     if (skip_ == 0 && !switching_) {
       reader_->walk(walk_, block, most);
@@ -293,15 +138,15 @@ FileSource::Fill FileSource::advance() noexcept {
 
 /// Reads more, so that the record at walk_.pos can have `need` bytes.
 FileSource::Fill FileSource::fill(uint32_t need) noexcept {
-  if (!input_.reading() && !chunks_.fits(need) && !grow(need)) return Fill::kFailed;
+  if (!input_->reading() && !chunks_.fits(need) && !grow(need)) return Fill::kFailed;
   const uint32_t missing = need - std::min(need, walk_.end - walk_.pos);
   // A read that goes on knows where to: the chunk it is in stays as it is.
-  if (!input_.reading()) room_ = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
+  if (!input_->reading()) room_ = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
   walk_.base = chunks_.base();
   walk_.file_base = bytes_read_ - walk_.end;
-  const int64_t n = input_.read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
+  const int64_t n = input_->read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
   if (n == Input::kNothingYet) return Fill::kNothingYet;
-  if (n == Input::kFailed) return fail(input_.failure(bytes_read_));
+  if (n == Input::kFailed) return fail(input_->failure(bytes_read_));
   if (n == 0) return end_of_input();
   const auto got = static_cast<uint32_t>(n);
   walk_.end += got;
@@ -357,12 +202,12 @@ FileSource::Fill FileSource::fail(Error error) noexcept {
 }
 
 Readiness FileSource::readiness() const noexcept {
-  Readiness readiness = input_.readiness();
+  Readiness readiness = input_->readiness();
   readiness.again_ms = hurrying_ ? 1 : 0;
   return readiness;
 }
 
-bool FileSource::pending() const noexcept { return input_.pending(); }
+bool FileSource::pending() const noexcept { return input_->pending(); }
 
 Stats FileSource::stats() const noexcept {
   Stats stats;
@@ -375,11 +220,11 @@ Stats FileSource::stats() const noexcept {
 
 void FileSource::close() noexcept {
   ended_ = true;
-  input_.close();
+  input_->close();
   for (Segment& segment : info_.segments) segment.region.reset();
   chunks_.forget();
 }
 
 std::string FileSource::name() const { return path_ == "-" ? "standard input" : path_; }
 
-}  // namespace ringtap
+}  // namespace ringtap::file

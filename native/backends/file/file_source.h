@@ -2,18 +2,17 @@
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "backends/file/chunks.h"
+#include "backends/file/filters.h"
 #include "core/source.h"
-#include "filter/vm.h"
 #include "format/reader.h"
 #include "io/input.h"
 
-namespace ringtap {
+namespace ringtap::file {
 
 class FileSource final : public Source {
  public:
@@ -22,7 +21,8 @@ class FileSource final : public Source {
     bool grows;  // a record that does not fit a chunk gets one of its own
     uint32_t snaplen;
   };
-  FileSource(std::string path, Input input, const std::shared_ptr<Region>& region, const Limits& limits);
+  FileSource(std::string path, std::unique_ptr<Input> input, const std::shared_ptr<Region>& region,
+             const Limits& limits);
 
   /// Reads up to the first packet, so that link type and epoch are known. Waits for a pipe's header until it comes or
   /// the request is cancelled.
@@ -53,14 +53,12 @@ class FileSource final : public Source {
   void begin_skip() noexcept;
   Fill advance() noexcept;
   Fill switch_link_type() noexcept;
-  Fill switch_filter();
-  Result<std::unique_ptr<PacketFilter>> filter_of(Result<const Program*> program);
   FilterTarget target(uint32_t link_type) const;
   Fill end_of_input() noexcept;
   Fill fail(Error error) noexcept;
 
   const std::string path_;
-  Input input_;
+  const std::unique_ptr<Input> input_;
   const Limits limits_;
   Chunks chunks_;
   Chunks::Room room_;  // what is being read into
@@ -70,9 +68,7 @@ class FileSource final : public Source {
   uint64_t bytes_read_ = 0;  // the file offset of walk_.end
   uint64_t skip_ = 0;        // bytes yet to come that belong to nobody
 
-  std::shared_ptr<Filter> filter_;
-  std::map<FilterTarget, std::unique_ptr<PacketFilter>> filters_;
-  FilterBudget budget_;
+  Filters filters_;
   bool switching_ = false;  // the packet at walk_.pos has another link type, whose filter is not there yet
   bool hurrying_ = false;   // the last receive() came back with work left
 
@@ -84,4 +80,4 @@ class FileSource final : public Source {
   std::atomic<uint64_t> filtered_{0};
 };
 
-}  // namespace ringtap
+}  // namespace ringtap::file

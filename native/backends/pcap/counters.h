@@ -5,7 +5,7 @@
 
 #include "libpcap/library.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 
 /// libpcap's counters are 32 bits wide and wrap: they must be read now and then.
 struct PcapCounters {
@@ -24,4 +24,4 @@ struct PcapCounters {
   PcapStat last_{};
 };
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

@@ -6,8 +6,10 @@
 #include "backends/pcap/packet_socket.h"
 #include "backends/pcap/target.h"
 #include "core/new_descriptors.h"
+#include "core/snaplen.h"
+#include "linux/silent_protocol.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 namespace {
 
 #if defined(_WIN32)
@@ -84,12 +86,6 @@ void choose_clock(const LibPcap& library, const OpenRequest& request, PcapSessio
 
 }  // namespace
 
-Direction requested_direction(const Options& options) {
-  const std::string text = options.text("direction", "both");
-  if (text == "in") return Direction::kIn;
-  return text == "out" ? Direction::kOut : Direction::kBoth;
-}
-
 Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& request) {
   const std::string& target = request.target;
   if (target.empty() || target.find('\0') != std::string::npos) {
@@ -107,7 +103,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
     return Error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_create"};
 
   const Options& options = request.options;
-  library.set_snaplen(handle, kPcapMaxSnaplen);
+  library.set_snaplen(handle, kMaxSnaplen);
   const bool promiscuous = options.flag("promiscuous", true) && !request.plan_only;  // in force from activate() on
   library.set_promisc(handle, promiscuous ? 1 : 0);
   library.set_timeout(handle, static_cast<int>(std::clamp<int64_t>(options.integer("timeoutMs", 10), 1, 10000)));
@@ -115,7 +111,7 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
       handle, static_cast<int>(std::clamp<int64_t>(options.integer("bufferBytes", 64 << 20), 65536, INT_MAX)));
   choose_clock(library, request, session);
   if (library.set_protocol_linux != nullptr) {
-    session.silent = library.set_protocol_linux(handle, PacketSocket::kSilentProtocol) == 0;
+    session.silent = library.set_protocol_linux(handle, kSilentProtocol) == 0;
   }
 
   const int status = library.activate(handle);
@@ -136,4 +132,4 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
   return session;
 }
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

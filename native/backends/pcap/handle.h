@@ -9,10 +9,7 @@
 #include "filter/prepend.h"
 #include "libpcap/library.h"
 
-namespace ringtap {
-
-/// The longest packet libpcap keeps.
-inline constexpr uint32_t kPcapMaxSnaplen = 262144;
+namespace ringtap::pcap {
 
 struct ClosePcap {
   void operator()(pcap_t* handle) const { libpcap()->close(handle); }
@@ -28,9 +25,7 @@ struct PcapSession {
   std::vector<std::string> notes{};
 };
 
-Direction requested_direction(const Options& options);
-
 /// Opens the request's target. The handle keeps whole packets: the snaplen is applied behind the filter.
 Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& request);
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

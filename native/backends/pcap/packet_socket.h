@@ -5,15 +5,13 @@
 #include <string>
 
 #include "core/program.h"
+#include "linux/silent_protocol.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 
 /// Borrowed from the handle; valid as long as that is open.
 class PacketSocket {
  public:
-  /// An EtherType below 0x600 is a length, so that no frame ever has this one.
-  static constexpr int kSilentProtocol = 0x05ff;
-
   /// Nothing if `fd` is something else, as everywhere but on Linux.
   static std::optional<PacketSocket> of(int fd) noexcept;
 
@@ -41,9 +39,9 @@ class PacketSocket {
 uint32_t loopback_index() noexcept;
 
 /// The index of an interface; 0 if it has none or it does not matter on this platform.
-uint32_t interface_index(const std::string& name) noexcept;
+uint32_t index_of(const std::string& name) noexcept;
 
 /// May this process open a packet socket? errno if not, 0 if so or if it does not matter on this platform.
-int packet_socket_refused() noexcept;
+int capture_refused() noexcept;
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

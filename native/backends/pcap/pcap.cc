@@ -12,7 +12,7 @@ namespace ringtap {
 Probe probe_pcap() {
   const LibPcap* library = libpcap();
   if (library == nullptr) return {.available = false, .error = libpcap_missing(), .detail = {}};
-  if (const int err = packet_socket_refused(); err == EPERM || err == EACCES) {
+  if (const int err = pcap::capture_refused(); err == EPERM || err == EACCES) {
     return {.available = false,
             .error = system_error(Code::kNoPermission, "libpcap needs CAP_NET_RAW here", "socket", err),
             .detail = library->lib_version()};
@@ -23,7 +23,7 @@ Probe probe_pcap() {
 Result<std::unique_ptr<Source>> open_pcap(const OpenRequest& request) {
   const LibPcap* library = libpcap();
   if (library == nullptr) return libpcap_missing();
-  return PcapSource::open(*library, request);
+  return pcap::PcapSource::open(*library, request);
 }
 
 std::vector<Device> devices_pcap() {
@@ -34,7 +34,7 @@ std::vector<Device> devices_pcap() {
   if (library->findalldevs(&list, error) != 0) return {};
   std::vector<Device> devices;
   for (const PcapInterface* at = list; at != nullptr; at = at->next) {
-    if (!is_capture_device(at->name)) continue;
+    if (!pcap::is_capture_device(at->name)) continue;
     devices.push_back({.target = at->name,
                        .description = at->description != nullptr ? at->description : "",
                        .up = (at->flags & kPcapUp) != 0,

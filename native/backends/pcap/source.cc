@@ -1,20 +1,19 @@
 #include "backends/pcap/source.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
+#include "core/clock.h"
+#include "core/link_type.h"
+#include "core/snaplen.h"
 #include "filter/metadata.h"
 #include "filter/opcodes.h"
 #include "filter/validate.h"
 #include "libpcap/link_type.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 namespace {
 
-constexpr uint32_t kEthernet = 1;
-constexpr uint32_t kLinuxSll = 113;
-constexpr uint32_t kLinuxSll2 = 276;
 constexpr uint32_t kOutgoingPacket = 4;
 constexpr uint32_t kPacketAlignment = 8;
 constexpr int64_t kSecond = 1'000'000'000;
@@ -37,11 +36,6 @@ bool has_tag(const std::byte* bytes, uint32_t caplen) {
   return type == 0x8100 || type == 0x88a8;
 }
 
-int64_t now_in_seconds() {
-  using namespace std::chrono;
-  return floor<seconds>(system_clock::now()).time_since_epoch().count();
-}
-
 Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
   const int fd = library.get_selectable_fd != nullptr ? library.get_selectable_fd(handle) : -1;
   const timeval* timeout =
@@ -59,8 +53,7 @@ Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
 Result<std::unique_ptr<Source>> PcapSource::open(const LibPcap& library, const OpenRequest& request) {
   auto session = open_session(library, request);
   if (!session) return std::move(session).error();
-  auto arena =
-      Arena::allocate(static_cast<uint64_t>(request.options.integer("bufferBytes", 64 << 20)), kPcapMaxSnaplen);
+  auto arena = Arena::allocate(static_cast<uint64_t>(request.options.integer("bufferBytes", 64 << 20)), kMaxSnaplen);
   if (!arena) return std::move(arena).error();
   std::unique_ptr<PcapSource> source(new PcapSource(library, *std::move(session), *std::move(arena), request));
   const auto prepared = source->open_up();
@@ -74,11 +67,11 @@ PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena,
       arena_(std::move(arena)),
       target_(request.target),
       direction_(requested_direction(request.options)),
-      snaplen_(static_cast<uint32_t>(
-          std::clamp<int64_t>(request.options.integer("snaplen", kPcapMaxSnaplen), 1, kPcapMaxSnaplen))) {
+      snaplen_(
+          static_cast<uint32_t>(std::clamp<int64_t>(request.options.integer("snaplen", kMaxSnaplen), 1, kMaxSnaplen))) {
   pcap_t* const handle = session_.handle.get();
   info_.link_type = static_cast<uint32_t>(dlt_to_linktype(library.datalink(handle)));
-  info_.epoch_ns = now_in_seconds() * kSecond;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = snaplen_;
   info_.segments = {
       Segment{.region = arena_.region(), .base = arena_.region()->base(), .bytes = arena_.region()->bytes()}};
@@ -96,7 +89,9 @@ Result<Ok> PcapSource::open_up() {
   return Ok{};
 }
 
-bool PcapSource::cooked() const noexcept { return info_.link_type == kLinuxSll || info_.link_type == kLinuxSll2; }
+bool PcapSource::cooked() const noexcept {
+  return info_.link_type == kLinkLinuxSll || info_.link_type == kLinkLinuxSll2;
+}
 
 /// WHY the direction: libpcap tells directions apart behind the kernel's counters, which would break the ledger.
 Program PcapSource::kernel_program(const Program& program) const {
@@ -110,7 +105,7 @@ Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
       filter->program({static_cast<int>(info_.link_type), socket_ && !cooked() ? Place::kPacketSocket : Place::kBytes});
   if (!program) return program.error();
   vm_.emplace(**program, FilterVm::Metadata::kIsRead);
-  interface_ = interface_index(target_);
+  interface_ = index_of(target_);
   return place_in_kernel(**program);
 }
 
@@ -135,10 +130,10 @@ Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
   std::string obstacle = kernel_obstacle(program);
   if (!obstacle.empty()) return place_in_user_space(std::move(obstacle));
 
-  const bool strips_tags = info_.link_type == kEthernet;
+  const bool strips_tags = info_.link_type == kLinkEthernet;
   const Program capped = cap_snaplen(program, snaplen_);
   const auto attached =
-      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kPcapMaxSnaplen, hopeless_) : capped));
+      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kMaxSnaplen, hopeless_) : capped));
   if (!attached) return place_in_user_space(attached.error().message);
   judged_ = strips_tags ? Judged::kTagged : Judged::kNone;
   return FilterPlacement{
@@ -164,7 +159,7 @@ Result<FilterPlacement> PcapSource::place_in_user_space(std::string reason) {
   judged_ = Judged::kAll;
   if (socket_) {
     // Whole packets, so that the filter sees what it would see on the wire.
-    const auto attached = socket_->attach(kernel_program(without_types(accept_all(kPcapMaxSnaplen), hopeless_)));
+    const auto attached = socket_->attach(kernel_program(without_types(accept_all(kMaxSnaplen), hopeless_)));
     if (!attached) return attached.error();
   }
   return FilterPlacement{.where = "user", .reason = std::move(reason) + either_way()};
@@ -219,8 +214,8 @@ uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* 
 uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noexcept {
   const bool outgoing =
       direction_ == Direction::kOut ||
-      (info_.link_type == kLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
-      (info_.link_type == kLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
+      (info_.link_type == kLinkLinuxSll && caplen >= 2 && half_at(bytes) == kOutgoingPacket) ||
+      (info_.link_type == kLinkLinuxSll2 && caplen >= 11 && std::to_integer<uint32_t>(bytes[10]) == kOutgoingPacket);
   uint32_t flags = outgoing ? uint32_t{kFlagOutgoing} : 0;
   if (session_.hardware_time) flags |= kFlagHardwareTime;
   return flags;
@@ -238,7 +233,7 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
     filtered_++;
     return;
   }
-  // SAFETY: dispatch() breaks off while a packet of kPcapMaxSnaplen bytes still fits; this holds even if libpcap gives
+  // SAFETY: dispatch() breaks off while a packet of kMaxSnaplen bytes still fits; this holds even if libpcap gives
   // more.
   const uint32_t caplen = std::min({accepted, header.caplen, filling_.end - filling_.next});
   std::memcpy(arena_.region()->base() + filling_.next, bytes, caplen);
@@ -250,7 +245,7 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
   delivered_bytes_ += header.len;
 
   filling_.next += (caplen + kPacketAlignment - 1) & ~(kPacketAlignment - 1);
-  if (filling_.end - filling_.next < kPcapMaxSnaplen) library_.breakloop(session_.handle.get());
+  if (filling_.end - filling_.next < kMaxSnaplen) library_.breakloop(session_.handle.get());
 }
 
 /// Fills the batch from what has arrived. Negative if that failed.
@@ -345,7 +340,7 @@ Stats PcapSource::stats() const noexcept {
               .dropped = counters_.dropped + unasked_,
               .pending = in_ring(),
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"buffer", counters_.dropped + unasked_}, {"interface", std::nullopt}}};
+              .drops = {{"ring", counters_.dropped + unasked_}, {"nic", std::nullopt}}};
   stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
   return stats;
 }
@@ -357,4 +352,4 @@ void PcapSource::close() noexcept {
   session_.handle.reset();
 }
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

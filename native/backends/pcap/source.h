@@ -14,7 +14,7 @@
 #include "core/source.h"
 #include "filter/vm.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 
 class PcapSource final : public Source {
  public:
@@ -101,4 +101,4 @@ class PcapSource final : public Source {
   uint32_t batches_since_refresh_ = 0;
 };
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

@@ -6,15 +6,12 @@
 #include <string_view>
 
 #if defined(__linux__)
-#include <sys/socket.h>
-
-#include "core/unique_fd.h"
 #include "linux/interface.h"
 #elif !defined(_WIN32)
 #include <net/if.h>
 #endif
 
-namespace ringtap {
+namespace ringtap::pcap {
 namespace {
 
 Error no_interface(const std::string& name) {
@@ -55,7 +52,7 @@ std::optional<Error> refused_target(const std::string& name) {
   // libpcap looks at the beginning of a name first: an interface that is called so is not what it would open.
   if (name.find_first_of("/:") != std::string::npos || name.starts_with("dbus-")) return no_interface(name);
 #if defined(__linux__)
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = query_socket();
   if (!fd) return system_error(Code::kSystem, name + ": the interface cannot be asked for", "socket", errno);
   if (interface_index(fd.get(), name) != 0) return std::nullopt;
   if (errno != ENODEV) return system_error(Code::kSystem, name + ": the interface cannot be asked for", "ioctl", errno);
@@ -67,4 +64,4 @@ std::optional<Error> refused_target(const std::string& name) {
 
 #endif
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

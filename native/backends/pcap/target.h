@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace ringtap {
+namespace ringtap::pcap {
 
 /// Can libpcap be given this name? WHY a list: it knows more than network interfaces, and opening some of it starts a
 /// program (dbus-session: dbus-launch, whichever comes first in PATH), starts DPDK, or loads a driver.
@@ -15,4 +15,4 @@ bool is_capture_device(const std::string& name);
 /// Why not, or nothing. Asks the kernel for the interface.
 std::optional<Error> refused_target(const std::string& name);
 
-}  // namespace ringtap
+}  // namespace ringtap::pcap

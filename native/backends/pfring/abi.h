@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "filter/prepend.h"
+
 namespace ringtap::pfring {
 
 /// The socket family, which a kernel without the module does not know.
@@ -113,7 +115,7 @@ static_assert(sizeof(PacketHeader) == 209);
 
 /// How a ring is asked for `direction`. WHY never for received packets alone: the module then takes no lock around the
 /// ring, and two CPUs write into one slot. The reader leaves out what was sent.
-constexpr uint32_t ring_direction(uint32_t direction) { return direction == 1 ? 0 : direction; }
+constexpr uint32_t ring_direction(Direction direction) { return direction == Direction::kOut ? 2 : 0; }
 
 struct LibraryStats {
   uint64_t received;  // what this client has read

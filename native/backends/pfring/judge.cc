@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/snaplen.h"
 #include "filter/opcodes.h"
 #include "filter/prepend.h"
 #include "filter/validate.h"
@@ -9,8 +10,6 @@
 namespace ringtap::pfring {
 
 namespace {
-
-constexpr uint32_t kWhole = 262144;
 
 /// What every accepting return says, if they agree.
 std::optional<uint32_t> kept_bytes(const Program& program) {
@@ -22,7 +21,7 @@ std::optional<uint32_t> kept_bytes(const Program& program) {
     if (common && *common != insn.k) return std::nullopt;
     common = insn.k;
   }
-  return common.value_or(kWhole);
+  return common.value_or(kMaxSnaplen);
 }
 
 }  // namespace
@@ -31,7 +30,7 @@ FilterPlacement Judge::place(const Program& program, const Attach& attach) {
   std::string obstacle = kernel_obstacle(program);
   if (!obstacle.empty()) return place_here(program, std::move(obstacle));
   // The prefix also makes it longer than one instruction, which the module takes for no filter at all.
-  if (const int err = attach(with_vlan_prefix(program, kWhole)); err != 0) {
+  if (const int err = attach(with_vlan_prefix(program, kMaxSnaplen)); err != 0) {
     return place_here(program, "the module refused the program: " + std::string(std::strerror(err)));
   }
   vm_.emplace(program);

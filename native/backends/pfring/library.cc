@@ -1,50 +1,12 @@
 #include "backends/pfring/library.h"
 
-#include <dlfcn.h>
-
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "core/trusted_environment.h"
+#include "core/shared_library.h"
 
 namespace ringtap::pfring {
 
 namespace {
 
-struct Loaded {
-  std::optional<Library> functions;
-  std::string why;
-};
-
-std::string last_error() {
-  const char* text = dlerror();
-  return text != nullptr ? text : "dlopen failed";
-}
-
-/// Binds by name: what must be there, and what need not.
-class Binder {
- public:
-  explicit Binder(void* library) : library_(library) {}
-
-  template <class Function>
-  void want(Function*& slot, const char* name) {
-    // SAFETY: the slots are declared as the library declares the functions.
-    slot = reinterpret_cast<Function*>(dlsym(library_, name));
-  }
-  template <class Function>
-  void need(Function*& slot, const char* name) {
-    want(slot, name);
-    if (slot == nullptr && missing_.empty()) missing_ = name;
-  }
-  const std::string& missing() const { return missing_; }
-
- private:
-  void* library_;
-  std::string missing_;
-};
-
-void bind_zc(void* library, Library& f) {
+void bind_zc(LibraryHandle library, Library& f) {
   Binder binder(library);
   binder.need(f.zc_create_cluster, "pfring_zc_create_cluster");
   binder.need(f.zc_destroy_cluster, "pfring_zc_destroy_cluster");
@@ -59,7 +21,7 @@ void bind_zc(void* library, Library& f) {
 }
 
 /// The name of a function that this library lacks; empty if all are there.
-std::string bind(void* library, Library& f) {
+std::string bind(LibraryHandle library, Library& f) {
   Binder binder(library);
   binder.need(f.open, "pfring_open");
   binder.need(f.close, "pfring_close");
@@ -82,29 +44,11 @@ std::string bind(void* library, Library& f) {
   return binder.missing();
 }
 
-Loaded load() {
-  std::vector<std::string> names = {"libpfring.so.8", "libpfring.so"};
-  const char* given = trusted_environment("RINGTAP_LIBPFRING");
-  if (given != nullptr && *given != '\0') names = {given};
-  std::string why;
-  for (const std::string& name : names) {
-    // WHY lazily: it leaves libpcap's functions undefined, and needs them for filters of its own alone, which are not
-    // used here. To bring libpcap would show it to all that the process loads later.
-    void* library = dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL);
-    if (library == nullptr) {
-      if (why.empty()) why = last_error();
-      continue;
-    }
-    Library functions{};
-    const std::string missing = bind(library, functions);
-    if (missing.empty()) return {functions, {}};
-    why = name + " has no " + missing;
-  }
-  return {std::nullopt, why};
-}
-
-const Loaded& loaded() {
-  static const Loaded result = load();
+const Loaded<Library>& loaded() {
+  // WHY lazily: it leaves libpcap's functions undefined, and needs them for filters of its own alone, which are not
+  // used here. To bring libpcap would show it to all that the process loads later.
+  static const Loaded<Library> result =
+      load_library<Library>({"libpfring.so.8", "libpfring.so"}, "RINGTAP_LIBPFRING", Lookup::kNoneYet, bind);
   return result;
 }
 

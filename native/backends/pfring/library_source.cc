@@ -4,28 +4,25 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 
+#include "core/clock.h"
+#include "core/link_type.h"
 #include "core/new_descriptors.h"
 #include "linux/interface.h"
+#include "linux/packet_socket.h"
 
 namespace ringtap::pfring {
 
 namespace {
 
-constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kAlignment = 8;
 constexpr uint64_t kBufferBytes = 64 << 20;
 // How many packets may be rejected in a row before receive() comes back: it must not go on for ever.
 constexpr uint32_t kFruitless = 4096;
 
 /// Is this a socket of the kernel module, as it is for everything but zero copy?
-bool is_module_socket(int fd) {
-  int family = 0;
-  socklen_t length = sizeof family;
-  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == kFamily;
-}
+bool is_module_socket(int fd) { return socket_domain(fd) == kFamily; }
 
 Error result_error(const std::string& uri, const char* call, int result) {
   const char* meaning = result == kErrorInvalidArgument ? "invalid argument"
@@ -54,7 +51,7 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
   const int err = errno;
   if (!handle) {
-    const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const UniqueFd fd = query_socket();
     const auto exists = [&fd](const std::string& name) {
       return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
     };
@@ -107,10 +104,9 @@ Result<std::unique_ptr<Source>> LibrarySource::open(const Library& library, Sett
 
 LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHandle handle, Arena arena)
     : library_(library), settings_(std::move(settings)), handle_(std::move(handle)), arena_(std::move(arena)) {
-  info_.link_type = kEthernet;
+  info_.link_type = kLinkEthernet;
   info_.notes = settings_.notes;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = settings_.snaplen;
   info_.segments = {{arena_.region(), arena_.region()->base(), arena_.region()->bytes()}};
   info_.max_leases = arena_.chunks();
@@ -141,7 +137,7 @@ Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter
   const int fd = library_.get_selectable_fd(handle_.get());
   if (fd < 0 || !is_module_socket(fd))
     return judge_.place_here(**program, "the device is not a socket of the kernel module");
-  return judge_.place(**program, [fd](const Program& kernel) { return attach_filter(fd, kernel); });
+  return judge_.place(**program, [fd](const Program& kernel) { return attach_kernel_filter(fd, kernel); });
 }
 
 Result<Ok> LibrarySource::start() {
@@ -218,7 +214,7 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     if (got < 0) return fail(result_error(settings_.uri, "pfring_recv", got));
     const SlotHeader& head = header_.head;
     const bool outgoing = head.received == 0 && head.interface != 0;
-    if (outgoing && settings_.direction == 1) continue;
+    if (outgoing && settings_.direction == Direction::kIn) continue;
     const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
     uint32_t keep = std::min(caplen, info_.snaplen);
     if (judge_.decides_something()) {

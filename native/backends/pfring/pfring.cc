@@ -1,11 +1,6 @@
 #include "backends/pfring/pfring.h"
 
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 #include "backends/pfring/library.h"
@@ -13,6 +8,7 @@
 #include "backends/pfring/ring_source.h"
 #include "backends/pfring/socket.h"
 #include "backends/pfring/zc_source.h"
+#include "linux/list.h"
 
 namespace ringtap {
 
@@ -29,10 +25,9 @@ Settings settings_of(const OpenRequest& request, Target target) {
   settings.snaplen = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxCaplen), 14, kMaxCaplen));
   settings.plan_only = request.plan_only;
   settings.promiscuous = options.flag("promiscuous", true) && !request.plan_only;
-  const std::string direction = options.text("direction", "both");
-  settings.direction = direction == "in" ? 1 : direction == "out" ? 2 : 0;
-  settings.cluster = static_cast<uint16_t>(options.integer("cluster"));
-  const std::string mode = options.text("clusterMode", "flow");
+  settings.direction = requested_direction(options);
+  settings.cluster = static_cast<uint16_t>(options.integer("share"));
+  const std::string mode = options.text("shareMode", "flow");
   settings.cluster_mode = static_cast<uint32_t>(
       std::distance(std::begin(kClusterModes), std::find(std::begin(kClusterModes), std::end(kClusterModes), mode)));
   settings.watermark = static_cast<uint16_t>(options.integer("watermark", 1));
@@ -66,6 +61,9 @@ Result<std::unique_ptr<Source>> open_ring(Settings settings, bool strict) {
 Result<std::unique_ptr<Source>> open_pfring(const OpenRequest& request) {
   auto target = parse_target(request.target, request.uri);
   if (!target) return std::move(target).error();
+  if (auto named = name_queue(*target, request.options.list("queues"), request.uri); !named) {
+    return std::move(named).error();
+  }
   Settings settings = settings_of(request, *std::move(target));
   if (settings.name.size() > kApplicationNameBytes) {
     return Error{
@@ -73,7 +71,7 @@ Result<std::unique_ptr<Source>> open_pfring(const OpenRequest& request) {
         .message = request.uri + ": appName is longer than " + std::to_string(kApplicationNameBytes) + " bytes"};
   }
   if (settings.cluster_mode >= std::size(kClusterModes)) {
-    return Error{.code = Code::kBadOption, .message = request.uri + ": clusterMode is not one that PF_RING has"};
+    return Error{.code = Code::kBadOption, .message = request.uri + ": shareMode is not one that PF_RING has"};
   }
   if (settings.cluster != 0 && settings.target.any()) {
     return Error{.code = Code::kBadOption,
@@ -108,19 +106,10 @@ Probe probe_pfring() {
 std::vector<Device> devices_pfring() {
   std::vector<Device> devices;
   if (module_missing("pfring")) return devices;
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct if_nameindex* names = if_nameindex();
-  if (names == nullptr) return devices;
-  for (const struct if_nameindex* entry = names; entry->if_index != 0; entry++) {
-    if (std::strpbrk(entry->if_name, "@,") != nullptr) continue;  // it would mean a queue, or two interfaces
-    ifreq request{};
-    std::string(entry->if_name).copy(request.ifr_name, IFNAMSIZ - 1);
-    if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0) continue;
-    devices.push_back({.target = entry->if_name,
-                       .up = (request.ifr_flags & IFF_UP) != 0,
-                       .loopback = (request.ifr_flags & IFF_LOOPBACK) != 0});
+  for (const Interface& interface : list_interfaces()) {
+    if (interface.name.find_first_of("@,") != std::string::npos) continue;  // it would mean a queue, or two interfaces
+    devices.push_back({.target = interface.name, .up = interface.up, .loopback = interface.loopback});
   }
-  if_freenameindex(names);
   devices.push_back({.target = "any", .description = "every Ethernet interface"});
   return devices;
 }

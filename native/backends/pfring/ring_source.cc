@@ -2,18 +2,27 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 
+#include "core/clock.h"
+#include "core/link_type.h"
+#include "linux/hardware_stamps.h"
+#include "linux/interface.h"
 namespace ringtap::pfring {
 
 namespace {
 
-constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kMaxLeases = 128;
 // How many packets may be rejected in a row before receive() comes back: it must not go on for ever.
 constexpr uint32_t kFruitless = 4096;
 constexpr uint32_t kPrefetchAhead = 2048;
+
+std::vector<int> indexes_of(const std::vector<std::string>& interfaces) {
+  const UniqueFd fd = query_socket();
+  std::vector<int> indexes;
+  for (const std::string& name : interfaces) indexes.push_back(interface_index(fd.get(), name));
+  return indexes;
+}
 
 }  // namespace
 
@@ -24,29 +33,16 @@ Result<std::unique_ptr<Source>> RingSource::open(Settings settings) {
 }
 
 RingSource::RingSource(Settings settings, RingSocket socket) : settings_(std::move(settings)), leases_(kMaxLeases) {
-  info_.link_type = kEthernet;
+  info_.link_type = kLinkEthernet;
   info_.notes = settings_.notes;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = settings_.snaplen;
   info_.max_leases = kMaxLeases;
   info_.has_hash = true;
   info_.mode = "ring";
   info_.timestamp_source = "kernel";
-  if (settings_.hardware_time && settings_.plan_only) {
-    info_.timestamp_source = "hardware";
-    info_.notes.push_back("whether " + settings_.target.text + " stamps packets is known when the capture opens");
-  } else if (settings_.hardware_time) {
-    int err = 0;
-    for (const std::string& name : settings_.target.names) {
-      if (err == 0) err = enable_hardware_timestamps(name);
-    }
-    if (err == 0) {
-      info_.timestamp_source = "hardware";
-    } else {
-      info_.notes.push_back("no hardware timestamps from " + settings_.target.text + ": " + std::strerror(err) +
-                            "; the kernel's clock is used");
-    }
+  if (settings_.hardware_time) {
+    choose_hardware_stamps(settings_.target.names, settings_.target.text, settings_.plan_only, info_);
   }
   use(std::move(socket));
 }
@@ -70,7 +66,7 @@ Result<FilterPlacement> RingSource::set_filter(std::shared_ptr<Filter> filter) {
     if (!socket) return std::move(socket).error();
     use(*std::move(socket));
   }
-  return judge_.place(**program, [this](const Program& kernel) { return attach_filter(socket_->fd(), kernel); });
+  return judge_.place(**program, [this](const Program& kernel) { return attach_kernel_filter(socket_->fd(), kernel); });
 }
 
 Result<Ok> RingSource::start() {
@@ -83,8 +79,9 @@ Result<Ok> RingSource::start() {
   const std::vector<std::string> interfaces =
       settings_.target.any() ? std::vector<std::string>{} : settings_.target.names;
   if (settings_.promiscuous && !interfaces.empty()) {
-    promiscuous_ = enter_promiscuous_mode(interfaces);
-    if (!promiscuous_) info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(errno)));
+    if (const int err = promiscuous_.enter(indexes_of(interfaces)); err != 0) {
+      info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(err)));
+    }
   }
   if (auto active = socket_->activate(); !active) return active;
   auto watch = Watch::start(socket_->fd(), interfaces, settings_.uri);
@@ -135,7 +132,7 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   const uint32_t snaplen = info_.snaplen;
   const bool hardware_time = settings_.hardware_time;
   const int64_t epoch_ns = info_.epoch_ns;
-  const bool received_only = settings_.direction == 1;
+  const bool received_only = settings_.direction == Direction::kIn;
   uint32_t count = 0;
   uint32_t filtered = 0;
   uint32_t ignored = 0;
@@ -222,7 +219,7 @@ void RingSource::close() noexcept {
   socket_->silence();
   collect();
   watch_.reset();
-  promiscuous_.reset();
+  promiscuous_.leave();
   tx_.reset();
   info_.segments.clear();
   ring_.reset();

@@ -12,6 +12,7 @@
 #include "backends/pfring/transmit.h"
 #include "backends/pfring/watch.h"
 #include "core/source.h"
+#include "linux/promiscuous.h"
 
 namespace ringtap::pfring {
 
@@ -48,7 +49,7 @@ class RingSource final : public Source {
   std::optional<Ring> ring_;
   LeaseTable leases_;
   Judge judge_;
-  UniqueFd promiscuous_;
+  Promiscuous promiscuous_;
   std::optional<Watch> watch_;
   std::optional<SendQueue> tx_;
   bool broken_ = false;  // the slot at the cursor makes no sense

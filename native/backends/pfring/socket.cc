@@ -1,12 +1,8 @@
 #include "backends/pfring/socket.h"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/net_tstamp.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +13,7 @@
 
 #include "backends/pfring/ring.h"
 #include "linux/interface.h"
+#include "linux/packet_socket.h"
 
 namespace ringtap::pfring {
 
@@ -55,7 +52,7 @@ Result<int> interface_number(int fd, const std::string& name, const std::string&
     return number;
   }
   const int err = errno;
-  const UniqueFd query(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd query = query_socket();
   if (!query) return system_error(Code::kSystem, uri + ": cannot ask for interfaces", "socket", errno);
   if (name == "any" || (interface_index(query.get(), name) == 0 && errno == ENODEV)) {
     return system_error(Code::kNoInterface, uri + ": there is no interface \"" + name + "\"",
@@ -76,8 +73,7 @@ std::optional<Error> module_missing(const std::string& uri) {
 
 std::optional<Error> right_missing(const std::string& uri) {
   // WHY a packet socket: it needs the same right, and closes at once.
-  const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (fd || errno != EPERM) return std::nullopt;
+  if (packet_socket_refused() != EPERM) return std::nullopt;
   return missing(uri, EPERM);
 }
 
@@ -204,41 +200,14 @@ void RingSocket::close() noexcept {
   region_.reset();
 }
 
-int attach_filter(int fd, const Program& program) {
-  std::vector<sock_filter> insns;
-  insns.reserve(program.size());
-  for (const BpfInsn& i : program) insns.push_back({i.code, i.jt, i.jf, i.k});
-  const sock_fprog request{static_cast<unsigned short>(insns.size()), insns.data()};
+int attach_kernel_filter(int fd, const Program& program) {
   // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
-  return setsockopt(fd, 0, SO_ATTACH_FILTER, &request, sizeof request) == 0 ? 0 : errno;
+  return attach_filter(fd, program, 0);
 }
 
 int join_cluster(int fd, uint16_t cluster, uint32_t mode) {
   const AddToCluster request{.cluster = cluster, .queue = kAnyClusterQueue, .options = 0, .mode = mode};
   return set(fd, kAddToCluster, request) ? 0 : errno;
-}
-
-UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces) {
-  // Protocol 0: it receives nothing itself.
-  UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  for (const std::string& name : interfaces) {
-    packet_mreq request{};
-    request.mr_ifindex = interface_index(fd.get(), name);
-    request.mr_type = PACKET_MR_PROMISC;
-    if (setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) return UniqueFd();
-  }
-  return fd;
-}
-
-int enable_hardware_timestamps(const std::string& interface) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  hwtstamp_config config{};
-  config.tx_type = HWTSTAMP_TX_OFF;
-  config.rx_filter = HWTSTAMP_FILTER_ALL;
-  ifreq request{};
-  interface.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(&config);  // SAFETY: the ioctl's documented argument
-  return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
 }
 
 }  // namespace ringtap::pfring

@@ -19,7 +19,7 @@ struct Settings {
   Target target;
   uint32_t snaplen = kMaxCaplen;
   bool promiscuous = true;
-  uint32_t direction = 0;
+  Direction direction = Direction::kBoth;
   uint16_t cluster = 0;  // 0 joins none
   uint32_t cluster_mode = 0;
   uint16_t watermark = 1;
@@ -66,15 +66,9 @@ class RingSocket {
 };
 
 /// Installs a kernel program on a socket of the module. Returns errno, 0 on success.
-int attach_filter(int fd, const Program& program);
+int attach_kernel_filter(int fd, const Program& program);
 
 /// Joins, or creates, a cluster. Returns errno.
 int join_cluster(int fd, uint16_t cluster, uint32_t mode);
-
-/// Asks for frames addressed to others; ends with the descriptor. Empty where that is refused.
-UniqueFd enter_promiscuous_mode(const std::vector<std::string>& interfaces);
-
-/// Asks the NIC to stamp every received frame. Returns errno, 0 on success.
-int enable_hardware_timestamps(const std::string& interface);
 
 }  // namespace ringtap::pfring

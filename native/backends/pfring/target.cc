@@ -54,6 +54,23 @@ Result<Target> parse_target(const std::string& text, const std::string& uri) {
   return target;
 }
 
+Result<Ok> name_queue(Target& target, const std::vector<double>& queues, const std::string& uri) {
+  if (queues.empty()) return Ok{};
+  const auto bad = [&](const std::string& what) {
+    return Error{.code = Code::kBadOption,
+                 .message = uri + ": queues: " + what,
+                 .hint = "Leave queues out for all, or name one; open a capture for each of several."};
+  };
+  if (queues.size() > 1) return bad("PF_RING opens one queue of an interface, or all");
+  if (queues.front() >= kMaxChannels) return bad("a queue is a number from 0 to " + std::to_string(kMaxChannels - 1));
+  const auto queue = static_cast<uint32_t>(queues.front());
+  if (target.queue && *target.queue != queue) return bad("the target names queue " + std::to_string(*target.queue));
+  if (target.any()) return bad("\"any\" has none");
+  if (!target.queue) target.text += "@" + std::to_string(queue);
+  target.queue = queue;
+  return Ok{};
+}
+
 Result<Ok> check_queue(const Target& target, uint32_t queues, const std::string& uri) {
   const std::string& name = target.names.front();
   if (!target.queue || *target.queue < std::max(1u, queues)) return Ok{};

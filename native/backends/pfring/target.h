@@ -24,6 +24,9 @@ struct Target {
 /// `uri` is for messages.
 Result<Target> parse_target(const std::string& text, const std::string& uri);
 
+/// What the option `queues` says (nothing: all of them), put into the target.
+Result<Ok> name_queue(Target& target, const std::vector<double>& queues, const std::string& uri);
+
 /// Does the target's queue exist, where PF_RING says that there are `queues`?
 Result<Ok> check_queue(const Target& target, uint32_t queues, const std::string& uri);
 

@@ -13,9 +13,7 @@
 namespace ringtap::pfring {
 
 SendQueue::SendQueue(const std::string& interface, Send send)
-    : send_(std::move(send)),
-      query_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
-      interface_(interface_index(query_.get(), interface)) {}
+    : send_(std::move(send)), query_(query_socket()), interface_(interface_index(query_.get(), interface)) {}
 
 std::span<std::byte> SendQueue::reserve() noexcept {
   if (submitted_ - done_ == kFrames) return {};

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/unique_fd.h"
+#include "linux/wait_set.h"
 
 namespace ringtap::pfring {
 
@@ -15,20 +16,21 @@ class Watch {
   /// Readable when `fd` is, and now and then. Borrows `fd`.
   static Result<Watch> start(int fd, std::vector<std::string> interfaces, const std::string& uri);
 
-  int fd() const noexcept { return epoll_.get(); }
+  int fd() const noexcept { return waiting_.fd(); }
   /// Why no packet can come any more, if that is so. Looks only now and then, so it may be called at each empty read.
   std::optional<Error> check();
 
  private:
-  struct Interface {
+  struct Named {
     std::string name;
     int index;
   };
 
-  UniqueFd epoll_;
-  UniqueFd timer_;
+  explicit Watch(WaitSet waiting) : waiting_(std::move(waiting)) {}
+
+  WaitSet waiting_;
   UniqueFd query_;
-  std::vector<Interface> interfaces_;
+  std::vector<Named> interfaces_;
   std::string uri_;
 };
 

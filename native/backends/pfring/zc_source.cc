@@ -1,8 +1,5 @@
 #include "backends/pfring/zc_source.h"
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +8,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "core/clock.h"
+#include "core/link_type.h"
 #include "core/new_descriptors.h"
 #include "linux/interface.h"
 
@@ -18,7 +17,6 @@ namespace ringtap::pfring {
 
 namespace {
 
-constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kSlowBurst = 4;
 constexpr uint32_t kReceiveOnly = 0;
 constexpr uint32_t kDeviceBuffers = 32768;  // the longest ring of a NIC
@@ -31,13 +29,7 @@ const char* const kLicenceHint =
     "Zero copy needs a ZC driver for the NIC (https://packages.ntop.org) and a licence (https://shop.ntop.org); "
     "without them, leave out \"zc:\".";
 
-uint32_t buffer_bytes(const std::string& interface) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  interface.copy(request.ifr_name, IFNAMSIZ - 1);
-  const uint32_t mtu = ioctl(fd.get(), SIOCGIFMTU, &request) == 0 ? static_cast<uint32_t>(request.ifr_mtu) : 1500;
-  return std::max<uint32_t>(1536, (mtu + kLinkHeader + 63) / 64 * 64);
-}
+uint32_t buffer_bytes(uint32_t mtu) { return std::max<uint32_t>(1536, (mtu + kLinkHeader + 63) / 64 * 64); }
 
 uint32_t new_cluster_id() {
   static std::atomic<uint32_t> next{0};
@@ -47,10 +39,9 @@ uint32_t new_cluster_id() {
 }  // namespace
 
 ZcSource::ZcSource(const Library& library, Settings settings) : library_(library), settings_(std::move(settings)) {
-  info_.link_type = kEthernet;
+  info_.link_type = kLinkEthernet;
   info_.notes = settings_.notes;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = settings_.snaplen;
   info_.has_hash = true;
   info_.mode = "zero-copy";
@@ -94,16 +85,13 @@ Error ZcSource::refused(const char* call, int err) const {
 }
 
 Result<Ok> ZcSource::open_device() {
-  const std::string& interface = settings_.target.names.front();
-  const UniqueFd query(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd query = query_socket();
   if (!query) return refused("socket", errno);
-  if (interface_index(query.get(), interface) == 0) {
-    return system_error(errno == ENODEV ? Code::kNoInterface : Code::kSystem,
-                        settings_.uri + ": interface \"" + interface + "\"", "ioctl(SIOCGIFINDEX)", errno);
-  }
+  const auto interface = query_interface(query.get(), settings_.target.names.front(), settings_.uri);
+  if (!interface) return interface.error();
   const NewDescriptors inherits_nothing;
   errno = 0;
-  ZcCluster* cluster = library_.zc_create_cluster(new_cluster_id(), buffer_bytes(interface), 0,
+  ZcCluster* cluster = library_.zc_create_cluster(new_cluster_id(), buffer_bytes(interface->mtu), 0,
                                                   kDeviceBuffers + kHandles, -1, nullptr, 0);
   if (cluster == nullptr) return refused("pfring_zc_create_cluster", errno);
   cluster_ = {cluster, [this_library = &library_](ZcCluster* c) { this_library->zc_destroy_cluster(c); }};
@@ -185,11 +173,7 @@ bool ZcSource::describe(ZcPacket* packet, DescBlock& block, uint32_t index) noex
       return false;
     }
   }
-  int64_t time_ns = int64_t{seen.seconds} * 1'000'000'000 + seen.nanoseconds;
-  if (seen.seconds == 0) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    time_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  }
+  const int64_t time_ns = seen.seconds != 0 ? int64_t{seen.seconds} * 1'000'000'000 + seen.nanoseconds : unix_now_ns();
   block.set_basic(index, static_cast<uint32_t>(data - base_), keep, seen.length, time_ns - info_.epoch_ns,
                   seen.seconds != 0 ? uint32_t{kFlagHardwareTime} : 0);
   block.hash[index] = seen.hash;
@@ -234,7 +218,7 @@ RxBatch ZcSource::receive(DescBlock& block, uint32_t max) noexcept {
   }
   if (count == 0) return {.rx = failed_ ? Rx::kError : Rx::kAgain};
   unlent_.pop_back();
-  return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = kEthernet, .lease = *leases_.acquire(number)};
+  return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(number)};
 }
 
 bool ZcSource::release(Lease lease) noexcept {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "backends/synth/frames.h"
+#include "core/clock.h"
 #include "filter/vm.h"
 
 namespace ringtap {
@@ -276,11 +277,8 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
   info.timestamp_source = "synthetic";
   info.max_leases = kMaxLeases;
   info.epoch_ns = kFlatOutEpochNs;
-  info.snaplen = static_cast<uint32_t>(options.integer("snaplen", 262144));
-  if (options.number("rate") > 0) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    info.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
-  }
+  info.snaplen = static_cast<uint32_t>(options.integer("snaplen", kMaxSnaplen));
+  if (options.number("rate") > 0) info.epoch_ns = epoch_now_ns();
 
   synth::Random random(static_cast<uint64_t>(options.integer("seed", 1)));
   std::vector<std::vector<Frame>> frames;

@@ -7,19 +7,10 @@
 #include <chrono>
 #include <thread>
 
+#include "core/clock.h"
 #include "core/desc.h"
 
 namespace ringtap::dpdk {
-
-namespace {
-
-int64_t host_ns() noexcept {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-}  // namespace
 
 BurstClock::BurstClock(const Port& port) : port_(port.id()) {
   if (!port.settings().driver_time) return;
@@ -33,15 +24,15 @@ BurstClock::BurstClock(const Port& port) : port_(port.id()) {
     // The unit is the NIC's: it is measured against this host's clock.
     uint64_t end_ticks = 0;
     if (rte_eth_read_clock(port_, &base_ticks_) != 0) return;
-    base_ns_ = host_ns();
+    base_ns_ = unix_now_ns();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     if (rte_eth_read_clock(port_, &end_ticks) != 0 || end_ticks == base_ticks_) return;
-    ns_per_tick_ = static_cast<double>(host_ns() - base_ns_) / static_cast<double>(end_ticks - base_ticks_);
+    ns_per_tick_ = static_cast<double>(unix_now_ns() - base_ns_) / static_cast<double>(end_ticks - base_ticks_);
     kind_ = Kind::kDevice;
   }
 }
 
-void BurstClock::read() noexcept { now_ns_ = host_ns(); }
+void BurstClock::read() noexcept { now_ns_ = unix_now_ns(); }
 
 int64_t BurstClock::stamp(const rte_mbuf* packet, uint32_t& flags) const noexcept {
   if (kind_ == Kind::kHost || (packet->ol_flags & flag_) == 0) return now_ns_;

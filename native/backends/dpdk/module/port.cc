@@ -120,7 +120,7 @@ Result<Port> Port::plug_once(const PortSettings& settings, bool& is_waiting) {
   if (!devices().taken.insert(device).second) {
     return Error{.code = Code::kBusy,
                  .message = port.settings_.uri + ": another capture of this process has the port " + device,
-                 .hint = "One capture per port: use rxQueues for more than one queue, capture.transmit to send."};
+                 .hint = "One capture per port: use queues=0-3 for four queues, capture.transmit to send."};
   }
   port.claimed_ = true;
   if (port.virtual_) port.interface_ = interface_in(port.settings_.devargs);
@@ -167,9 +167,9 @@ Result<Ok> Port::configure() {
   driver_ = info.driver_name;
   if (settings_.queues > info.max_rx_queues) {
     return failed(Code::kUnsupported,
-                  "rxQueues: the port has " + std::to_string(info.max_rx_queues) + " receive queues, not " +
+                  "queues: the port has " + std::to_string(info.max_rx_queues) + " receive queues, not " +
                       std::to_string(settings_.queues),
-                  "rte_eth_dev_configure", 0, "Lower rxQueues.");
+                  "rte_eth_dev_configure", 0, "Name fewer queues.");
   }
   rte_eth_conf conf{};
   uint8_t key[128];
@@ -198,7 +198,8 @@ Result<Ok> Port::configure() {
   result = rte_eth_dev_configure(id_, settings_.queues, info.max_tx_queues > 0 ? 1 : 0, &conf);
   if (result != 0) {
     return failed(result == -EBUSY ? Code::kBusy : Code::kUnsupported, mark.explain("the port cannot be configured"),
-                  "rte_eth_dev_configure", result, "Lower rxQueues or mtu; the words after the colon are DPDK's own.");
+                  "rte_eth_dev_configure", result,
+                  "Name fewer queues or lower mtu; the words after the colon are DPDK's own.");
   }
   if (settings_.mtu != 0) {
     const LogMark mtu_mark;

@@ -11,12 +11,13 @@
 #include "backends/dpdk/module/devargs.h"
 #include "backends/dpdk/module/eal.h"
 #include "backends/dpdk/module/pci.h"
+#include "core/clock.h"
+#include "core/link_type.h"
 
 namespace ringtap::dpdk {
 
 namespace {
 
-constexpr uint32_t kEthernet = 1;
 constexpr uint32_t kMostLeases = 128;
 constexpr uint32_t kFewestLeases = 4;
 // After a batch of so many packets the reader looks for more so many times, which takes a few microseconds.
@@ -95,7 +96,7 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
       Port::plug({.uri = request.uri,
                   .device = target->device,
                   .devargs = target->devargs,
-                  .queues = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("rxQueues", 1), 1, 64)),
+                  .queues = static_cast<uint16_t>(std::clamp<size_t>(options.list("queues").size(), 1, 64)),
                   .descriptors = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("descriptors"), 0, 32768)),
                   .mtu = static_cast<uint16_t>(std::clamp<int64_t>(options.integer("mtu"), 0, 65000)),
                   .promiscuous = options.flag("promiscuous", true),
@@ -109,7 +110,7 @@ Result<std::unique_ptr<Source>> PortSource::open(const OpenRequest& request) {
                           .core = static_cast<int>(options.integer("core", -1))};
   return std::unique_ptr<Source>(new PortSource(
       *std::move(port), poll,
-      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", 262144), 14, 262144)),
+      static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxSnaplen), 14, kMaxSnaplen)),
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("batchSize", 256), 1, 65536)),
       static_cast<uint32_t>(std::clamp<int64_t>(options.integer("timeoutMs"), 0, 100)), options.flag("xstats")));
 }
@@ -123,9 +124,8 @@ PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t 
       xstats_(xstats),
       most_(std::min(batch_size, port_->ring_size() / 2 / kFewestLeases)),
       leases_(std::min(kMostLeases, port_->ring_size() / 2 / most_)) {
-  info_.link_type = kEthernet;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  info_.epoch_ns = std::chrono::duration_cast<std::chrono::seconds>(now).count() * 1'000'000'000;
+  info_.link_type = kLinkEthernet;
+  info_.epoch_ns = epoch_now_ns();
   info_.snaplen = snaplen;
   const auto& region = port_->memory().region();
   info_.segments = {{.region = region, .base = region->base(), .bytes = region->bytes()}};

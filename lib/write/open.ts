@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { onAbort } from '../errors/abort.js';
+import { CaptureError, wrapNative } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+import { addon, type NativeWriter } from '../native/native.js';
+import { ownOptions, signalOf } from '../uri/options.js';
+import { faultIn } from '../uri/uri.js';
+import { Writer } from './writer.js';
+
+/** How a trace file is written. */
+export interface WriterOptions {
+  /**
+   * LINKTYPE_ value of the packets, such as `capture.linkType`; default: that of the first batch. A `pcap:` file holds
+   * one link type.
+   */
+  linkType?: number | undefined;
+  /** Packets are cut to this many bytes (14 to 262144, the default). */
+  snaplen?: number | undefined;
+  /** Times in nanoseconds (the default), or else in microseconds, rounded down, for readers that know no others. */
+  nanosecond?: boolean | undefined;
+  /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
+  comment?: string | undefined;
+  /** Each batch is written at once. By default it may wait for others, for up to half a second. */
+  packetBuffered?: boolean | undefined;
+  /**
+   * Gives up when it aborts, now or at any time until it is closed: what waits for the reader of a pipe, or for a slow
+   * disk, rejects with the signal's reason. What was written until then goes into the file, but for what a pipe has no
+   * room for.
+   */
+  signal?: AbortSignal | undefined;
+}
+
+const OPTIONS = [
+  'linkType',
+  'snaplen',
+  'nanosecond',
+  'comment',
+  'packetBuffered',
+  'signal',
+] as const satisfies (keyof WriterOptions)[];
+const MAX_SNAPLEN = 262144;
+const MAX_COMMENT_BYTES = 4096;
+/** How long packets wait for others, so that they are written together. */
+const DELAY_MS = 500;
+
+/**
+ * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
+ * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
+ * With `linkType` the file has its header from now on, else from the first batch on.
+ *
+ * ```ts
+ * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
+ * for await (const batch of capture) await writer.write(batch);
+ * ```
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path (pcapng if it ends so, else pcap); `pcap:-` is
+ * standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
+ * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
+ * RINGTAP_SYSTEM (no thread can be made); or the signal's reason
+ */
+export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
+  const { format, path } = parseWriterUri(uri);
+  const { signal, ...settings } = readOptions(uri, format, options);
+  signal?.throwIfAborted();
+  let native: NativeWriter | undefined;
+  const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
+  try {
+    native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
+    await native.tried(0);
+    if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
+    return new Writer(uri, native, signal, forgetSignal);
+  } catch (error) {
+    forgetSignal();
+    throw signal?.aborted ? signal.reason : wrapNative(error, undefined, uri);
+  }
+}
+
+function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
+  const own = ownOptions({ uri }, options);
+  const bad = (name: string, what: string) =>
+    new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} must be ${what}, not ${show(own[name])}`, { uri });
+  const whole = (name: string, min: number, max: number): number | undefined => {
+    const value = own[name];
+    if (value === undefined || (Number.isInteger(value) && (value as number) >= min && (value as number) <= max)) {
+      return value as number | undefined;
+    }
+    throw bad(name, `a whole number from ${min} to ${max}`);
+  };
+  const flag = (name: string, otherwise: boolean): boolean => {
+    const { [name]: value = otherwise } = own;
+    if (typeof value !== 'boolean') throw bad(name, 'true or false');
+    return value;
+  };
+  for (const name of Object.keys(own)) {
+    if ((OPTIONS as readonly string[]).includes(name)) continue;
+    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `${uri}: a writer has no option "${name}"`, {
+      uri,
+      hint: `Options of a writer: ${OPTIONS.join(', ')}`,
+    });
+  }
+  const { comment } = own;
+  if (comment !== undefined) {
+    const isText = typeof comment === 'string' && comment !== '' && faultIn(comment) === undefined;
+    if (!isText || Buffer.byteLength(comment) > MAX_COMMENT_BYTES) {
+      throw bad('comment', `text of 1 to ${MAX_COMMENT_BYTES} bytes`);
+    }
+    if (format === 'pcap') {
+      throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for a comment`, {
+        uri,
+        hint: 'Write pcapng:, or leave out comment.',
+      });
+    }
+  }
+  return {
+    linkType: whole('linkType', 0, 65535),
+    snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
+    nanosecond: flag('nanosecond', true),
+    delayMs: flag('packetBuffered', false) ? 0 : DELAY_MS,
+    comment: comment as string | undefined,
+    signal: signalOf({ uri, params: new Map() }, own),
+  };
+}
+
+function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string } {
+  const bad = (what: string) =>
+    new CaptureError('RINGTAP_BAD_URI', `${show(uri)} names no trace file${what}`, {
+      uri: typeof uri === 'string' ? uri : undefined,
+      hint: 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.',
+    });
+  if (typeof uri !== 'string') throw bad('');
+  const match = /^(pcap|pcapng):(.*)$/s.exec(uri);
+  const path = match?.[2] ?? uri;
+  if (path === '' || (match === null && /^[a-z]{2,}:/i.test(uri))) throw bad('');
+  const fault = faultIn(path);
+  if (fault !== undefined) throw bad(`: ${fault}`);
+  const format = (match?.[1] ?? (path.endsWith('.pcapng') ? 'pcapng' : 'pcap')) as 'pcap' | 'pcapng';
+  return { format, path };
+}
+
+let cachedVersion: string | undefined;
+
+function version(): string {
+  cachedVersion ??= (
+    JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  ).version;
+  return cachedVersion;
+}

@@ -1,0 +1,105 @@
+// What FileSource does before its first packet, which on a pipe takes as long as its writer does.
+#include <algorithm>
+#include <chrono>
+#include <span>
+#include <utility>
+
+#include "backends/file/file_source.h"
+#include "core/clock.h"
+
+namespace ringtap::file {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long to wait for the first packet of a pipe, once there is a header.
+constexpr auto kPacketPatience = std::chrono::milliseconds(250);
+// How often to look whether anybody still waits for the header.
+constexpr int kSliceMs = 50;
+
+Told told_format(const std::string& name) {
+  if (name == "pcap") return Told::kPcap;
+  if (name == "pcapng") return Told::kPcapng;
+  return name == "erf" ? Told::kErf : Told::kNothing;
+}
+
+Error given_up() { return Error{.code = Code::kClosed, .message = "opening was given up"}; }
+
+int milliseconds_until(Clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::max<int64_t>(left, 0));
+}
+
+}  // namespace
+
+Result<Ok> FileSource::prepare(const OpenRequest& request) {
+  if (auto detected = detect(request); !detected) {
+    Error error = std::move(detected).error();
+    error.message = name() + ": " + error.message;
+    return error;
+  }
+  // The first packet decides the epoch. On a quiet pipe it may be long in coming: then it is now.
+  DescBlock none(1);
+  const auto deadline = Clock::now() + kPacketPatience;
+  for (;;) {
+    if (skip_ == 0) {
+      reader_->walk(walk_, none, 0);
+      if (walk_.stop == Stop::kFull) break;
+      if (walk_.stop == Stop::kSkip) begin_skip();
+    }
+    const Fill filled = advance();
+    if (filled == Fill::kEnd || filled == Fill::kFailed) break;
+    if (filled != Fill::kNothingYet) continue;
+    if (request.is_cancelled()) return given_up();
+    // Without a link type there is nothing that a filter could be made for.
+    const int left_ms = milliseconds_until(deadline);
+    if (left_ms == 0 && input_->stream() && reader_->link_type()) break;
+    input_->wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
+  }
+  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
+  describe();
+  return Ok{};
+}
+
+Result<Ok> FileSource::detect(const OpenRequest& request) {
+  bool whole = false;
+  const Told told = told_format(request.options.text("format", "auto"));
+  for (;;) {
+    // SAFETY: [pos, end) was read, and is in one chunk.
+    const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_, told);
+    if (!reader) return std::move(reader).error();
+    if (*reader != nullptr) {
+      reader_ = *std::move(reader);
+      walk_.pos += reader_->header_bytes();
+      return Ok{};
+    }
+    switch (fill(static_cast<uint32_t>(head.size()) + 1)) {
+      case Fill::kMore:
+        break;
+      case Fill::kEnd:
+        whole = true;
+        break;
+      case Fill::kNothingYet:
+        if (request.is_cancelled()) return given_up();
+        input_->wait(kSliceMs);
+        break;
+      case Fill::kFailed:
+        return *std::exchange(error_, std::nullopt);
+    }
+  }
+}
+
+void FileSource::describe() {
+  walk_.link_type = reader_->link_type().value_or(info_.link_type);
+  info_.link_type = walk_.link_type;
+  info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
+  info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
+  info_.max_leases = chunks_.max_leases();
+  info_.has_queue = reader_->several_interfaces();
+  info_.mode = input_->stream() ? "stream" : "read";
+  info_.timestamp_source = "file";
+  info_.notes = {reader_->description()};
+}
+
+}  // namespace ringtap::file

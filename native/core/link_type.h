@@ -1,0 +1,25 @@
+// LINKTYPE_ values that something is done about; the full list is at tcpdump.org/linktypes.html.
+#pragma once
+
+#include <cstdint>
+
+namespace ringtap {
+
+enum LinkType : uint32_t {
+  kLinkEthernet = 1,
+  kLinkRaw = 101,
+  kLinkCiscoHdlc = 104,
+  kLinkIeee80211 = 105,
+  kLinkLinuxSll = 113,
+  kLinkPrism = 119,
+  kLinkRadiotap = 127,
+  kLinkErf = 197,
+  kLinkCan = 227,
+  kLinkDbus = 231,
+  kLinkUsbPcap = 249,
+  kLinkNetlink = 253,
+  kLinkLinuxSll2 = 276,
+  kLinkEbhscr = 279,
+};
+
+}  // namespace ringtap

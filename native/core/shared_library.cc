@@ -1,0 +1,45 @@
+#include "core/shared_library.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+namespace ringtap {
+
+#if defined(_WIN32)
+
+// WHY: Npcap lives in a folder of its own beside WinPcap; its Packet.dll must come from that folder, too.
+// A bare name is looked for in the system's folder alone: the working directory may be anybody's.
+LibraryHandle open_library(const std::string& name, Lookup) {
+  const bool has_folder = name.find('\\') != std::string::npos;
+  return LoadLibraryExA(name.c_str(), nullptr,
+                        has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : LOAD_LIBRARY_SEARCH_SYSTEM32);
+}
+
+std::string library_error(const std::string& name) {
+  return name + ": LoadLibrary failed with code " + std::to_string(GetLastError());
+}
+
+void* find_symbol(LibraryHandle library, const char* name) {
+  // SAFETY: a handle of open_library().
+  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
+}
+
+#else
+
+LibraryHandle open_library(const std::string& name, Lookup lookup) {
+  return dlopen(name.c_str(), (lookup == Lookup::kAll ? RTLD_NOW : RTLD_LAZY) | RTLD_LOCAL);
+}
+
+std::string library_error(const std::string& name) {
+  const char* text = dlerror();
+  return text != nullptr ? text : name + ": cannot be loaded";
+}
+
+void* find_symbol(LibraryHandle library, const char* name) { return dlsym(library, name); }
+
+#endif
+
+}  // namespace ringtap

@@ -1,0 +1,1 @@
+ringtap_fuzz(decode SOURCES ${CMAKE_SOURCE_DIR}/native/fuzz/decode_fuzz.cc LINK ringtap_decode)

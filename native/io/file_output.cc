@@ -1,0 +1,189 @@
+#include "io/file_output.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+#ifdef _WIN32
+#include <io.h>
+#else
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
+#endif
+
+#include "io/pipe_room.h"
+
+namespace ringtap {
+namespace {
+
+class FileOutput final : public Output {
+ public:
+  FileOutput(int fd, bool owned) : fd_(fd), owned_(owned) {}
+  FileOutput(const FileOutput&) = delete;
+  FileOutput& operator=(const FileOutput&) = delete;
+  ~FileOutput() override { finish(); }
+
+  /// Makes the file that was just opened or created ours alone, and empty.
+  std::optional<Error> begin(const std::string& path);
+
+  size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept override;
+  size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept override;
+  bool take_back(size_t bytes) noexcept override;
+  int close() noexcept override { return finish(); }
+
+ private:
+  bool wait_for_reader(const std::atomic<bool>& give_up) const noexcept;
+  int finish() noexcept;
+
+  int fd_ = -1;
+  const bool owned_;
+  bool regular_ = false;
+  std::optional<PipeRoom> pipe_;  // or a socket: its reader decides how fast it goes
+};
+
+Error cannot_create(const std::string& path, const char* syscall, int err) {
+  return system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
+}
+
+#ifdef _WIN32
+
+Result<std::unique_ptr<Output>> open_output(const std::string& path) {
+  const bool standard = path == "-";
+  if (standard) _setmode(1, _O_BINARY);
+  const int flags = _O_WRONLY | _O_CREAT | _O_TRUNC | _O_BINARY;
+  const int fd = standard ? 1 : _open(path.c_str(), flags, _S_IREAD | _S_IWRITE);
+  if (fd < 0) return cannot_create(path, "open", errno);
+  return std::unique_ptr<Output>(std::make_unique<FileOutput>(fd, !standard));
+}
+
+size_t FileOutput::bytes_at_once(const std::atomic<bool>&) noexcept { return 0; }
+
+bool FileOutput::wait_for_reader(const std::atomic<bool>&) const noexcept { return true; }
+
+size_t FileOutput::write(std::span<const std::byte> bytes, const std::atomic<bool>&) noexcept {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const int n = _write(fd_, bytes.data() + done, static_cast<unsigned>(bytes.size() - done));
+    if (n <= 0) break;
+    done += n;
+  }
+  return done;
+}
+
+bool FileOutput::take_back(size_t bytes) noexcept {
+  const int64_t end = _lseeki64(fd_, 0, SEEK_CUR) - static_cast<int64_t>(bytes);
+  return _chsize_s(fd_, end) == 0 && _lseeki64(fd_, end, SEEK_SET) == end;
+}
+
+int FileOutput::finish() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  return fd >= 0 && owned_ && _close(fd) != 0 ? errno : 0;
+}
+
+#else
+
+bool is_pipe(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+Result<std::unique_ptr<Output>> open_output(const std::string& path) {
+  const bool standard = path == "-";
+  // WHY O_NONBLOCK: to open a pipe that nobody reads would wait, and so would writing to one that is full.
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), kFlags, 0666);
+  const int err = errno;
+  if (fd < 0 && err == ENXIO && is_pipe(path)) return std::unique_ptr<Output>();
+  if (fd < 0) return cannot_create(path, "open", err);
+  auto output = std::make_unique<FileOutput>(fd, !standard);
+  if (auto error = output->begin(path)) return *std::move(error);
+  return std::unique_ptr<Output>(std::move(output));
+}
+
+std::optional<Error> FileOutput::begin(const std::string& path) {
+  struct stat status {};
+  if (fstat(fd_, &status) != 0) return cannot_create(path, "fstat", errno);
+  if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) pipe_.emplace(fd_);
+  if (!owned_ && isatty(fd_) != 0) {
+    return Error{.code = Code::kFileWrite, .message = path + ": is a terminal", .hint = "Redirect it: … > out.pcap"};
+  }
+  regular_ = S_ISREG(status.st_mode);
+  if (!owned_ || !regular_) return std::nullopt;
+  // WHY: two writers of one file would overwrite each other's packets. Where the file system has no locks, so be it.
+  if (flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    Error error = system_error(Code::kBusy, path + ": somebody else is writing this file", "flock", errno);
+    error.hint = "Close the other writer first, or write to another file.";
+    return error;
+  }
+  if (ftruncate(fd_, 0) != 0) return cannot_create(path, "ftruncate", errno);
+  return std::nullopt;
+}
+
+size_t FileOutput::bytes_at_once(const std::atomic<bool>& give_up) noexcept {
+  if (!pipe_) return 0;
+  const size_t bytes = pipe_->bytes_at_once(fd_);
+  if (bytes > PIPE_BUF || !wait_for_reader(give_up)) return bytes;
+  return pipe_->bytes_at_once(fd_);  // whoever reads it may have read all
+}
+
+size_t FileOutput::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    size_t most = bytes.size() - done;
+    if (pipe_ && most > PIPE_BUF) most = std::min(most, bytes_at_once(give_up));
+    // WHY not only when it is full: standard output may be a blocking pipe. One that has room takes this much at once.
+    if (pipe_ && !owned_ && most <= PIPE_BUF && !wait_for_reader(give_up)) break;
+    const ssize_t n = ::write(fd_, bytes.data() + done, most);
+    if (n > 0) {
+      done += static_cast<size_t>(n);
+      if (pipe_) pipe_->wrote(static_cast<size_t>(n));
+    } else if (n < 0 && errno == EAGAIN) {
+      if (!wait_for_reader(give_up)) break;
+    } else if (n == 0 || errno != EINTR) {
+      break;
+    }
+  }
+  return done;
+}
+
+/// False when `give_up` was set and there is no room: with ECANCELED.
+bool FileOutput::wait_for_reader(const std::atomic<bool>& give_up) const noexcept {
+  constexpr int kLookMs = 20;
+  for (;;) {
+    const bool is_last = give_up.load(std::memory_order_relaxed);
+    pollfd waiting{.fd = fd_, .events = POLLOUT, .revents = 0};
+    const int ready = poll(&waiting, 1, is_last ? 0 : kLookMs);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;  // write() says what is wrong
+    if (is_last) break;
+  }
+  errno = ECANCELED;
+  return false;
+}
+
+bool FileOutput::take_back(size_t bytes) noexcept {
+  if (!regular_) return false;
+  const off_t end = lseek(fd_, 0, SEEK_CUR) - static_cast<off_t>(bytes);
+  return end >= 0 && ftruncate(fd_, end) == 0 && lseek(fd_, end, SEEK_SET) == end;
+}
+
+int FileOutput::finish() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  if (fd < 0 || !owned_) return 0;
+  if (regular_) flock(fd, LOCK_UN);  // WHY: a child that is just being forked would keep it
+  return ::close(fd) != 0 ? errno : 0;
+}
+
+#endif
+
+}  // namespace
+
+Destination to_file(const std::string& path) {
+  return {.name = path == "-" ? "standard output" : path, .open = [path] { return open_output(path); }};
+}
+
+}  // namespace ringtap

@@ -1,0 +1,44 @@
+// Where bytes go.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/error.h"
+
+namespace ringtap {
+
+/// Takes bytes one after the other, on a thread that may wait and has its signals blocked. A new kind is a file beside
+/// file_output.cc.
+class Output {
+ public:
+  virtual ~Output() = default;
+
+  /// As many bytes as the next write() puts out whole or not at all, so that no reader ever sees a part, however the
+  /// process ends: waits until there is any room, or `give_up` is set. 0: nobody reads along, and any number may be
+  /// cut.
+  virtual size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept = 0;
+
+  /// Writes all of it, waiting for whoever reads it until `give_up` is set (ECANCELED). Answers how many bytes went
+  /// out; when these are not all, errno says why. Raises SIGPIPE and SIGXFSZ, which this thread has to block.
+  virtual size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept = 0;
+
+  /// Takes the last `bytes` written back, where that is possible.
+  virtual bool take_back(size_t bytes) noexcept = 0;
+
+  /// 0, or the errno of a failure that the system reports only now. Idempotent; the destructor does it, too.
+  virtual int close() noexcept = 0;
+};
+
+/// An output that is not open yet.
+struct Destination {
+  std::string name;  // as messages show it
+  /// Does not wait. Null: nobody is there to read it yet; ask again later.
+  std::function<Result<std::unique_ptr<Output>>()> open;
+};
+
+}  // namespace ringtap

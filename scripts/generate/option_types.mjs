@@ -1,0 +1,144 @@
+// lib/generated/options.ts: what open() takes, scheme by scheme.
+import { backends, common, note, opening, range, typeName } from './tables.mjs';
+
+const tsType = (o) =>
+  ({
+    integer: 'number',
+    number: 'number',
+    boolean: 'boolean',
+    string: 'string',
+    filter: 'string | FilterProgram',
+    signal: 'AbortSignal',
+    // In an editor the words that a text may be are worth showing.
+    queues: o.fromZero ? 'number | readonly number[] | string' : "number | readonly number[] | 'all' | (string & {})",
+  })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
+
+const member = (o, facts) => {
+  const known = facts.filter(Boolean).join('; ');
+  return `  /** ${o.doc}${known === '' ? '' : ` (${known})`} */\n  ${o.name}?: ${tsType(o)} | undefined;`;
+};
+
+const facts = (o) => [
+  o.unit && `in ${o.unit}`,
+  o.min !== undefined && o.type !== 'queues' && `range ${range(o)}`,
+  o.default !== undefined && o.default !== '' && `default ${o.default}`,
+  o.from === 'object' && 'not in a URI',
+];
+
+/** "default 10 (afpacket, pcap), 1 (afxdp)" of all schemes that take the option. */
+function defaults({ name }) {
+  const by = new Map();
+  for (const backend of backends) {
+    const option = backend.options.find((o) => o.name === name);
+    if (option === undefined) continue;
+    const key = option.default ?? 'none';
+    by.set(key, [...(by.get(key) ?? []), backend.name]);
+  }
+  if (by.size === 0 || (by.size === 1 && by.has('none'))) return [`taken by ${[...by.values()].flat().join(', ')}`];
+  return [`default ${[...by].map(([value, names]) => `${value} (${names.join(', ')})`).join(', ')}`];
+}
+
+const titleOf = (name) => backends.find((b) => b.name === name).title;
+
+/** As every scheme takes it, so that these options fit them all. */
+function inAll(option) {
+  if (option.type !== 'choice') return option;
+  const lists = backends.flatMap((b) => b.options.filter((o) => o.name === option.name).map((o) => o.values));
+  return { ...option, values: option.values.filter((value) => lists.every((list) => list.includes(value))) };
+}
+
+const schemes = [
+  ...backends.flatMap((b) => [b.name, ...b.aliases].map((scheme) => [scheme, b.name])),
+  // The best method that leaves the host's traffic alone, whose options are the first one's.
+  ['auto', backends.find(({ auto }) => auto === 1).name],
+];
+
+export const optionTypes = `// ${note}
+
+/** A classic-BPF program: one [code, jt, jf, k] per instruction, as \`tcpdump -dd\` prints it. */
+export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
+
+/** What \`open()\` itself takes, for every scheme. */
+export interface OpeningOptions {
+${opening.map((o) => member(o, facts(o))).join('\n')}
+}
+
+/**
+ * The options that more than one scheme takes: for a URI whose scheme is known only when the program runs. Whether this
+ * scheme takes it, and in which range, is checked then. What only some take can be given as the URI's parameter.
+ */
+export interface OpenOptions extends OpeningOptions {
+${common
+  .filter(({ scope }) => scope !== 'open')
+  .map((o) => member(inAll(o), [o.unit && `in ${o.unit}`, ...defaults(o)]))
+  .join('\n')}
+}
+
+${backends
+  .map(
+    (b) => `/** Options of \`${b.name}:\` (${b.title}). */
+export interface ${typeName(b)} extends OpeningOptions {
+${b.options.map((o) => member(o, facts(o))).join('\n')}
+}`,
+  )
+  .join('\n\n')}
+
+/** Options of every capture method by its name. */
+export interface BackendOptions {
+${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join('\n')}
+}
+
+/** The name of a capture method that this version knows. */
+export type BackendName = keyof BackendOptions;
+
+/** What each scheme of a URI leads to first. */
+export interface Schemes {
+${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}
+  /** Reserved: this version does not have it. */
+  rpcap: null;
+}
+
+/**
+ * The options that \`open()\`, \`explain()\` and \`openTransmitter()\` take with a URI of this type: those of its scheme;
+ * {@link OpenOptions} where TypeScript cannot tell the scheme, as of a \`string\`, or where there are several.
+ * @example
+ * function capture<U extends string>(uri: U, options?: OptionsOf<U>) {
+ *   return open(uri, options);
+ * }
+ */
+export type OptionsOf<Uri extends string> = Of<MethodOf<Uri>>;
+
+type Of<Method> = Method extends BackendName ? BackendOptions[Method] : OpenOptions;
+
+/** The one method that all URIs of the type lead to; null where it is not known, or not one. */
+type MethodOf<Uri extends string> = One<Uri extends unknown ? MethodOfOne<Uri> : never>;
+
+type One<Method> = [Method] extends [BackendName] ? (IsUnion<Method> extends true ? null : Method) : null;
+
+type IsUnion<T, Whole = T> = [T] extends [never] ? true : T extends unknown ? ([Whole] extends [T] ? false : true) : never;
+
+type MethodOfOne<Uri extends string> = Uri extends \`\${infer First}\${string}\`
+  ? string extends First // something that begins with any text
+    ? null
+    : Uri extends \`\${infer Scheme}:\${string}\`
+      ? string extends Scheme
+        ? null
+        : Lowercase<Scheme> extends keyof Schemes
+          ? Schemes[Lowercase<Scheme>]
+          : Scheme extends \`\${string}?\${string}\`
+            ? BareMethod<Uri>
+            : Uri extends Path
+              ? 'file'
+              : null
+      : BareMethod<Uri>
+  : null;
+
+type Path = \`\${string}\${'/' | '\\\\'}\${string}\`;
+
+/** A path or an interface, without a scheme. */
+type BareMethod<Uri extends string> = Uri extends '-' | Path
+  ? 'file'
+  : Lowercase<Uri> extends \`\${string}.\${'pcap' | 'pcapng' | 'cap' | 'erf' | 'dmp' | 'gz' | 'zst' | 'xz' | 'lz4'}\`
+    ? 'file'
+    : Schemes['auto'];
+`;
