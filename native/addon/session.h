@@ -102,7 +102,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   std::vector<ExposedMemory> segments_;
   std::vector<std::unique_ptr<Slot>> slots_;
   uint32_t outstanding_ = 0;
-  bool woken_ = false;  // the last wake-up has not led to a packet yet
+  bool woken_ = false;        // the last wake-up has not led to a packet yet
   uint32_t nap_left_ms_ = 0;  // of a sleep that block() cut short
   Waiter* waiter_ = nullptr;
   Napi::FunctionReference on_ready_;

@@ -64,8 +64,8 @@ void Session::release_slot(Slot& slot) {
 
 /// next(session, slot, waitMs?, goesOn?): releases what the slot lends and receives the next batch into it. While there
 /// is none it blocks for up to waitMs; a sleep that would last longer comes back without packets if the wait goes on,
-/// and is taken up again by the next call. Gives the packet count, or a negative result. WHY not a method: to find the Session
-/// behind `this` costs more than the rest of the call.
+/// and is taken up again by the next call. Gives the packet count, or a negative result. WHY not a method: to find the
+/// Session behind `this` costs more than the rest of the call.
 Napi::Value Session::next(const Napi::CallbackInfo& call) {
   const uint32_t number = call[0].As<Napi::Number>().Uint32Value();
   const uint32_t index = call[1].As<Napi::Number>().Uint32Value();

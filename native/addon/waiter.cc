@@ -82,8 +82,9 @@ void Waiter::arm(uint32_t nap_ms) {
     wake_.notify_one();
   } else if (has_poll_ && nap_ms == 0) {
     if (!is_polling_) {
-      uv_poll_start(&poll_, UV_READABLE,
-                    [](uv_poll_t* handle, int status, int) { static_cast<Waiter*>(handle->data)->on_readable(status); });
+      uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int status, int) {
+        static_cast<Waiter*>(handle->data)->on_readable(status);
+      });
     }
     is_polling_ = true;
   } else {

@@ -77,8 +77,8 @@ class Meter {
     std::printf("{\"packets\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"sum\":%" PRIu32
                 ",\"user\":%.0f,\"system\":%.0f,\"wall\":%.0f,\"waits\":%ld,\"rssKiB\":%ld%s}\n",
                 work.packets, work.bytes, work.sum, microseconds(now.ru_utime) - microseconds(usage_.ru_utime),
-                microseconds(now.ru_stime) - microseconds(usage_.ru_stime), wall.count(), now.ru_nvcsw - usage_.ru_nvcsw,
-                now.ru_maxrss, more);
+                microseconds(now.ru_stime) - microseconds(usage_.ru_stime), wall.count(),
+                now.ru_nvcsw - usage_.ru_nvcsw, now.ru_maxrss, more);
     std::fflush(stdout);
   }
 

@@ -32,10 +32,7 @@ class AfPacket final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd,
-            .fd = fd_.get(),
-            .owned = true,
-            .gather_ms = gather_.ms()};
+    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .owned = true, .gather_ms = gather_.ms()};
   }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;

@@ -51,8 +51,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  idle_ = !gather_.emptied(
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+  idle_ = !gather_.emptied(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
   return {.rx = Rx::kAgain};
 }
 
