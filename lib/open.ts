@@ -2,10 +2,10 @@ import { Capture } from './capture/capture.js';
 import { CaptureError, warn } from './errors/errors.js';
 import type { OptionsOf } from './generated/options.js';
 import { BACKENDS } from './generated/schema.js';
-import { type Explanation, follow, type Plan, rejected } from './plan/plan.js';
+import { follow } from './plan/candidates.js';
+import type { Plan } from './plan/plan.js';
 import { SessionTransmitter, type Transmitter } from './transmit/transmit.js';
-import { ownOptions, signalOf } from './uri/options.js';
-import { parseUri } from './uri/uri.js';
+import { resolve } from './uri/request.js';
 
 /**
  * Opens a capture. When the promise resolves, it is running and its filter in force.
@@ -19,18 +19,17 @@ import { parseUri } from './uri/uri.js';
  * @throws CaptureError, or the signal's reason when it aborts first: then nothing is left of what was being opened
  */
 export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Capture> {
-  const parsed = parseUri(uri);
-  const own = ownOptions(parsed, options);
-  const signal = signalOf(parsed, own);
-  signal?.throwIfAborted();
-  const { session, info, plan } = await follow(parsed, own, 'capture', signal);
+  const request = resolve(uri, options);
+  const followed = await follow(request, 'capture');
+  if (!followed.ok) throw followed.error;
+  const { session, info, plan } = followed;
   const first = plan.candidates[0];
-  if (parsed.scheme !== 'auto' && first !== undefined && !first.chosen) {
+  if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
     warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${first.reason}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
   const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
-  return new Capture(session, info, plan, transmit, signal);
+  return new Capture(session, info, plan, transmit, request.signal);
 }
 
 let warnedOfTraffic = false;
@@ -53,11 +52,9 @@ const SENDERS = BACKENDS.filter(({ transmits }) => transmits)
  * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send, or the signal's reason when it aborts first
  */
 export async function openTransmitter<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Transmitter> {
-  const parsed = parseUri(uri);
-  const own = ownOptions(parsed, options);
-  const signal = signalOf(parsed, own);
-  signal?.throwIfAborted();
-  const { session, info, plan } = await follow(parsed, { ...own, fallback: false }, 'transmit', signal);
+  const followed = await follow(resolve(uri, options, true), 'transmit');
+  if (!followed.ok) throw followed.error;
+  const { session, info, plan } = followed;
   if (!info.transmits) {
     await session.close();
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${plan.backend} cannot send packets`, {
@@ -67,39 +64,4 @@ export async function openTransmitter<Uri extends string>(uri: Uri, options?: Op
     });
   }
   return new SessionTransmitter(session, uri, plan.backend, () => session.close());
-}
-
-/**
- * The plan that `open()` would follow, without capturing: the method, each rejected one with reason and fix, where the
- * filter would run, whose clock would stamp. A URI that cannot be opened is explained, too: `error` says why.
- * @throws CaptureError only for a URI or option that means nothing, or the signal's reason when it aborts first
- */
-export async function explain<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Explanation> {
-  const parsed = parseUri(uri);
-  const own = ownOptions(parsed, options);
-  const signal = signalOf(parsed, own);
-  try {
-    const { session, plan } = await follow(parsed, own, 'explain', signal);
-    await session.close();
-    return { ...plan, error: null };
-  } catch (error) {
-    if (!(error instanceof CaptureError) || !rejected.has(error)) throw error;
-    return {
-      uri,
-      backend: null,
-      target: parsed.target,
-      candidates: rejected.get(error)!,
-      mode: '' as never,
-      filter: 'none',
-      filterReason: '',
-      timestamp: '' as never,
-      linkType: 0,
-      zeroCopy: false,
-      takesTraffic: false,
-      maxLeases: 0,
-      options: {},
-      notes: [],
-      error,
-    };
-  }
 }

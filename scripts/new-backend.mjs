@@ -1,8 +1,12 @@
-// `node scripts/new-backend.mjs <name>`: a folder for a new capture method that builds and says it cannot receive.
-// docs/adding-a-backend.md tells how to go on.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+// `node scripts/new-backend.mjs <name>`: a folder for a new capture method. It works at birth: it makes packets by itself and
+// passes the conformance suites. docs/adding-a-backend.md tells how to go on.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './files.mjs';
+
+// What C++ would not take as the name of a function's end or of a namespace.
+const RESERVED = ['std', 'auto', 'core', 'linux', 'filter', 'unix', 'test', 'addon', 'native', 'namespace', 'class'];
 
 const [name] = process.argv.slice(2);
 if (!/^[a-z][a-z0-9]*$/.test(name ?? '')) {
@@ -12,113 +16,34 @@ if (!/^[a-z][a-z0-9]*$/.test(name ?? '')) {
   process.exit(2);
 }
 const folder = join(root, 'native/backends', name);
-if (existsSync(folder)) {
-  console.error(`native/backends/${name} exists`);
+if (existsSync(folder) || RESERVED.includes(name)) {
+  console.error(existsSync(folder) ? `native/backends/${name} exists` : `${name} means something else already`);
   process.exit(1);
 }
-const Class = name[0].toUpperCase() + name.slice(1);
 
-const files = {
-  'backend.json': `{
-  "name": "${name}",
-  "title": "${Class}",
-  "aliases": [],
-  "target": "interface",
-  "targetDoc": "An interface name.",
-  "platforms": ["linux"],
-  "options": [
-    { "use": "filter" },
-    { "use": "snaplen" },
-    { "use": "bufferBytes" },
-    { "use": "batchSize" }
-  ]
-}
-`,
-  'CMakeLists.txt': `ringtap_library(ringtap_backend_${name} SOURCES ${name}.cc LINK ringtap_core)
-`,
-  [`${name}.h`]: `// ${name}: what it captures from, in one sentence.
-#pragma once
-
-#include <memory>
-#include <vector>
-
-#include "core/source.h"
-
-namespace ringtap {
-
-Result<std::unique_ptr<Source>> open_${name}(const OpenRequest& request);
-Probe probe_${name}();
-std::vector<Device> devices_${name}();
-
-}  // namespace ringtap
-`,
-  [`${name}.cc`]: `#include "backends/${name}/${name}.h"
-
-namespace ringtap {
-
-namespace {
-
-Error not_opened(const std::string& uri) {
-  Error error;
-  error.code = Code::kUnsupported;
-  error.message = uri + ": ${name} cannot receive in this build";
-  return error;
-}
-
-class ${Class} final : public Source {
- public:
-  explicit ${Class}(const OpenRequest& request) : error_(not_opened(request.uri)) {}
-
-  const SourceInfo& info() const noexcept override { return info_; }
-  Result<FilterPlacement> set_filter(std::shared_ptr<Filter>) override { return error_; }
-  Result<Ok> start() override { return error_; }
-  RxBatch receive(DescBlock&, uint32_t) noexcept override { return {.rx = Rx::kError}; }
-  bool release(Lease) noexcept override { return false; }
-  Readiness readiness() const noexcept override { return {}; }
-  void interrupt() noexcept override {}
-  Stats stats() const noexcept override { return {}; }
-  const Error& error() const noexcept override { return error_; }
-  void close() noexcept override {}
-
- private:
-  SourceInfo info_;
-  Error error_;
-};
-
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_${name}(const OpenRequest& request) {
-  return std::unique_ptr<Source>(std::make_unique<${Class}>(request));
-}
-
-Probe probe_${name}() { return {.available = false, .error = not_opened("${name}:"), .detail = {}}; }
-
-std::vector<Device> devices_${name}() { return {}; }
-
-}  // namespace ringtap
-`,
-  'README.md': `# ${name}:
-
-## Use
-\`open('${name}:eth0')\`
-
-## Needs
-Kernel, libraries and rights; what \`ringtap doctor\` says without them.
-
-## Options
-See [docs/uri.md](../../../docs/uri.md#${name}).
-
-## Zero copy
-Which memory a batch shows, and what is copied on the way there.
-
-## Limits
-What it cannot do, and what it does to the host's own traffic.
-
-## Tested on
-Kernel, driver and method; "built, not measured" is an honest answer.
-`,
-};
-
+const skeleton = join(root, 'scripts/skeletons/backend');
 mkdirSync(folder);
-for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
-console.log(`native/backends/${name} is there. Next: npm run generate, then docs/adding-a-backend.md`);
+for (const file of readdirSync(skeleton)) {
+  const text = readFileSync(join(skeleton, file), 'utf8')
+    .replaceAll('@name@', name)
+    .replaceAll('@Name@', name[0].toUpperCase() + name.slice(1));
+  writeFileSync(join(folder, file.replace(/^backend(?=\.(cc|h)$)/, name)), text);
+}
+
+/** Of the tools that lay the text out and write what is derived from it, those that are here. */
+for (const argv of [
+  [process.execPath, join(root, 'scripts/generate.mjs')],
+  [process.execPath, join(root, 'scripts/api.mjs')],
+  [
+    'clang-format-14',
+    '-i',
+    ...['.cc', '.h'].map((ending) => join(folder, name + ending)),
+    join(folder, 'conformance.cc'),
+  ],
+]) {
+  const { status, error } = spawnSync(argv[0], argv.slice(1), { cwd: root, stdio: 'inherit' });
+  if (status !== 0 && error?.code !== 'ENOENT') process.exit(1);
+}
+console.log(
+  `native/backends/${name} is there, and works: npm run test:backend ${name}. docs/adding-a-backend.md goes on.`,
+);

@@ -1,12 +1,13 @@
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import type { ErrorCode } from '../generated/errors.js';
+import type { BackendName } from '../generated/options.js';
 
 /** The errors of one capture: each says which one it is. */
 export class Faults {
   readonly #uri: string;
-  readonly #backend: string;
+  readonly #backend: BackendName;
 
-  constructor(uri: string, backend: string) {
+  constructor(uri: string, backend: BackendName) {
     this.#uri = uri;
     this.#backend = backend;
   }

@@ -132,7 +132,6 @@ export class Reader {
   #without(result: number): null | undefined {
     switch (result) {
       case Rx.again:
-      case Rx.interrupted:
         return undefined;
       case Rx.notice:
         this.#warn();

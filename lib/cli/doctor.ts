@@ -20,7 +20,7 @@ export function addDoctor(program: Command): void {
       `
 Examples:
   $ ringtap doctor
-  $ ringtap doctor --json | jq -r '.checks[] | select(.fix) | .fix'
+  $ ringtap doctor --json | jq -r '.checks[] | select(.hint) | .hint'
 
 Exit status 1 where no device can be captured from.`,
     )
@@ -43,7 +43,7 @@ async function diagnose(): Promise<Diagnosis> {
     return { canCapture, checks };
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
-    checks.push({ name: 'addon', status: 'fail', found: error.message, fix: error.hint });
+    checks.push({ name: 'addon', status: 'fail', found: error.message, hint: error.hint });
     return { canCapture: false, checks };
   }
 }
@@ -52,14 +52,14 @@ function checkBackend({ backend, title, available, detail, reason, hint }: Probe
   const name = `${backend}:`;
   if (available) return { name, status: 'ok', found: detail === '' ? title : `${title}, ${detail}` };
   const found = `${title}: ${reason ?? 'not available'}`;
-  return { name, status: 'warn', found, ...(hint === undefined ? {} : { fix: hint }) };
+  return { name, status: 'warn', found, ...(hint === undefined ? {} : { hint }) };
 }
 
 function describe({ canCapture, checks }: Diagnosis): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
-  const lines = checks.map(({ name, status, found, fix }) => {
+  const lines = checks.map(({ name, status, found, hint }) => {
     const line = `${status.padEnd(5)} ${name.padEnd(width)}  ${found}\n`;
-    return fix === undefined ? line : `${line}${' '.repeat(8 + width)}fix: ${fix}\n`;
+    return hint === undefined ? line : `${line}${' '.repeat(8 + width)}hint: ${hint}\n`;
   });
   return `${lines.join('')}\n${canCapture ? 'This host can capture.' : 'No device can be captured from here.'}\n`;
 }

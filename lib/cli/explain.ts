@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
-import { type Candidate, type Explanation, explain, linkTypeName } from '../index.js';
+import { type Candidate, type Explanation, explain, linkTypeName, type Plan } from '../index.js';
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
@@ -16,47 +16,51 @@ export function addExplain(program: Command): void {
 Examples:
   $ ringtap explain eth0
   $ ringtap explain afxdp:eth0 -f "tcp port 443"
-  $ ringtap explain afpacket:eth0 --json | jq .mode
+  $ ringtap explain afpacket:eth0 --json | jq .plan.mode
 
 Exit status 1 where it cannot be opened.`,
     );
   addOpenOptions(command).action(async (uri: string, flags: OpenFlags & { json?: true }) => {
-    const plan = await explain(uri, openOptions(flags));
-    await (flags.json ? printJson(toJson(plan), 2) : printText(describe(plan)));
-    if (plan.error !== null) process.exitCode = report(plan.error);
+    const explained = await explain(uri, openOptions(flags));
+    await (flags.json ? printJson(toJson(explained), 2) : printText(describe(uri, explained)));
+    if (!explained.ok) process.exitCode = report(explained.error);
   });
 }
 
 /** The error without its stack; JSON.stringify would leave out its message. */
-function toJson(plan: Explanation): object {
-  if (plan.error === null) return plan;
-  const { code, message, hint } = plan.error;
-  return { ...plan, error: { code, message, hint } };
+function toJson(explained: Explanation): object {
+  if (explained.ok) return explained;
+  const { code, message, hint } = explained.error;
+  return { ...explained, error: { code, message, hint } };
 }
 
-function describe(plan: Explanation): string {
-  const rows: [string, string][] = [];
-  if (plan.backend !== null) {
-    const options = Object.entries(plan.options).map(([name, value]) => printable(`${name}=${value}`));
-    rows.push(
-      ['method', plan.backend],
-      ['mode', `${plan.mode}${plan.zeroCopy ? ', no copy for JavaScript' : ', one copy per batch'}`],
-      ['traffic', plan.takesTraffic ? 'taken away from the host' : 'left to the host'],
-      ['filter', plan.filterReason === '' ? plan.filter : `${plan.filter}: ${plan.filterReason}`],
-      ['timestamps', plan.timestamp],
-      ['link type', `${plan.linkType} (${linkTypeName(plan.linkType)})`],
-      ['holds', `up to ${plan.maxLeases} batches at once, the current one included`],
-      ['options', options.join('\n')],
-    );
+function describe(uri: string, explained: Explanation): string {
+  const { candidates } = explained.ok ? explained.plan : explained;
+  const rows = explained.ok ? describePlan(explained.plan) : [];
+  rows.push(['candidates', candidates.map(describeCandidate).join('\n')]);
+  if (explained.ok && explained.plan.notes.length > 0) {
+    rows.push(['notes', explained.plan.notes.map(printable).join('\n')]);
   }
-  rows.push(['candidates', plan.candidates.map(describeCandidate).join('\n')]);
-  if (plan.notes.length > 0) rows.push(['notes', plan.notes.map(printable).join('\n')]);
   const indent = ' '.repeat(14);
   const lines = rows.map(([name, text]) => `  ${name.padEnd(12)}${text.replaceAll('\n', `\n${indent}`)}\n`);
-  return `${printable(plan.uri)}\n${lines.join('')}`;
+  return `${printable(uri)}\n${lines.join('')}`;
 }
 
-function describeCandidate({ backend, chosen, reason, fix }: Candidate): string {
+function describePlan(plan: Plan): [string, string][] {
+  const options = Object.entries(plan.options).map(([name, value]) => printable(`${name}=${value}`));
+  return [
+    ['method', plan.backend],
+    ['mode', `${plan.mode}${plan.zeroCopy ? ', no copy for JavaScript' : ', one copy per batch'}`],
+    ['traffic', plan.takesTraffic ? 'taken away from the host' : 'left to the host'],
+    ['filter', plan.filterReason === '' ? plan.filter : `${plan.filter}: ${plan.filterReason}`],
+    ['timestamps', plan.timestamp],
+    ['link type', `${plan.linkType} (${linkTypeName(plan.linkType)})`],
+    ['holds', `up to ${plan.maxLeases} batches at once, the current one included`],
+    ['options', options.join('\n')],
+  ];
+}
+
+function describeCandidate({ backend, chosen, reason, hint }: Candidate): string {
   if (chosen) return `${backend}: chosen`;
-  return `${backend}: not chosen: ${reason ?? 'not tried'}${fix === undefined ? '' : `\n  fix: ${fix}`}`;
+  return `${backend}: not chosen: ${reason ?? 'not tried'}${hint === undefined ? '' : `\n  hint: ${hint}`}`;
 }

@@ -9,7 +9,7 @@ export interface Check {
   readonly status: 'ok' | 'warn' | 'fail';
   readonly found: string;
   /** What would mend it. */
-  readonly fix?: string;
+  readonly hint?: string;
 }
 
 const CAPABILITY_BITS = { NET_ADMIN: 12, NET_RAW: 13, IPC_LOCK: 14, SYS_ADMIN: 21, PERFMON: 38, BPF: 39 } as const;
@@ -31,7 +31,7 @@ function checkNode(): Check {
   const isOld = major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
   const found = `${process.version} ${process.platform}-${process.arch}`;
   if (!isOld) return { name: 'Node.js', status: 'ok', found };
-  return { name: 'Node.js', status: 'fail', found, fix: `Install Node ${OLDEST_NODE.join('.')} or newer.` };
+  return { name: 'Node.js', status: 'fail', found, hint: `Install Node ${OLDEST_NODE.join('.')} or newer.` };
 }
 
 function checkKernel(): Check {
@@ -41,7 +41,7 @@ function checkKernel(): Check {
     name: 'kernel',
     status: 'warn',
     found,
-    fix: 'AF_PACKET and AF_XDP exist on Linux only; libpcap works here.',
+    hint: 'AF_PACKET and AF_XDP exist on Linux only; libpcap works here.',
   };
 }
 
@@ -50,8 +50,8 @@ function checkCapabilities(): Check {
   const present = (Object.keys(CAPABILITY_BITS) as Capability[]).filter(hasCapability);
   const found = present.length === 0 ? 'none of those that matter' : present.join(' ');
   if (hasCapability('NET_RAW') && hasCapability('NET_ADMIN')) return { name, status: 'ok', found };
-  const fix = `sudo setcap cap_net_raw,cap_net_admin+ep "$(readlink -f "$(command -v node)")", or run as root`;
-  return { name, status: 'warn', found, fix };
+  const hint = `sudo setcap cap_net_raw,cap_net_admin+ep "$(readlink -f "$(command -v node)")", or run as root`;
+  return { name, status: 'warn', found, hint };
 }
 
 function hasCapability(name: Capability): boolean {
@@ -70,9 +70,9 @@ function checkUserNamespaces(): Check {
       'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0',
     ],
   ] as const;
-  for (const [path, value, fix] of blocked) {
+  for (const [path, value, hint] of blocked) {
     if (readText(path)?.trim() !== value) continue;
-    return { name, status: 'warn', found: 'not for ordinary users: no test network without root', fix };
+    return { name, status: 'warn', found: 'not for ordinary users: no test network without root', hint };
   }
   return { name, status: 'ok', found: existsSync('/proc/self/ns/user') ? 'allowed' : 'not in this kernel' };
 }
@@ -84,7 +84,7 @@ function checkHugePages(): Check {
   const total = field('HugePages_Total');
   const found = `${field('HugePages_Free')} free of ${total}, ${field('Hugepagesize')} KiB each`;
   if (total > 0) return { name, status: 'ok', found };
-  return { name, status: 'warn', found: `${found} (only DPDK wants them)`, fix: 'sudo sysctl -w vm.nr_hugepages=512' };
+  return { name, status: 'warn', found: `${found} (only DPDK wants them)`, hint: 'sudo sysctl -w vm.nr_hugepages=512' };
 }
 
 function checkMemlock(): Check {
@@ -94,7 +94,7 @@ function checkMemlock(): Check {
   const found = `${integer(Number(soft) / 1024)} KiB`;
   if (hasCapability('IPC_LOCK')) return { name, status: 'ok', found: `${found}, but IPC_LOCK lifts it` };
   if (Number(soft) >= ENOUGH_LOCKED_BYTES) return { name, status: 'ok', found };
-  return { name, status: 'warn', found: `${found} (AF_XDP wants more)`, fix: 'ulimit -l unlimited' };
+  return { name, status: 'warn', found: `${found} (AF_XDP wants more)`, hint: 'ulimit -l unlimited' };
 }
 
 function readText(path: string): string | undefined {

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { Batch } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
@@ -33,19 +34,32 @@ import { Decoded, setLength } from './decoded.js';
  * `into` has room for)
  */
 export function decode(batch: Batch, into?: Decoded): Decoded {
-  if (!(batch?.offset instanceof Uint32Array)) throw bad(`decode() takes a batch, not ${show(batch)}`);
-  const { length, sessionNumber } = batch;
-  if (length === 0) throw released('decode(): the batch was released');
-  const decoded = into ?? new Decoded(Math.max(length, batch.offset.length));
-  if (!(length <= decoded.capacity)) {
+  const { arrays, length, capacity, linkType, sessionNumber, slot, lease } = seen(batch);
+  if (length === 0) throw released();
+  const decoded = into === undefined ? new Decoded(Math.max(length, capacity)) : into;
+  const memory = memoryOf(decoded);
+  if (length > decoded.capacity) {
     throw bad(
-      `decode(): a batch of ${length} packets does not fit into columns for ${show(decoded.capacity)}`,
+      `decode(): a batch of ${length} packets does not fit into columns for ${decoded.capacity}`,
       'Leave the columns out at the first batch, and give what decode() returned to the next ones.',
     );
   }
-  const { memory, capacity } = decoded;
-  if (sessionNumber === undefined) return owned(batch.bytes, batch, batch.linkType, length, decoded);
-  return settled(addon().decode(sessionNumber, batch.slot, batch.lease, memory, capacity), decoded);
+  if (sessionNumber === undefined) return owned(arrays, linkType, length, decoded);
+  return settled(addon().decode(sessionNumber, slot, lease, memory, decoded.capacity), decoded);
+}
+
+/** What is to be known of a batch, each looked at once: it may be anything. */
+function seen(batch: Batch) {
+  try {
+    const { offset, caplen, wirelen, flags, vlan, bytes, length, linkType, sessionNumber, slot, lease } = batch;
+    if (types.isUint32Array(offset) && types.isUint8Array(bytes) && Number.isInteger(length)) {
+      const arrays = { bytes, offset, caplen, wirelen, flags, vlan };
+      return { arrays, length, capacity: offset.length, linkType, sessionNumber, slot, lease };
+    }
+  } catch {
+    // It cannot be looked at.
+  }
+  throw bad(`decode() takes a batch, not ${show(batch)}`);
 }
 
 /** Where a packet lies, and what it is. */
@@ -60,10 +74,13 @@ export interface PacketPlace {
   readonly wirelen?: number | undefined;
 }
 
+const LINKTYPE_ETHERNET = 1;
+
 const offset = new Uint32Array(1);
 const caplen = new Uint32Array(1);
 const wirelen = new Uint32Array(1);
-const ONE = { offset, caplen, wirelen, flags: new Uint32Array(1), vlan: new Uint16Array(1) };
+const flags = new Uint32Array(1);
+const vlan = new Uint16Array(1);
 
 /**
  * The same for a single packet in any bytes: a tunnel's inner packet, at `payloadOffset`, or the one that an ICMP error
@@ -78,44 +95,65 @@ const ONE = { offset, caplen, wirelen, flags: new Uint32Array(1), vlan: new Uint
  * @throws CaptureError RINGTAP_BAD_OPTION (no Uint8Array, or numbers that are none or point outside it)
  */
 export function decodePacket(bytes: Uint8Array, place: PacketPlace = {}, into: Decoded = new Decoded(1)): Decoded {
-  if (!(bytes instanceof Uint8Array)) throw bad(`decodePacket() takes a Uint8Array, not ${show(bytes)}`);
-  const from = place.offset ?? 0;
-  const captured = place.caplen ?? bytes.length - from;
-  const numbers = { linkType: place.linkType ?? 1, offset: from, caplen: captured, wirelen: place.wirelen ?? captured };
-  for (const [name, value] of Object.entries(numbers)) {
-    if (Number.isInteger(value) && value >= 0 && value <= 0xffffffff) continue;
-    throw bad(`decodePacket(): ${name} must be a whole number below 2^32, not ${show(value)}`);
-  }
+  if (!types.isUint8Array(bytes)) throw bad(`decodePacket() takes a Uint8Array, not ${show(bytes)}`);
+  const own = ownOf(place);
+  const linkType = whole('linkType', own.linkType ?? LINKTYPE_ETHERNET);
+  const from = whole('offset', own.offset ?? 0);
+  const captured = whole('caplen', own.caplen ?? Math.max(0, bytes.length - from));
+  const long = whole('wirelen', own.wirelen ?? captured);
   if (from + captured > bytes.length) {
     throw bad(`decodePacket(): bytes ${from} to ${from + captured} are outside the ${bytes.length} that were given`);
   }
   offset[0] = from;
   caplen[0] = captured;
-  wirelen[0] = numbers.wirelen;
-  return owned(bytes, ONE, numbers.linkType, 1, into);
+  wirelen[0] = long;
+  return owned({ bytes, offset, caplen, wirelen, flags, vlan }, linkType, 1, into);
 }
 
-type Arrays = Pick<Batch, 'offset' | 'caplen' | 'wirelen' | 'flags' | 'vlan'>;
+/** Its own properties, each looked at once. */
+function ownOf(place: PacketPlace): PacketPlace {
+  try {
+    if (typeof place === 'object' && place !== null) return Object.assign(Object.create(null), place);
+  } catch {
+    // It cannot be looked at.
+  }
+  throw bad(`decodePacket(): ${show(place)} is no place of a packet`);
+}
 
-function owned(bytes: Uint8Array, arrays: Arrays, linkType: number, count: number, into: Decoded): Decoded {
-  const { offset, caplen, wirelen, flags, vlan } = arrays;
-  const { memory, capacity } = into;
+function whole(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 0xffffffff) return value;
+  throw bad(`decodePacket(): ${name} must be a whole number below 2^32, not ${show(value)}`);
+}
+
+type Arrays = Pick<Batch, 'bytes' | 'offset' | 'caplen' | 'wirelen' | 'flags' | 'vlan'>;
+
+/** Decodes packets in memory of JavaScript's own. */
+function owned(arrays: Arrays, linkType: number, count: number, into: Decoded): Decoded {
+  const { bytes, offset, caplen, wirelen, flags, vlan } = arrays;
+  const memory = memoryOf(into);
+  const native = addon();
   return settled(
-    addon().decodeOwned(bytes, offset, caplen, wirelen, flags, vlan, linkType, count, memory, capacity),
+    native.decodeOwned(bytes, offset, caplen, wirelen, flags, vlan, linkType, count, memory, into.capacity),
     into,
   );
 }
 
+function memoryOf(decoded: Decoded): ArrayBuffer {
+  const memory = Decoded.memoryOf(decoded);
+  if (memory === undefined) throw bad(`${show(decoded)} is no Decoded to fill`);
+  return memory;
+}
+
 /** The columns, when the call has filled them. */
 function settled(count: number, decoded: Decoded): Decoded {
-  if (count === Undecoded.released) throw released('decode(): the batch was released');
+  if (count === Undecoded.released) throw released();
   if (count === Undecoded.noColumns) throw bad('decode(): the memory of the columns was transferred away');
   setLength(decoded, count);
   return decoded;
 }
 
-function released(message: string): CaptureError {
-  return new CaptureError('RINGTAP_RELEASED', message);
+function released(): CaptureError {
+  return new CaptureError('RINGTAP_RELEASED', 'decode(): the batch was released');
 }
 
 function bad(message: string, hint?: string): CaptureError {

@@ -88,8 +88,7 @@ export class Decoded {
   /** IPv6 destinations, 16 bytes a packet. */
   readonly dst6: Uint8Array;
 
-  /** @internal What all columns lie in. */
-  readonly memory: ArrayBuffer;
+  readonly #memory: ArrayBuffer;
 
   /**
    * @param capacity packets that there is room for, at 109 bytes each
@@ -100,16 +99,16 @@ export class Decoded {
       throw new CaptureError('RINGTAP_BAD_OPTION', `columns are for 1 to ${MOST} packets, not for ${show(capacity)}`);
     }
     this.capacity = capacity;
-    this.memory = new ArrayBuffer(capacity * PACKET_BYTES);
+    this.#memory = new ArrayBuffer(capacity * PACKET_BYTES);
     let at = 0;
     const take = (bytes: number) => {
       const from = at;
       at += bytes * capacity;
       return from;
     };
-    const u32 = () => new Uint32Array(this.memory, take(4), capacity);
-    const u16 = () => new Uint16Array(this.memory, take(2), capacity);
-    const u8 = (bytes = 1) => new Uint8Array(this.memory, take(bytes), bytes * capacity);
+    const u32 = () => new Uint32Array(this.#memory, take(4), capacity);
+    const u16 = () => new Uint16Array(this.#memory, take(2), capacity);
+    const u8 = (bytes = 1) => new Uint8Array(this.#memory, take(bytes), bytes * capacity);
     // In the order of struct Columns in native/decode/decode.h.
     this.flags = u32();
     this.networkOffset = u32();
@@ -144,17 +143,28 @@ export class Decoded {
     this.dst6 = u8(16);
   }
 
-  /** The source address of packet `i` as text, made at each call; '' where there is no IP. */
+  /** @internal What all columns lie in; undefined of a look-alike. */
+  static memoryOf(value: unknown): ArrayBuffer | undefined {
+    return typeof value === 'object' && value !== null && #memory in value ? value.#memory : undefined;
+  }
+
+  /**
+   * The source address of packet `i` as text, made at each call; '' where there is no IP.
+   * @throws RangeError where no packet `i` was decoded
+   */
   src(i: number): string {
     return this.#address(i, this.src4, this.src6);
   }
 
-  /** The destination address of packet `i` as text, made at each call; '' where there is no IP. */
+  /** The destination address, as {@link src}. */
   dst(i: number): string {
     return this.#address(i, this.dst4, this.dst6);
   }
 
   #address(i: number, four: Uint32Array, six: Uint8Array): string {
+    if (!Number.isInteger(i) || i < 0 || i >= this.length) {
+      throw new RangeError(`packet ${show(i)} is outside the ${this.length} that were decoded`);
+    }
     switch (this.ipVersion[i]) {
       case 4:
         return ipv4Text(four[i]!);

@@ -1,10 +1,11 @@
 import { ERROR_TABLE, type ErrorCode } from '../generated/errors.js';
+import type { MethodName } from '../generated/options.js';
 import { printable, printableLines, shorten } from './printable.js';
 
 /** Everything about a failure but its message. */
 export interface CaptureErrorFields {
   /** The capture method, where one was chosen. */
-  backend?: string | undefined;
+  backend?: MethodName | undefined;
   /** The URI as the caller wrote it. */
   uri?: string | undefined;
   /** The system or library call that failed. */
@@ -30,7 +31,7 @@ export class CaptureError extends Error {
   /** A stable code, `RINGTAP_…`. */
   readonly code: ErrorCode;
   /** The capture method, where one was chosen. */
-  readonly backend: string | undefined;
+  readonly backend: MethodName | undefined;
   /** The URI as the caller wrote it. */
   readonly uri: string | undefined;
   /** The system or library call that failed. */
@@ -76,7 +77,7 @@ export function warn(
 }
 
 /** Turns what the addon throws into a CaptureError; anything else passes through. */
-export function wrapNative(error: unknown, backend?: string, uri?: string): unknown {
+export function wrapNative(error: unknown, backend?: MethodName, uri?: string): unknown {
   if (!(error instanceof Error) || error instanceof CaptureError) return error;
   const { code, syscall, errno, hint, position } = ownOf(error as Error & CaptureErrorFields & { code?: string });
   if (code === undefined || !Object.hasOwn(ERROR_TABLE, code)) return error;

@@ -265,6 +265,9 @@ export interface BackendOptions {
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
+/** A capture method that a URI can name: `rpcap` is one that this version knows of, but does not have. */
+export type MethodName = BackendName | 'rpcap';
+
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
   /** AF_PACKET (TPACKET_V3 ring) */

@@ -29,6 +29,8 @@ export interface BackendSchema {
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Characters that make a target one which no other method can read. */
+  readonly ownTarget?: string;
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
   readonly takesTraffic: boolean;
@@ -666,6 +668,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "aliasOptions": {},
     "target": "device",
+    "ownTarget": "@:,",
     "platforms": [
       "linux"
     ],

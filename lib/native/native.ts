@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 import type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 
-/** What `next()` returns instead of a packet count; native/addon/session.cc has the same list. */
-export const Rx = { again: -1, eof: -2, noBuffer: -3, interrupted: -4, error: -5, closed: -6, notice: -7 } as const;
+/** What `next()` returns instead of a packet count; native/addon/slots.cc has the same list. */
+export const Rx = { again: -1, eof: -2, noBuffer: -3, error: -4, closed: -5, notice: -6 } as const;
 
 /** What `append()` returns instead of a count; native/addon/writer.cc has the same list. */
 export const Appended = { all: -1, released: -2 } as const;
@@ -35,6 +35,7 @@ export interface NativeInfo {
   epochNanos: number;
   snaplen: number;
   maxLeases: number;
+  copies: boolean;
   mode: CaptureMode;
   timestamp: TimestampSource;
   notes: string[];

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pause, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
+import type { BackendName } from '../generated/options.js';
 import type { NativeSession } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 
@@ -69,11 +70,16 @@ export interface Transmitter extends AsyncDisposable {
 export class SessionTransmitter implements Transmitter {
   readonly #session: NativeSession;
   readonly #uri: string;
-  readonly #backend: string;
+  readonly #backend: BackendName;
   readonly #onClose: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
-  constructor(session: NativeSession, uri: string, backend: string, onClose: () => Promise<void> = async () => {}) {
+  constructor(
+    session: NativeSession,
+    uri: string,
+    backend: BackendName,
+    onClose: () => Promise<void> = async () => {},
+  ) {
     this.#session = session;
     this.#uri = uri;
     this.#backend = backend;

@@ -19,18 +19,21 @@ export interface ParsedUri {
 }
 
 /** Schemes with a fixed meaning whose backends are not part of this build. */
-export const RESERVED = {
-  rpcap: { aliases: [], fallback: [] },
-} as const satisfies Record<string, { aliases: readonly string[]; fallback: readonly BackendName[] }>;
+const RESERVED = {
+  rpcap: { target: 'device', hint: 'Until then: ssh HOST tcpdump -U -w - | ringtap read -' },
+} as const satisfies Record<string, { target: BackendSchema['target']; hint: string }>;
 
 export type ReservedScheme = keyof typeof RESERVED;
 
 const schemes = new Map<string, ParsedUri['scheme']>([['auto', 'auto']]);
-for (const [name, { aliases }] of Object.entries(RESERVED)) {
-  for (const alias of [name, ...aliases]) schemes.set(alias, name as ReservedScheme);
-}
+for (const name of Object.keys(RESERVED)) schemes.set(name, name as ReservedScheme);
 for (const { name, aliases } of BACKENDS) {
   for (const alias of [name, ...aliases]) schemes.set(alias, name);
+}
+
+/** What is known of a scheme that this build lacks. */
+export function reservedOf(name: string): (typeof RESERVED)[ReservedScheme] | undefined {
+  return Object.hasOwn(RESERVED, name) ? RESERVED[name as ReservedScheme] : undefined;
 }
 
 /** The schema of a backend. */
@@ -88,7 +91,7 @@ function parseText(uri: string): ParsedUri {
   }
   const [before, query] = split(match[2]);
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
-  const wants = schemaOf(scheme)?.target ?? (scheme === 'rpcap' ? 'device' : 'interface');
+  const wants = schemaOf(scheme)?.target ?? reservedOf(scheme)?.target ?? 'interface';
   if (target === '' && wants !== 'none') {
     throw badUri(uri, `after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`);
   }

@@ -53,6 +53,30 @@ Options to_options(const Napi::Value& value) {
   return options;
 }
 
+Purpose to_purpose(const Napi::Value& value) {
+  const std::string name = text(value);
+  if (name == "explain") return Purpose::kExplain;
+  return name == "transmit" ? Purpose::kTransmit : Purpose::kCapture;
+}
+
+const char* name_of(FilterPlace place) {
+  switch (place) {
+    case FilterPlace::kHardware:
+      return "hardware";
+    case FilterPlace::kXdp:
+      return "xdp";
+    case FilterPlace::kXdpLoadBytes:
+      return "xdp-load-bytes";
+    case FilterPlace::kKernel:
+      return "kernel";
+    case FilterPlace::kUser:
+      return "user";
+    case FilterPlace::kNone:
+      break;
+  }
+  return "none";
+}
+
 Program to_program(const Napi::Uint32Array& flat) {
   Program program;
   for (size_t i = 0; i + 3 < flat.ElementLength(); i += 4) {

@@ -19,7 +19,13 @@ double number(const Napi::Value& value);
 bool flag(const Napi::Value& value);
 
 Options to_options(const Napi::Value& value);
+/// Of a name in lib/native: kCapture where there is none.
+Purpose to_purpose(const Napi::Value& value);
+
 Program to_program(const Napi::Uint32Array& flat);  // code, jt, jf, k, code, jt …
+/// As plan.filter says it.
+const char* name_of(FilterPlace place);
+
 Napi::Object from_stats(Napi::Env env, const Stats& stats);
 Napi::Object from_probe(Napi::Env env, const Probe& probe);
 Napi::Array from_devices(Napi::Env env, const std::vector<Device>& devices);

@@ -36,7 +36,6 @@ struct Opening {
   const Backend& backend;
   OpenRequest request;
   std::shared_ptr<Filter> filter;
-  bool transmit = false;
   Session::Opened opened = {};
   std::optional<Error> failure = {};
 
@@ -68,8 +67,8 @@ std::optional<Error> Opening::open() {
     opened.filter = *std::move(placement);
   }
   if (auto error = given_up()) return error;
-  if (request.plan_only) return std::nullopt;
-  auto started = transmit ? opened.source->start_tx() : opened.source->start();
+  if (request.purpose == Purpose::kExplain) return std::nullopt;
+  auto started = request.purpose == Purpose::kTransmit ? opened.source->start_tx() : opened.source->start();
   if (!started) return std::move(started).error();
   return given_up();
 }
@@ -93,14 +92,13 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   }
   OpenRequest open_request{.uri = text(request.Get("uri")),
                            .target = text(request.Get("target")),
-                           .options = to_options(request.Get("options"))};
+                           .options = to_options(request.Get("options")),
+                           .purpose = to_purpose(request.Get("purpose"))};
   if (const auto cut = cut_text(open_request)) {
     Deferred failed(env);
     failed.reject(to_js(env, *cut).Value());
     return failed.promise();
   }
-  const std::string purpose = text(request.Get("purpose"));
-  open_request.plan_only = purpose == "explain";
   open_request.cancelled = Environment::of(env).opening(static_cast<uint32_t>(number(request.Get("number"))));
   std::shared_ptr<Filter> filter;
   const Napi::Value given = request.Get("filter");
@@ -110,10 +108,8 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   } else if (given.IsTypedArray()) {
     filter = make_filter(to_program(given.As<Napi::Uint32Array>()));
   }
-  auto opening = std::make_shared<Opening>(Opening{.backend = *backend,
-                                                   .request = std::move(open_request),
-                                                   .filter = std::move(filter),
-                                                   .transmit = purpose == "transmit"});
+  auto opening = std::make_shared<Opening>(
+      Opening{.backend = *backend, .request = std::move(open_request), .filter = std::move(filter)});
   opening->opened.uri = opening->request.uri;
   opening->opened.batch_size = static_cast<uint32_t>(std::clamp(number(request.Get("batchSize")), 1.0, kMostBatch));
   opening->opened.external = flag(request.Get("external"));

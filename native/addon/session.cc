@@ -85,10 +85,11 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
   object.Set("snaplen", info.snaplen);
   object.Set("maxLeases", info.max_leases);
+  object.Set("copies", info.copies);
   object.Set("mode", info.mode);
   object.Set("timestamp", info.timestamp_source);
   object.Set("notes", from_strings(env, info.notes));
-  object.Set("filterWhere", filter_.where);
+  object.Set("filterWhere", name_of(filter_.where));
   object.Set("filterReason", filter_.reason);
   object.Set("readiness", readiness_name(source_->readiness().kind));
   object.Set("external", external_);

@@ -13,11 +13,9 @@ namespace {
 
 // Results of next() that are not a packet count; lib/native/native.ts knows them, too.
 constexpr int kResult[] = {
-    /* kOk */ 0,        /* kAgain */ -1,       /* kEof */ -2,
-    /* kNoBuffer */ -3, /* kInterrupted */ -4, /* kError */ -5,
-    /* kNotice */ -7,
+    /* kOk */ 0, /* kAgain */ -1, /* kEof */ -2, /* kNoBuffer */ -3, /* kError */ -4, /* kNotice */ -6,
 };
-constexpr int kClosed = -6;
+constexpr int kClosed = -5;
 
 /// For turns on the event loop. WHY coarse: it is read for each batch, and costs a third of an exact clock.
 uint32_t coarse_ms() {

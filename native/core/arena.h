@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "core/lease.h"
 #include "core/region.h"
@@ -19,20 +19,19 @@ class Arena {
   uint32_t chunk_bytes() const noexcept { return chunk_bytes_; }
 
   /// No chunk is free.
-  bool exhausted() const noexcept { return free_.empty(); }
+  bool exhausted() const noexcept { return leases_.full(); }
   /// Where the next batch goes, as an offset into the region. Not when exhausted().
-  uint32_t next_offset() const noexcept { return free_.back() * chunk_bytes_; }
+  uint32_t next_offset() const noexcept { return leases_.next() * chunk_bytes_; }
   /// Lends that chunk until release(lease).
-  Lease lend() noexcept;
-  bool release(Lease lease) noexcept;
+  Lease lend() noexcept { return *leases_.acquire(leases_.next()); }
+  bool release(Lease lease) noexcept { return leases_.release(lease).has_value(); }
 
  private:
   Arena(std::shared_ptr<Region> region, uint32_t chunks);
 
   std::shared_ptr<Region> region_;
   uint32_t chunk_bytes_;
-  LeaseTable leases_;
-  std::vector<uint32_t> free_;  // the one released last is used first: it is still in the cache
+  LeaseTable leases_;  // a lease's number is its chunk's
 };
 
 }  // namespace ringtap

@@ -49,9 +49,19 @@ class Filter {
   virtual Result<const Program*> program_soon(const FilterTarget& target) { return program(target); }
 };
 
+/// Where a filter runs, nearest to the wire first.
+enum class FilterPlace : uint8_t {
+  kHardware,
+  kXdp,
+  kXdpLoadBytes,  // in XDP, and slower: through a helper where the verifier allows no look of its own
+  kKernel,
+  kUser,
+  kNone,  // there is no filter
+};
+
 /// Where a filter runs, and why not closer to the wire.
 struct FilterPlacement {
-  std::string where = "none";  // hardware | xdp | xdp-load-bytes | kernel | user | none
+  FilterPlace where = FilterPlace::kNone;
   std::string reason;
 };
 

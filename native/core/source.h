@@ -22,13 +22,12 @@ namespace ringtap {
 
 /// What a receive() came back with.
 enum class Rx : uint8_t {
-  kOk,           // a batch was lent
-  kAgain,        // nothing now; wait as readiness() says
-  kEof,          // nothing ever again
-  kNoBuffer,     // every lease is out: release one first
-  kInterrupted,  // interrupt() was called
-  kError,        // see error(); final
-  kNotice,       // see error(); the user should hear of it, but receiving goes on
+  kOk,        // a batch was lent
+  kAgain,     // nothing now; wait as readiness() says
+  kEof,       // nothing ever again
+  kNoBuffer,  // every lease is out: release one first
+  kError,     // see error(); final
+  kNotice,    // see error(); the user should hear of it, but receiving goes on
 };
 
 /// A lent batch. When rx is kOk, count > 0 and `lease` must be released exactly once.
@@ -67,18 +66,17 @@ struct SourceInfo {
   int64_t epoch_ns = 0;    // Unix time that packet times count from
   uint32_t snaplen = kMaxSnaplen;
   std::vector<Segment> segments;
-  uint32_t max_leases = 1;  // leases that may be out at once
-  bool has_hash = false;    // which optional descriptor arrays the source writes
-  bool has_queue = false;
-  bool has_vlan = false;
-  std::string mode;                // native | generic | copy | zero-copy | ring | stream …
+  uint32_t max_leases = 1;         // leases that may be out at once
+  bool copies = false;             // packets are copied into `segments` on the way
+  std::string mode;                // for people: native | generic | copy | zero-copy | ring | stream …
   std::string timestamp_source;    // hardware | kernel | user | file | synthetic
   std::vector<std::string> notes;  // what the user should know: reduced function, chosen sizes …
 };
 
 /// One capture method on one target. Life: open → set_filter? → start → receive/release … → close.
 ///
-/// All calls come from one thread, except interrupt(), pending() and stats().
+/// One call at a time, from whichever thread: it is opened on one, read on another and closed on a third, and who hands
+/// it on sees to it. Except pending(), which another thread may call meanwhile.
 class Source {
  public:
   virtual ~Source() = default;
@@ -105,10 +103,7 @@ class Source {
   /// For Readiness::kPoll: could receive() find something? Any thread.
   virtual bool pending() const noexcept { return true; }
 
-  /// Makes the next receive() return kInterrupted once. Any thread.
-  virtual void interrupt() noexcept = 0;
-
-  /// Any thread.
+  /// What became of the packets so far. Reading it resets nothing; after close() it stays what it was then.
   virtual Stats stats() const noexcept = 0;
 
   /// Why receive() said kError or kNotice. Valid until the next receive().
@@ -121,12 +116,19 @@ class Source {
   virtual void close() noexcept = 0;
 };
 
+/// What a source is opened for.
+enum class Purpose : uint8_t {
+  kCapture,
+  kExplain,  // it is never started: the interface's settings stay as they are
+  kTransmit,
+};
+
 /// What to open.
 struct OpenRequest {
   std::string uri;     // as the user wrote it, for messages
   std::string target;  // what follows the scheme: an interface, a path …
   Options options;
-  bool plan_only = false;  // it will never be started: leave the interface's settings as they are
+  Purpose purpose = Purpose::kCapture;
   /// Set from another thread when nobody waits for the source any more. Who waits for others looks at it.
   std::shared_ptr<const std::atomic<bool>> cancelled = {};
 

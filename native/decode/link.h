@@ -46,7 +46,7 @@ RINGTAP_INLINE void decode_network(const Packet& packet, uint64_t at, uint16_t t
 }
 
 /// What `type` announces at `at`, beyond any VLAN tags.
-inline void decode_tagged(const Packet& packet, uint64_t at, uint16_t type, Headers& out) noexcept {
+RINGTAP_INLINE void decode_tagged(const Packet& packet, uint64_t at, uint16_t type, Headers& out) noexcept {
   if (packet.has_tag) [[unlikely]]
     add_tag(kVlanType, packet.tag, out);
   while (is_vlan(type)) [[unlikely]] {
@@ -63,7 +63,7 @@ inline void decode_tagged(const Packet& packet, uint64_t at, uint16_t type, Head
 }
 
 /// A link header of `header` bytes with an ethertype in it. @param type_at where
-inline void decode_typed(const Packet& packet, uint64_t header, uint64_t type_at, Headers& out) noexcept {
+RINGTAP_INLINE void decode_typed(const Packet& packet, uint64_t header, uint64_t type_at, Headers& out) noexcept {
   if (packet.bytes.has(0, header)) [[likely]] {
     decode_tagged(packet, header, packet.bytes.u16(type_at), out);
   } else {

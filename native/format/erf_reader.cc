@@ -96,7 +96,6 @@ int64_t nanoseconds(uint64_t fraction) noexcept {
 class ErfReader final : public RecordReader {
  public:
   ErfReader() {
-    several_interfaces_ = true;
     snaplen_ = UINT16_MAX;
     description_ = "ERF";
   }

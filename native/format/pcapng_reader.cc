@@ -47,7 +47,6 @@ struct PacketBlock {
 class PcapngReader final : public RecordReader {
  public:
   explicit PcapngReader(bool swapped) : swapped_(swapped) {
-    several_interfaces_ = true;
     description_ = std::string("pcapng, ") + (swapped != kHostIsBig ? "big-endian" : "little-endian");
   }
 

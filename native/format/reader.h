@@ -91,16 +91,14 @@ class RecordReader {
   /// Did the host that captured the next packet have this byte order?
   virtual bool big_endian() const noexcept { return true; }
 
-  uint32_t header_bytes() const noexcept { return header_bytes_; }          // where the first record is
-  uint32_t snaplen() const noexcept { return snaplen_; }                    // as the file states it, made sane
-  bool several_interfaces() const noexcept { return several_interfaces_; }  // DescBlock::queue is written
+  uint32_t header_bytes() const noexcept { return header_bytes_; }  // where the first record is
+  uint32_t snaplen() const noexcept { return snaplen_; }            // as the file states it, made sane
   const std::string& description() const noexcept { return description_; }
 
  protected:
   std::optional<int64_t> epoch_;
   uint32_t header_bytes_ = 0;
   uint32_t snaplen_ = kMaxSnaplen;
-  bool several_interfaces_ = false;
   std::string description_;
 };
 

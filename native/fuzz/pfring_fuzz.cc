@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backends/pfring/ring.h"
+#include "core/lease.h"
 
 using namespace ringtap;
 
@@ -42,9 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   auto region = std::make_shared<Region>(memory, kRingBytes, [](std::byte* base, size_t) { std::free(base); });
   if (!pfring::check_header(header, 14, "fuzz")) return 0;
-  pfring::Ring ring(region, kBatches);
+  pfring::Ring ring(region);
+  OrderedLeases leases(kBatches);
   const Segment segment = ring.segment();
-  std::vector<uint32_t> lent;
+  std::vector<Lease> lent;
   uint64_t sum = 0;
   for (const Step& step : steps) {
     pfring::Walk walk = ring.walk();
@@ -56,17 +58,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
              static_cast<uint64_t>(segment.base[slot->data + slot->caplen - 1]);
       walk.pop(*slot);
     }
+    ring.pass(walk);
     if ((step.what & 1) != 0 && lent.size() < kBatches) {
-      lent.push_back(ring.lend(walk));
+      lent.push_back(leases.lend(walk.at()));
     } else {
-      ring.skip(walk);
+      leases.skip(walk.at());
     }
     if ((step.what & 2) != 0 && !lent.empty()) {
       const size_t which = step.what / 16 % lent.size();
-      ring.give_back(lent[which]);
+      if (!leases.release(lent[which])) __builtin_trap();
       lent.erase(lent.begin() + static_cast<ptrdiff_t>(which));
     }
-    ring.blocked();
+    ring.free_to(leases.freed());
+    ring.blocked(leases.freed());
     if (header.remove_offset > segment.bytes) __builtin_trap();
     // JavaScript writes into the slots meanwhile.
     if ((step.what & 4) != 0) segment.base[step.count * 16u % segment.bytes] ^= std::byte{0xff};

@@ -22,10 +22,10 @@ int enable_hardware_stamps(const std::string& interface) noexcept {
   return ioctl(fd.get(), SIOCSHWTSTAMP, &request) == 0 ? 0 : errno;
 }
 
-bool choose_hardware_stamps(std::span<const std::string> interfaces, const std::string& target, bool plan_only,
+bool choose_hardware_stamps(std::span<const std::string> interfaces, const std::string& target, Purpose purpose,
                             SourceInfo& info) {
   info.timestamp_source = "hardware";
-  if (plan_only) {
+  if (purpose == Purpose::kExplain) {
     info.notes.push_back("whether " + target + " stamps packets is known when the capture opens");
     return false;
   }

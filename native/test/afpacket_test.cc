@@ -344,7 +344,7 @@ TEST_CASE("a filter sees a VLAN tag where it is on the wire, wherever it runs an
         const auto opened = [&](const Program& p) {
           auto capture = std::make_unique<Capture>(options({{"snaplen", snaplen}, {"vlan", vlan}}),
                                                    program(user ? in_user_space(p) : p));
-          CHECK(capture->placement.where == (user ? "user" : "kernel"));
+          CHECK(capture->placement.where == (user ? FilterPlace::kUser : FilterPlace::kKernel));
           return capture;
         };
         const auto tagged = opened(ether_type(ETH_P_8021Q));
@@ -381,7 +381,7 @@ TEST_CASE("a filter that never ends is run on a few packets a receive(), and all
   NEEDS_LAB();
   Sender sender(kSendHere);
   Capture capture(options(), program({{.code = bpf::kJmp | bpf::kJa, .k = 0xffffffff}, {.code = bpf::kRet | bpf::kK}}));
-  CHECK(capture.placement.where == "user");
+  CHECK(capture.placement.where == FilterPlace::kUser);
   sender.send_numbered(0, 300);
   DescBlock block(256);
   uint64_t filtered = 0;
@@ -411,7 +411,7 @@ TEST_CASE("a program may ask for a packet's type and interface, tagged or not") 
   Capture outgoing(options(), asking(bpf::kPacketType, PACKET_OUTGOING));
   Capture this_one(options(), asking(bpf::kInterfaceIndex, if_nametoindex(kCaptureHere.c_str())));
   Capture other(options(), asking(bpf::kInterfaceIndex, if_nametoindex(kSendHere.c_str())));
-  CHECK(outgoing.placement.where == "kernel");
+  CHECK(outgoing.placement.where == FilterPlace::kKernel);
   for (uint64_t n = 0; n < 40; n++)
     (n % 4 == 0 ? here : there).send(n % 2 == 0 ? numbered_frame(n) : tagged_frame(n, 5));
   here.send(tagged_frame(40, 5));
@@ -446,7 +446,7 @@ TEST_CASE("any shows every interface, with an SLL2 header in front that filters 
   Program protocol = ether_type(0x88b5);
   protocol[0].k = 0;  // an SLL2 header begins with the protocol
   Capture both(options(), program(protocol), "any");
-  CHECK(both.placement.where == "user");
+  CHECK(both.placement.where == FilterPlace::kUser);
   sender.send_numbered(0, 50);
   const auto packets = in.drain();
   REQUIRE(packets.size() == 50);

@@ -188,7 +188,7 @@ TEST_CASE("a held batch pins what it shows: what a filter in user space rejects 
   const auto receiver = opened(kCaptureHere, options);
   const auto placed = receiver->set_filter(std::make_shared<FixedFilter>(program));
   REQUIRE(placed);
-  REQUIRE(placed->where == "user");
+  REQUIRE(placed->where == FilterPlace::kUser);
   REQUIRE(receiver->start());
   Sender sender(kSendHere);
   DescBlock block(256);

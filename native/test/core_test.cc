@@ -3,32 +3,11 @@
 #include <unistd.h>
 
 #include "core/desc.h"
-#include "core/lease.h"
 #include "core/new_descriptors.h"
 #include "core/region.h"
 #include "test/conformance.h"
 
 using namespace ringtap;
-
-TEST_CASE("a lease is released once, in any order, and never twice") {
-  LeaseTable table(3);
-  const auto a = table.acquire(10);
-  const auto b = table.acquire(20);
-  const auto c = table.acquire(30);
-  CHECK(table.full());
-  CHECK_FALSE(table.acquire(40).has_value());
-  CHECK(table.release(*b) == 20u);
-  CHECK_FALSE(table.release(*b).has_value());
-  const auto d = table.acquire(50);
-  CHECK(*d != *b);
-  CHECK_FALSE(table.release(*b).has_value());
-  CHECK(table.release(*d) == 50u);
-  CHECK(table.release(*a) == 10u);
-  CHECK(table.release(*c) == 30u);
-  CHECK(table.outstanding() == 0);
-  CHECK_FALSE(table.release(0).has_value());
-  CHECK_FALSE(table.release(~Lease{0}).has_value());
-}
 
 TEST_CASE("a descriptor block lays its arrays out without overlap") {
   DescBlock block(7);

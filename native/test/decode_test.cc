@@ -221,7 +221,9 @@ TEST_CASE("each kind of malformed header has its verdict, and what stands before
 }
 
 TEST_CASE("a packet that is cut at any byte never points beyond its end, and tells that it was cut") {
-  for (const auto& [link_type, frame] : samples()) {
+  for (const auto& sample : samples()) {
+    const uint32_t link_type = sample.first;
+    const Frame& frame = sample.second;
     const Headers whole = decoded(frame, link_type);
     CHECK(verdict(whole) == 0);
     for (size_t size = 0; size < frame.size(); size++) {

@@ -70,7 +70,7 @@ std::vector<Bytes> frames(uint64_t seed, size_t count) {
   return result;
 }
 
-void check_alike(const Program& program, const PacketFilter& filter, const Bytes& packet, uint32_t size, size_t piece) {
+void check_alike(const Program& program, const MbufFilter& filter, const Bytes& packet, uint32_t size, size_t piece) {
   const FilterVm vm(program);
   const uint32_t expected = vm.run(packet.data(), size, size);
   const Mbuf mbuf(packet, piece);
@@ -89,7 +89,7 @@ TEST_CASE("machine code by DPDK decides as our interpreter does: all expressions
     auto program = compile_filter(expression, 1, 262144);
     if (!program || has_loop(*program)) continue;
     INFO(expression);
-    const PacketFilter filter(*program);
+    const MbufFilter filter(*program);
     compiled += filter.compiled();
     for (const Bytes& packet : packets) {
       const auto size = static_cast<uint32_t>(packet.size());
@@ -109,7 +109,7 @@ TEST_CASE("machine code by DPDK decides as our interpreter does: random programs
   for (int i = 0; i < 20000; i++) {
     const Program program = programs.next(true);
     REQUIRE(bool(validate(program)));
-    const PacketFilter filter(program);
+    const MbufFilter filter(program);
     compiled += filter.compiled();
     for (int j = 0; j < 30; j++) {
       const Bytes& packet = packets[random() % packets.size()];

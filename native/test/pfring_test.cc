@@ -254,7 +254,8 @@ TEST_CASE("a slot that cannot be one ends the capture behind the last packet bef
   CHECK(source.error().code == Code::kRingCorrupt);
   DescBlock block(16);
   CHECK(source.receive(block, 16).rx == Rx::kError);
-  CHECK(source.stats().received == source.stats().delivered + source.stats().pending);
+  const Stats stats = source.stats();
+  CHECK(stats.received == stats.delivered + stats.pending);
 }
 
 TEST_CASE("the socket is readable from the watermark on, and not before") {
@@ -264,7 +265,7 @@ TEST_CASE("the socket is readable from the watermark on, and not before") {
   pfring::Settings settings{.target = *parse_target(kCaptureHere, "u"), .watermark = 10, .uri = "u"};
   auto socket = pfring::RingSocket::open(settings, 256);
   REQUIRE(socket);
-  const pfring::Ring ring(socket->region(), 4);
+  const pfring::Ring ring(socket->region());
   REQUIRE(socket->activate());
   sender.send_numbered(0, 9);
   const auto deadline = Clock::now() + 10s;
@@ -338,7 +339,7 @@ TEST_CASE("a program that the module refuses runs in user space, and one of a si
     REQUIRE(deaf);
     const auto placed = (*opened)->set_filter(all);
     REQUIRE(placed);
-    CHECK(placed->where == (*how == '\0' ? "kernel" : "user"));
+    CHECK(placed->where == (*how == '\0' ? FilterPlace::kKernel : FilterPlace::kUser));
     REQUIRE((*deaf)->set_filter(none));
     REQUIRE((*opened)->start());
     REQUIRE((*deaf)->start());

@@ -6,7 +6,6 @@
 #include "core/thread.h"
 
 namespace ringtap {
-namespace {}  // namespace
 
 Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) {
   request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMaxSnaplen);

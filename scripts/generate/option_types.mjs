@@ -91,6 +91,9 @@ ${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join(
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
+/** A capture method that a URI can name: \`rpcap\` is one that this version knows of, but does not have. */
+export type MethodName = BackendName | 'rpcap';
+
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
 ${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}

@@ -7,6 +7,7 @@ const schemas = backends.map((b) => ({
   aliases: b.aliases,
   aliasOptions: b.aliasOptions ?? {},
   target: b.target,
+  ownTarget: b.ownTarget,
   platforms: b.platforms,
   fallback: b.fallback ?? [],
   takesTraffic: b.takesTraffic ?? false,
@@ -47,6 +48,8 @@ export interface BackendSchema {
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Characters that make a target one which no other method can read. */
+  readonly ownTarget?: string;
   readonly platforms: readonly string[];
   readonly fallback: readonly BackendName[];
   readonly takesTraffic: boolean;

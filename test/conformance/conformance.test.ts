@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { AfPacketOptions, Batch, Capture, CaptureStats, OpenOptions } from 'ringtap';
+import { type Decoded, decode, decodePacket } from 'ringtap/decode';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../support/child.js';
+import { factsOfColumns } from '../support/header-facts.js';
 import { lab, labMissing, traffic } from '../support/lab.js';
 import { expectBalanced, type failure } from '../support/packets.js';
 import { type Subject, subjects } from '../support/subjects.js';
@@ -284,6 +286,28 @@ describe.each([
       });
       await sending;
       expect(copies.flatMap((batch) => numbers(subject, batch))).toEqual(upTo(500));
+    });
+
+    test('is decoded alike as a batch, as an owned copy and packet by packet, and with offsets of its own memory', async () => {
+      const from = await start(500, small);
+      const sending = subject.feed(500);
+      let lent: Decoded | undefined;
+      let packets = 0;
+      await take(from, 500, (batch) => {
+        lent = decode(batch, lent);
+        expect(lent.length).toBe(batch.length);
+        const owned = decode(batch.copy());
+        for (let i = 0; i < batch.length; i++) {
+          const facts = factsOfColumns(lent, i);
+          expect(facts.src).not.toBe('');
+          expect(factsOfColumns(owned, i)).toEqual(facts);
+          expect(factsOfColumns(decodePacket(batch.data(i), { linkType: batch.linkType }), 0)).toEqual(facts);
+          expect(batch.view.getUint16(lent.transportOffset[i]!)).toBe(lent.srcPort[i]);
+          packets++;
+        }
+      });
+      await sending;
+      expect(packets).toBe(500);
     });
   });
 });

@@ -254,11 +254,10 @@ describe('dpdk', () => {
         controller.abort(reason);
         if (wasSooner) expect(await opening).toBe(reason);
         // Until then its name is taken.
-        await until(
-          async () =>
-            (await explain(target as `dpdk:${string}`, few)).error?.message.includes('another capture') !== true,
-          'its end',
-        );
+        await until(async () => {
+          const explained = await explain(target as `dpdk:${string}`, few);
+          return explained.ok || !explained.error.message.includes('another capture');
+        }, 'its end');
       }
       expect(wasSooner).toBe(true);
     });
@@ -270,6 +269,20 @@ describe('dpdk', () => {
       const reading = failure(() => readAll(from, 1));
       await ip('link', 'delete', 'dx0');
       expect((await reading).code).toBe('RINGTAP_INTERFACE_GONE');
+    });
+
+    test('an interface that is there is not said to be removed where there are no descriptors left', async () => {
+      await ip('link', 'add', 'dx0', 'type', 'veth', 'peer', 'name', 'dx1');
+      await ip('link', 'set', 'dx1', 'up');
+      await ip('link', 'set', 'dx0', 'up');
+      const from = await start('net_af_packet0?iface=dx1');
+      const reading = readAll(from, 1);
+      const limit = (to: string) => `prlimit --pid ${process.pid} --nofile=${to}:`;
+      const before = await run('prlimit', '--nofile', '--noheadings', '--output=SOFT', '--pid', String(process.pid));
+      await run('sh', '-c', `${limit('8')}; sleep 1; ${limit(before.trim())}`);
+      await send({ count: 1, iface: 'dx0' });
+      expect(await reading).toHaveLength(1);
+      await ip('link', 'delete', 'dx0');
     });
   });
 

@@ -48,9 +48,11 @@ describe('dpdk: without', () => {
     expectMissing(await answers(copy), /cannot load the DPDK module: .*ringtap_dpdk\.so/);
   });
 
-  test('a module of the same version is RINGTAP_BACKEND_MISSING', async () => {
-    const other = join(root, 'build/addon/lib/libpfring-standin-module.so');
-    copyFileSync(other, join(copy, BUILT, 'ringtap_dpdk.so'));
+  test.each([
+    ['a module at all, but another library in its place,', 'libpfring-standin-module.so'],
+    ['a module of the same tree', 'libringtap_dpdk_stranger.so'],
+  ])('%s is RINGTAP_BACKEND_MISSING', async (_, library) => {
+    copyFileSync(join(root, 'build/addon/lib', library), join(copy, BUILT, 'ringtap_dpdk.so'));
     expectMissing(await answers(copy), /belongs to another version of ringtap/);
   });
 

@@ -2,9 +2,10 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AfXdpOptions, type Capture, explain, open, openTransmitter, PacketFlags } from 'ringtap';
+import { type AfXdpOptions, type Capture, open, openTransmitter, PacketFlags } from 'ringtap';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
+import { planOf } from '../support/explain.js';
 import { lab, send, traffic } from '../support/lab.js';
 import { count, drain, expectBalanced, failure } from '../support/packets.js';
 import { sendRaw, sendTap } from '../support/raw.js';
@@ -410,6 +411,8 @@ describe.skipIf(lab === null)('afxdp', () => {
       await transmitter.flush();
     });
     expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_GONE', uri: `afxdp:${tx}` });
+    expect(error.message).toMatch(new RegExp(`^afxdp:${tx}: (?!afxdp:)`));
+    expect((await failure(() => transmitter.flush())).code).toBe('RINGTAP_INTERFACE_GONE');
     // What was not sent cannot be sent any more.
     expect((await failure(() => transmitter.close())).code).toBe('RINGTAP_INTERFACE_GONE');
   });
@@ -670,9 +673,12 @@ describe.skipIf(lab === null)('afxdp', () => {
   test('sends frames, beside a capture and without one', async () => {
     await using other = await open(`afpacket:${rx}`, { direction: 'in' });
     const transmitter = await openTransmitter(`afxdp:${tx}`);
+    let full = 0;
     for (let i = 0; i < 5000; i++) {
-      while (!transmitter.send(packet(i & 1023))) await transmitter.flush();
+      for (; !transmitter.send(packet(i & 1023)); full++) await transmitter.drain();
     }
+    expect(full).toBeGreaterThan(0);
+    await transmitter.drain();
     await transmitter.flush();
     expect(transmitter.stats()).toEqual({ sent: 5000, queued: 0, failed: 0 });
     await transmitter.close();
@@ -691,7 +697,12 @@ describe.skipIf(lab === null)('afxdp', () => {
     }
     await capture.close();
     expect((await failure(() => transmit!.send(packet(9)))).code).toBe('RINGTAP_CLOSED');
-    expect((await failure(() => transmit!.flush())).code).toBe('RINGTAP_CLOSED');
+    for (const method of ['flush', 'drain'] as const) {
+      expect(await failure(() => transmit![method]())).toMatchObject({
+        code: 'RINGTAP_CLOSED',
+        message: expect.stringContaining(`afxdp:${tx}: `),
+      });
+    }
     await transmit!.close();
   });
 
@@ -706,8 +717,8 @@ describe.skipIf(lab === null)('afxdp', () => {
   });
 
   test('is explained without taking anything', async () => {
-    const plan = await explain(`afxdp:${rx}`, { filter: 'tcp' });
-    expect(plan).toMatchObject({ backend: 'afxdp', filter: 'xdp', takesTraffic: true, error: null });
+    const plan = await planOf(`afxdp:${rx}`, { filter: 'tcp' });
+    expect(plan).toMatchObject({ backend: 'afxdp', filter: 'xdp', takesTraffic: true });
     expect(plan.notes.join()).toContain('taken away');
     expect(await ip('link', 'show', 'dev', rx)).not.toContain('xdp');
   });

@@ -1,9 +1,10 @@
 // Hostile values where every right is there and the interface is real, and interfaces with hostile names.
 import { execFileSync } from 'node:child_process';
-import { devices, explain, open } from 'ringtap';
+import { devices, open } from 'ringtap';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
 import { ringtap } from '../support/cli.js';
+import { expectTarget } from '../support/explain.js';
 import { plant, plantIn } from '../support/hostile.js';
 import { lab, labMissing } from '../support/lab.js';
 import { pfring } from '../support/standin.js';
@@ -37,7 +38,7 @@ describe.skipIf(lab === null)(
         expect(uris.map((uri) => uri.slice(0, uri.indexOf(':')))).toEqual(
           expect.arrayContaining(['afpacket', 'afxdp', 'pcap']),
         );
-        for (const uri of uris) expect((await explain(uri)).target).toBe(name);
+        for (const uri of uris) await expectTarget(uri, name);
         await using capture = await open(uris[0]!);
         expect(capture.plan.target).toBe(name);
       }

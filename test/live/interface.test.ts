@@ -3,11 +3,12 @@ import { spawn } from 'node:child_process';
 import { type Capture, explain, type OpenOptions, open, PacketFlags } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run, script } from '../support/child.js';
+import { refusalOf } from '../support/explain.js';
 import { lab, send } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll, type Seen, see } from '../support/packets.js';
 import { sendRaw } from '../support/raw.js';
 import { bytes, ethernet, ipv4, udp } from '../support/trace.js';
-import { until, within } from '../support/wait.js';
+import { best, sleep, until, within } from '../support/wait.js';
 
 const { rx, tx } = lab ?? { rx: '', tx: '' };
 const ip = (...args: string[]) => run('ip', ...args);
@@ -107,7 +108,7 @@ describe.skipIf(lab === null).each(['afpacket', 'pcap'])('%s', (method) => {
         return seen !== '';
       }, 'the monitor');
       seen = '';
-      expect((await explain(`${method}:${mine}`)).error).toBeNull();
+      expect(await explain(`${method}:${mine}`)).toMatchObject({ ok: true });
       await fence(1401);
       expect(seen).not.toMatch(/promiscuity [1-9]/);
       await (await start(mine)).close();
@@ -182,8 +183,10 @@ for i in range(20):
     const { seen, ended } = follow(capture);
     await send({ iface: from, count: 5000, rate: 100_000 });
     await until(() => capture.stats().received === 5000, 'the last packet');
+    expect(capture.ended).toBe(false);
     await ip('link', 'delete', to);
     const error = await ended;
+    expect(capture.ended).toBe(true);
     expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_GONE', backend: method, uri: capture.uri });
     expect(error.message).toContain(to);
     expect(seen).toHaveLength(5000);
@@ -200,6 +203,28 @@ for i in range(20):
       while (performance.now() < deadline) capture.nextSync(50);
     });
     expect(error.code).toBe('RINGTAP_INTERFACE_DOWN');
+    expect(capture.ended).toBe(true);
+  });
+
+  test('that nobody sends on has not ended; a loop that waits for it rejects with its signal’s reason at once', async () => {
+    const [, to] = await pair();
+    const abort = async () => {
+      const controller = new AbortController();
+      const capture = await start(to, { signal: controller.signal });
+      while (capture.tryNext() !== null);
+      expect(capture.ended).toBe(false);
+      const loop = async () => {
+        for await (const _ of capture);
+      };
+      const ended = expect(loop()).rejects.toBe('enough');
+      await sleep(50);
+      const asked = performance.now();
+      controller.abort('enough');
+      await ended;
+      expect(capture.ended).toBe(true);
+      return performance.now() - asked;
+    };
+    expect(await best(50, abort)).toBeLessThan(50);
   });
 
   test('goes on when the interface is renamed', async () => {
@@ -225,8 +250,8 @@ for i in range(20):
     expect(error).toMatchObject({ code: 'RINGTAP_NO_INTERFACE', uri: `${method}:rt11`, backend: method });
     expect(error.message).toContain('rt11');
     expect(error.hint).toContain('Did you mean "rt1"');
-    const explained = await explain(`${method}:rt11`);
-    expect(explained.error!.code).toBe('RINGTAP_NO_INTERFACE');
+    const explained = await refusalOf(`${method}:rt11`);
+    expect(explained.error.code).toBe('RINGTAP_NO_INTERFACE');
     expect(explained.candidates[0]).toMatchObject({ chosen: false, code: 'RINGTAP_NO_INTERFACE' });
   });
 

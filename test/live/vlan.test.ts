@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { open, PacketFlags } from 'ringtap';
+import { decode } from 'ringtap/decode';
 import { describe, expect, test } from 'vitest';
 import { run } from '../support/child.js';
 import { lines, start } from '../support/cli.js';
@@ -96,6 +97,17 @@ describe.skipIf(lab === null)('vlan: metadata on afpacket', () => {
     expect(tagged).toMatchObject({ vlan: 0x6005, flags: PacketFlags.vlan });
     expect(tagged!.data.toString('hex')).toBe(ethernet(0x0800, ip(1)).toString('hex'));
     expect(plain).toMatchObject({ vlan: 0, flags: 0 });
+  });
+
+  test('does not hide the tag from decoding', async () => {
+    await using capture = await open(`afpacket:${rx}`, { vlan: 'metadata' });
+    const twice = [
+      [0x8100, 0x6005],
+      [0x8100, 7],
+    ] as const;
+    await sendRaw(tx, [ethernet(0x0800, ip(1), twice)]);
+    const { vlanCount, outerTpid, outerTci, innerTci, srcPort } = decode(capture.nextSync(10_000)!);
+    expect([vlanCount[0], outerTpid[0], outerTci[0], innerTci[0], srcPort[0]]).toEqual([2, 0x8100, 0x6005, 7, 1]);
   });
 
   test('still lets filters see the tag', async () => {

@@ -1,7 +1,8 @@
 // PF_RING through the public API, with stand-ins that misbehave on request: vitest.config.ts preloads them.
-import { devices, explain, type OpenOptions, open, openTransmitter, probe } from 'ringtap';
+import { devices, type OpenOptions, open, openTransmitter, probe } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { root, run, script } from '../support/child.js';
+import { planOf } from '../support/explain.js';
 import { lab, send } from '../support/lab.js';
 import { drain, expectBalanced, failure, readAll } from '../support/packets.js';
 import { sendRaw } from '../support/raw.js';
@@ -61,7 +62,7 @@ describe.skipIf(lab === null)('pfring:', () => {
 
   test('falls back without the module, and names it', async () => {
     behave('socket=97');
-    const { candidates, backend } = await explain(`pfring:${rx}`);
+    const { candidates, backend } = await planOf(`pfring:${rx}`);
     expect(backend).toBe('afpacket');
     expect(candidates[0]).toMatchObject({
       code: 'RINGTAP_BACKEND_MISSING',
@@ -74,7 +75,7 @@ describe.skipIf(lab === null)('pfring:', () => {
     'names the module, not the interface, for %s, which means something to PF_RING alone',
     async (target) => {
       behave('socket=97');
-      const source = `import { explain, open } from 'ringtap';
+      const source = `import { open } from 'ringtap';
         const uri = process.argv[1];
         await open(uri).catch(({ code, hint }) => console.log(code, hint));
         console.log((await explain(uri)).error.code);`;

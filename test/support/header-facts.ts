@@ -1,5 +1,5 @@
 // What decoding and tshark both tell of a packet's headers, in one form.
-import { type Decoded, DecodeFlags } from 'ringtap/decode';
+import { ABSENT, type Decoded, DecodeFlags } from 'ringtap/decode';
 import { run } from './child.js';
 
 /** Fields of a packet; undefined where it has no such header. */
@@ -74,7 +74,7 @@ export function factsOfColumns(decoded: Decoded, i: number): HeaderFacts {
   const vlans = [decoded.outerTci[i]! & 0xfff, decoded.innerTci[i]! & 0xfff].slice(0, decoded.vlanCount[i]!);
   const isFragment = isSix ? decoded.fragmentId[i] !== 0 : isIp;
   const more = has(DecodeFlags.moreFragments) ? 1 : 0;
-  const isCounted = has(DecodeFlags.tcp) || (decoded.protocol[i] === 17 && decoded.transportOffset[i] !== 0x7fffffff);
+  const isCounted = has(DecodeFlags.tcp) || (decoded.protocol[i] === 17 && decoded.transportOffset[i] !== ABSENT);
   return {
     type: decoded.etherType[i]!,
     vlans: vlans.join(),

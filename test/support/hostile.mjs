@@ -9,6 +9,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import * as ringtap from 'ringtap';
+import { Decoded, decode, decodePacket } from 'ringtap/decode';
 import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
 
 const { CaptureError, explain, open, openTransmitter, openWriter } = ringtap;
@@ -242,6 +243,12 @@ async function outcomes() {
     return writer.stats();
   });
   await tell(() => openTransmitter('synth:'));
+  await tell(async () => {
+    const capture = await open('synth:?count=3');
+    const { srcPort, flags } = decodePacket(capture.tryNext().copy(0));
+    await capture.close();
+    return { srcPort, flags };
+  });
   return told;
 }
 
@@ -313,6 +320,29 @@ async function plantArguments() {
       }
     }
   }
+}
+
+/** The entry point ringtap/decode: what it takes, and what its objects do. */
+async function plantInDecoding() {
+  const capture = await open('synth:?count=1000&batchSize=64');
+  const batch = capture.tryNext();
+  const decoded = decode(batch);
+  const frame = batch.copy(0);
+  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+    const isBlank = /^an object|boxed|looks like|list|function/.test(what) ? 'open' : '';
+    await attempt(`decode(${what})`, () => decode(value));
+    await attempt(`decode(…, ${what})`, () => decode(batch, value));
+    await attempt(`new Decoded(${what})`, () => new Decoded(value));
+    await attempt(`decoded.src(${what})`, () => decoded.src(value), 'range');
+    await attempt(`decodePacket(${what})`, () => decodePacket(value));
+    await attempt(`decodePacket(…, ${what})`, () => decodePacket(frame, value), isBlank);
+    await attempt(`decodePacket(…, …, ${what})`, () => decodePacket(frame, {}, value));
+    for (const name of ['linkType', 'offset', 'caplen', 'wirelen']) {
+      if (value === null) continue; // as if it were not there
+      await attempt(`decodePacket(…, { ${name}: ${what} })`, () => decodePacket(frame, { [name]: value }));
+    }
+  }
+  await capture.close();
 }
 
 function methodsOf(object) {
@@ -391,6 +421,7 @@ if (what === 'options') {
 } else {
   await watched(async () => {
     await plantArguments();
+    await plantInDecoding();
     await plantInMethods(args[0]);
   });
 }

@@ -13,6 +13,7 @@ import type {
   FilterPlacement,
   FilterProgram,
   LinkType,
+  MethodName,
   Packet,
   Plan,
   ProbeResult,
@@ -43,6 +44,16 @@ describe('functions', () => {
     expectTypeOf(open).parameter(0).toEqualTypeOf<string>();
     expectTypeOf(open).returns.toEqualTypeOf<Promise<Capture>>();
     expectTypeOf(explain).returns.toEqualTypeOf<Promise<Explanation>>();
+    const explained = {} as Explanation;
+    if (explained.ok) {
+      expectTypeOf(explained).toEqualTypeOf<{ readonly ok: true; readonly plan: Plan }>();
+    } else {
+      expectTypeOf(explained.error).toEqualTypeOf<CaptureError>();
+      expectTypeOf(explained.candidates).toEqualTypeOf<readonly Candidate[]>();
+      // @ts-expect-error there is none
+      void explained.plan;
+    }
+    expectTypeOf<Candidate['hint'] | ProbeResult['hint']>().toEqualTypeOf<CaptureError['hint'] | undefined>();
     expectTypeOf(probe).returns.toEqualTypeOf<Promise<ProbeResult[]>>();
     expectTypeOf(devices).returns.toEqualTypeOf<Promise<Device[]>>();
     expectTypeOf(openWriter).returns.toEqualTypeOf<Promise<Writer>>();
@@ -246,6 +257,7 @@ test('an error has a code that can be switched on', () => {
   expectTypeOf<CaptureError['code']>().toEqualTypeOf<ErrorCode>();
   expectTypeOf<'RINGTAP_BUSY'>().toExtend<ErrorCode>();
   expectTypeOf<'RINGTAP_WHATEVER'>().not.toExtend<ErrorCode>();
-  expectTypeOf<CaptureError['syscall' | 'backend' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['syscall' | 'uri']>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<CaptureError['backend'] | Candidate['backend']>().toEqualTypeOf<MethodName | undefined>();
   expectTypeOf<CaptureError['errno' | 'position']>().toEqualTypeOf<number | undefined>();
 });

@@ -385,15 +385,43 @@ describe('a signal', () => {
     await expect(within(outcome, 'the rejection')).rejects.toBe('in the gap');
   });
 
-  test('is listened to once, however many captures heed it, and left as it was', async () => {
+  test.each([8, 1000])('is listened to once by %i opens at once, and left as it was', async (many) => {
     const { signal } = new AbortController();
     const program = `
-      import { open } from 'ringtap';
+      import { getEventListeners, getMaxListeners } from 'node:events';
+      import { explain, open, openWriter } from 'ringtap';
       const { signal } = new AbortController();
-      const captures = await Promise.all(Array.from({ length: 20 }, () => open('synth:?rate=1', { signal })));
-      console.log((await import('node:events')).getMaxListeners(signal));
-      await Promise.all(captures.map((capture) => capture.close()));`;
-    expect(await script(program)).toMatchObject({ code: 0, stdout: `${getMaxListeners(signal)}\n`, stderr: '' });
+      const before = Reflect.ownKeys(signal);
+      const uri = 'synth:?rate=1&bufferBytes=4096&batchSize=1';
+      const opening = Array.from({ length: ${many} }, () => open(uri, { signal }));
+      opening.push(...Array.from({ length: 8 }, () => openWriter('/dev/null', { signal })));
+      const explained = Array.from({ length: 8 }, () => explain(uri, { signal }));
+      const told = [getEventListeners(signal, 'abort').length];
+      const all = await Promise.all(opening);
+      await Promise.all(explained);
+      told.push(getEventListeners(signal, 'abort').length, getMaxListeners(signal));
+      await Promise.all(all.map((one) => one.close()));
+      told.push(getEventListeners(signal, 'abort').length, Reflect.ownKeys(signal).length - before.length);
+      console.log(told.join());`;
+    const stdout = `1,1,${getMaxListeners(signal)},0,0\n`;
+    expect(await script(program)).toMatchObject({ code: 0, stdout, stderr: '' });
+  });
+
+  test('that aborts ends a thousand captures, those that wait and those that are being opened', async () => {
+    const { code, stdout, stderr } = await script(`
+      import { open } from 'ringtap';
+      const controller = new AbortController();
+      const { signal } = controller;
+      const uri = 'synth:?stallAfter=1&stallMs=60000&bufferBytes=4096&batchSize=1';
+      const captures = await Promise.all(Array.from({ length: 500 }, () => open(uri, { signal })));
+      const loops = captures.map(async (capture) => { for await (const _ of capture); });
+      const openings = Array.from({ length: 500 }, () => open(uri, { signal }));
+      setTimeout(() => controller.abort('enough'), 50);
+      const ends = await Promise.allSettled([...loops, ...openings.map(async (opening) => {
+        for await (const _ of await opening);
+      })]);
+      console.log(new Set(ends.map(({ status, reason }) => status + ' ' + reason)).size, ends[0].reason, captures.every(({ ended }) => ended));`);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '1 enough true\n', stderr: '' });
   });
 
   test.each(Object.entries(sources))(

@@ -53,13 +53,16 @@ describe('ringtap explain', () => {
 
   test('--json prints the plan', async () => {
     const { stdout } = await ringtap('explain', 'synth:', '--json');
-    expect(JSON.parse(stdout)).toMatchObject({ backend: 'synth', linkType: 1, timestamp: 'synthetic', error: null });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: true,
+      plan: { backend: 'synth', linkType: 1, timestamp: 'synthetic' },
+    });
   });
 
   test('ends with 1 for what cannot be opened, and says why', async () => {
     const { code, stdout, stderr } = await ringtap('explain', 'afpacket:no-such-if0');
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^ {2}candidates +afpacket: not chosen: .*No such device\n +fix: \S/m);
+    expect(stdout).toMatch(/^ {2}candidates +afpacket: not chosen: .*No such device\n +hint: \S/m);
     expect(stderr).toMatch(/^ringtap: .*No such device\nhint: /);
   });
 
@@ -67,7 +70,7 @@ describe('ringtap explain', () => {
     const { code, stdout } = await ringtap('explain', 'afpacket:no-such-if0', '--json');
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
-      backend: null,
+      ok: false,
       error: {
         code: 'RINGTAP_NO_INTERFACE',
         message: expect.stringContaining('no-such-if0'),
@@ -94,10 +97,10 @@ describe('ringtap list', () => {
 });
 
 describe('ringtap doctor', () => {
-  test('names every finding, with a fix for each problem', async () => {
+  test('names every finding, with a hint for each problem', async () => {
     const { stdout } = await ringtap('doctor', '--json');
     const { checks } = JSON.parse(stdout) as {
-      checks: { name: string; status: string; found: string; fix?: string }[];
+      checks: { name: string; status: string; found: string; hint?: string }[];
     };
     expect(checks.map(({ name }) => name)).toEqual([
       'Node.js',
@@ -109,7 +112,7 @@ describe('ringtap doctor', () => {
       'addon',
       ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'pcap:', 'pfring:', 'synth:'],
     ]);
-    for (const { status, fix } of checks) expect(typeof fix).toBe(status === 'ok' ? 'undefined' : 'string');
+    for (const { status, hint } of checks) expect(typeof hint).toBe(status === 'ok' ? 'undefined' : 'string');
   });
 
   test('prints them for people', async () => {

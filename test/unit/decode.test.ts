@@ -315,17 +315,25 @@ describe('decodePacket()', () => {
   });
 
   test('refuses numbers that are none, and places outside the bytes', async () => {
-    const places = [
+    const places: unknown[] = [
       { offset: -1 },
       { caplen: 1.5 },
       { wirelen: Number.NaN },
       { linkType: '1' },
-      { offset: 60, caplen: 60 },
+      { offset: 5n },
     ];
+    places.push({ wirelen: Symbol('60') }, { caplen: 2 ** 32 }, { offset: 60, caplen: 60 }, null, 7);
     for (const place of [...places, { offset: someUdp.length + 1 }]) {
       expect(await failure(() => decodePacket(someUdp, place as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
     }
-    expect(await failure(() => decodePacket([1, 2] as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    for (const odd of [[1, 2], 'bytes', null, new DataView(new ArrayBuffer(60))]) {
+      expect(await failure(() => decodePacket(odd as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    }
+    expect(await failure(() => decodePacket(someUdp, {}, {} as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+  });
+
+  test('takes a place of no bytes at the end', () => {
+    expect(decodePacket(someUdp, { offset: someUdp.length }).flags[0]).toBe(DecodeFlags.cut);
   });
 });
 

@@ -1,6 +1,7 @@
 import { explain, type OpenOptions, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
+import { planOf } from '../support/explain.js';
 import { count, failure } from '../support/packets.js';
 
 const refused = (options: Record<string, unknown>, uri = 'synth:?count=1') =>
@@ -94,8 +95,8 @@ describe('queues', () => {
 
 describe('an option', () => {
   test('means the same in the URI and in the object', async () => {
-    const inUri = await explain('synth:?count=7&sizes=imix&rate=1.5e3&batchSize=8');
-    const inObject = await explain('synth:', { count: 7, sizes: 'imix', rate: 1500, batchSize: 8 });
+    const inUri = await planOf('synth:?count=7&sizes=imix&rate=1.5e3&batchSize=8');
+    const inObject = await planOf('synth:', { count: 7, sizes: 'imix', rate: 1500, batchSize: 8 });
     expect(inUri.options).toEqual(inObject.options);
     expect(inUri.options).toMatchObject({ count: 7, sizes: 'imix', rate: 1500, batchSize: 8 });
   });
@@ -112,7 +113,7 @@ describe('an option', () => {
   });
 
   test('that is undefined counts as not given', async () => {
-    expect((await explain('synth:?count=9', { count: undefined })).options.count).toBe(9);
+    expect((await planOf('synth:?count=9', { count: undefined })).options.count).toBe(9);
   });
 
   test.each([
@@ -122,7 +123,7 @@ describe('an option', () => {
     ['1.5k', 1536],
     ['1e6', 1000000],
   ])('may be written %s', async (text, number) => {
-    expect((await explain(`synth:?count=${text}`)).options.count).toBe(number);
+    expect((await planOf(`synth:?count=${text}`)).options.count).toBe(number);
   });
 
   test.each([
@@ -171,7 +172,7 @@ describe('an option', () => {
   });
 
   test.each(['true', 'false', '1', '0'])('that is a switch may be written %s in a URI', async (text) => {
-    expect((await explain(`synth:?fallback=${text}`)).error).toBeNull();
+    expect(await explain(`synth:?fallback=${text}`)).toMatchObject({ ok: true });
   });
 
   test('that is out of range is refused with the range and unit', async () => {
@@ -236,7 +237,7 @@ describe('an option', () => {
        const planted = JSON.parse(process.argv[1]);
        for (const name of ['', ...Object.keys(planted)]) {
          if (name !== '') Object.prototype[name] = planted[name];
-         const { options } = await explain('synth:?count=3');
+         const { plan: { options } } = await explain('synth:?count=3');
          const { code, hint } = await open('synth:?seed=x', {}).catch((error) => error);
          const capture = await open('synth:', Object.create({ count: 'x' }, { count: { value: 3, enumerable: true } }));
          delete Object.prototype[name];

@@ -1,6 +1,7 @@
 import { devices, explain, open, openTransmitter, probe } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
+import { expectTarget, planOf, refusalOf } from '../support/explain.js';
 import { failure } from '../support/packets.js';
 import { withoutPfring } from '../support/standin.js';
 
@@ -29,7 +30,7 @@ describe('devices()', () => {
     expect(loopback.uris[0]).toBe('afpacket:lo');
     for (const { name, uris } of found) {
       expect(uris.length).toBeGreaterThan(0);
-      for (const uri of uris) expect((await explain(uri)).target, uri).toBe(name);
+      for (const uri of uris) await expectTarget(uri, name);
     }
   });
 });
@@ -37,8 +38,8 @@ describe('devices()', () => {
 describe('explain()', () => {
   test('gives the plan that open() follows', async () => {
     const uri = 'synth:?count=5&filter=udp';
-    const { error, ...plan } = await explain(uri);
-    expect(error).toBeNull();
+    const plan = await planOf(uri);
+    expect(await explain(uri)).toEqual({ ok: true, plan });
     await using capture = await open(uri);
     expect(plan).toEqual(capture.plan);
     expect(plan).toMatchObject({
@@ -61,20 +62,20 @@ describe('explain()', () => {
   });
 
   test('explains what cannot be opened, too', async () => {
-    const explained = await explain('rpcap:host/eth0');
-    expect(explained).toMatchObject({ backend: null, zeroCopy: false, maxLeases: 0 });
-    expect(explained.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
-    expect(explained.candidates).toEqual([
-      {
-        backend: 'rpcap',
-        chosen: false,
-        code: 'RINGTAP_BACKEND_MISSING',
-        reason: explained.error!.message,
-        fix: explained.error!.hint,
-      },
+    const refusal = await refusalOf('rpcap:host/eth0');
+    const { message: reason, hint } = refusal.error;
+    expect(Object.keys(refusal).sort()).toEqual(['candidates', 'error', 'ok']);
+    expect(refusal.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
+    expect(refusal.candidates).toEqual([
+      { backend: 'rpcap', chosen: false, code: 'RINGTAP_BACKEND_MISSING', reason, hint },
     ]);
-    expect((await explain('/no/such/trace.pcap')).error!.code).toBe('RINGTAP_FILE_OPEN');
-    expect((await explain('synth:?filter=udp+and')).error!.code).toBe('RINGTAP_BAD_FILTER');
+    expect((await refusalOf('/no/such/trace.pcap')).error.code).toBe('RINGTAP_FILE_OPEN');
+    expect((await refusalOf('synth:?filter=udp+and')).error.code).toBe('RINGTAP_BAD_FILTER');
+  });
+
+  test('rejects with the reason of a signal that has aborted, and opens nothing', async () => {
+    const reason = new Error('enough');
+    await expect(explain('synth:', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
   test('throws for what means nothing', async () => {
@@ -115,8 +116,8 @@ test('a fallback is a warning with a code, once the capture is open', async () =
 test('what a fallback does not take is left out, and its notes say so', async () => {
   const { stdout } = await script(
     `import { explain } from 'ringtap';
-     const plan = await explain('pfring:lo?cluster=7&clusterMode=flow&timeoutMs=0&watermark=5&snaplen=100');
-     console.log(JSON.stringify(plan.error ?? plan));`,
+     const { error, plan } = await explain('pfring:lo?cluster=7&clusterMode=flow&timeoutMs=0&watermark=5&snaplen=100');
+     console.log(JSON.stringify(error ?? plan));`,
     { env: { ...withoutPfring, NODE_NO_WARNINGS: '1' } },
   );
   const plan = JSON.parse(stdout);

@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { explain, open, type Plan } from 'ringtap';
+import { type Explanation, explain, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
+import { candidatesOf, planOf, refusalOf } from '../support/explain.js';
 import { temporaryFolder } from '../support/folder.js';
 import { count, failure } from '../support/packets.js';
 import { withoutPfring } from '../support/standin.js';
@@ -13,7 +14,7 @@ const trace = path('trace.pcap');
 writeFileSync(trace, pcapFile([{ data: ethernet(0x0800, Buffer.alloc(46)) }]));
 
 /** The methods that a URI leads to, in order. */
-const methods = async (uri: string) => (await explain(uri)).candidates.map(({ backend }) => backend);
+const methods = async (uri: string) => (await candidatesOf(uri)).map(({ backend }) => backend);
 
 describe('a URI', () => {
   test.each([
@@ -49,7 +50,8 @@ describe('a URI', () => {
     const { stdout, stderr } = await script(
       `process.chdir(process.argv[1]);
        const { explain } = await import('ringtap');
-       console.log((await explain('lo')).candidates.map(({ backend }) => backend).join());`,
+       const { plan, candidates } = await explain('lo');
+       console.log((plan?.candidates ?? candidates).map(({ backend }) => backend).join());`,
       { args: [path('folder')] },
     );
     expect({ stdout, stderr }).toEqual({ stdout: 'afpacket,pcap\n', stderr: '' });
@@ -70,9 +72,7 @@ describe('a URI', () => {
   });
 
   test('keeps a plus sign in a query', async () => {
-    const explained = await explain('synth:?filter=udp[4]+4>100');
-    expect(explained.error).toBeNull();
-    expect(explained.filter).toBe('user');
+    expect((await planOf('synth:?filter=udp[4]+4>100')).filter).toBe('user');
   });
 
   test('whose path contains a colon is a path when it exists', async () => {
@@ -184,7 +184,7 @@ describe('a URI', () => {
     async (uri) => {
       const { code } = await failure(() => open(uri));
       expect(['RINGTAP_FILE_OPEN', 'RINGTAP_NO_INTERFACE', 'RINGTAP_NO_PERMISSION']).toContain(code);
-      expect((await explain(uri)).error!.code).toBe(code);
+      expect((await refusalOf(uri)).error.code).toBe(code);
     },
   );
 
@@ -232,14 +232,14 @@ describe('a URI', () => {
       "import { explain } from 'ringtap'; console.log(JSON.stringify(await explain('pfring:nosuch0')));",
       { env: withoutPfring },
     );
-    const { candidates } = JSON.parse(stdout) as Plan;
+    const { candidates } = JSON.parse(stdout) as Explanation & { ok: false };
     expect(candidates[0]).toMatchObject({
       backend: 'pfring',
       chosen: false,
       code: 'RINGTAP_BACKEND_MISSING',
     });
     expect(candidates[0]!.reason).toBeTruthy();
-    expect(candidates[0]!.fix).toBeTruthy();
+    expect(candidates[0]!.hint).toBeTruthy();
     expect(candidates[1]!.backend).toBe('afpacket');
   });
 

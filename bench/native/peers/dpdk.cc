@@ -82,7 +82,7 @@ std::vector<rte_mbuf*> frames(rte_mempool* pool) {
   return list;
 }
 
-void filter(const ringtap::dpdk::PacketFilter& filter, const std::vector<rte_mbuf*>& packets, uint64_t count) {
+void filter(const ringtap::dpdk::MbufFilter& filter, const std::vector<rte_mbuf*>& packets, uint64_t count) {
   const peer::Meter meter;
   peer::Work work;
   while (work.packets < count) {
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   if (std::string(argv[1]) == "filter" && argc == 3) {
     auto program = ringtap::compile_filter(argv[2], 1, 262144);
     if (!program) fail(program.error().message.c_str());
-    const ringtap::dpdk::PacketFilter compiled(*program);
+    const ringtap::dpdk::MbufFilter compiled(*program);
     if (!compiled.compiled()) fail("DPDK does not compile this");
     const auto packets = frames(pool);
     peer::say_ready();

@@ -36,8 +36,6 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   info.segments = mapped->ring->segments();
   // Even if each lease pins a block of its own, the kernel keeps one to fill.
   info.max_leases = std::min<uint32_t>(mapped->blocks - 1, 1024);
-  info.has_hash = true;
-  info.has_vlan = true;
   info.mode = "ring";
   if (target->cooked && request.target != "any") {
     info.notes.push_back(request.target +

@@ -48,7 +48,7 @@ Result<UniqueFd> open_socket(int type, const std::string& uri) {
 void choose_clock(int fd, const Target& target, const OpenRequest& request, SourceInfo& info) {
   info.timestamp_source = "kernel";
   if (request.options.text("timestamp", "auto") != "hardware") return;
-  if (!choose_hardware_stamps(std::span(&target.name, 1), request.target, request.plan_only, info)) return;
+  if (!choose_hardware_stamps(std::span(&target.name, 1), request.target, request.purpose, info)) return;
   if (set_packet_option(fd, PACKET_TIMESTAMP, int{SOF_TIMESTAMPING_RAW_HARDWARE}) != 0)
     info.timestamp_source = "kernel";
 }

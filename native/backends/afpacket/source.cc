@@ -64,24 +64,16 @@ Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
   auto program =
       filter->program({static_cast<int>(info_.link_type), target_.cooked ? Place::kBytes : Place::kPacketSocket});
   if (!program) return std::move(program).error();
-  vm_.emplace(**program, FilterVm::Metadata::kIsRead);
   if (target_.cooked) {
-    filter_all_ = true;
-    return FilterPlacement{"user", "the kernel filters cooked packets before their SLL2 header exists"};
+    return filter_.place_here(**program, "the kernel filters cooked packets before their SLL2 header exists");
   }
-  std::string obstacle = kernel_obstacle(**program);
-  if (obstacle.empty()) {
-    if (const int err = attach_filter(fd_.get(), kernel_program(*program)); err != 0) {
-      obstacle = "the kernel refused the program: " + std::string(std::strerror(err));
-    }
-  }
-  if (!obstacle.empty()) {
-    filter_all_ = special_ = true;
-    return FilterPlacement{"user", std::move(obstacle)};
-  }
-  kernel_filter_ = **program;
-  return FilterPlacement{"kernel",
-                         "VLAN-tagged frames are decided in user space, where their tag is back in the bytes"};
+  const auto attach_to_socket = [this](const Program& kernel) {
+    const int err = attach_filter(fd_.get(), kernel_program(&kernel));
+    return err == 0 ? std::string() : "the kernel refused the program: " + std::string(std::strerror(err));
+  };
+  FilterPlacement placed = filter_.place(**program, {.attach = attach_to_socket});
+  if (placed.where == FilterPlace::kKernel) kernel_filter_ = **program;
+  return placed;
 }
 
 Result<Ok> AfPacket::start() {
@@ -119,19 +111,19 @@ Result<Ok> AfPacket::join_group(const Program& program) {
 /// What the socket runs on each packet: direction, then the filter for untagged packets, then the cut to snaplen.
 /// What is decided in user space comes whole, and is cut there.
 Program AfPacket::kernel_program(const Program* filter) const {
+  const bool all_here = filter_.judged() == Judged::kAll;
   const Program tail = filter != nullptr ? with_vlan_prefix(cap_snaplen(*filter, info_.snaplen), kMaxSnaplen)
-                                         : Program{{BPF_RET | BPF_K, 0, 0, vm_ ? kMaxSnaplen : info_.snaplen}};
+                                         : Program{{BPF_RET | BPF_K, 0, 0, all_here ? kMaxSnaplen : info_.snaplen}};
   return with_direction_prefix(tail, direction_, kLoopbackIndex);
 }
 
 RxBatch AfPacket::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!fd_) return {.rx = Rx::kEof};
   if (failed_) return {.rx = Rx::kError};
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
-  budget_.renew();
+  filter_.renew();
   // WHY: a filter that rejects everything must not keep the caller here; the fd stays readable.
-  for (int blocks = 0; blocks < kMaxFruitlessBlocks && !budget_.used_up(); blocks++) {
+  for (int blocks = 0; blocks < kMaxFruitlessBlocks && !filter_.used_up(); blocks++) {
     while (!ring_->has_packets()) {
       const Ring::Next next = ring_->advance();
       if (next == Ring::Next::kHeld) return {.rx = Rx::kNoBuffer};
@@ -141,10 +133,7 @@ RxBatch AfPacket::receive(DescBlock& block, uint32_t max) noexcept {
       }
       gather_.took(ring_->remaining(), 1);
       // WHY: the kernel counts in 32 bits, which wrap within the hour where nobody asks for statistics.
-      if (++blocks_walked_ % kBlocksPerCollect == 0) {
-        const std::scoped_lock lock(stats_mutex_);
-        collect();
-      }
+      if (++blocks_walked_ % kBlocksPerCollect == 0) collect();
     }
     const uint32_t count = walk(block, max);
     if (count > 0) {
@@ -164,14 +153,14 @@ RxBatch AfPacket::receive(DescBlock& block, uint32_t max) noexcept {
 uint32_t AfPacket::walk(DescBlock& block, uint32_t max) noexcept {
   uint32_t count = 0;
   uint64_t bytes = 0;
-  uint32_t filtered = 0;
   const uint32_t snaplen = info_.snaplen;
   const uint32_t start = ring_->offset_in_segment();
+  const bool special = target_.cooked || filter_.judged() == Judged::kAll;
   Walk walk = ring_->walk();
   while (count < max && walk.has_packets()) {
     const std::optional<Frame> frame = walk.peek();
     if (!frame) {
-      damaged_.fetch_add(walk.skip(), std::memory_order_release);
+      damaged_ += walk.skip();
       break;
     }
     std::byte* at = walk.at();
@@ -188,13 +177,10 @@ uint32_t AfPacket::walk(DescBlock& block, uint32_t max) noexcept {
     }
     if ((frame->status & TP_STATUS_TS_RAW_HARDWARE) != 0) desc.flags |= kFlagHardwareTime;
     walk.pop(*frame);
-    if (special_ || (frame->status & TP_STATUS_VLAN_VALID) != 0) {
+    if (special || (frame->status & TP_STATUS_VLAN_VALID) != 0) {
       const bool kept = finish(*frame, at, desc);
-      if (budget_.used_up()) max = 0;  // this one was the last
-      if (!kept) {
-        filtered++;
-        continue;
-      }
+      if (filter_.used_up()) max = 0;  // this one was the last
+      if (!kept) continue;
     }
     block.set_basic(count, desc.offset, std::min(desc.caplen, snaplen), desc.wirelen, desc.time_ns, desc.flags);
     block.hash[count] = desc.hash;
@@ -203,23 +189,26 @@ uint32_t AfPacket::walk(DescBlock& block, uint32_t max) noexcept {
     count++;
   }
   ring_->set_walk(walk);
-  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
-  delivered_.fetch_add(count, std::memory_order_release);
+  delivered_bytes_ += bytes;
+  delivered_ += count;
   return count;
 }
 
-/// The rare cases: a VLAN tag to put back, a cooked header to write, a filter to run. False rejects the packet.
+/// The rare cases: a VLAN tag to put back, a cooked header to write, a filter to run. False: it is rejected, or
+/// damaged.
 bool AfPacket::finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexcept {
-  if (!restorer_.takes_header(frame)) return false;
+  if (!restorer_.takes_header(frame)) {
+    damaged_++;
+    return false;
+  }
   const bool tagged = (frame.status & TP_STATUS_VLAN_VALID) != 0;
   const bool insert = tagged && restorer_.takes_tag(frame);
   const sockaddr_ll from = address_of(at);
   PacketDesc whole = desc;  // as on the wire
   const std::byte* data = restorer_.write(frame, at, from, insert, whole);
-  const bool decide = vm_ && (filter_all_ || tagged);
   const PacketMetadata metadata{.type = from.sll_pkttype, .interface = static_cast<uint32_t>(from.sll_ifindex)};
-  const uint32_t keep = decide ? vm_->run(data, whole.wirelen, whole.caplen, budget_, metadata) : kMaxSnaplen;
+  const uint32_t keep =
+      filter_.judges(tagged) ? filter_.run(data, whole.wirelen, whole.caplen, metadata) : filter_.kept();
   if (insert && !inline_vlan_) {
     restorer_.take_tag_out(frame, at, from, desc);
   } else {
@@ -274,26 +263,22 @@ void AfPacket::collect() const noexcept {
 }
 
 Stats AfPacket::stats() const noexcept {
-  const std::scoped_lock lock(stats_mutex_);
-  Stats s;
-  // Read before the kernel's count: a packet in between must not make pending negative.
-  s.delivered = delivered_.load(std::memory_order_acquire);
-  s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-  s.filtered = filtered_.load(std::memory_order_acquire);
-  const uint64_t damaged = damaged_.load(std::memory_order_acquire);
   collect();
-  s.dropped = kernel_drops_ + damaged;
+  Stats s;
+  s.delivered = delivered_;
+  s.delivered_bytes = delivered_bytes_;
+  s.filtered = filter_.filtered();
+  s.dropped = kernel_drops_ + damaged_;
   // WHY: a ring that JS has scribbled over may seem to hold more packets than the kernel has counted.
   const uint64_t known = s.delivered + s.filtered + s.dropped;
   s.received = std::max(kernel_packets_, known);
   s.pending = s.received - known;
-  s.drops = {{"ring", kernel_drops_}, {"damaged", damaged}, {"nic", std::nullopt}};
+  s.drops = {{"ring", kernel_drops_}, {"damaged", damaged_}, {"nic", std::nullopt}};
   return s;
 }
 
 void AfPacket::close() noexcept {
   if (!fd_) return;
-  const std::scoped_lock lock(stats_mutex_);
   collect();
   const std::weak_ptr<Region> region = info_.segments.front().region;
   info_.segments.clear();

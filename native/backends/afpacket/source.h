@@ -1,10 +1,8 @@
 // The Source over a TPACKET_V3 ring.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -14,8 +12,8 @@
 #include "core/gather.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
+#include "filter/placement.h"
 #include "filter/prepend.h"
-#include "filter/vm.h"
 #include "linux/promiscuous.h"
 
 namespace ringtap::afpacket {
@@ -34,7 +32,6 @@ class AfPacket final : public Source {
   Readiness readiness() const noexcept override {
     return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .owned = true, .gather_ms = gather_.ms()};
   }
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
@@ -66,21 +63,15 @@ class AfPacket final : public Source {
   LeaseTable leases_;
   Gather gather_;
   const int64_t epoch_seconds_ = info_.epoch_ns / 1'000'000'000;
-  std::optional<FilterVm> vm_;
-  FilterBudget budget_;
+  UserFilter filter_{FilterVm::Metadata::kIsRead};
   std::optional<Program> kernel_filter_;
-  bool filter_all_ = false;  // vm_ decides every packet, not only tagged ones
-  bool special_ = target_.cooked;
   bool down_ = false;
   uint32_t blocks_walked_ = 0;
   bool failed_ = false;
   Error error_;
-  std::atomic<bool> interrupted_{false};
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> filtered_{0};
-  std::atomic<uint64_t> damaged_{0};
-  mutable std::mutex stats_mutex_;
+  uint64_t delivered_ = 0;
+  uint64_t delivered_bytes_ = 0;
+  uint64_t damaged_ = 0;
   mutable uint64_t kernel_packets_ = 0;
   mutable uint64_t kernel_drops_ = 0;
 };

@@ -25,6 +25,8 @@ constexpr uint32_t kDeviceBound = 1u << 6;     // BPF_F_XDP_DEV_BOUND_ONLY
 constexpr uint32_t kTestLiveFrames = 1u << 1;  // BPF_F_TEST_XDP_LIVE_FRAMES
 constexpr int kNotSupported = 524;             // ENOTSUPP, which the kernel leaks to user space
 constexpr size_t kLogBytes = size_t{1} << 20;
+constexpr size_t kLastLines = 6;  // of the log, in a hint
+constexpr size_t kLineBytes = 200;
 
 constexpr const char* kCapabilityHint =
     "Run as root, or grant the capabilities: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep "
@@ -82,20 +84,29 @@ Error bpf_error(const std::string& what, int err) {
   return system_error(Code::kSystem, what, "bpf", err);
 }
 
-/// The last line of a verifier's log that is about the program.
-std::string last_words(const std::string& log) {
-  size_t end = log.size();
-  while (end > 0) {
+/// The last lines of a verifier's log that are about the program, the very last one first.
+std::vector<std::string> last_lines(const std::string& log, size_t most) {
+  std::vector<std::string> lines;
+  for (size_t end = log.size(); end > 0 && lines.size() < most;) {
     const size_t newline = log.rfind('\n', end - 1);
     const size_t start = newline == std::string::npos ? 0 : newline + 1;
     const std::string line = log.substr(start, end - start);
     if (!line.empty() && line.find("processed ") != 0 && line.find("verification time") != 0 &&
         line.find("stack depth") != 0) {
-      return line.substr(0, 200);
+      lines.push_back(line.substr(0, kLineBytes));
     }
     end = start == 0 ? 0 : start - 1;
   }
-  return "";
+  return lines;
+}
+
+Error refusal(const std::string& what, int err, const std::string& log) {
+  const std::vector<std::string> lines = last_lines(log, kLastLines);
+  Error error = system_error(Code::kUnsupported, what, "bpf", err);
+  error.message += ": the kernel's verifier says: " + (lines.empty() ? "" : lines.front());
+  error.hint = "A newer kernel may take it. The verifier's log ends:";
+  for (auto line = lines.rbegin(); line != lines.rend(); line++) error.hint += " | " + *line;
+  return error;
 }
 
 bpf_attr load_attr(const EbpfProgram& program, bool frags) {
@@ -170,15 +181,7 @@ Result<Ok> set_map(int map, uint32_t key, uint32_t value) {
   return Ok{};
 }
 
-Result<Ok> clear_map(int map, uint32_t key) {
-  bpf_attr attr = zero_attr();
-  attr.map_fd = static_cast<uint32_t>(map);
-  attr.key = address(&key);
-  if (bpf(BPF_MAP_DELETE_ELEM, attr) != 0 && errno != ENOENT) return bpf_error("clearing a BPF map's entry", errno);
-  return Ok{};
-}
-
-Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log, int device) {
+Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, int device) {
   bpf_attr attr = load_attr(program, frags);
   if (device != 0) {
     attr.prog_flags |= kDeviceBound;
@@ -189,13 +192,9 @@ Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::strin
   const int err = errno;
   const std::string what = "loading an XDP program of " + std::to_string(program.size()) + " instructions";
   if (err == EMFILE || err == ENFILE) return bpf_error(what, err);  // its verifier may well have taken it
-  const std::string text = verifier_log(attr);
-  if (log != nullptr) *log = text;
+  const std::string log = verifier_log(attr);
   // No log: it was not the verifier that refused.
-  if (text.empty()) return bpf_error(what, err);
-  Error error = system_error(Code::kUnsupported, what, "bpf", err);
-  error.message += ": the kernel's verifier says: " + last_words(text);
-  return error;
+  return log.empty() ? bpf_error(what, err) : refusal(what, err, log);
 }
 
 Result<UniqueFd> attach_xdp(int program, int interface_index, const std::string& interface_name, AttachMode mode) {

@@ -37,12 +37,11 @@ Result<UniqueFd> create_map(const MapSpec& spec);
 
 /// Sets the value of a map with 32-bit keys and values; for an XSKMAP, the socket that receives what queue `key` gets.
 Result<Ok> set_map(int map, uint32_t key, uint32_t value);
-Result<Ok> clear_map(int map, uint32_t key);
 
-/// Loads an XDP program. If the verifier refuses it, the message ends in the verifier's last words; all of them go to
-/// `log` if it is given. `frags`: the program can stand packets in several fragments. `device`: the index of the one
-/// interface that it is for, native mode only, whose driver answers kernel functions; 0: any.
-Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, std::string* log = nullptr, int device = 0);
+/// Loads an XDP program. If the verifier refuses it, the message ends in the verifier's last words, and the hint has
+/// the last lines of its log. `frags`: the program can stand packets in several fragments. `device`: the index of the
+/// one interface that it is for, native mode only, whose driver answers kernel functions; 0: any.
+Result<UniqueFd> load_program(const EbpfProgram& program, bool frags, int device = 0);
 
 enum class AttachMode : uint8_t { kNative, kGeneric };
 

@@ -34,25 +34,4 @@ class Quota {
   uint32_t spare_ = 0;
 };
 
-/// A fixed number of equal pieces, taken and given back in any order.
-class SlotPool {
- public:
-  explicit SlotPool(uint32_t count) : capacity_(count) {
-    free_.reserve(count);
-    for (uint32_t i = count; i-- > 0;) free_.push_back(i);
-  }
-  bool empty() const noexcept { return free_.empty(); }
-  uint32_t taken() const noexcept { return capacity_ - static_cast<uint32_t>(free_.size()); }
-  uint32_t take() {
-    const uint32_t slot = free_.back();
-    free_.pop_back();
-    return slot;
-  }
-  void give(uint32_t slot) { free_.push_back(slot); }
-
- private:
-  uint32_t capacity_;
-  std::vector<uint32_t> free_;
-};
-
 }  // namespace ringtap::afxdp

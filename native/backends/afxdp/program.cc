@@ -82,11 +82,12 @@ uint32_t random_magic() {
 
 /// One variant of how the filter may run, best first.
 struct Variant {
-  const char* where;
+  FilterPlace where;
   Access access;
 };
-constexpr Variant kVariants[] = {
-    {"xdp", Access::kDirect}, {"xdp-load-bytes", Access::kMixed}, {"xdp-load-bytes", Access::kLoadBytes}};
+constexpr Variant kVariants[] = {{FilterPlace::kXdp, Access::kDirect},
+                                 {FilterPlace::kXdpLoadBytes, Access::kMixed},
+                                 {FilterPlace::kXdpLoadBytes, Access::kLoadBytes}};
 
 std::string why_slower(const Error& refusal) {
   if (!has_capability(Capability::kPerfmon) && !has_capability(Capability::kSysAdmin)) {
@@ -180,7 +181,7 @@ Result<LoadedProgram> load_variants(const LoadSpec& spec, uint32_t rx_timestamp)
   const auto try_load = [&]() -> Result<Ok> {
     const auto code = assemble(variant);
     if (!code) return code.error();
-    auto fd = load_program(code->program, spec.frags, &result.verifier_log, rx_timestamp != 0 ? spec.device : 0);
+    auto fd = load_program(code->program, spec.frags, rx_timestamp != 0 ? spec.device : 0);
     if (!fd) return std::move(fd).error();
     result.fd = std::move(*fd);
     result.keep = code->keep;
@@ -204,7 +205,7 @@ Result<LoadedProgram> load_variants(const LoadSpec& spec, uint32_t rx_timestamp)
     }
     result.filter.reason = v.access == Access::kDirect ? why_slower(loaded.error()) : loaded.error().message;
   }
-  result.filter.where = "user";
+  result.filter.where = FilterPlace::kUser;
   return result;
 }
 

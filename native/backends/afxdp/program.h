@@ -100,7 +100,6 @@ struct LoadedProgram {
   uint32_t keep = 0;
   std::optional<Stamps> stamps;    // if packets are stamped
   std::vector<std::string> notes;  // what was asked for and is not so
-  std::string verifier_log;        // of the last variant that was refused
 };
 
 /// Loads the fastest variant that this process may load on this kernel. A filter that cannot run in XDP is not an

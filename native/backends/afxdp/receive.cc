@@ -16,7 +16,6 @@ constexpr uint32_t kAhead = 8;  // packets that are fetched into the cache befor
 }  // namespace
 
 RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!link_) return {.rx = Rx::kEof};
   const bool check = std::chrono::steady_clock::now() >= next_check_;
   // Nobody waits for news but a reader that found nothing, twice.
@@ -26,23 +25,20 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
-  const std::scoped_lock lock(stats_mutex_);
-  budget_.renew();
+  user_filter_.renew();
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t index = turn_ + i < count ? turn_ + i : turn_ + i - count;
     Queue& queue = *queues_[index];
     if (queue.xsk.rx.produced() == queue.consumed) continue;
-    const uint32_t slot = lent_slots_.take();
-    Lent& lent = lent_[slot];
+    const uint32_t number = leases_.next();
+    Lent& lent = lent_[number];
     lent.queue = index;
     const uint32_t packets = walk(queue, block, max, lent);
-    if (packets == 0) {
-      lent_slots_.give(slot);
-      continue;
-    }
+    if (packets == 0) continue;
     turn_ = index + 1 < count ? index + 1 : 0;
     gather_.took(packets, packets);
-    return {.rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(slot)};
+    return {
+        .rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(number)};
   }
   if (failed_) return {.rx = Rx::kError};
   if (std::exchange(noticed_, false)) return {.rx = Rx::kNotice};
@@ -62,13 +58,14 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   if (stamped) observe_clock();
   const int64_t to_epoch = clock_.ns() + stamp_base_ns_;
   const int64_t now = stamped ? 0 : clock_ns(CLOCK_REALTIME) - info_.epoch_ns;
+  const bool judged = user_filter_.judged() != Judged::kNone;
+  const uint32_t most_kept = std::min(user_filter_.kept(), info_.snaplen);
   const auto queue_id = static_cast<uint16_t>(queue.xsk.queue());
   max = std::min(max, queue.frames.most());
   const uint32_t filled = queue.filled;
   uint32_t position = queue.consumed;
   uint32_t packets = 0;
   uint64_t bytes = 0;
-  uint64_t filtered = 0;
   uint64_t joined = 0;
   // WHY two lines: a stamp ends where its packet begins, and that is where a line does.
   const auto fetch = [&](uint32_t at) {
@@ -91,12 +88,11 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
     }
     packet.time_ns = now;
     if (stamped) stamp(packet, program_->stamps->read(head), to_epoch);
-    uint32_t keep = keep_;
-    if (vm_) {
-      keep = std::min(keep, vm_->run(base + packet.offset, packet.wirelen, packet.caplen, budget_));
-      if (budget_.used_up()) max = 0;  // this one was the last
+    uint32_t keep = most_kept;
+    if (judged) {
+      keep = std::min(keep, user_filter_.run(base + packet.offset, packet.wirelen, packet.caplen));
+      if (user_filter_.used_up()) max = 0;  // this one was the last
       if (keep == 0) {
-        filtered++;
         if (whole) {
           refill(queue, entry.addr);
         } else {
@@ -116,10 +112,10 @@ uint32_t AfXdp::walk(Queue& queue, DescBlock& block, uint32_t max, Lent& lent) n
   }
   queue.consumed = position;
   queue.xsk.rx.retire(position);
-  delivered_.fetch_add(packets, std::memory_order_relaxed);
-  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  filtered_.fetch_add(filtered, std::memory_order_relaxed);
-  joined_.fetch_add(joined, std::memory_order_relaxed);
+  counted_.delivered += packets;
+  counted_.delivered_bytes += bytes;
+  counted_.filtered = user_filter_.filtered();
+  counted_.joined += joined;
   if (queue.filled != filled) publish(queue);
   queue.frames.take(static_cast<uint32_t>(lent.addresses.size()));
   joined_quota_.take(static_cast<uint32_t>(lent.joined.size()));
@@ -187,10 +183,9 @@ void AfXdp::give_back(Lent& lent) noexcept {
 }
 
 bool AfXdp::release(Lease lease) noexcept {
-  const auto slot = leases_.release(lease);
-  if (!slot) return false;
-  if (link_) give_back(lent_[*slot]);
-  lent_slots_.give(*slot);
+  const auto number = leases_.release(lease);
+  if (!number) return false;
+  if (link_) give_back(lent_[*number]);
   return true;
 }
 

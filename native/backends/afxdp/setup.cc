@@ -72,7 +72,7 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.need_wakeup = options.flag("needWakeup", true);
   settings.huge_pages = options.flag("hugePages");
   settings.promiscuous = options.flag("promiscuous", true);
-  settings.plan_only = request.plan_only;
+  settings.purpose = request.purpose;
   settings.cancelled = request.cancelled;
   if (settings.mode == "generic" && settings.zerocopy == "require") {
     return Error{.code = Code::kBadOption,
@@ -88,7 +88,6 @@ AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
     : uri_(request.uri), device_(std::move(device)), settings_(std::move(settings)) {
   info_.link_type = kLinkEthernet;
   info_.snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
-  info_.has_queue = true;
   info_.mode = settings_.mode == "generic" ? "generic" : "native";
   info_.epoch_ns = epoch_now_ns();
   info_.notes.push_back("packets that are captured are taken away from " + device_.name +
@@ -165,9 +164,8 @@ Result<Ok> AfXdp::open_sockets() {
   leases_ = LeaseTable(leases);
   lent_.resize(leases);
   for (Lent& lent : lent_) lent.addresses.reserve(std::min(settings_.batch_size, lendable));
-  lent_slots_ = SlotPool(leases);
   if (multi_buffer_) {
-    joined_slots_ = SlotPool(kJoinedSlots);
+    joined_slots_ = Pool(kJoinedSlots);
     joined_quota_ = Quota(kJoinedSlots, leases);
     for (Lent& lent : lent_) lent.joined.reserve(std::min(settings_.batch_size, kJoinedSlots));
   }
@@ -203,11 +201,14 @@ Result<Ok> AfXdp::load_program() {
   }
   program_.emplace(*std::move(loaded));
   info_.notes.insert(info_.notes.end(), program_->notes.begin(), program_->notes.end());
-  if (spec.filter != nullptr && program_->keep == 0) vm_.emplace(*spec.filter);
-  keep_ = program_->keep != 0 ? std::min(program_->keep, info_.snaplen) : info_.snaplen;
+  if (spec.filter != nullptr && program_->keep == 0) {
+    user_filter_.place_here(*spec.filter, program_->filter.reason);
+  } else {
+    user_filter_.place_elsewhere(spec.filter != nullptr ? program_->keep : kMaxSnaplen);
+  }
   info_.timestamp_source = program_->stamps ? "kernel" : "user";
   if (program_->stamps && program_->stamps->clock() == StampClock::kHardware) {
-    if (settings_.plan_only) {
+    if (settings_.purpose == Purpose::kExplain) {
       info_.timestamp_source = "hardware";
       info_.notes.push_back("whether " + device_.name + " stamps packets is known when the capture opens");
     } else if (const int err = enable_hardware_stamps(device_.name); err == 0) {

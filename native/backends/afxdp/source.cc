@@ -5,13 +5,8 @@
 namespace ringtap::afxdp {
 
 Stats AfXdp::stats() const noexcept {
-  const std::scoped_lock lock(stats_mutex_);
-  if (queues_.empty()) return last_stats_;
-  Stats s;
-  s.delivered = delivered_.load(std::memory_order_relaxed);
-  s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-  s.filtered = filtered_.load(std::memory_order_relaxed);
-  s.joined = joined_.load(std::memory_order_relaxed);
+  Stats s = counted_;
+  if (queues_.empty()) return s;
   uint64_t dropped = 0;
   uint64_t full = 0;
   uint64_t invalid = 0;
@@ -34,9 +29,7 @@ Stats AfXdp::stats() const noexcept {
 
 void AfXdp::close() noexcept {
   if (queues_.empty()) return;
-  Stats last = stats();  // the sockets take the kernel's counts along
-  const std::scoped_lock lock(stats_mutex_);
-  last_stats_ = std::move(last);
+  counted_ = stats();  // the sockets take the kernel's counts along
   // WHY not by closing it alone: a child process that is just being made may hold a copy of the descriptor.
   if (link_) detach_link(link_.get());
   link_.reset();

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +16,7 @@
 #include "backends/afxdp/xsk.h"
 #include "core/gather.h"
 #include "core/source.h"
-#include "filter/vm.h"
+#include "filter/placement.h"
 #include "linux/link_news.h"
 #include "linux/promiscuous.h"
 #include "linux/wait_set.h"
@@ -39,7 +38,7 @@ struct Settings {
   bool need_wakeup = true;
   bool huge_pages = false;
   bool promiscuous = true;
-  bool plan_only = false;
+  Purpose purpose = Purpose::kCapture;
   std::shared_ptr<const std::atomic<bool>> cancelled;  // as in OpenRequest
 };
 
@@ -57,7 +56,6 @@ class AfXdp final : public Source {
   Readiness readiness() const noexcept override {
     return {.kind = Readiness::Kind::kFd, .fd = waiting_.fd(), .owned = true, .gather_ms = gather_.ms()};
   }
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
@@ -108,8 +106,7 @@ class AfXdp final : public Source {
   uint32_t joined_bytes_ = 0;
   SourceInfo info_;
   std::shared_ptr<Filter> filter_;
-  std::optional<FilterVm> vm_;  // only where the filter runs in user space
-  FilterBudget budget_;
+  UserFilter user_filter_;  // what XDP has left of it
   std::optional<LoadedProgram> program_;
   UniqueFd map_;
   UniqueFd link_;
@@ -120,27 +117,19 @@ class AfXdp final : public Source {
   std::optional<LinkEvents> events_;
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};
-  std::vector<Lent> lent_;
-  SlotPool lent_slots_{0};
-  SlotPool joined_slots_{0};
+  std::vector<Lent> lent_;  // by the number of the lease
+  Pool joined_slots_{0};
   Quota joined_quota_;
   ClockOffset clock_;
   int64_t stamp_base_ns_ = 0;  // what takes a stamp to the capture's epoch, beside clock_
   bool user_time_ = false;
-  uint32_t keep_ = 0;  // bytes kept of each packet, at most
   std::chrono::steady_clock::time_point next_check_{};
   Error error_;
   bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
   bool noticed_ = false;  // error_ is to be told, but not the end
   bool idle_ = true;      // nothing was found since the last look that found nothing
   Gather gather_{0, 0, 0};
-  std::atomic<bool> interrupted_{false};
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> filtered_{0};
-  std::atomic<uint64_t> joined_{0};
-  mutable std::mutex stats_mutex_;
-  Stats last_stats_;  // once closed
+  Stats counted_;  // what is counted here; once closed, everything
 };
 
 }  // namespace ringtap::afxdp

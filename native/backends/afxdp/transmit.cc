@@ -26,7 +26,7 @@ void XskTx::submit(uint32_t bytes) noexcept {
   reserved_ = false;
   xsk_.tx[producer_] = {.addr = address(reserved_slot_), .len = bytes, .options = 0};
   xsk_.tx.publish(++producer_);
-  submitted_.fetch_add(1, std::memory_order_relaxed);
+  submitted_++;
 }
 
 void XskTx::cancel() noexcept {
@@ -65,14 +65,14 @@ void XskTx::reap() noexcept {
     if (slot < xsk_.tx.size()) slots_.give(static_cast<uint32_t>(slot));
   }
   xsk_.completion.retire(completed_);
-  sent_.fetch_add(count, std::memory_order_relaxed);
+  sent_ += count;
 }
 
 TxStats XskTx::stats() const noexcept {
   TxStats stats;
-  stats.sent = sent_.load(std::memory_order_relaxed);
+  stats.sent = sent_;
   stats.failed = xsk_.statistics().tx_invalid_descs;
-  stats.queued = submitted_.load(std::memory_order_relaxed) - stats.sent - stats.failed;
+  stats.queued = submitted_ - stats.sent - stats.failed;
   return stats;
 }
 

@@ -1,10 +1,8 @@
 // Sending through the TX ring of an AF_XDP socket.
 #pragma once
 
-#include <atomic>
-
-#include "backends/afxdp/frames.h"
 #include "backends/afxdp/xsk.h"
+#include "core/lease.h"
 #include "core/tx.h"
 
 namespace ringtap::afxdp {
@@ -27,13 +25,13 @@ class XskTx final : public Tx {
   const Xsk& xsk_;
   const Umem umem_;
   const uint32_t first_frame_;
-  SlotPool slots_;
+  Pool slots_;
   bool reserved_ = false;
   uint32_t reserved_slot_ = 0;
   uint32_t producer_ = 0;
   uint32_t completed_ = 0;
-  std::atomic<uint64_t> submitted_{0};
-  std::atomic<uint64_t> sent_{0};
+  uint64_t submitted_ = 0;
+  uint64_t sent_ = 0;
 };
 
 }  // namespace ringtap::afxdp

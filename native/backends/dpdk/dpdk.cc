@@ -42,7 +42,7 @@ Result<const Module*> load() {
   // SAFETY: POSIX lets dlsym() return functions; the name says which type.
   const auto entry = reinterpret_cast<dpdk::ModuleEntry>(dlsym(handle, dpdk::kModuleEntry));
   const Module* module = entry != nullptr ? entry() : nullptr;
-  if (module == nullptr || module->version != dpdk::kModuleVersion) {
+  if (module == nullptr || module->contract != RINGTAP_CONTRACT) {
     return missing(path + " belongs to another version of ringtap");
   }
   return module;

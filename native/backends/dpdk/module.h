@@ -5,11 +5,9 @@
 
 namespace ringtap::dpdk {
 
-/// Grows with every change of this header or of the contract in native/core: both are built from one tree.
-inline constexpr uint32_t kModuleVersion = 2;
-
 struct Module {
-  uint32_t version;
+  /// RINGTAP_CONTRACT of the tree that it was built from: a hash of this header and those of native/core.
+  uint64_t contract;
   Probe (*probe)();
   Result<std::unique_ptr<Source>> (*open)(const OpenRequest& request);
   std::vector<Device> (*devices)();

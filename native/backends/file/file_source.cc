@@ -29,7 +29,7 @@ Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
   for (const uint32_t link_type : reader_->other_link_types()) announced.push_back(target(link_type));
   if (auto set = filters_.set(std::move(filter), announced); !set) return std::move(set).error();
   walk_.filter = filters_.of(announced[0]);
-  return FilterPlacement{.where = "user", .reason = "a trace file has no kernel to filter in"};
+  return FilterPlacement{.where = FilterPlace::kUser, .reason = "a trace file has no kernel to filter in"};
 }
 
 FilterTarget FileSource::target(uint32_t link_type) const {
@@ -58,7 +58,6 @@ FileSource::Fill FileSource::switch_link_type() noexcept {
 }
 
 RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (error_) return {.rx = Rx::kError};
   if (ended_) return {.rx = Rx::kEof};
   if (chunks_.all_leased()) return {.rx = Rx::kNoBuffer};

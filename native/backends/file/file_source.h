@@ -35,7 +35,6 @@ class FileSource final : public Source {
   bool release(Lease lease) noexcept override { return chunks_.release(lease); }
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override;
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return *error_; }
   void close() noexcept override;
@@ -74,7 +73,6 @@ class FileSource final : public Source {
 
   std::optional<Error> error_;
   bool ended_ = false;
-  std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> delivered_{0};
   std::atomic<uint64_t> delivered_bytes_{0};
   std::atomic<uint64_t> filtered_{0};

@@ -96,7 +96,6 @@ void FileSource::describe() {
   info_.epoch_ns = *reader_->epoch() * 1'000'000'000;
   info_.snaplen = std::min(reader_->snaplen(), walk_.snaplen);
   info_.max_leases = chunks_.max_leases();
-  info_.has_queue = reader_->several_interfaces();
   info_.mode = input_->stream() ? "stream" : "read";
   info_.timestamp_source = "file";
   info_.notes = {reader_->description()};

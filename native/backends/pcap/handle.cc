@@ -104,7 +104,8 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
 
   const Options& options = request.options;
   library.set_snaplen(handle, kMaxSnaplen);
-  const bool promiscuous = options.flag("promiscuous", true) && !request.plan_only;  // in force from activate() on
+  // In force from activate() on.
+  const bool promiscuous = options.flag("promiscuous", true) && request.purpose != Purpose::kExplain;
   library.set_promisc(handle, promiscuous ? 1 : 0);
   library.set_timeout(handle, static_cast<int>(std::clamp<int64_t>(options.integer("timeoutMs", 10), 1, 10000)));
   library.set_buffer_size(

@@ -29,13 +29,6 @@ uint32_t half_at(const std::byte* at) {
   return std::to_integer<uint32_t>(at[0]) << 8 | std::to_integer<uint32_t>(at[1]);
 }
 
-/// Has this Ethernet frame a VLAN tag that Linux may have stripped?
-bool has_tag(const std::byte* bytes, uint32_t caplen) {
-  if (caplen < 14) return false;
-  const uint32_t type = half_at(bytes + 12);
-  return type == 0x8100 || type == 0x88a8;
-}
-
 Readiness readiness_of(const LibPcap& library, pcap_t* handle) {
   const int fd = library.get_selectable_fd != nullptr ? library.get_selectable_fd(handle) : -1;
   const timeval* timeout =
@@ -76,6 +69,7 @@ PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena,
   info_.segments = {
       Segment{.region = arena_.region(), .base = arena_.region()->base(), .bytes = arena_.region()->bytes()}};
   info_.max_leases = arena_.chunks();
+  info_.copies = true;
   info_.mode = "copy";
   info_.timestamp_source = session_.hardware_time ? "hardware" : "kernel";
   info_.notes = session_.notes;
@@ -104,42 +98,46 @@ Result<FilterPlacement> PcapSource::set_filter(std::shared_ptr<Filter> filter) {
   const auto program =
       filter->program({static_cast<int>(info_.link_type), socket_ && !cooked() ? Place::kPacketSocket : Place::kBytes});
   if (!program) return program.error();
-  vm_.emplace(**program, FilterVm::Metadata::kIsRead);
-  interface_ = index_of(target_);
+  guess_metadata(**program);
   return place_in_kernel(**program);
 }
 
 /// Which types of packet are left to us to decide. WHY guessed: libpcap does not tell, and of most filters that ask for
 /// it (`inbound and udp`) the kernel can sort out all but one way.
-void PcapSource::guess_types(const Program& program) {
-  if (!metadata_reads(program).packet_type) return;
-  types_.clear();
-  for (uint32_t type = 0; type <= kOutgoingPacket; type++) {
+void PcapSource::guess_metadata(const Program& program) {
+  const uint32_t interface = index_of(target_);
+  const bool asks = socket_ && !cooked() && metadata_reads(program).packet_type;
+  if (!asks) possible_ = {{.type = 0, .interface = interface}};
+  for (uint32_t type = 0; asks && type <= kOutgoingPacket; type++) {
     const bool outgoing = type == kOutgoingPacket;
     if ((direction_ == Direction::kIn && outgoing) || (direction_ == Direction::kOut && !outgoing)) continue;
-    (has_loop(program) || may_accept(program, type) ? types_ : hopeless_).push_back(type);
+    if (has_loop(program) || may_accept(program, type)) {
+      possible_.push_back({.type = type, .interface = interface});
+    } else {
+      hopeless_.push_back(type);
+    }
   }
 }
 
 #if defined(__linux__)
 
 Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
-  if (!socket_) return place_in_user_space("libpcap before 1.9, or not a network interface: no filter in the kernel");
-  if (cooked()) return place_in_user_space("the kernel sees no cooked headers");
-  guess_types(program);
-  std::string obstacle = kernel_obstacle(program);
-  if (!obstacle.empty()) return place_in_user_space(std::move(obstacle));
-
+  if (!socket_) {
+    return place_in_user_space(program, "libpcap before 1.9, or not a network interface: no filter in the kernel");
+  }
+  if (cooked()) return place_in_user_space(program, "the kernel sees no cooked headers");
   const bool strips_tags = info_.link_type == kLinkEthernet;
-  const Program capped = cap_snaplen(program, snaplen_);
-  const auto attached =
-      socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kMaxSnaplen, hopeless_) : capped));
-  if (!attached) return place_in_user_space(attached.error().message);
-  judged_ = strips_tags ? Judged::kTagged : Judged::kNone;
-  return FilterPlacement{
-      .where = "kernel",
-      .reason =
-          strips_tags ? "VLAN-tagged frames are decided in user space, with the tag in its place" + either_way() : ""};
+  const auto attach = [&](const Program& kernel) {
+    const Program capped = cap_snaplen(kernel, snaplen_);
+    const auto attached =
+        socket_->attach(kernel_program(strips_tags ? with_vlan_prefix(capped, kMaxSnaplen, hopeless_) : capped));
+    return attached ? std::string() : attached.error().message;
+  };
+  FilterPlacement placed =
+      filter_.place(program, {.attach = attach, .left = strips_tags ? Judged::kTagged : Judged::kNone});
+  if (placed.where == FilterPlace::kUser) return place_in_user_space(program, std::move(placed.reason));
+  if (strips_tags) placed.reason += either_way();
+  return placed;
 }
 
 #else
@@ -148,26 +146,25 @@ Result<FilterPlacement> PcapSource::place_in_kernel(const Program& program) {
   Program capped = cap_snaplen(program, snaplen_);
   PcapProgram install{.length = static_cast<unsigned>(capped.size()), .instructions = capped.data()};
   if (library_.setfilter(session_.handle.get(), &install) != 0) {
-    return place_in_user_space(library_.geterr(session_.handle.get()));
+    return place_in_user_space(program, library_.geterr(session_.handle.get()));
   }
-  return FilterPlacement{.where = "kernel", .reason = "as far as libpcap tells"};
+  return FilterPlacement{.where = FilterPlace::kKernel, .reason = "as far as libpcap tells"};
 }
 
 #endif
 
-Result<FilterPlacement> PcapSource::place_in_user_space(std::string reason) {
-  judged_ = Judged::kAll;
+Result<FilterPlacement> PcapSource::place_in_user_space(const Program& program, std::string reason) {
   if (socket_) {
     // Whole packets, so that the filter sees what it would see on the wire.
     const auto attached = socket_->attach(kernel_program(without_types(accept_all(kMaxSnaplen), hopeless_)));
     if (!attached) return attached.error();
   }
-  return FilterPlacement{.where = "user", .reason = std::move(reason) + either_way()};
+  return filter_.place_here(program, std::move(reason) + either_way());
 }
 
 /// Of in- and outgoing packets, if both may match: broadcast and the like is incoming, too.
 std::string PcapSource::either_way() const {
-  const bool ambiguous = types_.size() > 1 && types_.back() == kOutgoingPacket;
+  const bool ambiguous = possible_.size() > 1 && possible_.back().type == kOutgoingPacket;
   return ambiguous ? "; as libpcap does not tell which way they went, they match if they would either way" : "";
 }
 
@@ -188,27 +185,11 @@ void PcapSource::on_packet(unsigned char* self, const PcapHeader* header, const 
   reinterpret_cast<PcapSource*>(self)->take(*header, reinterpret_cast<const std::byte*>(bytes));
 }
 
-uint32_t PcapSource::run_filter(const PcapHeader& header, const std::byte* bytes) noexcept {
-  uint32_t most = 0;
-  for (const uint32_t type : types_) {
-    const PacketMetadata metadata{.type = type, .interface = interface_};
-    most = std::max(most, vm_->run(bytes, header.len, header.caplen, budget_, metadata));
-  }
-  return most;
-}
-
 uint32_t PcapSource::accepted_length(const PcapHeader& header, const std::byte* bytes) noexcept {
-  switch (judged_) {
-    case Judged::kNone:
-      return snaplen_;
-    case Judged::kTagged:
-      // A frame whose tag was not stripped has been decided, and cut, by the kernel; stripped ones come whole.
-      if (header.caplen < header.len || !has_tag(bytes, header.caplen)) return snaplen_;
-      break;
-    case Judged::kAll:
-      break;
-  }
-  return std::min(run_filter(header, bytes), snaplen_);
+  // A frame whose tag was not stripped has been decided, and cut, by the kernel; stripped ones come whole.
+  const bool tagged = header.caplen >= header.len && has_vlan_tag(bytes, header.caplen);
+  if (!filter_.judges(tagged)) return snaplen_;
+  return std::min(filter_.run(bytes, header.len, header.caplen, possible_), snaplen_);
 }
 
 uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noexcept {
@@ -228,11 +209,8 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
     return;
   }
   const uint32_t accepted = accepted_length(header, bytes);
-  if (budget_.used_up()) library_.breakloop(session_.handle.get());
-  if (accepted == 0) {
-    filtered_++;
-    return;
-  }
+  if (filter_.used_up()) library_.breakloop(session_.handle.get());
+  if (accepted == 0) return;
   // SAFETY: dispatch() breaks off while a packet of kMaxSnaplen bytes still fits; this holds even if libpcap gives
   // more.
   const uint32_t caplen = std::min({accepted, header.caplen, filling_.end - filling_.next});
@@ -254,18 +232,16 @@ int PcapSource::dispatch(uint32_t max) noexcept {
     // SAFETY: libpcap hands the pointer back to on_packet() and keeps no copy.
     const int status = library_.dispatch(session_.handle.get(), static_cast<int>(max), on_packet,
                                          reinterpret_cast<unsigned char*>(this));
-    if (filling_.count > 0 || status == 0 || budget_.used_up()) return status;
+    if (filling_.count > 0 || status == 0 || filter_.used_up()) return status;
     if (status < 0 && status != kPcapErrorBreak) return status;
   }
   return 0;
 }
 
 RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false)) return {.rx = Rx::kInterrupted};
   if (failed_) return {.rx = Rx::kError};
   if (arena_.exhausted()) return {.rx = Rx::kNoBuffer};
 
-  std::lock_guard lock(mutex_);
   max = std::min(max, block.capacity());
   if (!started_ || max == 0) return {.rx = Rx::kAgain};
   if (!session_.handle) {
@@ -277,7 +253,7 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (socket_ && socket_->went_down()) down_ = true;
   const uint32_t chunk = arena_.next_offset();
   filling_ = {.block = &block, .next = chunk, .end = chunk + arena_.chunk_bytes(), .most = max};
-  budget_.renew();
+  filter_.renew();
   const int status = dispatch(max);
   if (status < 0 && status != kPcapErrorBreak) handle_error();
 
@@ -328,15 +304,14 @@ void PcapSource::fail(Error error) noexcept {
 
 /// Packets that the kernel has accepted and nobody has seen; known where the socket is libpcap's alone.
 uint64_t PcapSource::in_ring() const noexcept {
-  const uint64_t seen = delivered_ + filtered_ + unasked_ + counters_.dropped;
+  const uint64_t seen = delivered_ + filter_.filtered() + unasked_ + counters_.dropped;
   return socket_ && counters_.received > seen ? counters_.received - seen : 0;
 }
 
 Stats PcapSource::stats() const noexcept {
-  std::lock_guard lock(mutex_);
   if (session_.handle) counters_.refresh(library_, session_.handle.get());
   Stats stats{.delivered = delivered_,
-              .filtered = filtered_,
+              .filtered = filter_.filtered(),
               .dropped = counters_.dropped + unasked_,
               .pending = in_ring(),
               .delivered_bytes = delivered_bytes_,
@@ -346,7 +321,6 @@ Stats PcapSource::stats() const noexcept {
 }
 
 void PcapSource::close() noexcept {
-  std::lock_guard lock(mutex_);
   if (!session_.handle) return;
   counters_.refresh(library_, session_.handle.get());
   session_.handle.reset();

@@ -1,8 +1,6 @@
 // The Source over a libpcap handle.
 #pragma once
 
-#include <atomic>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +10,7 @@
 #include "backends/pcap/packet_socket.h"
 #include "core/arena.h"
 #include "core/source.h"
-#include "filter/vm.h"
+#include "filter/placement.h"
 
 namespace ringtap::pcap {
 
@@ -27,15 +25,11 @@ class PcapSource final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override { return arena_.release(lease); }
   Readiness readiness() const noexcept override { return readiness_; }
-  void interrupt() noexcept override { interrupted_ = true; }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
 
  private:
-  /// Which packets FilterVm decides; the kernel has decided the others.
-  enum class Judged : uint8_t { kNone, kTagged, kAll };
-
   /// The batch that dispatch() fills.
   struct Filling {
     DescBlock* block = nullptr;
@@ -49,16 +43,15 @@ class PcapSource final : public Source {
 
   Result<Ok> open_up();
   Result<FilterPlacement> place_in_kernel(const Program& program);
-  Result<FilterPlacement> place_in_user_space(std::string reason);
+  Result<FilterPlacement> place_in_user_space(const Program& program, std::string reason);
   Program kernel_program(const Program& program) const;
   bool cooked() const noexcept;
-  void guess_types(const Program& program);
+  void guess_metadata(const Program& program);
   std::string either_way() const;
 
   static void on_packet(unsigned char* self, const PcapHeader* header, const unsigned char* bytes);
   void take(const PcapHeader& header, const std::byte* bytes) noexcept;
   uint32_t accepted_length(const PcapHeader& header, const std::byte* bytes) noexcept;
-  uint32_t run_filter(const PcapHeader& header, const std::byte* bytes) noexcept;
   uint32_t flags_of(const std::byte* bytes, uint32_t caplen) const noexcept;
 
   int dispatch(uint32_t max) noexcept;
@@ -76,26 +69,19 @@ class PcapSource final : public Source {
   SourceInfo info_;
   Readiness readiness_;
   std::optional<PacketSocket> socket_;
-  std::optional<FilterVm> vm_;
-  FilterBudget budget_;
-  // Where the filter asks for a packet's type, which libpcap keeps to itself: those that it could be of, and accept.
-  std::vector<uint32_t> types_{0};
+  UserFilter filter_{FilterVm::Metadata::kIsRead};
+  // Where the filter asks for a packet's type, which libpcap keeps to itself: what it could be, and be accepted.
+  std::vector<PacketMetadata> possible_;
   std::vector<uint32_t> hopeless_;
-  uint32_t interface_ = 0;
-  Judged judged_ = Judged::kNone;
   bool started_ = false;
 
   Filling filling_;
   bool down_ = false;
   bool failed_ = false;
   Error error_;
-  std::atomic<bool> interrupted_{false};
 
-  // WHY: libpcap's handle and the ledger belong to one thread at a time, and stats() comes from any.
-  mutable std::mutex mutex_;
   mutable PcapCounters counters_;
   uint64_t delivered_ = 0;
-  uint64_t filtered_ = 0;
   uint64_t unasked_ = 0;  // given beyond what was asked for
   uint64_t delivered_bytes_ = 0;
   uint32_t batches_since_refresh_ = 0;

@@ -110,7 +110,7 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
   info_.snaplen = settings_.snaplen;
   info_.segments = {{arena_.region(), arena_.region()->base(), arena_.region()->bytes()}};
   info_.max_leases = arena_.chunks();
-  info_.has_hash = true;
+  info_.copies = true;
   info_.mode = "copy";
   info_.timestamp_source = settings_.hardware_time ? "hardware" : "kernel";
   if (settings_.hardware_time) {
@@ -126,7 +126,6 @@ LibrarySource::LibrarySource(const Library& library, Settings settings, UniqueHa
 Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
-  const std::scoped_lock lock(mutex_);
   if (settings_.snaplen < kMaxCaplen) {
     handle_.reset();
     auto handle = open_handle(library_, settings_, kMaxCaplen);
@@ -136,12 +135,11 @@ Result<FilterPlacement> LibrarySource::set_filter(std::shared_ptr<Filter> filter
   // WHY not pfring_set_bpf_filter(): it takes an expression and compiles it for bytes without VLAN tags.
   const int fd = library_.get_selectable_fd(handle_.get());
   if (fd < 0 || !is_module_socket(fd))
-    return judge_.place_here(**program, "the device is not a socket of the kernel module");
-  return judge_.place(**program, [fd](const Program& kernel) { return attach_kernel_filter(fd, kernel); });
+    return filter_.place_here(**program, "the device is not a socket of the kernel module");
+  return filter_.place(**program, module_filter(fd));
 }
 
 Result<Ok> LibrarySource::start() {
-  const std::scoped_lock lock(mutex_);
   if (settings_.cluster != 0) {
     const int result = library_.set_cluster(handle_.get(), settings_.cluster, settings_.cluster_mode);
     if (result < 0) return result_error(settings_.uri, "pfring_set_cluster", result);
@@ -161,7 +159,6 @@ Result<Ok> LibrarySource::start() {
 }
 
 Result<Ok> LibrarySource::start_tx() {
-  const std::scoped_lock lock(mutex_);
   // The library sends through an enabled ring only.
   const NewDescriptors inherits_nothing;
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
@@ -183,8 +180,6 @@ void LibrarySource::prepare_tx() {
 }
 
 RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
-  const std::scoped_lock lock(mutex_);
   if (!handle_) return {.rx = Rx::kEof};
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
@@ -203,8 +198,8 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
   count_ = 0;
   uint32_t at = arena_.next_offset();
   const uint32_t end = at + arena_.chunk_bytes();
-  judge_.begin();
-  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !judge_.exhausted();
+  filter_.renew();
+  for (uint32_t tried = 0; count_ < max && tried < max + kFruitless && end - at >= kMaxCaplen && !filter_.used_up();
        tried++) {
     // SAFETY: `end - at` bytes are ours until the chunk is released; the library copies no more than it is told.
     auto* bytes = reinterpret_cast<uint8_t*>(arena_.region()->base() + at);
@@ -217,12 +212,9 @@ void LibrarySource::read(DescBlock& block, uint32_t max) noexcept {
     if (outgoing && settings_.direction == Direction::kIn) continue;
     const uint32_t caplen = std::min({head.caplen, head.wirelen, end - at});
     uint32_t keep = std::min(caplen, info_.snaplen);
-    if (judge_.decides_something()) {
-      keep = std::min(keep, judge_.keep(arena_.region()->base() + at, head.wirelen, caplen));
-      if (keep == 0) {
-        filtered_++;
-        continue;
-      }
+    if (filter_.judged() != Judged::kNone) {
+      keep = std::min(keep, filter_.keep(arena_.region()->base() + at, head.wirelen, caplen));
+      if (keep == 0) continue;
     }
     const int64_t kernel_ns = head.seconds * 1'000'000'000 + head.microseconds * 1000;
     const auto time_ns = static_cast<int64_t>(head.time_ns);
@@ -258,10 +250,9 @@ void LibrarySource::collect() const noexcept {
 }
 
 Stats LibrarySource::stats() const noexcept {
-  const std::scoped_lock lock(mutex_);
   collect();
   Stats stats{.delivered = delivered_,
-              .filtered = filtered_,
+              .filtered = filter_.filtered(),
               .dropped = dropped_,
               .pending = pending_,
               .delivered_bytes = delivered_bytes_,
@@ -271,7 +262,6 @@ Stats LibrarySource::stats() const noexcept {
 }
 
 void LibrarySource::close() noexcept {
-  const std::scoped_lock lock(mutex_);
   if (!handle_) return;
   collect();
   watch_.reset();

@@ -1,18 +1,16 @@
 // Capture through PF_RING's library: each packet is copied once, because the library lends only one at a time.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 
-#include "backends/pfring/judge.h"
 #include "backends/pfring/library.h"
 #include "backends/pfring/socket.h"
 #include "backends/pfring/transmit.h"
 #include "backends/pfring/watch.h"
 #include "core/arena.h"
 #include "core/source.h"
+#include "filter/placement.h"
 
 namespace ringtap::pfring {
 
@@ -33,7 +31,6 @@ class LibrarySource final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override { return arena_.release(lease); }
   Readiness readiness() const noexcept override;
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
@@ -53,7 +50,7 @@ class LibrarySource final : public Source {
   UniqueHandle handle_;
   Arena arena_;
   SourceInfo info_;
-  Judge judge_;
+  UserFilter filter_;
   std::optional<Watch> watch_;
   std::optional<SendQueue> tx_;
   PacketHeader header_{};
@@ -61,12 +58,8 @@ class LibrarySource final : public Source {
   bool started_ = false;
   bool failed_ = false;
   Error error_;
-  std::atomic<bool> interrupted_{false};
-  // WHY: the handle and the ledger belong to one thread at a time, and stats() comes from any.
-  mutable std::mutex mutex_;
   uint64_t delivered_ = 0;
   uint64_t delivered_bytes_ = 0;
-  uint64_t filtered_ = 0;
   mutable uint64_t dropped_ = 0;
   mutable uint64_t pending_ = 0;
 };

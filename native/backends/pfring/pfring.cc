@@ -23,8 +23,8 @@ Settings settings_of(const OpenRequest& request, Target target) {
   const Options& options = request.options;
   Settings settings{.target = std::move(target)};
   settings.snaplen = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxCaplen), 14, kMaxCaplen));
-  settings.plan_only = request.plan_only;
-  settings.promiscuous = options.flag("promiscuous", true) && !request.plan_only;
+  settings.purpose = request.purpose;
+  settings.promiscuous = options.flag("promiscuous", true) && request.purpose != Purpose::kExplain;
   settings.direction = requested_direction(options);
   settings.cluster = static_cast<uint16_t>(options.integer("share"));
   const std::string mode = options.text("shareMode", "flow");

@@ -42,15 +42,10 @@ Result<Ok> check_header(const RingHeader& header, uint32_t caplen, const std::st
   return Ok{};
 }
 
-Ring::Ring(std::shared_ptr<Region> region, uint32_t batches)
+Ring::Ring(std::shared_ptr<Region> region)
     : region_(std::move(region)),
       bytes_(static_cast<uint32_t>(region_->bytes() - kSlotsAt)),
-      slot_length_(load(header().slot_length)),
-      root_(batches),
-      batches_(batches + 1) {
-  batches_[root_] = {.end = 0, .before = root_, .after = root_};
-  for (uint32_t i = batches; i-- > 0;) free_.push_back(i);
-}
+      slot_length_(load(header().slot_length)) {}
 
 RingHeader& Ring::header() const noexcept {
   // SAFETY: the mapping begins with a RingHeader and is page aligned.
@@ -77,39 +72,10 @@ void Ring::pass(const Walk& walk) noexcept {
   store(header().total_read, read_);
 }
 
-void Ring::end_at(uint32_t batch, uint32_t end) noexcept {
-  batches_[batch].end = end;
-  if (batch == root_) store(header().remove_offset, uint64_t{end});
-}
+void Ring::free_to(uint64_t offset) noexcept { store(header().remove_offset, offset); }
 
-uint32_t Ring::lend(const Walk& walk) noexcept {
-  pass(walk);
-  const uint32_t batch = free_.back();
-  free_.pop_back();
-  const uint32_t last = batches_[root_].before;
-  batches_[batch] = {.end = at_, .before = last, .after = root_};
-  batches_[last].after = batch;
-  batches_[root_].before = batch;
-  return batch;
-}
-
-void Ring::skip(const Walk& walk) noexcept {
-  pass(walk);
-  end_at(batches_[root_].before, at_);
-}
-
-void Ring::give_back(uint32_t batch) noexcept {
-  const Batch gone = batches_[batch];
-  batches_[gone.before].after = gone.after;
-  batches_[gone.after].before = gone.before;
-  free_.push_back(batch);
-  end_at(gone.before, gone.end);
-}
-
-bool Ring::blocked() const noexcept {
-  if (batches_[root_].after == root_) return false;
+bool Ring::blocked(uint64_t freed) const noexcept {
   const uint64_t end = load(header().insert_offset);
-  const uint32_t freed = batches_[root_].end;
   if (end < freed) return freed - end < 2 * uint64_t{slot_length_};
   return freed == 0 && bytes_ - end < 3 * uint64_t{slot_length_};
 }

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "backends/pfring/abi.h"
 #include "core/error.h"
@@ -109,46 +108,31 @@ inline std::optional<Slot> Walk::peek(bool hardware_time) const noexcept {
 
 class Ring {
  public:
-  /// `region` is a whole ring whose header has passed check_header(); at most `batches` are lent at once.
-  Ring(std::shared_ptr<Region> region, uint32_t batches);
+  /// `region` is a whole ring whose header has passed check_header().
+  explicit Ring(std::shared_ptr<Region> region);
 
   /// The slots, without the pages before them.
   Segment segment() const;
 
   Walk walk() const noexcept;
-  /// Lends what the walk has passed; the number is for give_back(). Valid until then.
-  uint32_t lend(const Walk& walk) noexcept;
-  /// What the walk has passed is not wanted. It goes back together with the batch before it.
-  void skip(const Walk& walk) noexcept;
-  /// The kernel gets a batch when all those before it are back, too.
-  void give_back(uint32_t batch) noexcept;
+  /// What the walk has passed was looked at: from here on the socket is readable when there is more.
+  void pass(const Walk& walk) noexcept;
+  /// The kernel gets the memory in front of this offset, where nothing is lent any more.
+  void free_to(uint64_t offset) noexcept;
 
-  /// Has the kernel no room for another packet, because batches are lent?
-  bool blocked() const noexcept;
+  /// Has the kernel no room for another packet, because everything from `freed` on is lent?
+  bool blocked(uint64_t freed) const noexcept;
   uint64_t inserted() const noexcept;
   uint64_t lost() const noexcept;
 
  private:
-  /// A lent stretch of slots, in a list in the ring's order. Its memory goes back to the kernel, or to the batch
-  /// before.
-  struct Batch {
-    uint32_t end = 0;
-    uint32_t before = 0;
-    uint32_t after = 0;
-  };
-
   RingHeader& header() const noexcept;
-  void pass(const Walk& walk) noexcept;
-  void end_at(uint32_t batch, uint32_t end) noexcept;
 
   std::shared_ptr<Region> region_;
   const uint32_t bytes_;  // of the slots
   const uint32_t slot_length_;
   uint32_t at_ = 0;
   uint64_t read_ = 0;
-  const uint32_t root_;  // the list's first and last node: its end is what the kernel knows as remove_offset
-  std::vector<Batch> batches_;
-  std::vector<uint32_t> free_;
 };
 
 }  // namespace ringtap::pfring

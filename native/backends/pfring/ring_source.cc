@@ -38,18 +38,17 @@ RingSource::RingSource(Settings settings, RingSocket socket) : settings_(std::mo
   info_.epoch_ns = epoch_now_ns();
   info_.snaplen = settings_.snaplen;
   info_.max_leases = kMaxLeases;
-  info_.has_hash = true;
   info_.mode = "ring";
   info_.timestamp_source = "kernel";
   if (settings_.hardware_time) {
-    choose_hardware_stamps(settings_.target.names, settings_.target.text, settings_.plan_only, info_);
+    choose_hardware_stamps(settings_.target.names, settings_.target.text, settings_.purpose, info_);
   }
   use(std::move(socket));
 }
 
 void RingSource::use(RingSocket socket) {
   socket_.emplace(std::move(socket));
-  ring_.emplace(socket_->region(), kMaxLeases);
+  ring_.emplace(socket_->region());
   info_.segments = {ring_->segment()};
 }
 
@@ -57,7 +56,6 @@ Result<FilterPlacement> RingSource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
   if (settings_.snaplen < kMaxCaplen) {
-    const std::scoped_lock lock(mutex_);
     // What is decided here needs whole packets: the module's answer to that is a ring of its own.
     info_.segments.clear();
     ring_.reset();
@@ -66,7 +64,7 @@ Result<FilterPlacement> RingSource::set_filter(std::shared_ptr<Filter> filter) {
     if (!socket) return std::move(socket).error();
     use(*std::move(socket));
   }
-  return judge_.place(**program, [this](const Program& kernel) { return attach_kernel_filter(socket_->fd(), kernel); });
+  return filter_.place(**program, module_filter(socket_->fd()));
 }
 
 Result<Ok> RingSource::start() {
@@ -97,28 +95,27 @@ Result<Ok> RingSource::start_tx() {
 }
 
 RxBatch RingSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!socket_) return {.rx = Rx::kEof};
   if (failed_) return {.rx = Rx::kError};
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, block.capacity());
   Walk walk = ring_->walk();
   if (!walk.has_packets()) {
-    if (ring_->blocked()) return {.rx = Rx::kNoBuffer};
+    if (leases_.outstanding() > 0 && ring_->blocked(leases_.freed())) return {.rx = Rx::kNoBuffer};
     if (watch_) {
       if (auto gone = watch_->check()) return {.rx = fail(*std::move(gone))};
     }
     return {.rx = Rx::kAgain};
   }
-  const uint32_t count = judge_.decides_something() ? fill<true>(block, max, walk) : fill<false>(block, max, walk);
+  const uint32_t count =
+      filter_.judged() != Judged::kNone ? fill<true>(block, max, walk) : fill<false>(block, max, walk);
+  ring_->pass(walk);
   if (count > 0) {
-    return {.rx = Rx::kOk,
-            .count = count,
-            .segment = 0,
-            .link_type = info_.link_type,
-            .lease = *leases_.acquire(ring_->lend(walk))};
+    return {
+        .rx = Rx::kOk, .count = count, .segment = 0, .link_type = info_.link_type, .lease = leases_.lend(walk.at())};
   }
-  ring_->skip(walk);
+  leases_.skip(walk.at());
+  ring_->free_to(leases_.freed());
   if (!broken_) return {.rx = Rx::kAgain};
   return {.rx = fail({.code = Code::kRingCorrupt,
                       .message = settings_.uri + ": the slot at offset " + std::to_string(walk.at()) +
@@ -134,11 +131,10 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
   const int64_t epoch_ns = info_.epoch_ns;
   const bool received_only = settings_.direction == Direction::kIn;
   uint32_t count = 0;
-  uint32_t filtered = 0;
-  uint32_t ignored = 0;
+  uint32_t fruitless = 0;
   uint64_t bytes = 0;
-  judge_.begin();
-  while (count < max && walk.has_packets() && !(kJudged && judge_.exhausted())) {
+  filter_.renew();
+  while (count < max && walk.has_packets() && !(kJudged && filter_.used_up())) {
     const std::optional<Slot> slot = walk.peek(hardware_time);
     if (!slot) {
       broken_ = true;
@@ -146,17 +142,18 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
     }
     if (received_only && slot->outgoing) {
       walk.pop(*slot);
-      if (filtered + ++ignored == kFruitless) break;
+      ignored_++;
+      if (++fruitless == kFruitless) break;
       continue;
     }
     // Two lines, because a small packet's slot hardly takes more.
     __builtin_prefetch(slots + slot->data + kPrefetchAhead);
     __builtin_prefetch(slots + slot->data + kPrefetchAhead + 64);
     uint32_t keep = snaplen;
-    if constexpr (kJudged) keep = std::min(keep, judge_.keep(slots + slot->data, slot->wirelen, slot->caplen));
+    if constexpr (kJudged) keep = std::min(keep, filter_.keep(slots + slot->data, slot->wirelen, slot->caplen));
     walk.pop(*slot);
     if (kJudged && keep == 0) {
-      if (++filtered + ignored == kFruitless) break;
+      if (++fruitless == kFruitless) break;
       continue;
     }
     const uint32_t flags =
@@ -166,17 +163,14 @@ uint32_t RingSource::fill(DescBlock& block, uint32_t max, Walk& walk) noexcept {
     bytes += slot->wirelen;
     count++;
   }
-  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  if (filtered > 0) filtered_.fetch_add(filtered, std::memory_order_release);
-  if (ignored > 0) ignored_.fetch_add(ignored, std::memory_order_release);
-  delivered_.fetch_add(count, std::memory_order_release);
+  delivered_bytes_ += bytes;
+  delivered_ += count;
   return count;
 }
 
 bool RingSource::release(Lease lease) noexcept {
-  const auto batch = leases_.release(lease);
-  if (!batch) return false;
-  if (ring_) ring_->give_back(*batch);
+  if (!leases_.release(lease)) return false;
+  if (ring_) ring_->free_to(leases_.freed());
   return true;
 }
 
@@ -198,24 +192,20 @@ void RingSource::collect() const noexcept {
 }
 
 Stats RingSource::stats() const noexcept {
-  const std::scoped_lock lock(mutex_);
   Stats stats;
-  // Read before the kernel's count: a packet in between must not make pending negative.
-  stats.delivered = delivered_.load(std::memory_order_acquire);
-  stats.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-  stats.filtered = filtered_.load(std::memory_order_acquire);
-  const uint64_t ignored = ignored_.load(std::memory_order_acquire);
+  stats.delivered = delivered_;
+  stats.delivered_bytes = delivered_bytes_;
+  stats.filtered = filter_.filtered();
   collect();
   stats.dropped = lost_;
-  stats.received = inserted_ - ignored + lost_;
-  stats.pending = inserted_ - std::min(inserted_, stats.delivered + stats.filtered + ignored);
+  stats.received = inserted_ - ignored_ + lost_;
+  stats.pending = inserted_ - std::min(inserted_, stats.delivered + stats.filtered + ignored_);
   stats.drops = {{"ring", lost_}, {"nic", std::nullopt}};
   return stats;
 }
 
 void RingSource::close() noexcept {
   if (!socket_) return;
-  const std::scoped_lock lock(mutex_);
   socket_->silence();
   collect();
   watch_.reset();

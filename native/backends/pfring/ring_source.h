@@ -1,17 +1,15 @@
 // Capture from the kernel module's own ring: batches lie where the kernel wrote them.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 
-#include "backends/pfring/judge.h"
 #include "backends/pfring/ring.h"
 #include "backends/pfring/socket.h"
 #include "backends/pfring/transmit.h"
 #include "backends/pfring/watch.h"
 #include "core/source.h"
+#include "filter/placement.h"
 #include "linux/promiscuous.h"
 
 namespace ringtap::pfring {
@@ -28,7 +26,6 @@ class RingSource final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override;
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
@@ -47,21 +44,17 @@ class RingSource final : public Source {
   SourceInfo info_;
   std::optional<RingSocket> socket_;
   std::optional<Ring> ring_;
-  LeaseTable leases_;
-  Judge judge_;
+  OrderedLeases leases_;  // on stretches of the slots
+  UserFilter filter_;
   Promiscuous promiscuous_;
   std::optional<Watch> watch_;
   std::optional<SendQueue> tx_;
   bool broken_ = false;  // the slot at the cursor makes no sense
   bool failed_ = false;
   Error error_;
-  std::atomic<bool> interrupted_{false};
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> filtered_{0};
-  std::atomic<uint64_t> ignored_{0};  // sent, where only received ones were asked for
-  // WHY: close() takes the ring away, and stats() comes from any thread.
-  mutable std::mutex mutex_;
+  uint64_t delivered_ = 0;
+  uint64_t delivered_bytes_ = 0;
+  uint64_t ignored_ = 0;  // sent, where only received ones were asked for
   mutable uint64_t inserted_ = 0;
   mutable uint64_t lost_ = 0;
 };

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "backends/pfring/ring.h"
+#include "filter/prepend.h"
 #include "linux/interface.h"
 #include "linux/packet_socket.h"
 
@@ -200,9 +201,14 @@ void RingSocket::close() noexcept {
   region_.reset();
 }
 
-int attach_kernel_filter(int fd, const Program& program) {
-  // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
-  return attach_filter(fd, program, 0);
+KernelFilter module_filter(int fd) {
+  const auto attach = [fd](const Program& program) {
+    // The prefix also makes it longer than one instruction, which the module takes for no filter at all.
+    // WHY level 0: at SOL_SOCKET the kernel takes the program, and the module never runs it.
+    const int err = attach_filter(fd, with_vlan_prefix(program, kMaxSnaplen), 0);
+    return err == 0 ? std::string() : "the module refused the program: " + std::string(std::strerror(err));
+  };
+  return {.attach = attach, .left = Judged::kTagged, .cuts = false};
 }
 
 int join_cluster(int fd, uint16_t cluster, uint32_t mode) {

@@ -11,6 +11,7 @@
 #include "core/region.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
+#include "filter/placement.h"
 
 namespace ringtap::pfring {
 
@@ -24,7 +25,7 @@ struct Settings {
   uint32_t cluster_mode = 0;
   uint16_t watermark = 1;
   bool hardware_time = false;
-  bool plan_only = false;
+  Purpose purpose = Purpose::kCapture;
   std::string name{};  // of the application, for /proc/net/pf_ring
   uint32_t gather_ms = 1;
   uint32_t batch_size = 256;
@@ -65,8 +66,11 @@ class RingSocket {
   std::shared_ptr<Region> region_;
 };
 
-/// Installs a kernel program on a socket of the module. Returns errno, 0 on success.
-int attach_kernel_filter(int fd, const Program& program);
+/// How a filter gets in front of a socket of the module.
+///
+/// WHY not the kernel alone: it strips VLAN tags before the filter runs and the module puts them back behind it, so
+/// that a tagged packet can only be decided in user space. And the module takes a filter's answer for yes or no.
+KernelFilter module_filter(int fd);
 
 /// Joins, or creates, a cluster. Returns errno.
 int join_cluster(int fd, uint16_t cluster, uint32_t mode);

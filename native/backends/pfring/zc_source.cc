@@ -43,7 +43,6 @@ ZcSource::ZcSource(const Library& library, Settings settings) : library_(library
   info_.notes = settings_.notes;
   info_.epoch_ns = epoch_now_ns();
   info_.snaplen = settings_.snaplen;
-  info_.has_hash = true;
   info_.mode = "zero-copy";
   info_.timestamp_source = "user";
   info_.notes.emplace_back("packets that the NIC or driver stamped keep that time; others get the time of reading");
@@ -146,7 +145,7 @@ Result<Ok> ZcSource::find_memory() {
 Result<FilterPlacement> ZcSource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
-  return judge_.place_here(**program, "the NIC writes every packet straight into our memory");
+  return filter_.place_here(**program, "the NIC writes every packet straight into our memory");
 }
 
 Result<Ok> ZcSource::start() {
@@ -166,12 +165,9 @@ bool ZcSource::describe(ZcPacket* packet, DescBlock& block, uint32_t index) noex
     return false;
   }
   uint32_t keep = std::min<uint32_t>(seen.length, info_.snaplen);
-  if (judge_.decides_something()) {
-    keep = std::min(keep, judge_.keep(data, seen.length, seen.length));
-    if (keep == 0) {
-      filtered_++;
-      return false;
-    }
+  if (filter_.judged() != Judged::kNone) {
+    keep = std::min(keep, filter_.keep(data, seen.length, seen.length));
+    if (keep == 0) return false;
   }
   const int64_t time_ns = seen.seconds != 0 ? int64_t{seen.seconds} * 1'000'000'000 + seen.nanoseconds : unix_now_ns();
   block.set_basic(index, static_cast<uint32_t>(data - base_), keep, seen.length, time_ns - info_.epoch_ns,
@@ -183,14 +179,12 @@ bool ZcSource::describe(ZcPacket* packet, DescBlock& block, uint32_t index) noex
 }
 
 RxBatch ZcSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
-  const std::scoped_lock lock(mutex_);
   if (queue_ == nullptr) return {.rx = Rx::kEof};
   if (failed_) return {.rx = Rx::kError};
   if (!started_) return {.rx = Rx::kAgain};
   if (leases_.full() || free_.empty()) return {.rx = Rx::kNoBuffer};
   // A burst is taken whole, so it must be one that can be filtered at once.
-  const uint32_t most = judge_.takes_long() ? kSlowBurst : max;
+  const uint32_t most = filter_.takes_long() ? kSlowBurst : max;
   const auto wanted = static_cast<uint32_t>(std::min<size_t>({max, most, block.capacity(), batch_size_, free_.size()}));
   // What the library fills takes the place of a free handle.
   burst_.assign(free_.end() - wanted, free_.end());
@@ -246,11 +240,10 @@ bool ZcSource::pending() const noexcept {
 }
 
 Stats ZcSource::stats() const noexcept {
-  const std::scoped_lock lock(mutex_);
   ZcStats now{};
   if (queue_ != nullptr && library_.zc_stats(queue_, &now) == 0) dropped_ = now.dropped;
   Stats stats{.delivered = delivered_,
-              .filtered = filtered_,
+              .filtered = filter_.filtered(),
               .dropped = dropped_,
               .delivered_bytes = delivered_bytes_,
               .drops = {{"ring", dropped_}, {"nic", std::nullopt}}};
@@ -259,7 +252,6 @@ Stats ZcSource::stats() const noexcept {
 }
 
 void ZcSource::close() noexcept {
-  const std::scoped_lock lock(mutex_);
   if (queue_ != nullptr) {
     ZcStats now{};
     if (library_.zc_stats(queue_, &now) == 0) dropped_ = now.dropped;

@@ -1,16 +1,14 @@
 // PF_RING ZC: the NIC writes into memory of the library's, and batches show it there.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 
-#include "backends/pfring/judge.h"
 #include "backends/pfring/library.h"
 #include "backends/pfring/socket.h"
 #include "core/source.h"
+#include "filter/placement.h"
 
 namespace ringtap::pfring {
 
@@ -26,7 +24,6 @@ class ZcSource final : public Source {
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override;
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
@@ -56,17 +53,14 @@ class ZcSource final : public Source {
   std::vector<ZcPacket*> free_;
   std::vector<ZcPacket*> burst_;
   uint32_t batch_size_ = 1;
-  Judge judge_;
+  UserFilter filter_;
   bool licensed_ = true;
   Clock::time_point opened_ = Clock::now();
   bool started_ = false;
   bool failed_ = false;
   Error error_;
-  std::atomic<bool> interrupted_{false};
-  mutable std::mutex mutex_;
   uint64_t delivered_ = 0;
   uint64_t delivered_bytes_ = 0;
-  uint64_t filtered_ = 0;
   mutable uint64_t dropped_ = 0;
 };
 

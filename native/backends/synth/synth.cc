@@ -7,9 +7,9 @@
 
 #include "backends/synth/frames.h"
 #include "core/clock.h"
-#include "filter/vm.h"
+#include "filter/placement.h"
 
-namespace ringtap {
+namespace ringtap::synth {
 
 namespace {
 
@@ -72,8 +72,7 @@ class Synth final : public Source {
   Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override {
     auto program = filter->program(info_.link_type);
     if (!program) return std::move(program).error();
-    filter_.emplace(**program);
-    return FilterPlacement{.where = "user", .reason = "synthetic packets pass no kernel"};
+    return filter_.place_here(**program, "synthetic packets pass no kernel");
   }
 
   Result<Ok> start() override {
@@ -82,19 +81,17 @@ class Synth final : public Source {
   }
 
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override {
-    if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
     if (closed_ns_.load(std::memory_order_relaxed) != kNever) return {.rx = Rx::kEof};
     if (leases_.full()) return {.rx = Rx::kNoBuffer};
     uint64_t end = available();
-    const bool plain = faults_.drop_every == 0 && faults_.corrupt_every == 0 && !filter_;
+    const bool plain = faults_.drop_every == 0 && faults_.corrupt_every == 0 && filter_.judged() == Judged::kNone;
     uint32_t n = 0;
     uint64_t bytes = 0;
     uint64_t next = next_.load(std::memory_order_relaxed);
     const std::vector<Frame>& frames = frames_[segment_];
     const std::byte* base = info_.segments[segment_].base;
     uint64_t drops = 0;
-    uint64_t filtered = 0;
-    budget_.renew();
+    filter_.renew();
     while (n < max && next < end && index_ < frames.size()) {
       const Frame frame = frames[index_++];
       const uint64_t number = ++next;
@@ -110,12 +107,9 @@ class Synth final : public Source {
           offset += aligned(frame.bytes);
           flags |= kFlagCorrupt;
         }
-        if (filter_) keep = std::min(keep, filter_->run(base + offset, frame.bytes, frame.bytes, budget_));
-        if (budget_.used_up()) end = next;  // this one was the last
-        if (keep == 0) {
-          filtered++;
-          continue;
-        }
+        keep = std::min(keep, filter_.keep(base + offset, frame.bytes, frame.bytes));
+        if (filter_.used_up()) end = next;  // this one was the last
+        if (keep == 0) continue;
       }
       // Level 2: what finds no room in the few level 1 miss buffers would be forgotten, and that is most of a batch.
       __builtin_prefetch(base + offset, 0, 2);
@@ -126,12 +120,10 @@ class Synth final : public Source {
     const uint32_t segment = segment_;
     if (index_ == frames.size()) next_segment();
     next_.store(next, std::memory_order_relaxed);
-    // Released, so that whoever reads a count also finds that its packets have come due.
-    injected_.fetch_add(drops, std::memory_order_release);
-    filtered_.fetch_add(filtered, std::memory_order_release);
+    injected_ += drops;
     if (n > 0) {
-      delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-      delivered_.fetch_add(n, std::memory_order_release);
+      delivered_bytes_ += bytes;
+      delivered_ += n;
       return {
           .rx = Rx::kOk, .count = n, .segment = segment, .link_type = info_.link_type, .lease = *leases_.acquire(0)};
     }
@@ -153,20 +145,16 @@ class Synth final : public Source {
     return !stalled() && (rate_ <= 0 || due() > next);
   }
 
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
-
   Stats stats() const noexcept override {
     Stats s;
-    const uint64_t injected = injected_.load(std::memory_order_acquire);
-    const uint64_t late = late_.load(std::memory_order_acquire);
-    s.delivered = delivered_.load(std::memory_order_acquire);
-    s.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-    s.filtered = filtered_.load(std::memory_order_acquire);
-    s.dropped = injected + late;
+    s.delivered = delivered_;
+    s.delivered_bytes = delivered_bytes_;
+    s.filtered = filter_.filtered();
+    s.dropped = injected_ + late_;
     const uint64_t made = s.delivered + s.filtered + s.dropped;
     s.received = rate_ > 0 ? std::max(made, due()) : made;
     s.pending = s.received - made;
-    s.drops = {{"ring", late}, {"injected", injected}};
+    s.drops = {{"ring", late_}, {"injected", injected_}};
     return s;
   }
 
@@ -196,7 +184,7 @@ class Synth final : public Source {
       const uint64_t now = due();
       if (now > next + backlog_) {
         const uint64_t lost = now - backlog_ - next;
-        late_.fetch_add(lost, std::memory_order_release);
+        late_ += lost;
         next += lost;
         next_.store(next, std::memory_order_relaxed);
         skip_frames(lost);
@@ -237,28 +225,23 @@ class Synth final : public Source {
   Faults faults_;
   Error error_;
   LeaseTable leases_;
-  std::optional<FilterVm> filter_;
-  FilterBudget budget_;
+  UserFilter filter_;
   uint64_t frame_count_ = 0;
   uint32_t segment_ = 0;
   size_t index_ = 0;
   std::atomic<int64_t> started_ns_{kNever};
   std::atomic<int64_t> closed_ns_{kNever};
   std::atomic<int64_t> stall_until_ns_{0};
-  std::atomic<bool> interrupted_{false};
   std::atomic<uint64_t> next_{0};  // packets made so far, whatever became of them
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> filtered_{0};
-  std::atomic<uint64_t> injected_{0};
-  std::atomic<uint64_t> late_{0};
+  uint64_t delivered_ = 0;
+  uint64_t delivered_bytes_ = 0;
+  uint64_t injected_ = 0;
+  uint64_t late_ = 0;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
+Result<std::unique_ptr<Source>> open(const OpenRequest& request) {
   const Options& options = request.options;
-  auto profile = synth::parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
+  auto profile = parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
   if (!profile) {
     Error error = std::move(profile).error();
     error.message = request.uri + ": " + error.message;
@@ -280,7 +263,7 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
   info.snaplen = static_cast<uint32_t>(options.integer("snaplen", kMaxSnaplen));
   if (options.number("rate") > 0) info.epoch_ns = epoch_now_ns();
 
-  synth::Random random(static_cast<uint64_t>(options.integer("seed", 1)));
+  Random random(static_cast<uint64_t>(options.integer("seed", 1)));
   std::vector<std::vector<Frame>> frames;
   const size_t total = (*region)->bytes();
   for (size_t start = 0; start < total; start += kMaxSegmentBytes) {
@@ -308,6 +291,14 @@ Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) {
   }
   return std::unique_ptr<Source>(std::make_unique<Synth>(std::move(info), std::move(frames), request));
 }
+
+}  // namespace
+
+}  // namespace ringtap::synth
+
+namespace ringtap {
+
+Result<std::unique_ptr<Source>> open_synth(const OpenRequest& request) { return synth::open(request); }
 
 Probe probe_synth() { return {}; }
 

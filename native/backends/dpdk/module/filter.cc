@@ -115,19 +115,20 @@ rte_bpf* load(const Program& program) {
 
 void FreeBpf::operator()(rte_bpf* bpf) const noexcept { rte_bpf_destroy(bpf); }
 
-PacketFilter::PacketFilter(const Program& program) : vm_(program), bpf_(load(program)) {
+MbufFilter::MbufFilter(const Program& program) : vm_(program), bpf_(load(program)) {
   rte_bpf_jit jit{};
   if (bpf_ && rte_bpf_get_jit(bpf_.get(), &jit) == 0) code_ = jit.func;
 }
 
-uint32_t PacketFilter::keep(rte_mbuf* packet) const noexcept {
+uint32_t MbufFilter::keep(rte_mbuf* packet) const noexcept {
   if (code_ != nullptr) return static_cast<uint32_t>(code_(packet));
   return keep(rte_pktmbuf_mtod(packet, const std::byte*), packet->data_len);
 }
 
-FilterPlacement PacketFilter::placement() const {
-  if (compiled()) return {.where = "user", .reason = "machine code in the polling thread, by DPDK"};
-  return {.where = "user", .reason = "interpreted in the polling thread: DPDK compiles it wrongly or not at all"};
+FilterPlacement MbufFilter::placement() const {
+  if (compiled()) return {.where = FilterPlace::kUser, .reason = "machine code in the polling thread, by DPDK"};
+  return {.where = FilterPlace::kUser,
+          .reason = "interpreted in the polling thread: DPDK compiles it wrongly or not at all"};
 }
 
 }  // namespace ringtap::dpdk

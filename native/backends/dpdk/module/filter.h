@@ -16,9 +16,9 @@ struct FreeBpf {
   void operator()(rte_bpf* bpf) const noexcept;
 };
 
-class PacketFilter {
+class MbufFilter {
  public:
-  explicit PacketFilter(const Program& program);
+  explicit MbufFilter(const Program& program);
 
   /// Bytes of the packet to keep; 0 rejects it.
   uint32_t keep(rte_mbuf* packet) const noexcept;

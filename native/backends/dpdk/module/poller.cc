@@ -38,7 +38,7 @@ void copy(const rte_mbuf* packet, std::byte* to) noexcept {
 
 }  // namespace
 
-Poller::Poller(const Port& port, std::shared_ptr<const PacketFilter> filter, PollSettings settings)
+Poller::Poller(const Port& port, std::shared_ptr<const MbufFilter> filter, PollSettings settings)
     : port_(port),
       filter_(std::move(filter)),
       settings_(settings),

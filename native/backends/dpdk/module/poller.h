@@ -25,7 +25,7 @@ struct PollSettings {
 
 class Poller {
  public:
-  Poller(const Port& port, std::shared_ptr<const PacketFilter> filter, PollSettings settings);
+  Poller(const Port& port, std::shared_ptr<const MbufFilter> filter, PollSettings settings);
   ~Poller() { stop(); }
 
   Result<Ok> start();
@@ -61,7 +61,7 @@ class Poller {
   bool port_is_gone() noexcept;
 
   const Port& port_;
-  const std::shared_ptr<const PacketFilter> filter_;
+  const std::shared_ptr<const MbufFilter> filter_;
   const PollSettings settings_;
   std::byte* const base_;
   rte_mempool* const pool_;

@@ -1,6 +1,5 @@
 #include "backends/dpdk/module/port.h"
 
-#include <net/if.h>
 #include <rte_alarm.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -18,6 +17,7 @@
 #include "backends/dpdk/module/log.h"
 #include "backends/dpdk/module/pci.h"
 #include "core/new_descriptors.h"
+#include "linux/interface.h"
 
 namespace ringtap::dpdk {
 
@@ -71,6 +71,8 @@ Port::Port(Port&& other) noexcept
       device_(other.device_),
       driver_(std::move(other.driver_)),
       interface_(std::move(other.interface_)),
+      interface_index_(other.interface_index_),
+      query_(std::move(other.query_)),
       virtual_(other.virtual_),
       claimed_(std::exchange(other.claimed_, false)),
       plugged_(std::exchange(other.plugged_, false)),
@@ -149,8 +151,11 @@ Result<Port> Port::plug_once(const PortSettings& settings, bool& is_waiting) {
     }
   }
   port.plugged_ = true;
-  // vhost's iface is a path.
-  if (if_nametoindex(port.interface_.c_str()) == 0) port.interface_.clear();
+  if (!port.interface_.empty()) {
+    port.query_ = query_socket();
+    port.interface_index_ = interface_index(port.query_.get(), port.interface_);
+    if (port.interface_index_ == 0) port.interface_.clear();  // vhost's iface is a path
+  }
   if (auto configured = port.configure(); !configured) return std::move(configured).error();
   auto set_up = port.set_up_queues();
   port.xdp_sockets_ = xdp_sockets_of(inherits_nothing.keep());
@@ -289,7 +294,7 @@ std::vector<DropCause> Port::xstats() const {
 }
 
 std::optional<std::string> Port::removed() const {
-  if (!interface_.empty() && if_nametoindex(interface_.c_str()) == 0) return "the interface " + interface_;
+  if (!interface_.empty() && is_gone(query_.get(), interface_index_)) return "the interface " + interface_;
   // Most drivers of cards do not notice.
   const bool gone = rte_eth_dev_is_removed(id_) == 1 || (!virtual_ && !is_plugged_in(settings_.device));
   return gone ? std::optional<std::string>("the port") : std::nullopt;

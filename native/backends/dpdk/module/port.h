@@ -13,6 +13,7 @@
 #include "backends/dpdk/module/patience.h"
 #include "backends/dpdk/module/xdp_sockets.h"
 #include "core/source.h"
+#include "core/unique_fd.h"
 
 namespace ringtap::dpdk {
 
@@ -78,6 +79,8 @@ class Port {
   rte_device* device_ = nullptr;
   std::string driver_;
   std::string interface_;  // behind a virtual device, empty if there is none
+  int interface_index_ = 0;
+  UniqueFd query_;
   bool virtual_ = true;
   bool claimed_ = false;
   bool plugged_ = false;

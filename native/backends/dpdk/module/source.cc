@@ -130,9 +130,8 @@ PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t 
   const auto& region = port_->memory().region();
   info_.segments = {{.region = region, .base = region->base(), .bytes = region->bytes()}};
   info_.max_leases = leases_.capacity();
-  info_.has_hash = true;
-  info_.has_queue = true;
-  info_.mode = port_->copies() ? "copy" : "zero-copy";
+  info_.copies = port_->copies();
+  info_.mode = info_.copies ? "copy" : "zero-copy";
   info_.timestamp_source = BurstClock(*port_).source();
   info_.notes = eal_notes();
   info_.notes.insert(info_.notes.end(), port_->notes().begin(), port_->notes().end());
@@ -141,7 +140,7 @@ PortSource::PortSource(Port port, PollSettings poll, uint32_t snaplen, uint32_t 
 Result<FilterPlacement> PortSource::set_filter(std::shared_ptr<Filter> filter) {
   auto program = filter->program(static_cast<int>(info_.link_type));
   if (!program) return std::move(program).error();
-  filter_ = std::make_shared<const PacketFilter>(**program);
+  filter_ = std::make_shared<const MbufFilter>(**program);
   return filter_->placement();
 }
 
@@ -158,7 +157,6 @@ Result<Ok> PortSource::start() {
   if (auto started = start_port(true); !started) return started;
   auto poller = std::make_unique<Poller>(*port_, filter_, poll_settings_);
   if (auto started = poller->start(); !started) return started;
-  const std::scoped_lock lock(mutex_);
   poller_ = std::move(poller);
   return Ok{};
 }
@@ -166,7 +164,6 @@ Result<Ok> PortSource::start() {
 Result<Ok> PortSource::start_tx() { return start_port(false); }
 
 RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
-  if (interrupted_.exchange(false, std::memory_order_relaxed)) return {.rx = Rx::kInterrupted};
   if (!poller_) return {.rx = Rx::kEof};
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   if (asleep_) poller_->awake();
@@ -183,7 +180,7 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
       return {.rx = Rx::kError};
     }
     // Packets go back in the ring's order: where all of it lies behind a held batch, nothing more can come.
-    if (poller_->ring().position() - released_ == port_->ring_size()) return {.rx = Rx::kNoBuffer};
+    if (poller_->ring().position() - leases_.freed() == port_->ring_size()) return {.rx = Rx::kNoBuffer};
     asleep_ = true;
     if (poller_->sleep()) return {.rx = Rx::kAgain};
     poller_->awake();
@@ -194,9 +191,11 @@ RxBatch PortSource::receive(DescBlock& block, uint32_t max) noexcept {
   const auto count = static_cast<uint32_t>(std::min<uint64_t>({there, max, most_, block.capacity()}));
   fill(block, count);
   if (count >= kFlood) looks_ = kLooks;
-  lent_.push_back({.end = poller_->ring().position(), .released = false});
-  const auto number = static_cast<uint32_t>(first_lent_ + lent_.size() - 1);
-  return {.rx = Rx::kOk, .count = count, .segment = 0, .link_type = info_.link_type, .lease = *leases_.acquire(number)};
+  return {.rx = Rx::kOk,
+          .count = count,
+          .segment = 0,
+          .link_type = info_.link_type,
+          .lease = leases_.lend(poller_->ring().position())};
 }
 
 // Describes up to `count` packets that were written.
@@ -225,22 +224,15 @@ void PortSource::fill(DescBlock& block, uint32_t count) noexcept {
     }
     done += static_cast<uint32_t>(run.packets.size());
   }
-  delivered_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  if (joined != 0) joined_.fetch_add(joined, std::memory_order_relaxed);
-  delivered_.fetch_add(count, std::memory_order_release);
+  last_.delivered += count;
+  last_.delivered_bytes += bytes;
+  last_.joined += joined;
 }
 
 bool PortSource::release(Lease lease) noexcept {
-  const auto number = leases_.release(lease);
-  if (!number) return false;
-  lent_[*number - static_cast<uint32_t>(first_lent_)].released = true;
-  const uint64_t before = released_;
-  while (!lent_.empty() && lent_.front().released) {
-    released_ = lent_.front().end;
-    lent_.pop_front();
-    first_lent_++;
-  }
-  if (released_ != before && poller_) poller_->ring().release_to(released_);
+  const uint64_t before = leases_.freed();
+  if (!leases_.release(lease)) return false;
+  if (leases_.freed() != before && poller_) poller_->ring().release_to(leases_.freed());
   return true;
 }
 
@@ -249,12 +241,9 @@ Readiness PortSource::readiness() const noexcept {
   return {.kind = Readiness::Kind::kFd, .fd = poller_->wake_fd(), .gather_ms = gather_ms_};
 }
 
-// Brings last_ up to date. Reads what was delivered first, so that nothing pending is negative.
+// Brings last_ up to date.
 void PortSource::collect() const noexcept {
   if (!poller_) return;
-  last_.delivered = delivered_.load(std::memory_order_acquire);
-  last_.delivered_bytes = delivered_bytes_.load(std::memory_order_relaxed);
-  last_.joined = joined_.load(std::memory_order_relaxed);
   last_.filtered = poller_->filtered();
   const uint64_t ring = poller_->dropped();
   last_.pending = poller_->ring().written() - last_.delivered;
@@ -274,14 +263,12 @@ void PortSource::collect() const noexcept {
 }
 
 Stats PortSource::stats() const noexcept {
-  const std::scoped_lock lock(mutex_);
   collect();
   return last_;
 }
 
 void PortSource::close() noexcept {
   if (!port_) return;
-  const std::scoped_lock lock(mutex_);
   if (poller_) poller_->stop();
   collect();
   tx_.reset();

@@ -1,10 +1,7 @@
 // A capture from one port.
 #pragma once
 
-#include <atomic>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "backends/dpdk/module/poller.h"
@@ -26,7 +23,6 @@ class PortSource final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override;
-  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
@@ -45,30 +41,16 @@ class PortSource final : public Source {
   const uint32_t gather_ms_;
   const bool xstats_;
   const uint32_t most_;  // packets in a batch
-  std::shared_ptr<const PacketFilter> filter_;
+  std::shared_ptr<const MbufFilter> filter_;
   std::unique_ptr<Poller> poller_;
   std::optional<PortTx> tx_;
 
-  // Batches are released in any order; packets go back in the ring's.
-  struct Batch {
-    uint64_t end;
-    bool released;
-  };
-  LeaseTable leases_;
-  std::deque<Batch> lent_;
-  uint64_t first_lent_ = 0;  // number of the batch at lent_.front()
-  uint64_t released_ = 0;    // where in the ring it begins
+  OrderedLeases leases_;
   bool asleep_ = false;
   uint32_t looks_ = 0;  // at an empty ring, before the next sleep
 
   Error error_;
-  std::atomic<bool> interrupted_{false};
-  std::atomic<uint64_t> delivered_{0};
-  std::atomic<uint64_t> delivered_bytes_{0};
-  std::atomic<uint64_t> joined_{0};
-  // WHY: start() and close() change what there is to count, and stats() comes from any thread.
-  mutable std::mutex mutex_;
-  mutable Stats last_;
+  mutable Stats last_;  // what is counted here; the rest as it was when it was last asked for
 };
 
 }  // namespace ringtap::dpdk

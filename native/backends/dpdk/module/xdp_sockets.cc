@@ -3,17 +3,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "linux/packet_socket.h"
+
 namespace ringtap::dpdk {
 
 namespace {
 
 /// 0 for what is no AF_XDP socket.
 uint64_t cookie_of(int fd) noexcept {
-  int domain = 0;
-  socklen_t size = sizeof domain;
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_XDP) return 0;
+  if (socket_domain(fd) != AF_XDP) return 0;
   uint64_t cookie = 0;
-  size = sizeof cookie;
+  socklen_t size = sizeof cookie;
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 

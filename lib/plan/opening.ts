@@ -1,0 +1,58 @@
+import { onAbort } from '../errors/abort.js';
+import { CaptureError } from '../errors/errors.js';
+import type { MethodName } from '../generated/options.js';
+import { addon, type NativeSession, type Purpose } from '../native/native.js';
+import type { Request } from '../uri/request.js';
+import type { Settings } from '../uri/settings.js';
+import { reservedOf, schemaOf } from '../uri/uri.js';
+import { flatten } from '../uri/values.js';
+
+let lastOpening = 0;
+
+/**
+ * Opens a session with one method. Rejects with the signal's reason when it aborts, once nothing is left of what was
+ * being opened.
+ */
+export async function openSession(
+  { uri, target, signal }: Request,
+  method: MethodName,
+  settings: Settings,
+  purpose: Purpose,
+): Promise<NativeSession> {
+  const schema = schemaOf(method);
+  if (schema === undefined || !schema.platforms.includes(process.platform)) {
+    const where =
+      schema === undefined
+        ? 'this version of ringtap does not have it yet'
+        : `it does not exist on ${process.platform}`;
+    throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
+      backend: method,
+      uri,
+      hint: reservedOf(method)?.hint,
+    });
+  }
+  const number = ++lastOpening;
+  const opening = addon().open({
+    number,
+    backend: method,
+    uri,
+    target,
+    options: settings.values,
+    filter: flatten(settings.filter),
+    purpose,
+    batchSize: Number(settings.values.batchSize ?? 256),
+    external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
+  });
+  if (signal === undefined) return opening;
+  const forget = onAbort(signal, () => addon().cancel(number));
+  try {
+    const session = await opening;
+    if (!signal.aborted) return session;
+    await session.close(); // it had opened before it heard of it
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    forget();
+  }
+  throw signal.reason;
+}

@@ -1,0 +1,111 @@
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+import type { FilterProgram } from '../generated/options.js';
+import type { OptionSchema } from '../generated/schema.js';
+import { bad } from './options.js';
+import { readQueues } from './queues.js';
+import { faultIn, type ParsedUri } from './uri.js';
+
+/** The value of an option after validation. */
+export type OptionValue = number | boolean | string | readonly number[];
+
+/** Characters of an option's text; a filter may be as long as the compiler takes it. */
+const MOST_TEXT = 65536;
+/** Instructions that a list may have: far more than a filter may. */
+const MOST_INSNS = 65536;
+
+const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 << 30 };
+
+/** A value as its schema says it must be, or `RINGTAP_BAD_OPTION`. */
+export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
+  const shown = show(value);
+  if (typeof value === 'string') {
+    const fault = value.length > MOST_TEXT ? `may have ${MOST_TEXT} characters, not ${value.length}` : faultIn(value);
+    if (fault !== undefined) throw bad(parsed, option.name, `is refused: ${fault}`);
+  }
+  switch (option.type) {
+    case 'boolean':
+      if (typeof value === 'boolean') return value;
+      if (value === 'true' || value === '1') return true;
+      if (value === 'false' || value === '0') return false;
+      throw bad(parsed, option.name, `must be true or false, not ${shown}`);
+    case 'choice':
+      if (typeof value === 'string' && option.values?.includes(value)) return value;
+      throw bad(parsed, option.name, `must be one of ${option.values?.join(', ')}, not ${shown}`);
+    case 'string':
+      if (typeof value === 'string') return value;
+      if (typeof value === 'number') return String(value);
+      throw bad(parsed, option.name, `must be a string, not ${shown}`);
+    case 'queues':
+      return checkQueues(parsed, option, value);
+    default: {
+      const number = typeof value === 'string' ? parseNumber(value) : value;
+      const whole = option.type === 'integer' ? 'a whole number' : 'a number';
+      if (
+        typeof number !== 'number' ||
+        !Number.isFinite(number) ||
+        (option.type === 'integer' && !Number.isInteger(number))
+      ) {
+        throw bad(parsed, option.name, `must be ${whole}, not ${shown}`);
+      }
+      const { min = -Infinity, max = Infinity, unit } = option;
+      if (number < min || number > max) {
+        throw bad(parsed, option.name, `must be ${min} to ${max}${unit ? ` ${unit}` : ''}, not ${number}`);
+      }
+      return number;
+    }
+  }
+}
+
+function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
+  const queues = readQueues(option, value);
+  if (typeof queues === 'object' && 'fault' in queues) throw bad(parsed, option.name, queues.fault);
+  return queues;
+}
+
+function parseNumber(text: string): number {
+  const match = /^(-?\d+(?:\.\d+)?(?:e\d+)?)([kmg])?$/i.exec(text.trim());
+  if (match?.[1] === undefined) return Number.NaN;
+  return Number(match[1]) * (UNITS[match[2]?.toLowerCase() ?? ''] ?? 1);
+}
+
+/** A filter; none where it is blank. */
+export function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
+  if (typeof value === 'string') {
+    const fault = faultIn(value);
+    if (fault !== undefined) throw badFilter(parsed, fault);
+    return value.trim() === '' ? undefined : value;
+  }
+  const most = [0xffff, 0xff, 0xff, 0xffffffff];
+  // Copied before it is checked: nothing changes in between.
+  const copied = (row: unknown): unknown[] => (Array.isArray(row) && row.length === 4 ? [...row] : []);
+  const isInsn = (row: unknown[]) =>
+    row.length === 4 && row.every((n, i) => Number.isInteger(n) && (n as number) >= 0 && (n as number) <= most[i]!);
+  if (Array.isArray(value) && value.length > 0 && value.length <= MOST_INSNS) {
+    const rows = Array.from(value, copied);
+    if (rows.every(isInsn)) return rows as unknown as FilterProgram;
+  }
+  throw badFilter(parsed, 'it must be an expression or a program [[code, jt, jf, k], …]');
+}
+
+function badFilter(parsed: ParsedUri, what: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter: ${what}`, { uri: parsed.uri });
+}
+
+/** What a value does when it is looked at, such as a getter in a list, is a fault of the value. */
+export function guarded<T>(parsed: ParsedUri, name: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof CaptureError) throw cause;
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${parsed.uri}: option ${name} cannot be read`, {
+      uri: parsed.uri,
+      cause,
+    });
+  }
+}
+
+/** A program as the addon takes it. */
+export function flatten(filter: string | FilterProgram | undefined): string | Uint32Array | undefined {
+  return typeof filter === 'object' ? Uint32Array.from(filter.flat()) : filter;
+}
