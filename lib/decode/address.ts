@@ -1,5 +1,6 @@
 // Addresses as text: what costs is done when it is called for.
 
+const OCTETS = Array.from({ length: 256 }, (_, byte) => String(byte));
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
@@ -7,7 +8,8 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
  * @param address as `src4` and `dst4` hold it: 0x0a000001 is 10.0.0.1
  */
 export function ipv4Text(address: number): string {
-  return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
+  const [a, b] = [OCTETS[address >>> 24]!, OCTETS[(address >>> 16) & 255]!];
+  return `${a}.${b}.${OCTETS[(address >>> 8) & 255]!}.${OCTETS[address & 255]!}`;
 }
 
 /**

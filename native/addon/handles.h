@@ -7,13 +7,12 @@ namespace ringtap::addon {
 
 class Handles {
  public:
+  virtual ~Handles() = default;
+
   virtual uv_loop_t* loop() const noexcept = 0;
   virtual void handle_opened() noexcept = 0;
   /// In the callback of uv_close().
   virtual void handle_closed() noexcept = 0;
-
- protected:
-  ~Handles() = default;
 };
 
 }  // namespace ringtap::addon

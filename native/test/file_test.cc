@@ -282,7 +282,7 @@ TEST_CASE("pcapng of one link type reads as libpcap reads it") {
       Bytes file = section(big, 0) +
                    interface(big, 1, 0, resolution(big, resolve) + time_offset(big, 1000) + option(big, 2, "eth0"));
       for (uint32_t i = 0; i < 20; i++) {
-        const auto ticks = static_cast<uint64_t>((seconds + i / 7.0) * per_second);
+        const auto ticks = static_cast<uint64_t>(std::clamp((seconds + i / 7.0) * per_second, 0.0, 1.8e19));
         const Bytes data = payload(i, i * 13);
         if (i % 5 == 4) {
           file += obsolete(big, 0, ticks, data, 1000);

@@ -160,15 +160,16 @@ TEST_CASE("promiscuous mode lasts as long as its holder, with a socket of its ow
   Link link;
   const std::vector<int> both = {link.index(), static_cast<int>(if_nametoindex(kThere.c_str()))};
   CHECK_FALSE(is_promiscuous(kHere));
+  Promiscuous holder;
   {
     Promiscuous own;
     REQUIRE(own.enter(both) == 0);
     CHECK(is_promiscuous(kHere));
     CHECK(is_promiscuous(kThere));
-    Promiscuous moved = std::move(own);
-    own.leave();
-    CHECK(is_promiscuous(kHere));
+    holder = std::move(own);
   }
+  CHECK(is_promiscuous(kHere));
+  holder.leave();
   CHECK_FALSE(is_promiscuous(kHere));
   CHECK_FALSE(is_promiscuous(kThere));
 

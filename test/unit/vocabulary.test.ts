@@ -43,6 +43,11 @@ describe('the native code', () => {
     expect(distinct([...assigned, ...returned])).toEqual(words('clocks'));
   });
 
+  test('says each filter placement of the table, and no other', () => {
+    const named = textsIn(sourceOf('native/addon'), /\bname_of\(FilterPlace \w+\) \{([\s\S]+?)\n\}/g);
+    expect(distinct(named)).toEqual(words('placements'));
+  });
+
   test.each(backends)('of %s: names the causes of its backend.json, and no other', (name) => {
     const { drops = {} } = json(`native/backends/${name}/backend.json`) as { drops?: Record<string, string> };
     const named = textsIn(sourceOf(`native/backends/${name}`), /\bdrops = (\{\{[^;]*?\}\})/g);

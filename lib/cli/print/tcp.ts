@@ -25,12 +25,13 @@ export function tcp(line: Line, at: number, length: number, ends: Endpoints | un
   }
   const dataLength = headers.payloadLength[index]!;
   const sequence = headers.sequence[index]!;
-  line.text += `Flags [${FLAGS[flags]}]`;
-  if (dataLength > 0) line.text += `, seq ${sequence}:${(sequence + dataLength) >>> 0}`;
-  else if (flags & (FLAG.syn | FLAG.fin | FLAG.rst)) line.text += `, seq ${sequence}`;
-  if (flags & FLAG.ack) line.text += `, ack ${headers.acknowledgment[index]!}`;
-  line.text += `, win ${headers.window[index]!}`;
-  if (flags & FLAG.urg) line.text += `, urg ${line.u16(at + 18)}`;
+  let text = `Flags [${FLAGS[flags]}]`;
+  if (dataLength > 0) text += `, seq ${sequence}:${(sequence + dataLength) >>> 0}`;
+  else if (flags & (FLAG.syn | FLAG.fin | FLAG.rst)) text += `, seq ${sequence}`;
+  if (flags & FLAG.ack) text += `, ack ${headers.acknowledgment[index]!}`;
+  text += `, win ${headers.window[index]!}`;
+  if (flags & FLAG.urg) text += `, urg ${line.u16(at + 18)}`;
+  line.text += text;
   const headerLength = length - dataLength;
   if (headerLength > HEADER) {
     line.text += ', options [';

@@ -14,6 +14,9 @@
 
 namespace ringtap::pcap {
 
+/// A packet's type, as Linux numbers them and cooked headers say it: sent by this host.
+inline constexpr uint32_t kOutgoingPacket = 4;
+
 class PcapSource final : public Source {
  public:
   static Result<std::unique_ptr<Source>> open(const LibPcap& library, const OpenRequest& request);

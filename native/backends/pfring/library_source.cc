@@ -40,6 +40,39 @@ Error result_error(const std::string& uri, const char* call, int result) {
                .syscall = call};
 }
 
+/// WHY asked for: EINVAL is the library's answer to much: an interface that does not exist, another kind of interface,
+/// a module whose version is not its own.
+Error cannot_open(const Settings& settings, int err) {
+  const std::string what = settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"";
+  const UniqueFd fd = query_socket();
+  if (!fd || err == EMFILE || err == ENFILE) {
+    return system_error(Code::kSystem, what, "pfring_open", fd ? err : EMFILE);
+  }
+  const auto exists = [&fd](const std::string& name) {
+    return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
+  };
+  const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
+  const Code code = !there                           ? Code::kNoInterface
+                    : err == ENETDOWN                ? Code::kInterfaceDown
+                    : err == EPERM || err == EACCES  ? Code::kNoPermission
+                    : err == EINVAL || err == ENODEV ? Code::kUnsupported
+                                                     : Code::kSystem;
+  return system_error(code, what, "pfring_open", err);
+}
+
+Result<Ok> set_up(const Library& library, Handle* handle, const Settings& settings) {
+  const auto failed = [&](const char* call, int result) { return result_error(settings.uri, call, result); };
+  int result = library.set_direction(handle, ring_direction(settings.direction));
+  if (result < 0) return failed("pfring_set_direction", result);
+  result = library.set_poll_watermark(handle, settings.watermark);
+  if (result < 0) return failed("pfring_set_poll_watermark", result);
+  if (settings.name.empty()) return Ok{};
+  std::string name = settings.name;
+  result = library.set_application_name(handle, name.data());
+  if (result < 0) return failed("pfring_set_application_name", result);
+  return Ok{};
+}
+
 }  // namespace
 
 Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Settings& settings, uint32_t caplen) {
@@ -49,47 +82,11 @@ Result<UniqueHandle> LibrarySource::open_handle(const Library& library, const Se
   const NewDescriptors inherits_nothing;
   errno = 0;
   UniqueHandle handle(library.open(settings.target.text.c_str(), std::max(caplen, kMinCaplen), flags));
-  const int err = errno;
-  if (!handle) {
-    const UniqueFd fd = query_socket();
-    const auto exists = [&fd](const std::string& name) {
-      return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
-    };
-    if (!fd || err == EMFILE || err == ENFILE)
-      return system_error(Code::kSystem, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"",
-                          "pfring_open", fd ? err : EMFILE);
-    // EINVAL is the library's answer to much: an interface that does not exist, another kind of interface, a module
-    // whose version is not its own.
-    const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
-    const Code code = !there                           ? Code::kNoInterface
-                      : err == ENETDOWN                ? Code::kInterfaceDown
-                      : err == EPERM || err == EACCES  ? Code::kNoPermission
-                      : err == EINVAL || err == ENODEV ? Code::kUnsupported
-                                                       : Code::kSystem;
-    return system_error(code, settings.uri + ": PF_RING cannot open \"" + settings.target.text + "\"", "pfring_open",
-                        err);
-  }
+  if (!handle) return cannot_open(settings, errno);
   if (auto there = check_queue(settings.target, library.get_num_rx_channels(handle.get()), settings.uri); !there) {
     return std::move(there).error();
   }
-  const auto done = [&](const char* call, int result) -> Result<Ok> {
-    if (result >= 0) return Ok{};
-    return result_error(settings.uri, call, result);
-  };
-  if (auto set = done("pfring_set_direction", library.set_direction(handle.get(), ring_direction(settings.direction)));
-      !set) {
-    return std::move(set).error();
-  }
-  if (auto set = done("pfring_set_poll_watermark", library.set_poll_watermark(handle.get(), settings.watermark));
-      !set) {
-    return std::move(set).error();
-  }
-  if (!settings.name.empty()) {
-    std::string name = settings.name;
-    if (auto set = done("pfring_set_application_name", library.set_application_name(handle.get(), name.data())); !set) {
-      return std::move(set).error();
-    }
-  }
+  if (auto done = set_up(library, handle.get(), settings); !done) return std::move(done).error();
   return handle;
 }
 
