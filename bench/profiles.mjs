@@ -12,6 +12,12 @@ const everybody = { kinds: ['ringtap', 'C', 'tool'] };
 /** Long enough for V8 to have compiled what waits, which comes by once or twice a millisecond. */
 const slow = traffic(64, { rate: 200_000, seconds: 2.5 });
 
+/** Readers that start cold. Flat out comes first: it tells what the packets cost by themselves. */
+const cold = (repeats, seconds, rates, sizes = [64]) =>
+  sizes.flatMap((size) => rates.map((rate) => ({ rate, size, seconds, repeats })));
+const coldXdp = (repeats, seconds) => ({ backend: 'afxdp', rate: 200_000, size: 64, seconds, repeats });
+const RATES = [0, 50_000, 100_000, 200_000, 500_000];
+
 export const PROFILES = {
   quick: {
     repeats: 3,
@@ -24,6 +30,7 @@ export const PROFILES = {
     file: { runs: 3, packets: { 64: 1_000_000, imix: 300_000 } },
     loop: { runs: 1, seconds: 1 },
     stall: { runs: 1, seconds: 1 },
+    wake: cold(1, 1.5, [100_000]),
     cycle: { times: 1000, liveTimes: 60 },
   },
   standard: {
@@ -41,6 +48,7 @@ export const PROFILES = {
     file: { runs: 7, packets: { 64: 6_000_000, imix: 2_000_000 } },
     loop: { runs: 2, seconds: 2 },
     stall: { runs: 2, seconds: 2 },
+    wake: [...cold(3, 4, [0, 100_000]), coldXdp(3, 4)],
     cycle: { times: 2000, liveTimes: 60 },
   },
   full: {
@@ -59,6 +67,7 @@ export const PROFILES = {
     file: { runs: 11, packets: { 64: 12_000_000, imix: 5_000_000 } },
     loop: { runs: 3, seconds: 3 },
     stall: { runs: 3, seconds: 3 },
+    wake: [...cold(5, 10, RATES, [64, 'imix']), coldXdp(5, 10)],
     cycle: { times: 10_000, liveTimes: 300 },
   },
 };

@@ -44,7 +44,7 @@ export async function trial(receiver, traffic, { rx, tx }) {
 
 function describe(receiver, { generator, size, rate = 0 }, sent, received, softirqNs) {
   const { packets, user, system, missing: lost, batches, largest, rssKiB, wall } = received;
-  const { reordered, duplicates, dropped, drops, latency, lateness, stalls, bytes, sum } = received;
+  const { reordered, duplicates, dropped, drops, latency, lateness, stalls, bytes, sum, waits, laps } = received;
   return {
     receiver: receiver.name,
     generator: generator.name,
@@ -73,6 +73,9 @@ function describe(receiver, { generator, size, rate = 0 }, sent, received, softi
     stalls,
     bytes,
     sum,
+    wall,
+    waits,
+    laps,
     limitedBy: limit(rate, sent, lost),
   };
 }

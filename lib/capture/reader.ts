@@ -35,7 +35,9 @@ export class Reader {
   #isClosed = false;
   #isIterating = false;
   #iterators = 0;
-  #pending: ((outcome: Outcome) => void) | undefined;
+  /** Of the promise that an iterator waits for. */
+  #resolve: ((result: IteratorResult<Batch, undefined>) => void) | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
   #turnBegan = -1;
   #isTurnOver = false;
 
@@ -45,6 +47,7 @@ export class Reader {
     this.#lending = lending;
     this.#faults = faults;
     this.#always = info.readiness === 'always';
+    session.onReady(this.#resume);
   }
 
   get ended(): boolean {
@@ -60,7 +63,7 @@ export class Reader {
     if (this.#isIterating) throw this.#busy();
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; ) {
-      const batch = this.#step(Math.ceil(Math.min(left, BLOCK_MS)));
+      const batch = this.#step(Math.ceil(Math.min(left, BLOCK_MS)), left > BLOCK_MS);
       if (batch !== undefined) return batch;
       left = deadline - performance.now();
       if (left <= 0) return null;
@@ -106,15 +109,17 @@ export class Reader {
   }
 
   /**
-   * One batch; null at the end; undefined when there is none yet, nor within `waitMs`, which block this thread. Throws
-   * what ends the capture early.
+   * One batch; null at the end; undefined when there is none yet, nor within `waitMs`, which block this thread, or when
+   * packets gather for longer and the wait `goesOn`. Throws what ends the capture early.
    */
-  #step(waitMs = 0): Batch | null | undefined {
+  #step(waitMs = 0, goesOn = false): Batch | null | undefined {
     if (this.#over !== undefined) return this.#stepBeyond();
     const lending = this.#lending;
     lending.end();
     const count =
-      waitMs > 0 ? this.#addon.next(this.#number, lending.slot, waitMs) : this.#addon.next(this.#number, lending.slot);
+      waitMs > 0
+        ? this.#addon.next(this.#number, lending.slot, waitMs, goesOn)
+        : this.#addon.next(this.#number, lending.slot);
     return count > 0 ? lending.lend(count) : this.#without(count);
   }
 
@@ -158,7 +163,7 @@ export class Reader {
   }
 
   #next(): Promise<IteratorResult<Batch, undefined>> {
-    if (this.#pending !== undefined) {
+    if (this.#resolve !== undefined) {
       return Promise.reject(this.#faults.make('RINGTAP_BUSY', 'next() was called before the last one settled'));
     }
     if (!this.#isIterating || this.#isClosed) {
@@ -199,32 +204,45 @@ export class Reader {
 
   /** Waits for packets, or, to give the event loop its turn, only for the next round of it. */
   #later(turn: boolean): Promise<IteratorResult<Batch, undefined>> {
-    return new Promise((resolve, reject) => {
-      this.#pending = (outcome) => {
-        this.#pending = undefined;
-        if (outcome instanceof Failure) reject(outcome.reason);
-        else resolve(outcome);
-      };
-      if (turn) setImmediate(this.#resume);
-      else this.#addon.wait(this.#number, this.#resume);
-    });
+    const promise = new Promise(this.#remember);
+    if (turn) setImmediate(this.#resume);
+    else this.#addon.wait(this.#number);
+    return promise;
   }
 
+  /** WHY once: a wake-up pays for each closure that is made for it. */
+  readonly #remember = (
+    resolve: (result: IteratorResult<Batch, undefined>) => void,
+    reject: (reason: unknown) => void,
+  ): void => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  };
+
   readonly #resume = (): void => {
-    if (this.#pending === undefined) return;
+    if (this.#resolve === undefined) return;
     this.#turnBegan = -1;
     this.#isTurnOver = false;
     const outcome = this.#advance();
     if (outcome instanceof Batch) this.#settle(outcome.result);
     else if (outcome !== undefined) this.#settle(outcome);
     else if (this.#always) setImmediate(this.#resume);
-    else this.#addon.wait(this.#number, this.#resume);
+    else this.#addon.wait(this.#number);
   };
 
   #settle(outcome: Outcome): void {
-    if (this.#pending === undefined) return;
-    if (outcome instanceof Failure || outcome.done) this.#isIterating = false;
-    this.#pending(outcome);
+    const resolve = this.#resolve;
+    const reject = this.#reject;
+    if (resolve === undefined || reject === undefined) return;
+    this.#resolve = undefined;
+    this.#reject = undefined;
+    if (outcome instanceof Failure) {
+      this.#isIterating = false;
+      reject(outcome.reason);
+    } else {
+      if (outcome.done) this.#isIterating = false;
+      resolve(outcome);
+    }
   }
 
   /** The iterator was left before the end: reading may go on later. */

@@ -54,7 +54,7 @@ export interface AfPacketOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered; under load (100,000 packets a second) four times as long, at most 100 ms, and less than an eighth of the ring. (in ms; range 1 – 10000; default 10) */
+  /** How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) five times as long, at most 100 ms, and no longer than a quarter of the ring takes to fill. (in ms; range 1 – 10000; default 10) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
@@ -78,7 +78,7 @@ export interface AfXdpOptions extends OpeningOptions {
   promiscuous?: boolean | undefined;
   /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered; the first after a silence comes at once. 0 wakes for each packet, at many times the CPU. (in ms; range 0 – 100; default 1) */
+  /** How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) four times as long, and no longer than a quarter of the ring takes to fill. The first after a silence comes at once. 0 wakes for each packet, at many times the CPU. (in ms; range 0 – 100; default 1) */
   timeoutMs?: number | undefined;
   /** auto is kernel: the XDP program stamps each packet; hardware asks the driver; user is the reader's clock, once per batch. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;

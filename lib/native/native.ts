@@ -58,6 +58,8 @@ export interface NativeSession {
   stats(): NativeStats;
   error(): Error;
   setRef(ref: boolean): void;
+  /** What {@link Addon.wait} calls back. Held weakly until somebody waits. */
+  onReady(callback: () => void): void;
   send(frame: Uint8Array): boolean;
   flushTx(): number;
   /** Whether `send()` would take a frame now. */
@@ -138,10 +140,11 @@ export interface Addon {
   cancel(number: number): void;
   /** The process is about to end: gives up what is being opened, and waits for what is at work. */
   exiting(): void;
-  /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first. */
-  next(session: number, slot: number, waitMs?: number): number;
-  /** Calls back once when there may be packets; never after the session was closed. */
-  wait(session: number, callback: () => void): void;
+  /** The packet count of the next batch, received into the slot, or one of {@link Rx}; blocks for up to `waitMs` first.
+   * `goesOn`: the caller will wait on, so that what is gathering need not be given yet. */
+  next(session: number, slot: number, waitMs?: number, goesOn?: boolean): number;
+  /** Calls back once, as {@link NativeSession.onReady} says, when there may be packets; never after the session was closed. */
+  wait(session: number): void;
   /** The packets decoded of what the slot lends in this generation, or one of {@link Undecoded}. */
   decode(session: number, slot: number, generation: number, columns: ArrayBuffer, capacity: number): number;
   /** The same with packets in memory of JavaScript's own. */

@@ -36,6 +36,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::stats>("stats"),
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
+                         InstanceMethod<&Session::on_ready>("onReady"),
                          InstanceMethod<&Session::send>("send"),
                          InstanceMethod<&Session::flush_tx>("flushTx"),
                          InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
@@ -100,19 +101,24 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   return object;
 }
 
-/// wait(session, callback): calls it once when there may be packets. No method, as next() is none.
+/// onReady(callback): what wait() calls. WHY once: to make a reference costs more than to call what it refers to. It is
+/// weak but while somebody waits, because the callback's owner owns this session.
+void Session::on_ready(const Napi::CallbackInfo& call) { on_ready_ = Napi::Weak(call[0].As<Napi::Function>()); }
+
+/// wait(session): calls back once when there may be packets. No method, as next() is none.
 void Session::wait(const Napi::CallbackInfo& call) {
   Session* session = find(call.Env(), call[0].As<Napi::Number>().Uint32Value());
-  if (session != nullptr && session->source_) session->wait_for(call[1].As<Napi::Function>());
+  if (session != nullptr && session->source_ && !session->on_ready_.IsEmpty()) session->wait_for_packets();
 }
 
-void Session::wait_for(Napi::Function callback) {
-  on_ready_ = Napi::Persistent(callback);
+void Session::wait_for_packets() {
+  if (!waiting_) on_ready_.Ref();
+  waiting_ = true;
   waiter().arm(nap_ms());
 }
 
 Waiter& Session::waiter() {
-  if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { on_ready(); });
+  if (waiter_ == nullptr) waiter_ = new Waiter(environment_, *source_, [this] { call_back(); });
   return *waiter_;
 }
 
@@ -125,22 +131,27 @@ uint32_t Session::nap_ms() const {
   return readiness.gather_ms;
 }
 
-void Session::on_ready() {
+void Session::call_back() {
   const Napi::HandleScope scope(Env());
   woken_ = true;
   const Napi::Function callback = on_ready_.Value();
-  on_ready_.Reset();
+  on_ready_.Unref();
+  waiting_ = false;
   callback.MakeCallback(Value(), std::initializer_list<napi_value>{}, *context_);
 }
 
 /// Sleeps on this thread until there may be packets; at most `timeout_ms`.
 void Session::block(int timeout_ms) {
-  if (const auto nap = static_cast<int>(nap_ms()); nap > 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(nap, timeout_ms)));
+  const uint32_t nap = nap_left_ms_ > 0 ? nap_left_ms_ : nap_ms();
+  nap_left_ms_ = 0;
+  if (nap > 0) {
+    const uint32_t now = std::min(nap, static_cast<uint32_t>(timeout_ms));
+    std::this_thread::sleep_for(std::chrono::milliseconds(now));
+    nap_left_ms_ = nap - now;
   } else {
     Waiter::block(*source_, timeout_ms);
   }
-  woken_ = true;
+  woken_ = nap_left_ms_ == 0;
 }
 
 Napi::Value Session::stats(const Napi::CallbackInfo& call) {

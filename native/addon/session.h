@@ -72,6 +72,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
+  void on_ready(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
   Napi::Value has_room_tx(const Napi::CallbackInfo& info);
@@ -80,14 +81,14 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
 
   Tx* sending(Napi::Env env, const char* what);
   void raise_at(Napi::Env env, Error error) const;
-  Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms);
-  void wait_for(Napi::Function callback);
+  Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms, bool goes_on);
+  void wait_for_packets();
   Slot* slot_of(const Napi::CallbackInfo& info);
   void release_slot(Slot& slot);
   bool copy_out(Napi::Env env, Slot& slot);
   uint32_t nap_ms() const;
   void block(int timeout_ms);
-  void on_ready();
+  void call_back();
   Waiter& waiter();
   std::unique_ptr<Source> shut_down(bool detach);
 
@@ -101,9 +102,11 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   std::vector<ExposedMemory> segments_;
   std::vector<std::unique_ptr<Slot>> slots_;
   uint32_t outstanding_ = 0;
-  bool woken_ = false;  // the last wake-up has not led to a packet yet
+  bool woken_ = false;        // the last wake-up has not led to a packet yet
+  uint32_t nap_left_ms_ = 0;  // of a sleep that block() cut short
   Waiter* waiter_ = nullptr;
   Napi::FunctionReference on_ready_;
+  bool waiting_ = false;  // on_ready_ is strong
   std::optional<Napi::AsyncContext> context_;
   Stats last_stats_;
   TxStats last_tx_stats_;

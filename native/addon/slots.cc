@@ -3,6 +3,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "addon/convert.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 
@@ -59,30 +60,33 @@ void Session::release_slot(Slot& slot) {
   slot.lease = 0;
 }
 
-/// next(session, slot, waitMs?): releases what the slot lends and receives the next batch into it. While there is none
-/// it blocks for up to waitMs. Gives the packet count, or a negative result. WHY not a method: to find the Session
-/// behind `this` costs more than the rest of the call.
+/// next(session, slot, waitMs?, goesOn?): releases what the slot lends and receives the next batch into it. While there
+/// is none it blocks for up to waitMs; a sleep that would last longer comes back without packets if the wait goes on,
+/// and is taken up again by the next call. Gives the packet count, or a negative result. WHY not a method: to find the
+/// Session behind `this` costs more than the rest of the call.
 Napi::Value Session::next(const Napi::CallbackInfo& call) {
   const uint32_t number = call[0].As<Napi::Number>().Uint32Value();
   const uint32_t index = call[1].As<Napi::Number>().Uint32Value();
   Session* session = find(call.Env(), number);
   if (session == nullptr || index >= session->slots_.size()) return Napi::Number::New(call.Env(), kClosed);
   const int wait_ms = call.Length() > 2 ? call[2].As<Napi::Number>().Int32Value() : 0;
-  return session->next_into(call.Env(), *session->slots_[index], wait_ms);
+  return session->next_into(call.Env(), *session->slots_[index], wait_ms, wait_ms > 0 && flag(call[3]));
 }
 
-Napi::Value Session::next_into(Napi::Env env, Slot& slot, int wait_ms) {
+Napi::Value Session::next_into(Napi::Env env, Slot& slot, int wait_ms, bool goes_on) {
   if (!source_) return Napi::Number::New(env, kClosed);
   release_slot(slot);
-  RxBatch batch = source_->receive(*slot.block, batch_size_);
+  RxBatch batch{.rx = Rx::kAgain};
+  if (wait_ms == 0 || nap_left_ms_ == 0) batch = source_->receive(*slot.block, batch_size_);
   if (batch.rx == Rx::kAgain && wait_ms > 0) {
     block(wait_ms);
-    batch = source_->receive(*slot.block, batch_size_);
+    if (nap_left_ms_ == 0 || !goes_on) batch = source_->receive(*slot.block, batch_size_);
   }
   const uint32_t count = batch.rx == Rx::kOk ? batch.count : 0;
   if (count < slot.count) slot.block->poison(count, slot.count);
   slot.count = count;
   if (count == 0) return Napi::Number::New(env, kResult[static_cast<size_t>(batch.rx)]);
+  nap_left_ms_ = 0;
   woken_ = false;
   slot.lease = batch.lease;
   slot.generation++;

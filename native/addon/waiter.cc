@@ -50,10 +50,12 @@ Waiter::Waiter(Environment& environment, const Source& source, std::function<voi
 #ifdef __linux__
     // WHY: libuv makes a polled fd non-blocking and allows one watcher each, which would change a shared stdin for
     // other processes. An epoll set in between is ours alone.
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (epoll_ >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) fd = epoll_;
+    if (!readiness_.owned) {
+      epoll_ = epoll_create1(EPOLL_CLOEXEC);
+      epoll_event event{};
+      event.events = EPOLLIN;
+      if (epoll_ >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0) fd = epoll_;
+    }
 #endif
     has_poll_ = uv_poll_init(environment_.loop(), &poll_, fd) == 0;
     if (has_poll_) opened(poll_);
@@ -79,21 +81,36 @@ void Waiter::arm(uint32_t nap_ms) {
     }
     wake_.notify_one();
   } else if (has_poll_ && nap_ms == 0) {
+    if (!is_polling_) {
+      uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int status, int) {
+        static_cast<Waiter*>(handle->data)->on_readable(status);
+      });
+    }
     is_polling_ = true;
-    uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) { static_cast<Waiter*>(handle->data)->fire(); });
   } else {
+    stop_polling();
     uv_timer_start(
         &timer_, [](uv_timer_t* handle) { static_cast<Waiter*>(handle->data)->fire(); }, std::max(nap_ms, 1u), 0);
   }
   apply_ref();
 }
 
-void Waiter::fire() {
-  if (!armed_) return;
-  armed_ = false;
+void Waiter::on_readable(int status) {
+  if (status < 0) is_polling_ = false;  // libuv stops at an error, which receive() will find
+  // Who waits no more looks no more: what is not read stays readable.
+  if (!armed_) return stop_polling();
+  fire();
+}
+
+void Waiter::stop_polling() {
   // WHY the question: libuv takes the fd out of its epoll set at each stop, a system call, even if it is not in there.
   if (is_polling_) uv_poll_stop(&poll_);
   is_polling_ = false;
+}
+
+void Waiter::fire() {
+  if (!armed_) return;
+  armed_ = false;
   uv_timer_stop(&timer_);
   apply_ref();
   ready_();

@@ -15,8 +15,9 @@
 namespace ringtap::addon {
 
 /// Calls `ready` once on the loop thread after each arm(), when the source may have something.
-/// An fd is watched by libuv; other sources are asked from a thread that backs off and sends one coalesced wake-up, or
-/// each millisecond where the host allows no more threads.
+/// An fd is watched by libuv, and stays watched for as long as the waits for it follow each other; other sources are
+/// asked from a thread that backs off and sends one coalesced wake-up, or each millisecond where the host allows no
+/// more threads.
 class Waiter {
  public:
   /// `source` must outlive stop().
@@ -35,6 +36,8 @@ class Waiter {
  private:
   ~Waiter() = default;
   void fire();
+  void on_readable(int status);
+  void stop_polling();
   void apply_ref();
   void run_thread();
   template <class T>

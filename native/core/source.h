@@ -48,6 +48,8 @@ struct Readiness {
   };
   Kind kind = Kind::kAlways;
   int fd = -1;
+  /// The fd is nobody else's and non-blocking: it may be watched as it is.
+  bool owned = false;
   uint32_t max_sleep_us = 100;
   /// How long to let packets gather after a batch, before waiting anew; asked each time. For sources that would
   /// otherwise wake the reader for little.

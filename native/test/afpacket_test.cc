@@ -11,7 +11,6 @@
 #include <random>
 #include <thread>
 
-#include "backends/afpacket/gather.h"
 #include "backends/afpacket/ring.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
@@ -289,37 +288,6 @@ TEST_CASE("whatever the headers say, a walk stays inside its block, ends, and ac
   }
   CHECK(walked > 10'000);
   CHECK(damaged > 10'000);
-}
-
-TEST_CASE("blocks gather under load only, at most four timeouts, and never more than an eighth of the ring") {
-  afpacket::Gather gather(10, 64);
-  uint64_t now_us = 5'000'000;
-  // One pass of the reader: so much was taken since the last one, `us` ago.
-  const auto pass = [&](uint64_t us, uint32_t blocks, uint32_t packets) {
-    for (uint32_t i = 0; i < blocks; i++) gather.took_block(packets / blocks);
-    gather.emptied(now_us += us);
-    return gather.ms();
-  };
-  CHECK(gather.ms() == 0);
-  CHECK(pass(10'000, 1, 1) == 0);          // the first packet after a silence
-  CHECK(pass(10'000, 1, 1'000) == 0);      // 100 kpps is no load yet
-  CHECK(pass(10'000, 1, 6'000) == 40);     // a block each 10 ms: eight would take 80 ms
-  CHECK(pass(40'000, 8, 56'000) == 40);    // an eighth of the ring in 40 ms
-  CHECK(pass(40'000, 16, 112'000) == 20);  // twice as dense
-  CHECK(pass(40'000, 400, 2'800'000) == 0);
-  CHECK(pass(10'000, 0, 0) == 0);
-
-  afpacket::Gather tiny(10, 7);
-  tiny.emptied(1'000);
-  tiny.took_block(5'000);
-  tiny.emptied(11'000);
-  CHECK(tiny.ms() == 0);
-
-  afpacket::Gather slow(10'000, 4096);
-  slow.emptied(1'000);
-  slow.took_block(5'000);
-  slow.emptied(11'000);
-  CHECK(slow.ms() == 100);
 }
 
 TEST_CASE("what a tiny ring could not take is counted to the packet") {

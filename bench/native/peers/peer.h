@@ -75,10 +75,22 @@ class Meter {
     getrusage(RUSAGE_SELF, &now);
     const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start_;
     std::printf("{\"packets\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"sum\":%" PRIu32
-                ",\"user\":%.0f,\"system\":%.0f,\"wall\":%.0f,\"rssKiB\":%ld%s}\n",
+                ",\"user\":%.0f,\"system\":%.0f,\"wall\":%.0f,\"waits\":%ld,\"rssKiB\":%ld%s}\n",
                 work.packets, work.bytes, work.sum, microseconds(now.ru_utime) - microseconds(usage_.ru_utime),
-                microseconds(now.ru_stime) - microseconds(usage_.ru_stime), wall.count(), now.ru_maxrss, more);
+                microseconds(now.ru_stime) - microseconds(usage_.ru_stime), wall.count(),
+                now.ru_nvcsw - usage_.ru_nvcsw, now.ru_maxrss, more);
     std::fflush(stdout);
+  }
+
+  /// The same figures so far, as a JSON object.
+  std::string lap(uint64_t packets) const {
+    const rusage now = usage();
+    const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start_;
+    return "{\"packets\":" + std::to_string(packets) +
+           ",\"user\":" + std::to_string(microseconds(now.ru_utime) - microseconds(usage_.ru_utime)) +
+           ",\"system\":" + std::to_string(microseconds(now.ru_stime) - microseconds(usage_.ru_stime)) +
+           ",\"wall\":" + std::to_string(wall.count()) +
+           ",\"waits\":" + std::to_string(now.ru_nvcsw - usage_.ru_nvcsw) + "}";
   }
 
  private:
@@ -112,6 +124,9 @@ class Transfer {
       largest_ = std::max(largest_, got);
     }
     if (!warm_ && seen() >= warmup_) warm_up();
+    while (next_lap_ < laps_at_.size() && seen() >= laps_at_[next_lap_]) {
+      laps_ += (next_lap_++ > 0 ? "," : "") + meter_.lap(work.packets);
+    }
     if (idle) {
       quiet_ms_ += seen() > 0 ? kPatienceMs / 10 : 0;
     } else {
@@ -130,6 +145,7 @@ class Transfer {
                        ",\"dropped\":" + std::to_string(dropped) + ",\"batches\":" + std::to_string(batches_) +
                        ",\"largest\":" + std::to_string(largest_);
     if (work.stamped) more += ",\"latency\":" + latency();
+    if (!laps_at_.empty()) more += ",\"laps\":[" + laps_ + "]";
     meter_.print(work, more.c_str());
   }
 
@@ -137,6 +153,17 @@ class Transfer {
 
  private:
   uint64_t seen() const { return skipped_ + work.packets; }
+
+  /// RINGTAP_BENCH_LAPS: after how many packets to take the figures, besides the end; ascending.
+  static std::vector<uint64_t> laps_asked() {
+    std::vector<uint64_t> laps;
+    const char* text = std::getenv("RINGTAP_BENCH_LAPS");
+    for (; text != nullptr && *text != '\0'; text = std::strchr(text, ',') + 1) {
+      laps.push_back(number(text));
+      if (std::strchr(text, ',') == nullptr) break;
+    }
+    return laps;
+  }
 
   void warm_up() {
     warm_ = true;
@@ -168,6 +195,9 @@ class Transfer {
   int quiet_ms_ = 0;
   bool warm_ = false;
   Meter meter_;
+  const std::vector<uint64_t> laps_at_ = laps_asked();
+  size_t next_lap_ = 0;
+  std::string laps_;
 };
 
 }  // namespace peer

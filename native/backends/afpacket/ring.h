@@ -120,6 +120,7 @@ class Ring {
   void pop(const Frame& frame) noexcept { walk_.pop(frame); }
   uint32_t skip_block() noexcept { return walk_.skip(); }
 
+  uint32_t block_count() const noexcept { return block_count_; }
   uint32_t block() const noexcept { return current_; }
   uint32_t segment() const noexcept { return current_ / blocks_per_segment_; }
   /// Where the current block begins in its segment.

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "backends/afpacket/gather.h"
 #include "backends/afpacket/restore.h"
 #include "backends/afpacket/ring.h"
 #include "backends/afpacket/target.h"
+#include "core/gather.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
 #include "filter/placement.h"
@@ -30,7 +30,7 @@ class AfPacket final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .gather_ms = gather_.ms()};
+    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .owned = true, .gather_ms = gather_.ms()};
   }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }

@@ -1,5 +1,6 @@
 // Receiving: frames from the RX rings to the reader, and back to the fill rings.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -17,7 +18,7 @@ constexpr uint32_t kAhead = 8;  // packets that are fetched into the cache befor
 RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (!link_) return {.rx = Rx::kEof};
   const bool check = std::chrono::steady_clock::now() >= next_check_;
-  // Nobody waits for news but a reader that found nothing.
+  // Nobody waits for news but a reader that found nothing, twice.
   if (!failed_ && (check || idle_)) hear_of_link();
   if (!failed_ && check) look_after_program();
   idle_ = false;
@@ -35,6 +36,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     const uint32_t packets = walk(queue, block, max, lent);
     if (packets == 0) continue;
     turn_ = index + 1 < count ? index + 1 : 0;
+    gather_.took(packets, packets);
     return {
         .rx = Rx::kOk, .count = packets, .segment = 0, .link_type = kLinkEthernet, .lease = *leases_.acquire(number)};
   }
@@ -44,7 +46,8 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
     // WHY here, too: a driver that found no frame may say so just after give_back() looked.
     if (settings_.busy_poll_us != 0 || queue->xsk.fill.needs_wakeup()) queue->xsk.kick_rx();
   }
-  idle_ = true;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  idle_ = !gather_.emptied(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
   return {.rx = Rx::kAgain};
 }
 

@@ -14,6 +14,7 @@
 #include "backends/afxdp/program.h"
 #include "backends/afxdp/transmit.h"
 #include "backends/afxdp/xsk.h"
+#include "core/gather.h"
 #include "core/source.h"
 #include "filter/placement.h"
 #include "linux/link_news.h"
@@ -53,7 +54,7 @@ class AfXdp final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = waiting_.fd(), .gather_ms = settings_.gather_ms};
+    return {.kind = Readiness::Kind::kFd, .fd = waiting_.fd(), .owned = true, .gather_ms = gather_.ms()};
   }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
@@ -126,8 +127,9 @@ class AfXdp final : public Source {
   Error error_;
   bool failed_ = false;   // nothing comes any more: error_ says why, once everything is read
   bool noticed_ = false;  // error_ is to be told, but not the end
-  bool idle_ = true;      // the last look found nothing
-  Stats counted_;         // what is counted here; once closed, everything
+  bool idle_ = true;      // nothing was found since the last look that found nothing
+  Gather gather_{0, 0, 0};
+  Stats counted_;  // what is counted here; once closed, everything
 };
 
 }  // namespace ringtap::afxdp
