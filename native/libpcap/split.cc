@@ -84,7 +84,8 @@ class Splitter {
       as_it_is.parts = {part(begin + 1, end, depth + 1)};
       return as_it_is;
     }
-    if (word(begin) == "(" && closing(begin, end) == end - 1) return part(begin + 1, end - 1, depth + 1);
+    const bool is_wrapped = word(begin) == "(" && closing(begin, end) == end - 1;
+    if (is_wrapped && end - begin > 2) return part(begin + 1, end - 1, depth + 1);
     return as_it_is;
   }
 

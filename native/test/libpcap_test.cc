@@ -16,6 +16,7 @@
 #include "libpcap/compile.h"
 #include "libpcap/library.h"
 #include "libpcap/link_type.h"
+#include "libpcap/split.h"
 #include "test/expressions.h"
 #include "test/reference_filter.h"
 
@@ -349,6 +350,15 @@ TEST_CASE("a long expression that is compiled in parts decides as libpcap compil
     }
   }
   CHECK(divided > 20);
+}
+
+TEST_CASE("parentheses around nothing are left for libpcap to refuse") {
+  const std::string text = "not ( )";
+  const Part whole = split(text, 1);
+  REQUIRE(whole.parts.size() == 1);
+  const Part& inner = whole.parts[0];
+  CHECK(inner.kind == Part::Kind::kLeaf);
+  CHECK(text.substr(inner.begin, inner.end - inner.begin) == "( )");
 }
 
 TEST_CASE("what cannot be divided is refused by its length at once, with the limit and what to do") {
