@@ -60,6 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   walk.filter = filtered ? &touch : nullptr;
   walk.snaplen = filtered ? 100 : UINT32_MAX;
   uint64_t at = reader->header_bytes();  // what is unread is input[at, end)
+  uint64_t changed_at = UINT64_MAX;      // the link type or the byte order of headers
   bool primed = false;
   while (at <= end) {
     const auto from = static_cast<uint32_t>(at);
@@ -78,9 +79,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
         primed = true;
         break;
       case Stop::kLinkType:
-        require(walk.next_link_type != walk.link_type);
+        // Where the link type stays, a section lies between.
+        require(walk.next_link_type != walk.link_type || at != changed_at);
         walk.link_type = walk.next_link_type;
+        changed_at = at;
         break;
+      case Stop::kPause:
+        require(false);
+        return 0;
       case Stop::kCorrupt:
         require(walk.record <= at && !walk.damage.empty());
         return 0;
