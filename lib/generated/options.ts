@@ -12,8 +12,9 @@ export interface OpeningOptions {
 }
 
 /**
- * The options that more than one scheme takes: for a URI whose scheme is known only when the program runs. Whether this
- * scheme takes it, and in which range, is checked then. What only some take can be given as the URI's parameter.
+ * The options that more than one scheme takes, each with every value that one of them takes: for a URI whose scheme is
+ * known only when the program runs. Whether this scheme takes it, and this value, is checked then. What only one takes
+ * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
   /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, synth) */
@@ -31,13 +32,15 @@ export interface OpenOptions extends OpeningOptions {
   /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk)) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto (afpacket, afxdp, dpdk, pcap, pfring)) */
-  timestamp?: 'auto' | 'hardware' | undefined;
-  /** inline puts a tag that the kernel stripped back into the bytes; metadata leaves it in batch.vlan. (default inline (afpacket)) */
-  vlan?: 'inline' | 'metadata' | undefined;
+  timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
   /** Receive queues to take packets from: one (0), a list (0,2), a range (0-3) or all. (default all (afxdp, pfring), 0 (dpdk)) */
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
   /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, pfring)) */
   share?: number | undefined;
+  /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
+  shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
+  /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
+  hugePages?: boolean | 'auto' | 'require' | 'off' | undefined;
 }
 
 /** Options of `afpacket:` (AF_PACKET (TPACKET_V3 ring)). */
@@ -196,7 +199,7 @@ export interface PfRingOptions extends OpeningOptions {
   path?: 'auto' | 'ring' | 'library' | undefined;
   /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets; range 1 – 4096; default 1) */
   watermark?: number | undefined;
-  /** The RX queue that packets are taken from, or all; queues=1 is what eth0@1 means. (default all) */
+  /** The RX queue that packets are taken from, or all; queues=1 is what eth0@1 means, which no other method captures. (default all) */
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
   /** Cluster that shares the interface's packets with other captures, each packet going to one of them; 0 joins none. (range 0 – 65535; default 0) */
   share?: number | undefined;

@@ -35,9 +35,10 @@ export function resolve(uri: string, options: unknown, strict = false): Request 
   const own = ownOptions(parsed, options);
   const signal = signalOf(parsed, own);
   const fallback = wantsFallback(parsed, own) && !strict;
-  const candidates = candidatesFor(parsed.scheme, fallback);
-  const [asked] = candidates;
+  const methods = candidatesFor(parsed.scheme, fallback);
+  const [asked] = methods;
   const known = settingsOf(parsed, own, asked);
+  const candidates: Request['candidates'] = namesOwnTarget(asked, known) ? [asked] : methods;
   const settings = (method: MethodName) => (method === asked ? known : settingsOf(parsed, own, method, asked));
   const { scheme, target } = parsed;
   return { uri, scheme, target, signal, fallback, candidates, settings };
@@ -47,6 +48,12 @@ export function resolve(uri: string, options: unknown, strict = false): Request 
 function wantsFallback(parsed: ParsedUri, options: OpenOptions): boolean {
   const { fallback: value = parsed.params.get('fallback') ?? true } = options;
   return check(parsed, { name: 'fallback', type: 'boolean', doc: '' }, value) as boolean;
+}
+
+/** Whether an option makes the target one that only this method reads: another one would capture something else. */
+function namesOwnTarget(method: MethodName, { values }: Settings): boolean {
+  const options = schemaOf(method)?.options ?? [];
+  return options.some(({ name, ownTarget, default: usual }) => ownTarget === true && values[name] !== usual);
 }
 
 function candidatesFor(scheme: ParsedUri['scheme'], fallback: boolean): Request['candidates'] {

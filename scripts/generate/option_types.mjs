@@ -13,9 +13,9 @@ const tsType = (o) =>
     queues: o.fromZero ? 'number | readonly number[] | string' : "number | readonly number[] | 'all' | (string & {})",
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
 
-const member = (o, facts) => {
+const member = (o, facts, type = tsType(o)) => {
   const known = facts.filter(Boolean).join('; ');
-  return `  /** ${o.doc}${known === '' ? '' : ` (${known})`} */\n  ${o.name}?: ${tsType(o)} | undefined;`;
+  return `  /** ${o.doc}${known === '' ? '' : ` (${known})`} */\n  ${o.name}?: ${type} | undefined;`;
 };
 
 const facts = (o) => [
@@ -38,14 +38,27 @@ function defaults({ name }) {
   return [`default ${[...by].map(([value, names]) => `${value} (${names.join(', ')})`).join(', ')}`];
 }
 
-const titleOf = (name) => backends.find((b) => b.name === name).title;
+/** What at least one of the schemes takes. */
+const unionOf = (options) => {
+  const parts = new Set(options.flatMap((o) => tsType(o).split(' | ')));
+  if (parts.has('(string & {})')) parts.delete('string');
+  return [...parts].join(' | ');
+};
 
-/** As every scheme takes it, so that these options fit them all. */
-function inAll(option) {
-  if (option.type !== 'choice') return option;
-  const lists = backends.flatMap((b) => b.options.filter((o) => o.name === option.name).map((o) => o.values));
-  return { ...option, values: option.values.filter((value) => lists.every((list) => list.includes(value))) };
-}
+/** "afxdp: …; dpdk: …": where each scheme has a meaning of its own. */
+const meanings = (name) =>
+  backends.flatMap((b) => b.options.filter((o) => o.name === name).map(({ doc }) => `${b.name}: ${doc}`)).join(' ');
+
+/** What more than one scheme takes, in the order of the table of common options. */
+const shared = [...new Set([...common, ...backends.flatMap((b) => b.options)].map(({ name }) => name))]
+  .map((name) => ({ name, taken: backends.flatMap((b) => b.options.filter((o) => o.name === name)) }))
+  .filter(({ taken }) => taken.length > 1)
+  .map(({ name, taken }) => ({
+    ...(common.find((o) => o.name === name) ?? { name, doc: meanings(name) }),
+    type: unionOf(taken),
+  }));
+
+const titleOf = (name) => backends.find((b) => b.name === name).title;
 
 const schemes = [
   ...backends.flatMap((b) => [b.name, ...b.aliases].map((scheme) => [scheme, b.name])),
@@ -64,14 +77,12 @@ ${opening.map((o) => member(o, facts(o))).join('\n')}
 }
 
 /**
- * The options that more than one scheme takes: for a URI whose scheme is known only when the program runs. Whether this
- * scheme takes it, and in which range, is checked then. What only some take can be given as the URI's parameter.
+ * The options that more than one scheme takes, each with every value that one of them takes: for a URI whose scheme is
+ * known only when the program runs. Whether this scheme takes it, and this value, is checked then. What only one takes
+ * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
-${common
-  .filter(({ scope }) => scope !== 'open')
-  .map((o) => member(inAll(o), [o.unit && `in ${o.unit}`, ...defaults(o)]))
-  .join('\n')}
+${shared.map((o) => member(o, [o.unit && `in ${o.unit}`, ...defaults(o)], o.type)).join('\n')}
 }
 
 ${backends

@@ -33,6 +33,8 @@ export interface OptionSchema {
   readonly most?: number;
   /** Queues are 0 to the last one, without a gap, and never all. */
   readonly fromZero?: boolean;
+  /** Given, and not what it is by default, it makes the target one that no other method can read. */
+  readonly ownTarget?: boolean;
   /** Older names, and how their values are read: the same, or as a count of queues. */
   readonly was?: Readonly<Record<string, 'same' | 'count'>>;
   /** Only the options object may set it: a URI is text from anywhere. */

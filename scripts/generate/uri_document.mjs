@@ -55,7 +55,7 @@ export const uriDocument = `<!-- ${note} -->
 
 \`scheme:target?option=value&option=value\`. The options object of \`open()\` takes the same names and wins over the URI.
 An unknown name is \`RINGTAP_UNKNOWN_OPTION\` and names the nearest one; a bad value is \`RINGTAP_BAD_OPTION\`. TypeScript knows the options of each
-scheme: \`open('afpacket:eth0', { mbufs: 5 })\` does not compile. With a URI that is a mere \`string\` it takes those that more than one scheme has.
+scheme: \`open('afpacket:eth0', { mbufs: 5 })\` does not compile. With a URI that is a mere \`string\`, or may be of several schemes, it takes those that more than one scheme has, with every value that one of them takes.
 
 - A bare interface (\`eth0\`) means \`auto:eth0\`: AF_PACKET first, then libpcap. A bare path or \`-\` means \`file:\`, taken literally.
 - Booleans are \`true\`/\`false\` (also \`1\`/\`0\`); integers may end in \`k\`, \`M\` or \`G\` (binary multiples).

@@ -45,8 +45,8 @@ const content = (batch: Batch) =>
   Array.from({ length: batch.length }, (_, i) => Buffer.from(batch.copy(i)).toString('hex'));
 
 /** Small leases, so that there are many of them. */
-const small: OpenOptions = { batchSize: 10 };
-const smallRing = (subject: Subject): OpenOptions & AfPacketOptions =>
+const small = { batchSize: 10 };
+const smallRing = (subject: Subject): Pick<AfPacketOptions, 'batchSize' | 'bufferBytes' | 'blockBytes'> =>
   subject.name === 'afpacket' ? { batchSize: 10, bufferBytes: 65536 * 64, blockBytes: 65536 } : small;
 
 describe.each([

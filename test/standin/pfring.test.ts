@@ -1,5 +1,5 @@
 // PF_RING through the public API, with stand-ins that misbehave on request: vitest.config.ts preloads them.
-import { devices, type OpenOptions, open, openTransmitter, probe } from 'ringtap';
+import { devices, type OpeningOptions, open, openTransmitter, probe } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { root, run, script } from '../support/child.js';
 import { planOf } from '../support/explain.js';
@@ -10,7 +10,7 @@ import { ethernet, ipv4, udp } from '../support/trace.js';
 import { until, within } from '../support/wait.js';
 
 const { rx, tx } = lab ?? { rx: '', tx: '' };
-const strict: OpenOptions = { fallback: false };
+const strict: OpeningOptions = { fallback: false };
 
 /** The stand-ins behave like this until the end of the test. */
 const behave = (how: string) => {
@@ -71,14 +71,15 @@ describe.skipIf(lab === null)('pfring:', () => {
     expect((await failure(() => open(`pfring:${rx}`, strict))).hint).toContain('modprobe pf_ring');
   });
 
-  test.each([`${rx}@0`, `${rx},${lab?.tx}`, `stack:${rx}`, `zc:${rx}@0`])(
+  test.each([`${rx}@0`, `${rx}?queues=0`, `${rx},${lab?.tx}`, `stack:${rx}`, `zc:${rx}@0`])(
     'names the module, not the interface, for %s, which means something to PF_RING alone',
     async (target) => {
       behave('socket=97');
-      const source = `import { open } from 'ringtap';
+      const source = `import { explain, open } from 'ringtap';
         const uri = process.argv[1];
         await open(uri).catch(({ code, hint }) => console.log(code, hint));
-        console.log((await explain(uri)).error.code);`;
+        const explained = await explain(uri);
+        console.log(explained.ok ? 'ok' : explained.error.code);`;
       const env = { RINGTAP_LIBPFRING: '/nowhere/libpfring.so', RINGTAP_STANDIN: 'socket=97' };
       const { stdout } = await script(source, { args: [`pfring:${target}`], env });
       expect(stdout).toMatch(/^RINGTAP_BACKEND_MISSING .*\nRINGTAP_BACKEND_MISSING\n$/);

@@ -4,6 +4,7 @@ import type {
   AfXdpOptions,
   DpdkOptions,
   FileOptions,
+  OpeningOptions,
   OpenOptions,
   OptionsOf,
   PcapOptions,
@@ -102,6 +103,10 @@ describe('open(), explain() and openTransmitter()', () => {
   });
 
   test('take what more than one scheme has, where the URI is a mere string', () => {
+    void open(text, { timestamp: 'kernel', hugePages: true, shareMode: 'lb' });
+    void explain(text, { timestamp: 'user', hugePages: 'require', shareMode: 'round-robin' });
+    const either = (scheme: 'afpacket' | 'pcap') => open(`${scheme}:eth0`, { timestamp: 'kernel' });
+    void either('pcap');
     void open(text, {
       filter: 'udp',
       snaplen: 96,
@@ -112,12 +117,16 @@ describe('open(), explain() and openTransmitter()', () => {
     });
     // @ts-expect-error an option of dpdk: alone
     void open(text, { mbufs: 5 });
+    // @ts-expect-error an option of afpacket: alone
+    void open(text, { vlan: 'inline' });
+    // @ts-expect-error a word that no scheme has
+    void open(text, { timestamp: 'nic' });
     // @ts-expect-error misspelt
     void open(text, { snapLen: 96 });
   });
 
-  test('take the options of more than one scheme for each scheme that has them', () => {
-    const options: OpenOptions = {};
+  test('of every scheme take what open() itself does', () => {
+    const options: OpeningOptions = {};
     void open('afpacket:eth0', options);
     void open('afxdp:eth0', options);
     void open('dpdk:0', options);
@@ -125,6 +134,22 @@ describe('open(), explain() and openTransmitter()', () => {
     void open('pcap:eth0', options);
     void open('pfring:eth0', options);
     void open('synth:', options);
+  });
+
+  test('of a mere string have every value that some scheme takes, and nothing else', () => {
+    type Some = AfPacketOptions | AfXdpOptions | DpdkOptions | FileOptions | PcapOptions | PfRingOptions | SynthOptions;
+    type TakenBy<Name, Scheme = Some> = Scheme extends unknown
+      ? Name extends keyof Scheme
+        ? Scheme[Name]
+        : never
+      : never;
+    type Every = { [Name in keyof OpenOptions]?: TakenBy<Name> | undefined };
+    expectTypeOf<OpenOptions>().toExtend<Every>();
+    expectTypeOf<Every>().toExtend<OpenOptions>();
+    expectTypeOf<OpenOptions>().toHaveProperty('shareMode');
+    expectTypeOf<OpenOptions>().toHaveProperty('hugePages');
+    expectTypeOf<OpenOptions>().not.toHaveProperty('vlan');
+    expectTypeOf<OpenOptions>().not.toHaveProperty('mbufs');
   });
 
   test('can be wrapped', () => {
