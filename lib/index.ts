@@ -3,7 +3,7 @@ export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';
 export type { CaptureStats } from './capture/stats.js';
 export type { WaitOptions } from './errors/abort.js';
-export { CaptureError, type CaptureErrorFields } from './errors/errors.js';
+export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
 export type { ErrorCode } from './generated/errors.js';
 export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
 export type * from './generated/options.js';

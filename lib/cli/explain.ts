@@ -22,16 +22,9 @@ Exit status 1 where it cannot be opened.`,
     );
   addOpenOptions(command).action(async (uri: string, flags: OpenFlags & { json?: true }) => {
     const explained = await explain(uri, openOptions(flags));
-    await (flags.json ? printJson(toJson(explained), 2) : printText(describe(uri, explained)));
+    await (flags.json ? printJson(explained, 2) : printText(describe(uri, explained)));
     if (!explained.ok) process.exitCode = report(explained.error);
   });
-}
-
-/** The error without its stack; JSON.stringify would leave out its message. */
-function toJson(explained: Explanation): object {
-  if (explained.ok) return explained;
-  const { code, message, hint } = explained.error;
-  return { ...explained, error: { code, message, hint } };
 }
 
 function describe(uri: string, explained: Explanation): string {

@@ -56,7 +56,17 @@ export class CaptureError extends Error {
     this.hint = hint === undefined ? hintOf(code) : printable(shorten(hint));
     this.position = position;
   }
+
+  /** What `JSON.stringify()` writes, which would leave the message out: everything but stack and cause. */
+  toJSON(): CaptureErrorJson {
+    const { message, name, code, backend, uri, syscall, errno, hint, position } = this;
+    return { message, name, code, backend, uri, syscall, errno, hint, position };
+  }
 }
+
+/** A {@link CaptureError} as JSON has it. What is undefined is left out there. */
+export type CaptureErrorJson = Pick<CaptureError, 'message' | 'name' | 'code' | 'hint'> &
+  Pick<CaptureErrorFields, 'backend' | 'uri' | 'syscall' | 'errno' | 'position'>;
 
 /** Its own fields: nothing that was planted in Object.prototype. */
 function ownOf<T extends object>(fields: T): T {

@@ -36,6 +36,31 @@ describe('a CaptureError', () => {
     expect(error.hint).toBeTruthy();
   });
 
+  test('is JSON with its message first, and without what it came of', async () => {
+    const error = await failure(() => open('file:/nonexistent/trace.pcap'));
+    const { message, hint } = error;
+    expect(JSON.stringify(error)).toBe(
+      JSON.stringify({
+        message,
+        name: 'CaptureError',
+        code: 'RINGTAP_FILE_OPEN',
+        backend: 'file',
+        uri: 'file:/nonexistent/trace.pcap',
+        syscall: 'open',
+        errno: 2,
+        hint,
+      }),
+    );
+    const bare = new CaptureError('RINGTAP_BUSY', 'taken', { position: 3, cause: new Error('why') });
+    expect(JSON.parse(JSON.stringify({ bare })).bare).toEqual({
+      message: 'taken',
+      name: 'CaptureError',
+      code: 'RINGTAP_BUSY',
+      hint: bare.hint,
+      position: 3,
+    });
+  });
+
   test('shows no terminal what it would obey, and no reader a line of its own', async () => {
     const odd = 'x\x1b[31m\x07\x9b31m\u202e\r\nringtap: all is well';
     for (const uri of [
