@@ -1,13 +1,21 @@
 // Addresses as text: what costs is done when it is called for.
 
+import { types } from 'node:util';
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+
 const OCTETS = Array.from({ length: 256 }, (_, byte) => String(byte));
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
  * An IPv4 address with dots.
  * @param address as `src4` and `dst4` hold it: 0x0a000001 is 10.0.0.1
+ * @throws CaptureError RINGTAP_BAD_OPTION when it is no whole number from 0 to 2^32 - 1
  */
 export function ipv4Text(address: number): string {
+  if (typeof address !== 'number' || address >>> 0 !== address) {
+    throw bad(`ipv4Text() takes a whole number from 0 to 0xffffffff, not ${show(address)}`);
+  }
   const [a, b] = [OCTETS[address >>> 24]!, OCTETS[(address >>> 16) & 255]!];
   return `${a}.${b}.${OCTETS[(address >>> 8) & 255]!}.${OCTETS[address & 255]!}`;
 }
@@ -16,8 +24,10 @@ export function ipv4Text(address: number): string {
  * An IPv6 address in the form of RFC 5952, as inet_ntop(3) writes it: the longest run of zeros is "::", and an IPv4 address
  * after zeros keeps its dots.
  * @param bytes the memory that it lies in @param at where its 16 bytes begin
+ * @throws CaptureError RINGTAP_BAD_OPTION when they do not lie there
  */
 export function ipv6Text(bytes: Uint8Array, at = 0): string {
+  refuseOutside('ipv6Text', bytes, at, 16);
   const group = (i: number) => (bytes[at + 2 * i]! << 8) | bytes[at + 2 * i + 1]!;
   let best = 0;
   let bestLength = 1;
@@ -45,9 +55,21 @@ export function ipv6Text(bytes: Uint8Array, at = 0): string {
 /**
  * A hardware address, with colons.
  * @param bytes the memory that it lies in, such as `batch.bytes` @param at where it begins @param length in bytes
+ * @throws CaptureError RINGTAP_BAD_OPTION when it does not lie there
  */
 export function macText(bytes: Uint8Array, at = 0, length = 6): string {
+  refuseOutside('macText', bytes, at, length);
   let text = '';
   for (let i = 0; i < length; i++) text += (i === 0 ? '' : ':') + HEX[bytes[at + i]!]!;
   return text;
+}
+
+function refuseOutside(method: string, bytes: Uint8Array, at: number, length: number): void {
+  if (!types.isUint8Array(bytes)) throw bad(`${method}() takes a Uint8Array, not ${show(bytes)}`);
+  if (Number.isInteger(at) && at >= 0 && Number.isInteger(length) && length >= 0 && at + length <= bytes.length) return;
+  throw bad(`${method}(): ${show(length)} bytes at ${show(at)} are outside the ${bytes.length} that were given`);
+}
+
+function bad(message: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', message);
 }

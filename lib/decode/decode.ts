@@ -92,7 +92,8 @@ const vlan = new Uint16Array(1);
  * ```
  * @param bytes not changed @param into columns to fill; by default new ones for one packet
  * @returns `into`, with one packet in it; its offsets count from the start of `bytes`
- * @throws CaptureError RINGTAP_BAD_OPTION (no Uint8Array, or numbers that are none or point outside it)
+ * @throws CaptureError RINGTAP_BAD_OPTION (no Uint8Array, or numbers that are none or point outside it),
+ * RINGTAP_UNKNOWN_OPTION (a misspelt name in `place`)
  */
 export function decodePacket(bytes: Uint8Array, place: PacketPlace = {}, into: Decoded = new Decoded(1)): Decoded {
   if (!types.isUint8Array(bytes)) throw bad(`decodePacket() takes a Uint8Array, not ${show(bytes)}`);
@@ -110,14 +111,29 @@ export function decodePacket(bytes: Uint8Array, place: PacketPlace = {}, into: D
   return owned({ bytes, offset, caplen, wirelen, flags, vlan }, linkType, 1, into);
 }
 
+const PLACE = ['linkType', 'offset', 'caplen', 'wirelen'] as const satisfies (keyof PacketPlace)[];
+
 /** Its own properties, each looked at once. */
 function ownOf(place: PacketPlace): PacketPlace {
-  try {
-    if (typeof place === 'object' && place !== null) return Object.assign(Object.create(null), place);
-  } catch {
-    // It cannot be looked at.
+  const own = copyOf(place);
+  if (own === undefined) throw bad(`decodePacket(): ${show(place)} is no place of a packet`);
+  for (const name of Object.keys(own)) {
+    if ((PLACE as readonly string[]).includes(name)) continue;
+    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `decodePacket(): a packet's place has no "${name}"`, {
+      hint: `It has: ${PLACE.join(', ')}`,
+    });
   }
-  throw bad(`decodePacket(): ${show(place)} is no place of a packet`);
+  return own;
+}
+
+function copyOf(place: PacketPlace): PacketPlace | undefined {
+  try {
+    // A list would pass for a place that leaves everything out.
+    if (typeof place !== 'object' || place === null || Symbol.iterator in place) return undefined;
+    return Object.assign(Object.create(null), place);
+  } catch {
+    return undefined; // it cannot be looked at
+  }
 }
 
 function whole(name: string, value: number): number {

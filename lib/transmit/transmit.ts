@@ -3,7 +3,7 @@ import { pause, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import type { BackendName } from '../generated/options.js';
 import type { NativeSession } from '../native/native.js';
-import { ownOptions, signalOf } from '../uri/options.js';
+import { callOptions } from '../uri/options.js';
 
 /** Turns of the event loop before flush() sleeps: what can send at once has done so by then. */
 const TURNS = 4;
@@ -92,7 +92,7 @@ export class SessionTransmitter implements Transmitter {
   }
 
   async drain(options: WaitOptions = {}): Promise<void> {
-    const signal = this.#signalOf(options);
+    const { signal } = callOptions({ uri: this.#uri }, 'drain', options, ['signal']);
     signal?.throwIfAborted();
     if (this.#closing !== undefined) throw this.#closed();
     if (this.#call(() => this.#session.hasRoomTx())) return;
@@ -100,7 +100,10 @@ export class SessionTransmitter implements Transmitter {
   }
 
   async flush(options: WaitOptions = {}): Promise<void> {
-    await this.#until(() => false, Number.POSITIVE_INFINITY, this.#signalOf(options));
+    const { signal } = callOptions({ uri: this.#uri }, 'flush', options, ['signal']);
+    signal?.throwIfAborted();
+    if (this.#closing !== undefined) throw this.#closed();
+    await this.#until(() => false, Number.POSITIVE_INFINITY, signal);
   }
 
   /** Sends until it is enough, nothing is queued, or nothing was sent for so long. Gives what is still queued. */
@@ -124,11 +127,6 @@ export class SessionTransmitter implements Transmitter {
       if (idle++ < TURNS) await nextTurn();
       else await pause(Math.min(idle - TURNS, LONGEST_SLEEP_MS), signal);
     }
-  }
-
-  #signalOf(options: WaitOptions): AbortSignal | undefined {
-    const at = { uri: this.#uri, params: new Map<string, string>() };
-    return signalOf(at, ownOptions(at, options));
   }
 
   #closed(): CaptureError {

@@ -10,17 +10,39 @@ import type { ParsedUri } from './uri.js';
 export function ownOptions(
   { uri }: Pick<ParsedUri, 'uri'>,
   options: unknown = {},
+  what = 'options are an object',
 ): OpenOptions & Readonly<Record<string, unknown>> {
-  if (typeof options !== 'object' || options === null) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: options are an object, not ${show(options)}`, { uri });
-  }
+  const no = (given: string) => new CaptureError('RINGTAP_BAD_OPTION', `${uri}: ${what}, not ${given}`, { uri });
+  if (typeof options !== 'object' || options === null) throw no(show(options));
+  // These would pass for an object without options.
+  if (isSignal(options)) throw no('the signal itself: write { signal }');
+  let isList: boolean;
   try {
-    // A list or a Map would pass for an object without options.
-    if (Reflect.has(options, Symbol.iterator)) throw new TypeError('they are a list');
-    return Object.assign(Object.create(null), options);
+    isList = Reflect.has(options, Symbol.iterator);
+    if (!isList) return Object.assign(Object.create(null), options);
   } catch (cause) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: the options cannot be read`, { uri, cause });
   }
+  throw no('a list');
+}
+
+/** What `method()` was given as its options, which may have these names only. */
+export function callOptions(
+  at: Pick<ParsedUri, 'uri'>,
+  method: string,
+  options: unknown,
+  names: readonly string[],
+): Readonly<Record<string, unknown>> & { readonly signal?: AbortSignal | undefined } {
+  const own = ownOptions(at, options, `${method}(): options are an object { ${names.join(', ')} }`);
+  for (const name of Object.keys(own)) {
+    if (names.includes(name)) continue;
+    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `${at.uri}: ${method}() has no option "${name}"`, {
+      uri: at.uri,
+      hint: `Options of ${method}(): ${names.join(', ')}`,
+    });
+  }
+  signalOf({ uri: at.uri, params: new Map() }, own);
+  return own;
 }
 
 /** `signal` from the options. */
@@ -30,7 +52,7 @@ export function signalOf(
 ): AbortSignal | undefined {
   if (at.params.has('signal')) throw bad(at, 'signal', 'goes into the options object, not the URI');
   if (signal === undefined || isSignal(signal)) return signal;
-  throw bad(at, 'signal', 'must be an AbortSignal');
+  throw bad(at, 'signal', `must be an AbortSignal, not ${show(signal)}`);
 }
 
 function isSignal(value: unknown): value is AbortSignal {

@@ -4,7 +4,7 @@ import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { Appended, type NativeWriter } from '../native/native.js';
-import { ownOptions, signalOf } from '../uri/options.js';
+import { callOptions } from '../uri/options.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
@@ -39,7 +39,6 @@ interface ReadOptions {
 }
 
 const ALL: ReadOptions = Object.freeze(Object.create(null));
-const NONE: ReadonlyMap<string, string> = new Map();
 
 /** Takes packets of one batch from `first` on. Gives how many are taken by then where room was short; else none. */
 type Append = (first: number) => number | undefined;
@@ -159,13 +158,8 @@ export class Writer implements AsyncDisposable {
 
   /** Options that are an object with these names only. */
   #read(method: string, options: unknown, names: readonly string[]): ReadOptions {
-    const own = ownOptions(this, options);
-    for (const name of Object.keys(own)) {
-      if (names.includes(name)) continue;
-      const hint = `Options of ${method}(): ${names.join(', ')}`;
-      throw this.#error('RINGTAP_UNKNOWN_OPTION', `${method}() has no option "${name}"`, hint);
-    }
-    return { select: own.select, signal: signalOf({ uri: this.uri, params: NONE }, own) };
+    const { select, signal } = callOptions(this, method, options, names);
+    return { select, signal };
   }
 
   /** How packets of this batch are taken: of what is lent now, whatever the same memory shows later. */
@@ -192,7 +186,7 @@ export class Writer implements AsyncDisposable {
       try {
         taken = append(first);
       } catch (error) {
-        throw this.#wrap(error);
+        throw this.#located(this.#wrap(error));
       }
       if (taken === Appended.all) return undefined;
       if (taken !== Appended.released) return taken;
@@ -253,6 +247,12 @@ export class Writer implements AsyncDisposable {
 
   #error(code: ErrorCode, message: string, hint?: string): CaptureError {
     return new CaptureError(code, `${this.uri}: ${message}`, { uri: this.uri, hint });
+  }
+
+  /** The addon does not know by which URI the writer was opened. */
+  #located(error: unknown): unknown {
+    if (!(error instanceof CaptureError && error.message.startsWith('write(): '))) return error;
+    return this.#error(error.code, error.message, error.hint);
   }
 
   /** What a failure is to the caller: an abort is none of its own. */

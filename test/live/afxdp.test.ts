@@ -683,12 +683,25 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(transmitter.stats()).toEqual({ sent: 5000, queued: 0, failed: 0 });
     await transmitter.close();
     expect(await drain(other)).toHaveLength(5000);
+    for (const call of [() => transmitter.send(packet(1)), () => transmitter.drain(), () => transmitter.flush()]) {
+      expect((await failure(call)).message).toBe(`afxdp:${tx}: the transmitter was closed`);
+    }
 
     await using capture = await open(`afxdp:${tx}`);
     expect(capture.transmit!.send(packet(9))).toBe(true);
     await capture.transmit!.flush();
     expect(await drain(other)).toHaveLength(1);
     const { transmit } = capture;
+    for (const method of ['flush', 'drain'] as const) {
+      const call = (given: unknown) => failure(() => transmit![method](given as object));
+      expect(await call({ sgnal: 1 })).toMatchObject({
+        code: 'RINGTAP_UNKNOWN_OPTION',
+        message: `afxdp:${tx}: ${method}() has no option "sgnal"`,
+      });
+      for (const given of [AbortSignal.abort(), AbortSignal.timeout(5000), [], null, 5, 'x', { signal: 5 }]) {
+        expect((await call(given)).code).toBe('RINGTAP_BAD_OPTION');
+      }
+    }
     for (const frame of [new Uint8Array(5), new DataView(new ArrayBuffer(60)), 'frame']) {
       expect(await failure(() => transmit!.send(frame as Uint8Array))).toMatchObject({
         code: 'RINGTAP_BAD_OPTION',

@@ -326,6 +326,14 @@ describe('decodePacket()', () => {
     for (const place of [...places, { offset: someUdp.length + 1 }]) {
       expect(await failure(() => decodePacket(someUdp, place as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
     }
+    for (const odd of [[], [60], new Map()]) {
+      expect(await failure(() => decodePacket(someUdp, odd as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    }
+    expect(await failure(() => decodePacket(someUdp, { offest: 10 } as never))).toMatchObject({
+      code: 'RINGTAP_UNKNOWN_OPTION',
+      message: expect.stringContaining('"offest"'),
+      hint: 'It has: linkType, offset, caplen, wirelen',
+    });
     for (const odd of [[1, 2], 'bytes', null, new DataView(new ArrayBuffer(60))]) {
       expect(await failure(() => decodePacket(odd as never))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
     }
@@ -376,5 +384,17 @@ describe('addresses as text', () => {
     expect(ipv6Text(bytes('00'.repeat(16)))).toBe('::');
     expect(macText(bytes('ff 020000000001'), 1)).toBe('02:00:00:00:00:01');
     expect(macText(bytes(u16(0xabcd)), 0, 2)).toBe('ab:cd');
+  });
+
+  test('are made of nothing but addresses', async () => {
+    const odd: (() => unknown)[] = [
+      ...['x', -1, 1.5, Number.NaN, 2 ** 32, null, undefined, 1n, '10'].map((given) => () => ipv4Text(given as never)),
+      ...[new Uint8Array(3), 'x', null, [1]].map((given) => () => ipv6Text(given as never)),
+      ...[1, -1, 0.5, '0'].map((at) => () => ipv6Text(new Uint8Array(16), at as never)),
+      () => macText(new Uint8Array(5)),
+      () => macText(new Uint8Array(6), 0, 7),
+      () => macText(undefined as never),
+    ];
+    for (const call of odd) expect(await failure(call)).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
   });
 });

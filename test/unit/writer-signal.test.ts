@@ -189,7 +189,29 @@ test('what a signal ended keeps no process alive', async () => {
   expect((await read()).length).toBeGreaterThan(0);
 });
 
-test.each([null, 5, 'x', { signal: null }, { signal: {} }, { signals: 1 }])(
+test('options are an object, not the signal itself, a list or a word, and the message names what it may have', async () => {
+  await using writer = await openWriter(path('named'));
+  await using capture = await open('synth:?count=1');
+  const batch = capture.tryNext()!;
+  const messages = [
+    await failure(() => writer.write(batch, 5 as never)),
+    await failure(() => writer.write(batch, new Uint32Array(1) as never)),
+    await failure(() => writer.flush(AbortSignal.abort() as never)),
+    await failure(() => writer.flush({ signal: 'now' } as never)),
+    await failure(() => open('synth:', AbortSignal.abort() as never)),
+    await failure(() => open('synth:', [] as never)),
+  ].map(({ code, message }) => `${code} ${message.slice(message.indexOf(': ') + 2)}`);
+  expect(messages).toEqual([
+    'RINGTAP_BAD_OPTION write(): options are an object { select, signal }, not 5',
+    'RINGTAP_BAD_OPTION write(): options are an object { select, signal }, not a list',
+    'RINGTAP_BAD_OPTION flush(): options are an object { signal }, not the signal itself: write { signal }',
+    'RINGTAP_BAD_OPTION option signal must be an AbortSignal, not "now"',
+    'RINGTAP_BAD_OPTION options are an object, not the signal itself: write { signal }',
+    'RINGTAP_BAD_OPTION options are an object, not a list',
+  ]);
+});
+
+test.each([null, 5, 'x', AbortSignal.abort(), [], { signal: null }, { signal: {} }, { signals: 1 }])(
   'flush(%j) and close are refused',
   async (given) => {
     await using writer = await openWriter(path('refused'));
