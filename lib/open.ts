@@ -1,5 +1,6 @@
 import { Capture } from './capture/capture.js';
 import { CaptureError, warn } from './errors/errors.js';
+import { printable, shorten } from './errors/printable.js';
 import type { OptionsOf } from './generated/options.js';
 import { BACKENDS } from './generated/schema.js';
 import { follow } from './plan/candidates.js';
@@ -25,11 +26,17 @@ export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri
   const { session, info, plan } = followed;
   const first = plan.candidates[0];
   if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${first.reason}`);
+    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
   const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
   return new Capture(session, info, plan, transmit, request.signal);
+}
+
+/** A message that is part of another one about the same URI. */
+function withoutUri(uri: string, message: string): string {
+  const where = `${printable(shorten(uri))}: `;
+  return message.startsWith(where) ? message.slice(where.length) : message;
 }
 
 let warnedOfTraffic = false;

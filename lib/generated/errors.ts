@@ -49,8 +49,8 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
     hint: "docs/uri.md lists types, ranges and defaults.",
   },
   RINGTAP_BAD_FILTER: {
-    meaning: "The filter expression or program is not valid.",
-    hint: "See pcap-filter(7) for the syntax; `position` is the offending character or instruction where it is known.",
+    meaning: "The filter expression or program is not valid. `position` is the offending character or instruction where it is known.",
+    hint: "See pcap-filter(7) for the syntax.",
   },
   RINGTAP_NO_INTERFACE: {
     meaning: "There is no network interface of this name.",
@@ -102,7 +102,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_BUSY: {
     meaning: "Somebody else reads from this capture, or owns the resource.",
-    hint: "One reader at a time: open a second capture for a second reader.",
+    hint: "Wait for whoever has it, or close that first; a second reader opens a second capture, and a second sender shares one transmitter.",
   },
   RINGTAP_CLOSED: {
     meaning: "The capture, writer or transmitter was closed.",

@@ -12,18 +12,25 @@ export function readQueues(option: OptionSchema, value: unknown): Queues | { rea
   const queues = parseQueues(value);
   const { max = 65535, most = MOST_QUEUES, fromZero = false } = option;
   if (queues === undefined) {
-    return { fault: `must be ${fromZero ? '' : 'all, '}a queue, a list or a range, not ${show(value)}` };
+    return { fault: `must be ${fromZero ? '' : 'all, '}a queue, a list or a range, not ${shown(value)}` };
   }
   const last = queues === 'all' ? 0 : queues.at(-1)!;
   if (last > max) return { fault: `names queue ${last}; the last one there can be is ${max}` };
   if (fromZero && (queues === 'all' || last !== queues.length - 1)) {
     const example = queues === 'all' || last === 0 ? '0-3 are four' : `${last} queues are ${spell(last)}`;
-    return { fault: `must name the queues from 0 on without a gap, not ${show(value)}: ${example}` };
+    return { fault: `must name the queues from 0 on without a gap, not ${shown(value)}: ${example}` };
   }
   if (queues !== 'all' && queues.length > most) {
-    return { fault: `must be all or ${most === 1 ? 'one queue' : `up to ${most} queues`}, not ${show(value)}` };
+    return { fault: `must be all or ${most === 1 ? 'one queue' : `up to ${most} queues`}, not ${shown(value)}` };
   }
   return queues;
+}
+
+/** A value as it was given: of a list its first elements. */
+function shown(value: unknown): string {
+  if (!Array.isArray(value)) return show(value);
+  if (value.length === 0) return 'an empty list';
+  return `[${Array.from(value.slice(0, 8), show).join(', ')}${value.length > 8 ? ', …' : ''}]`;
 }
 
 const spell = (count: number): string => (count === 1 ? '0' : `0-${count - 1}`);

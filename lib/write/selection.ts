@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 
 /**
@@ -37,8 +38,10 @@ function fromList(list: readonly unknown[], length: number): Uint32Array | Selec
   for (let i = 0; i < count; i++) {
     const index = list[i];
     if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= length) {
-      const shown = typeof index === 'number' ? String(index) : typeof index;
-      return new SelectionFault(`select[${i}] is ${shown}, but the batch has ${length} packets`);
+      if (typeof index !== 'number') {
+        return new SelectionFault(`select[${i}] is ${show(index)}, no index; a mask is a Uint8Array`);
+      }
+      return new SelectionFault(`select[${i}] is ${index}, but the batch has ${length} packets`);
     }
     indices.push(index);
   }

@@ -1,4 +1,5 @@
 // `ringtap stats`, `explain`, `list` and `doctor`, where no rights are needed.
+import { explain } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { lines, ringtap, shell } from '../support/cli.js';
 
@@ -79,8 +80,17 @@ describe('ringtap explain', () => {
     });
   });
 
+  test('--json is what JSON.stringify() makes of explain(), the error too', async () => {
+    for (const uri of ['afpacket:no-such-if0', 'synth:?seed=5']) {
+      const { stdout } = await ringtap('explain', uri, '--json');
+      expect(stdout).toBe(`${JSON.stringify(await explain(uri), undefined, 2)}\n`);
+    }
+  });
+
   test('ends with 2 for a filter that cannot be parsed', async () => {
-    expect((await ringtap('explain', 'synth:', '-f', 'udp prot 5')).code).toBe(2);
+    const { code, stderr } = await ringtap('explain', 'synth:', '-f', 'udp prot 5');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/\nhint: See pcap-filter\(7\) for the syntax\.\n$/);
   });
 });
 

@@ -85,7 +85,16 @@ describe('queues', () => {
     ['dpdk', 'all', 'must name the queues from 0 on without a gap, not "all": 0-3 are four'],
     ['dpdk', '0,2', 'must name the queues from 0 on without a gap, not "0,2": 2 queues are 0-1'],
     ['dpdk', '0-64', 'names queue 64; the last one there can be is 63'],
+    ['dpdk', [0, 2], 'must name the queues from 0 on without a gap, not [0, 2]: 2 queues are 0-1'],
     ['pfring', '0-1', 'must be all or one queue, not "0-1"'],
+    ['pfring', [0, 1], 'must be all or one queue, not [0, 1]'],
+    ['afxdp', [], 'must be all, a queue, a list or a range, not an empty list'],
+    ['afxdp', [-1, {}], 'must be all, a queue, a list or a range, not [-1, an object]'],
+    [
+      'pfring',
+      '0-9'.split('-').concat(Array(9).fill('3')),
+      'must be all or one queue, not ["0", "9", "3", "3", "3", "3", "3", "3", …]',
+    ],
   ])('of %s: may not be %o', async (scheme, queues, what) => {
     const error = await refused({ queues }, `${scheme}:nosuch0`);
     expect(error.code).toBe('RINGTAP_BAD_OPTION');

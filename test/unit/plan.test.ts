@@ -109,8 +109,23 @@ test('a fallback is a warning with a code, once the capture is open', async () =
   expect(first).toMatch(/RINGTAP_(NO_INTERFACE|BACKEND_MISSING)/);
   expect(second).toBe('afpacket false');
   expect(JSON.parse(third!)).toMatchObject({ name: 'RingtapWarning', code: 'RINGTAP_FALLBACK' });
-  expect(third).toContain('using afpacket:');
+  expect(third).toMatch(/"message":"pfring:lo: using afpacket: because (?!pfring:lo)/);
   expect(stderr).toContain('pfring:lo');
+});
+
+test('an option that only the method asked for can follow leaves no fallback, as a target of its own does', async () => {
+  const { stdout } = await script(
+    `import { explain } from 'ringtap';
+     for (const uri of ['pfring:lo?queues=0', 'pfring:lo?queues=all']) {
+       const { ok, error, plan, candidates } = await explain(uri);
+       console.log(JSON.stringify([ok, error?.code, (candidates ?? plan.candidates).map(({ backend }) => backend)]));
+     }`,
+    { env: { ...withoutPfring, NODE_NO_WARNINGS: '1' } },
+  );
+  const [queue, all] = stdout.trim().split('\n');
+  if (queue?.includes('NO_PERMISSION')) return;
+  expect(JSON.parse(queue!)).toEqual([false, 'RINGTAP_BACKEND_MISSING', ['pfring']]);
+  expect(JSON.parse(all!)[2]).toEqual(['pfring', 'afpacket', 'pcap']);
 });
 
 test('what a fallback does not take is left out, and its notes say so', async () => {

@@ -114,7 +114,8 @@ describe('a selection', () => {
     [[0, 1.5], 'select[1] is 1.5'],
     [[Number.NaN], 'select[0] is NaN'],
     [[2 ** 32], 'select[0] is 4294967296'],
-    [['1'], 'select[0] is string'],
+    [['1'], 'select[0] is "1", no index; a mask is a Uint8Array'],
+    [[true, false], 'select[0] is true, no index; a mask is a Uint8Array'],
     // biome-ignore lint/suspicious/noSparseArray: that is the point
     [[1, , 2], 'select[1] is undefined'],
     [new Array(2 ** 32 - 1), 'select[0] is undefined'],
@@ -148,7 +149,7 @@ describe('a selection', () => {
     for (const from of [batch, batch.copy()]) {
       const error = await failure(() => writer.write(from, { select: select as number[] }));
       expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', uri: file });
-      expect(error.message).toContain(`write(): ${text}`);
+      expect(error.message.startsWith(`${file}: write(): ${text}`)).toBe(true);
     }
     expect(writer.stats()).toMatchObject({ packets: 0, queued: 0 });
     await writer.write(batch, { select: [9] });

@@ -590,6 +590,16 @@ describe('nothing but a CaptureError with a hint', () => {
   });
 });
 
+test.each([
+  ['nosuch/x.pcap', /folder/],
+  ['.', /It is a folder/],
+])('%s, where no file can be made, has a hint of its own', async (name, hint) => {
+  expect(await failure(() => openWriter(`pcap:${path(name)}`))).toMatchObject({
+    code: 'RINGTAP_FILE_WRITE',
+    hint: expect.stringMatching(hint),
+  });
+});
+
 describe('where the disk fails', () => {
   test('a full device says so when it is opened, where the link type is known', async () => {
     const error = await failure(() => openWriter('pcap:/dev/full', { linkType: 1 }));
