@@ -45,7 +45,7 @@ Examples:
   $ ringtap stats afpacket:eth0 --duration 10s --json | jq .pps
   $ ringtap stats trace.pcapng
 
-SIGINT (Ctrl-C) and SIGTERM end it in good order, a second one at once.`,
+SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
     )
     .action(stats);
 }
