@@ -79,9 +79,9 @@ export function columnsOf(descriptors: ArrayBuffer, capacity: number): Columns {
  * Valid until the next step of the loop, a break or a throw; {@link hold} keeps it longer. One class serves every
  * backend and the object is reused: do not keep references to it or its arrays without `hold()`.
  *
- * Once released, `length` is 0, and what takes a packet's index throws RINGTAP_RELEASED. The arrays are out of range after
- * {@link release} and at the end of a trace (a DataView read with an offset throws RangeError); after a step they show
- * the next batch.
+ * Once released, `length` is 0, and what takes a packet's index throws RINGTAP_RELEASED. After {@link release}, a break, or
+ * a step that found nothing its offsets are out of range (a DataView read with one throws RangeError), until a later
+ * step fills the arrays again; one that goes on to the next batch does so at once, and they show that batch.
  */
 export class Batch implements Iterable<Packet> {
   /** Packets in the batch. */
