@@ -2,6 +2,7 @@
 import { open } from 'ringtap';
 
 const capture = await open(process.argv[2] ?? 'synth:?count=100000&sizes=imix');
+process.once('SIGINT', () => capture.close()); // an interface has no end: Ctrl-C ends the loop
 let packets = 0;
 let bytes = 0;
 for await (const batch of capture) {

@@ -4,6 +4,7 @@ import { DecodeFlags, decode } from 'ringtap/decode';
 
 const uri = process.argv[2] ?? 'synth:?count=200000&flows=50&sizes=imix&protocols=udp,tcp,udp6,tcp6';
 const capture = await open(uri, { snaplen: 128 });
+process.once('SIGINT', () => capture.close()); // an interface has no end: Ctrl-C ends the loop
 /** @type {Map<string, number>} */
 const bytesByService = new Map();
 /** @type {import('ringtap/decode').Decoded | undefined} */

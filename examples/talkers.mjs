@@ -2,6 +2,7 @@
 import { open } from 'ringtap';
 
 const capture = await open(process.argv[2] ?? 'synth:?count=200000&flows=50&sizes=imix', { filter: 'ip', snaplen: 64 });
+process.once('SIGINT', () => capture.close()); // an interface has no end: Ctrl-C ends the loop
 const bytesBySender = new Map();
 for await (const { length, offset, wirelen, view } of capture) {
   for (let i = 0; i < length; i++) {

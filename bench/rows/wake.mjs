@@ -75,7 +75,7 @@ async function measure(bench, { rate = 0, size, seconds, repeats }, method, walk
   const pps = rate > 0 ? rate : FLAT_OUT_PPS;
   const seconds_ = LAPS_S.filter((lap) => lap < seconds);
   const laps = seconds_.map((lap) => lap * pps).join(',');
-  // Paced to the packet where it can be, and as a program sends flat out: several XDP programs at once are no traffic.
+  // Paced to the packet where it can be, and as a program sends flat out.
   const generator = workingGenerator(size === 'imix' || rate === 0 ? 'txring' : 'xdp', bench);
   const traffic = { generator, size, rate, count: pps * seconds, warmup: 0 };
   const results = new Map(method.receivers(laps).map(({ name: who }) => [who, []]));

@@ -77,8 +77,11 @@ export function columnsOf(descriptors: ArrayBuffer, capacity: number): Columns {
  * Packets lent by a capture, as a struct of arrays over the capture method's own memory.
  *
  * Valid until the next step of the loop, a break or a throw; {@link hold} keeps it longer. One class serves every
- * backend and the object is reused: do not keep references to it or its arrays without `hold()`. After its release
- * `length` is 0 and every offset is out of range.
+ * backend and the object is reused: do not keep references to it or its arrays without `hold()`.
+ *
+ * Once released, `length` is 0, and what takes a packet's index throws RINGTAP_RELEASED. After {@link release}, a break, or
+ * a step that found nothing its offsets are out of range (a DataView read with one throws RangeError), until a later
+ * step fills the arrays again; one that goes on to the next batch does so at once, and they show that batch.
  */
 export class Batch implements Iterable<Packet> {
   /** Packets in the batch. */

@@ -69,17 +69,31 @@ export interface NativeSession {
 }
 
 /** What waits has a number, which {@link cancel} knows it by. */
+/** What the addon has to know of packets that JavaScript owns. */
+export type OwnedPackets = [
+  linkType: number,
+  epochSeconds: number,
+  epochNanos: number,
+  time: Float64Array,
+  rest: Float64Array,
+  offset: Uint32Array,
+  caplen: Uint32Array,
+  wirelen: Uint32Array,
+  flags: Uint32Array,
+  bytes: Uint8Array,
+];
+
 export interface NativeWriter {
   /** Settles when the file is open, or turned out to be a named pipe that nobody reads yet. */
   tried(number: number): Promise<void>;
   isOpen(): boolean;
   /**
    * Encodes what was selected of what the slot lends in this generation, from the `first`-th on: {@link Appended}, or how
-   * many are taken by then. The selection is looked at when `first` is 0.
+   * many are taken by then. The selection is read and kept; null is the one before.
    */
   append(
     first: number,
-    select: Uint32Array | Uint8Array | undefined,
+    select: Uint32Array | Uint8Array | null | undefined,
     session: NativeSession,
     slot: number,
     generation: number,
@@ -87,11 +101,9 @@ export interface NativeWriter {
   /** The same with packets in memory of JavaScript's own: a Batch that was copied. */
   appendCopy(
     first: number,
-    select: Uint32Array | Uint8Array | undefined,
-    batch: object,
+    select: Uint32Array | Uint8Array | null | undefined,
     length: number,
-    epochSeconds: number,
-    epochNanos: number,
+    ...packets: OwnedPackets
   ): number;
   /** Settles when `append()` may take more. */
   room(number: number): Promise<void>;

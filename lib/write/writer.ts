@@ -3,7 +3,7 @@ import { onAbort, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
-import { Appended, type NativeWriter } from '../native/native.js';
+import { Appended, type NativeWriter, type OwnedPackets } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
@@ -88,17 +88,15 @@ export class Writer implements AsyncDisposable {
    * it is written), RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_CLOSED; or a signal's reason
    */
   async write(batch: Batch, options?: WriteOptions): Promise<void> {
-    this.#refuseAborted();
-    if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
-    if (this.#writing !== undefined) {
-      throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled', 'Await each write().');
-    }
+    this.#refuseToWrite();
     if (!Batch.is(batch)) {
       throw this.#error('RINGTAP_BAD_OPTION', `write() takes a batch, not ${show(batch)}`);
     }
     const { select, signal } = options === undefined ? ALL : this.#read('write', options, ['select', 'signal']);
     signal?.throwIfAborted();
     const append = this.#taking(batch, select);
+    // WHY again: looking at what was given may have run its code, which may have written or closed.
+    this.#refuseToWrite();
     const next = append(0);
     if (next === undefined) return;
     this.#writing = this.#takeRest(append, next, signal);
@@ -170,14 +168,31 @@ export class Writer implements AsyncDisposable {
     if (select instanceof SelectionFault) throw this.#error(select.code, `write(): ${select.message}`);
     const native = this.#native;
     const isAll = select === undefined;
+    // The addon reads it at the first call and keeps it: the array may be used again at once.
+    let chosen: typeof select | null = select;
+    const choice = () => {
+      const now = chosen;
+      if (now !== undefined) chosen = null;
+      return now;
+    };
     const lender = Batch.lenderOf(batch);
     if (lender !== undefined) {
       const { slot, lease } = batch;
-      return this.#explained(isAll, (first) => native.append(first, select, lender.session, slot, lease));
+      return this.#explained(isAll, (first) => native.append(first, choice(), lender.session, slot, lease));
     }
-    const seconds = Number(batch.epoch / 1_000_000_000n);
-    const nanos = Number(batch.epoch % 1_000_000_000n);
-    return this.#explained(isAll, (first) => native.appendCopy(first, select, batch, length, seconds, nanos));
+    const packets = this.#owned(batch);
+    return this.#explained(isAll, (first) => native.appendCopy(first, choice(), length, ...packets));
+  }
+
+  /** The packets of an owned copy, each array looked at once. */
+  #owned(batch: Batch): OwnedPackets {
+    try {
+      const { linkType, epoch, time, rest, offset, caplen, wirelen, flags, bytes } = batch;
+      const [seconds, nanos] = [Number(epoch / 1_000_000_000n), Number(epoch % 1_000_000_000n)];
+      return [linkType, seconds, nanos, time, rest, offset, caplen, wirelen, flags, bytes];
+    } catch {
+      throw this.#error('RINGTAP_BAD_OPTION', 'write(): the batch cannot be read'); // it throws when it is looked at
+    }
   }
 
   #explained(isAll: boolean, append: (first: number) => number): Append {
@@ -239,6 +254,14 @@ export class Writer implements AsyncDisposable {
       // It cannot be looked at.
     }
     return this.#error('RINGTAP_BAD_OPTION', 'close() takes the counts received and dropped, whole numbers');
+  }
+
+  #refuseToWrite(): void {
+    this.#refuseAborted();
+    if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
+    if (this.#writing !== undefined) {
+      throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled', 'Await each write().');
+    }
   }
 
   #refuseAborted(): void {

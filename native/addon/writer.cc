@@ -24,15 +24,15 @@ constexpr double kReleased = -2;
 /// How long the end of a process or worker waits for a slow disk.
 constexpr std::chrono::seconds kPatience{2};
 
-/// A batch that JS owns: as long as the shortest of its arrays.
-BatchView view_of(const Napi::Object& batch) {
-  const auto time = elements<double>(batch.Get("time"));
-  const auto rest = elements<double>(batch.Get("rest"));
-  const auto offset = elements<uint32_t>(batch.Get("offset"));
-  const auto caplen = elements<uint32_t>(batch.Get("caplen"));
-  const auto wirelen = elements<uint32_t>(batch.Get("wirelen"));
-  const auto flags = elements<uint32_t>(batch.Get("flags"));
-  const auto bytes = elements<std::byte>(batch.Get("bytes"));
+/// Packets in arrays that JS owns, from argument `at` on: as many as the shortest of them has.
+BatchView view_of(const Napi::CallbackInfo& info, size_t at) {
+  const auto time = elements<double>(info[at]);
+  const auto rest = elements<double>(info[at + 1]);
+  const auto offset = elements<uint32_t>(info[at + 2]);
+  const auto caplen = elements<uint32_t>(info[at + 3]);
+  const auto wirelen = elements<uint32_t>(info[at + 4]);
+  const auto flags = elements<uint32_t>(info[at + 5]);
+  const auto bytes = elements<std::byte>(info[at + 6]);
   const size_t count = std::min({time.size(), rest.size(), offset.size(), caplen.size(), wirelen.size(), flags.size()});
   BatchView view;
   view.time = time.data();
@@ -44,8 +44,15 @@ BatchView view_of(const Napi::Object& batch) {
   view.count = static_cast<uint32_t>(std::min<size_t>(count, UINT32_MAX));
   view.segment = bytes.data();
   view.segment_bytes = bytes.size();
-  view.link_type = static_cast<uint32_t>(number(batch.Get("linkType")));
   return view;
+}
+
+/// The nanoseconds of whole seconds that may be any number; what no int64_t holds is no time of a packet.
+int64_t epoch_ns(double seconds, double nanos) {
+  constexpr double kMostSeconds = 9.2e9;
+  const double whole = seconds >= -kMostSeconds && seconds <= kMostSeconds ? seconds : 0;  // NaN is neither
+  const double part = nanos >= -1e9 && nanos <= 1e9 ? nanos : 0;
+  return static_cast<int64_t>(whole) * 1'000'000'000 + static_cast<int64_t>(part);
 }
 
 }  // namespace
@@ -144,8 +151,8 @@ Napi::Value Writer::is_open(const Napi::CallbackInfo& info) {
 }
 
 /// append(first, select, session, slot, generation) → kAllTaken, kReleased, or how many were taken: go on from there
-/// when there is room(). `select`, which is looked at when `first` is 0: indices as a Uint32Array, a mask as a
-/// Uint8Array, or undefined for all.
+/// when there is room(). `select`: indices as a Uint32Array, a mask as a Uint8Array, undefined for all, or null for
+/// what the call before has selected.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::Unwrap(info[2].As<Napi::Object>());
@@ -155,20 +162,23 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   return append_view(env, *view, info[0], info[1]);
 }
 
-/// appendCopy(first, select, batch, length, epochSeconds, epochNanos): the same with packets that JS owns.
+/// appendCopy(first, select, length, linkType, epochSeconds, epochNanos, time, rest, offset, caplen, wirelen, flags,
+/// bytes): the same with packets that JS owns. WHY arguments: to look at an object may run JS, which may take the
+/// arrays away again.
 Napi::Value Writer::append_copy(const Napi::CallbackInfo& info) {
-  BatchView view = view_of(info[2].As<Napi::Object>());
-  const double length = number(info[3]);
+  BatchView view = view_of(info, 6);
+  const double length = number(info[2]);
   if (length > view.count) return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
   view.count = static_cast<uint32_t>(std::max(length, 0.0));
-  view.epoch_ns = static_cast<int64_t>(number(info[4])) * 1'000'000'000 + static_cast<int64_t>(number(info[5]));
+  view.link_type = static_cast<uint32_t>(std::clamp<double>(number(info[3]), 0, UINT32_MAX));
+  view.epoch_ns = epoch_ns(number(info[4]), number(info[5]));
   return append_view(info.Env(), view, info[0], info[1]);
 }
 
 Napi::Value Writer::append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& select) {
   const auto from = static_cast<uint32_t>(std::clamp<double>(number(first), 0, UINT32_MAX));
   if (!select.IsUndefined()) {
-    if (from == 0) {
+    if (!select.IsNull()) {
       if (auto refused = choose(select, view.count)) {
         raise(env, *refused);
         return {};

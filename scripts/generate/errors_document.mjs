@@ -9,7 +9,8 @@ Every failure is a \`CaptureError\` with \`code\`, \`message\` (what and where),
 whatever type, ends so; two things do not:
 
 - An \`AbortSignal\` rejects with its own reason.
-- Reading beyond the end by an index is a \`RangeError\`, as of a \`DataView\`: \`batch.data(i)\`, \`copy(i)\`, \`timeNs(i)\`; \`packet.u8(o)\`, \`u16(o)\`, \`u32(o)\`.
+- Reading beyond the end by an index is a \`RangeError\`, as of a \`DataView\`: \`batch.data(i)\`, \`copy(i)\`, \`timeNs(i)\`; \`packet.u8(o)\`, \`u16(o)\`, \`u32(o)\`;
+  \`decoded.src(i)\`, \`dst(i)\`.
 
 Messages and hints can be printed as they are: control characters, line ends and marks that turn text around are escaped in what they quote (a
 filter is shown on a line of its own), and what is long is shortened. \`uri\` is as you gave it.

@@ -327,3 +327,17 @@ describe.skipIf(lab === null)('afpacket', () => {
     );
   });
 });
+
+test('afpacket: tells that the interface went down although JavaScript has hidden packets in the ring', async () => {
+  const [from, to] = await pair();
+  await using capture = await open(`afpacket:${to}`, { blockBytes: 65536, batchSize: 8, fallback: false });
+  await send({ iface: from, count: 2000 });
+  await until(() => capture.stats().received === 2000, 'the last packet');
+  const first = capture.tryNext()!;
+  first.view.setUint32(65536 + 12, 1, true); // the next block has one packet
+  const { ended } = follow(capture);
+  await ip('link', 'set', to, 'down');
+  expect(await within(ended, 'the end')).toMatchObject({ code: 'RINGTAP_INTERFACE_DOWN' });
+  expect(capture.stats().pending).toBeGreaterThan(0);
+  expectBalanced(capture.stats());
+});

@@ -1,5 +1,5 @@
 // write(batch, { select }): which packets, in which order, of lent batches and of copies, as others read them.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { type Batch, open, openWriter, type Selection } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
@@ -220,4 +220,85 @@ test('a lease that is overtaken while its selection is written says how many of 
   await reading;
   expect(readFileSync(trace).length).toBe(writer.stats().bytes);
   expect(await packetsOf(trace)).toEqual([...order.subarray(0, first)].map((i) => all[i]));
+});
+
+/** A named pipe, and what a reader that comes later finds in it. */
+function pipe() {
+  const file = newFile();
+  const trace = newFile();
+  execFileSync('mkfifo', [file]);
+  const drain = () =>
+    new Promise<void>((resolve) => {
+      spawn('sh', ['-c', `cat ${file} > ${trace}`]).once('exit', () => resolve());
+    });
+  return { file, trace, drain };
+}
+
+test.each<[string, (length: number) => Uint8Array | Uint32Array]>([
+  ['mask', (length) => new Uint8Array(length).fill(1)],
+  ['list of indices', (length) => Uint32Array.from({ length }, (_, i) => i)],
+])('a %s that is used again at once selects what it did when write() was called', async (_, make) => {
+  const { file, trace, drain } = pipe();
+  await using capture = await open('synth:?count=100');
+  const batch = capture.tryNext()!.copy();
+  await using writer = await openWriter(`pcap:${file}`); // waits for its reader with the first packet in hand
+  const select = make(batch.length);
+  const writing = writer.write(batch, { select });
+  select.fill(0);
+  const reading = drain();
+  await writing;
+  await writer.close();
+  await reading;
+  expect(await packetsOf(trace)).toEqual(seen(batch));
+});
+
+test('a write() that has begun while the options of another were looked at makes that one RINGTAP_BUSY', async () => {
+  const { file, trace, drain } = pipe();
+  await using capture = await open('synth:?count=100');
+  const batch = capture.tryNext()!.copy();
+  await using writer = await openWriter(`pcap:${file}`);
+  let inner: Promise<void> | undefined;
+  const options = {
+    get select() {
+      inner ??= writer.write(batch, { select: [1, 2] });
+      return [3];
+    },
+  };
+  expect((await failure(() => writer.write(batch, options))).code).toBe('RINGTAP_BUSY');
+  const reading = drain();
+  await inner;
+  await writer.close();
+  await reading;
+  expect(await packetsOf(trace)).toEqual(seen(batch).slice(1, 3));
+});
+
+test.each(['bytes', 'flags', 'epoch'])(
+  'a copy that falls apart when its %s are looked at writes nothing',
+  async (name) => {
+    await using capture = await open('synth:?count=4096&batchSize=4096');
+    const batch = capture.tryNext()!.copy();
+    const value = Reflect.get(batch, name) as unknown;
+    const memory = batch.time.buffer as ArrayBuffer;
+    await using writer = await openWriter(`pcap:${newFile()}`, { linkType: 1 });
+    Object.defineProperty(batch, name, {
+      get: () => {
+        if (memory.byteLength > 0) structuredClone(memory, { transfer: [memory] });
+        return value;
+      },
+    });
+    expect((await failure(() => writer.write(batch))).code).toBe('RINGTAP_RELEASED');
+    expect(writer.stats()).toMatchObject({ packets: 0, queued: 0 });
+  },
+);
+
+test('a copy that throws when it is looked at is RINGTAP_BAD_OPTION', async () => {
+  await using capture = await open('synth:?count=10');
+  const batch = capture.tryNext()!.copy();
+  await using writer = await openWriter(`pcap:${newFile()}`, { linkType: 1 });
+  Object.defineProperty(batch, 'caplen', {
+    get: () => {
+      throw new Error('not today');
+    },
+  });
+  expect((await failure(() => writer.write(batch))).code).toBe('RINGTAP_BAD_OPTION');
 });

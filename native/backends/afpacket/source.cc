@@ -22,6 +22,8 @@ constexpr uint32_t kPrefetchAhead = 2048;
 constexpr uint32_t kBlocksPerCollect = 4096;
 constexpr int64_t kGatherTimeouts = 5;
 constexpr int64_t kMostGatherMs = 100;
+/// How late the kernel's timer may retire a block.
+constexpr uint64_t kPatienceUs = 200'000;
 
 uint64_t clock_us() noexcept {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -57,7 +59,8 @@ AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, Sourc
       ring_(std::move(ring)),
       info_(std::move(info)),
       leases_(info_.max_leases),
-      gather_(most_ms(request.options), 0, ring_->block_count()) {}
+      gather_(most_ms(request.options), 0, ring_->block_count()),
+      retire_us_(static_cast<uint64_t>(request.options.integer("timeoutMs", 10)) * 1000) {}
 
 Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
   using Place = FilterTarget::Place;
@@ -231,14 +234,15 @@ bool AfPacket::release(Lease lease) noexcept {
 
 /// The ring is empty: is there still an interface behind it?
 Rx AfPacket::check_interface() noexcept {
-  if (!down_) {
+  if (!is_down()) {
     const int err = take_socket_error(fd_.get());
     if (err == 0) return Rx::kAgain;
     if (err != ENETDOWN) return fail(system_error(Code::kSystem, uri_ + ": the socket failed", "poll", err));
-    down_ = true;
+    down_until_us_ = clock_us() + retire_us_ + kPatienceUs;
   }
-  // Packets of a block that is not retired yet still come; its timer makes the socket readable.
-  if (stats().pending > 0) return Rx::kAgain;
+  // Packets of a block that is not retired yet still come. WHY not for ever: in a ring that JS has scribbled over, they
+  // may have been passed by.
+  if (stats().pending > 0 && clock_us() < down_until_us_) return Rx::kAgain;
   char name[IF_NAMESIZE];
   const bool gone = lost_interface(fd_.get()) || !interface_name(fd_.get(), target_.index, name);
   return fail(

@@ -30,13 +30,19 @@ class AfPacket final : public Source {
   RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
   bool release(Lease lease) noexcept override;
   Readiness readiness() const noexcept override {
-    return {.kind = Readiness::Kind::kFd, .fd = fd_.get(), .owned = true, .gather_ms = gather_.ms()};
+    return {.kind = Readiness::Kind::kFd,
+            .fd = fd_.get(),
+            .owned = true,
+            .gather_ms = gather_.ms(),
+            .again_ms = is_down() ? kDownAgainMs : 0};
   }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   void close() noexcept override;
 
  private:
+  static constexpr uint32_t kDownAgainMs = 5;
+
   Program kernel_program(const Program* filter) const;
   Result<Ok> join_group(const Program& program);
   void fall_silent() noexcept;
@@ -44,6 +50,7 @@ class AfPacket final : public Source {
   uint32_t walk(DescBlock& block, uint32_t max) noexcept;
   bool finish(const Frame& frame, std::byte* at, PacketDesc& desc) noexcept;
   Rx check_interface() noexcept;
+  bool is_down() const noexcept { return down_until_us_ != 0 && !failed_; }
   Rx fail(Error error) noexcept;
   void collect() const noexcept;
 
@@ -65,7 +72,8 @@ class AfPacket final : public Source {
   const int64_t epoch_seconds_ = info_.epoch_ns / 1'000'000'000;
   UserFilter filter_{FilterVm::Metadata::kIsRead};
   std::optional<Program> kernel_filter_;
-  bool down_ = false;
+  const uint64_t retire_us_;
+  uint64_t down_until_us_ = 0;  // the interface is down: until when its last packets may still come
   uint32_t blocks_walked_ = 0;
   bool failed_ = false;
   Error error_;
