@@ -6,15 +6,19 @@
 namespace ringtap {
 
 enum LinkType : uint32_t {
+  kLinkNull = 0,
   kLinkEthernet = 1,
   kLinkRaw = 101,
   kLinkCiscoHdlc = 104,
   kLinkIeee80211 = 105,
+  kLinkLoop = 108,
   kLinkLinuxSll = 113,
   kLinkPrism = 119,
   kLinkRadiotap = 127,
   kLinkErf = 197,
   kLinkCan = 227,
+  kLinkIpv4 = 228,
+  kLinkIpv6 = 229,
   kLinkDbus = 231,
   kLinkUsbPcap = 249,
   kLinkNetlink = 253,

@@ -50,10 +50,10 @@ auto with_link_type(uint32_t link_type, const Work& work) noexcept {
     case kLinkNull:
     case kLinkLoop:
       return work.template operator()<kLinkNull>();
-    case kLinkSll:
-      return work.template operator()<kLinkSll>();
-    case kLinkSll2:
-      return work.template operator()<kLinkSll2>();
+    case kLinkLinuxSll:
+      return work.template operator()<kLinkLinuxSll>();
+    case kLinkLinuxSll2:
+      return work.template operator()<kLinkLinuxSll2>();
     default:
       return work.template operator()<UINT32_MAX>();
   }

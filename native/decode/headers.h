@@ -71,18 +71,6 @@ struct Headers {
   uint32_t addresses6 = kAbsent;
 };
 
-/// Link types that are decoded; the full list is at tcpdump.org/linktypes.html.
-enum LinkType : uint32_t {
-  kLinkNull = 0,
-  kLinkEthernet = 1,
-  kLinkRaw = 101,
-  kLinkLoop = 108,
-  kLinkSll = 113,
-  kLinkIpv4 = 228,
-  kLinkIpv6 = 229,
-  kLinkSll2 = 276,
-};
-
 enum Protocol : uint8_t {
   kHopByHop = 0,
   kTcpProtocol = 6,

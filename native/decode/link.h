@@ -1,6 +1,7 @@
 // Link headers and VLAN tags.
 #pragma once
 
+#include "core/link_type.h"
 #include "decode/ipv4.h"
 #include "decode/ipv6.h"
 
@@ -115,9 +116,9 @@ template <uint32_t kLinkType>
 inline void decode_link(const Packet& packet, Headers& out) noexcept {
   if constexpr (kLinkType == kLinkEthernet) {
     decode_typed(packet, 14, 12, out);
-  } else if constexpr (kLinkType == kLinkSll) {
+  } else if constexpr (kLinkType == kLinkLinuxSll) {
     decode_typed(packet, 16, 14, out);
-  } else if constexpr (kLinkType == kLinkSll2) {
+  } else if constexpr (kLinkType == kLinkLinuxSll2) {
     decode_typed(packet, 20, 0, out);
   } else if constexpr (kLinkType == kLinkNull) {
     decode_loopback(packet, out);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/desc.h"
+#include "core/link_type.h"
 #include "decode/decode.h"
 
 using namespace ringtap;
@@ -13,8 +14,8 @@ using namespace ringtap::decode;
 
 namespace {
 
-constexpr uint32_t kLinkTypes[] = {kLinkEthernet, kLinkNull, kLinkRaw,  kLinkLoop, kLinkSll,
-                                   kLinkIpv4,     kLinkIpv6, kLinkSll2, 127};
+constexpr uint32_t kLinkTypes[] = {kLinkEthernet, kLinkNull, kLinkRaw,       kLinkLoop, kLinkLinuxSll,
+                                   kLinkIpv4,     kLinkIpv6, kLinkLinuxSll2, 127};
 constexpr uint32_t kBatch = 4;
 
 void require(bool holds) {

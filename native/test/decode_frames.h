@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/link_type.h"
 #include "decode/decode.h"
 
 namespace ringtap::decode {
@@ -72,8 +73,8 @@ inline std::vector<std::pair<uint32_t, Frame>> samples() {
       {kLinkEthernet, ethernet("86dd", ipv6(43, routed))},
       {kLinkEthernet, ethernet("0800", ipv4(132, hex("0001 0002 00000000 00000000 0000")))},
       {kLinkEthernet, ethernet("0806", hex("0001 0800 0604 0001"))},
-      {kLinkSll, hex("0004 0001 0006 020000000001 0000 0800") + ipv4(17, kUdpDatagram)},
-      {kLinkSll2, hex("86dd 0000 00000007 0001 00 06 020000000001 0000") + ipv6(17, kUdpDatagram)},
+      {kLinkLinuxSll, hex("0004 0001 0006 020000000001 0000 0800") + ipv4(17, kUdpDatagram)},
+      {kLinkLinuxSll2, hex("86dd 0000 00000007 0001 00 06 020000000001 0000") + ipv6(17, kUdpDatagram)},
       {kLinkNull, hex("02000000") + ipv4(17, kUdpDatagram)},
       {kLinkLoop, hex("0000001e") + ipv6(6, kTcpSegment)},
       {kLinkRaw, ipv6(17, kUdpDatagram)},

@@ -79,9 +79,9 @@ TEST_CASE("every link type that the printer knows leads to the same IP header") 
     Frame header;
     bool is_six = false;
   };
-  for (const Case& c : {Case{kLinkSll, hex("0000 0001 0006 020000000001 0000 0800")},
-                        {kLinkSll, hex("0000 0001 0006 020000000001 0000 8100 0005 0800")},
-                        {kLinkSll2, hex("0800 0000 00000007 0001 00 06 020000000001 0000")},
+  for (const Case& c : {Case{kLinkLinuxSll, hex("0000 0001 0006 020000000001 0000 0800")},
+                        {kLinkLinuxSll, hex("0000 0001 0006 020000000001 0000 8100 0005 0800")},
+                        {kLinkLinuxSll2, hex("0800 0000 00000007 0001 00 06 020000000001 0000")},
                         {kLinkNull, hex("02000000")},
                         {kLinkNull, hex("00000002")},
                         {kLinkNull, hex("18000000"), true},
