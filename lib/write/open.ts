@@ -47,11 +47,12 @@ const DELAY_MS = 500;
  * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
  * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
- *
- * ```ts
+ * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
- * ```
+ * await writer.close(capture.stats());
+ * console.log(writer.stats().packets);
+ * @param options how it is written; `signal` gives the writer up
  * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path (pcapng if it ends so, else pcap); `pcap:-` is
  * standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
