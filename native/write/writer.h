@@ -151,10 +151,10 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;
   std::vector<EncodeBuffer*> free_;
-  uint64_t handed_over_ = 0;  // buffers, ever
-  uint64_t put_ = 0;          // buffers, ever, that the output was given
-  uint64_t written_ = 0;      // buffers, ever, that readers see
-  Whole kept_back_;           // what readers do not see yet
+  uint64_t handed_over_ = 0;    // buffers, ever
+  uint64_t put_ = 0;            // buffers, ever, that the output was given
+  uint64_t written_ = 0;        // buffers, ever, that readers see
+  Whole kept_back_;             // what readers do not see yet
   Clock::time_point kept_due_;  // when they have to
   bool open_ = false;
   bool tried_ = false;
