@@ -16,7 +16,13 @@ export interface PacketSource {
 
 /**
  * A cursor over one packet of a batch, reused for the next: copy what you keep.
- * Reads are big-endian, as on the wire, and throw RangeError outside the captured bytes.
+ * Reads are big-endian, as on the wire, and throw RangeError outside the captured bytes. Offsets count from the packet's
+ * first byte. Headers need no offsets by hand: `decode()` of `ringtap/decode` reads them, VLANs and IPv6 included.
+ * @example
+ * for (const packet of batch) {
+ *   const type = packet.u16(12); // of untagged Ethernet
+ *   if (type === 0x0800 && packet.u8(23) === 17) console.log(packet.u32(26), packet.wirelen, packet.copy());
+ * }
  */
 export class Packet {
   /** Position in the batch. */
@@ -48,27 +54,44 @@ export class Packet {
     return this.#batch.timeNs(this.index);
   }
 
-  /** The byte at offset `o`. */
+  /**
+   * The byte at offset `o`.
+   * @throws RangeError
+   */
   u8(o: number): number {
     return this.#batch.view.getUint8(this.#at(o, 1));
   }
 
-  /** The 16-bit number at offset `o`. */
+  /**
+   * The 16-bit number at offset `o`.
+   * @throws RangeError
+   */
   u16(o: number): number {
     return this.#batch.view.getUint16(this.#at(o, 2));
   }
 
-  /** The 32-bit number at offset `o`, unsigned. */
+  /**
+   * The 32-bit number at offset `o`, unsigned.
+   * @throws RangeError
+   */
   u32(o: number): number {
     return this.#batch.view.getUint32(this.#at(o, 4));
   }
 
-  /** The captured bytes, borrowed: valid as long as the batch is. */
+  /**
+   * The captured bytes, borrowed: valid as long as the batch is.
+   * @throws CaptureError RINGTAP_RELEASED
+   * @example
+   * for (const packet of batch) console.log(Buffer.from(packet.data()).toString('latin1'));
+   */
   data(): Uint8Array {
     return this.#batch.data(this.index);
   }
 
-  /** The captured bytes, owned by the caller. */
+  /**
+   * The captured bytes, owned by the caller.
+   * @throws CaptureError RINGTAP_RELEASED
+   */
   copy(): Uint8Array {
     return this.#batch.copy(this.index);
   }

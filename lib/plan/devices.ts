@@ -22,7 +22,12 @@ export interface Device {
   readonly uris: readonly string[];
 }
 
-/** Everything that can be opened here, with ready-to-use URIs. */
+/**
+ * Everything that can be opened here, with ready-to-use URIs.
+ * @throws CaptureError RINGTAP_ADDON_MISSING, RINGTAP_SYSTEM
+ * @example
+ * for (const { name, up, uris } of await devices()) console.log(name, up, uris[0]);
+ */
 export async function devices(): Promise<Device[]> {
   const found = new Map<string, Device & { uris: string[] }>();
   const addresses = new Map(Object.entries(interfaceAddresses()));

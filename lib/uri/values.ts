@@ -6,7 +6,7 @@ import { bad } from './options.js';
 import { readQueues } from './queues.js';
 import { faultIn, type ParsedUri } from './uri.js';
 
-/** The value of an option after validation. */
+/** The value of an option after validation; a number is in the unit of its option. */
 export type OptionValue = number | boolean | string | readonly number[];
 
 /** Characters of an option's text; a filter may be as long as the compiler takes it. */

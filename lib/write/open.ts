@@ -20,7 +20,12 @@ export interface WriterOptions {
   nanosecond?: boolean | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
-  /** Each batch is written at once. By default it may wait for others, for up to half a second. */
+  /**
+   * How long a batch may wait for others, so that they are written together: ms, 0 to 60000, default 500. What is lost
+   * when the machine fails is no older.
+   */
+  flushMs?: number | undefined;
+  /** Each batch is written at once: `flushMs: 0` by the name that tcpdump's -U has. */
   packetBuffered?: boolean | undefined;
   /**
    * Gives up when it aborts, now or at any time until it is closed: what waits for the reader of a pipe, or for a slow
@@ -35,23 +40,25 @@ const OPTIONS = [
   'snaplen',
   'nanosecond',
   'comment',
+  'flushMs',
   'packetBuffered',
   'signal',
 ] as const satisfies (keyof WriterOptions)[];
 const MAX_SNAPLEN = 262144;
 const MAX_COMMENT_BYTES = 4096;
-/** How long packets wait for others, so that they are written together. */
-const DELAY_MS = 500;
+const FLUSH_MS = 500;
+const MAX_FLUSH_MS = 60_000;
 
 /**
  * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
  * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
- *
- * ```ts
+ * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
- * ```
+ * await writer.close(capture.stats());
+ * console.log(writer.stats().packets);
+ * @param options how it is written; `signal` gives the writer up
  * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap);
  * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
@@ -110,11 +117,19 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
       });
     }
   }
+  const flushMs = whole('flushMs', 0, MAX_FLUSH_MS);
+  const isBuffered = flag('packetBuffered', false);
+  if (isBuffered && flushMs !== undefined && flushMs > 0) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: packetBuffered waits for nothing, flushMs ${flushMs} ms`, {
+      uri,
+      hint: 'Give one of the two.',
+    });
+  }
   return {
     linkType: whole('linkType', 0, 65535),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
-    delayMs: flag('packetBuffered', false) ? 0 : DELAY_MS,
+    delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
     comment: comment as string | undefined,
     signal: signalOf({ uri, params: new Map() }, own),
   };
