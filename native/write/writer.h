@@ -115,9 +115,13 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   EncodeBuffer* next_full();
   bool write_out(EncodeBuffer& buffer);
   size_t put(const EncodeBuffer& buffer);
+  void cannot_write(int err, bool is_clean);
+  bool must_show() const;
+  bool show(std::unique_lock<std::mutex>& lock, bool is_last);
+  void shown(std::unique_lock<std::mutex>& lock);
   struct Whole {
-    uint32_t bytes = 0;
-    uint32_t packets = 0;
+    uint64_t bytes = 0;
+    uint64_t packets = 0;
   };
   Whole whole_records(const EncodeBuffer& buffer, size_t bytes) const;
   void end();
@@ -147,8 +151,11 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;
   std::vector<EncodeBuffer*> free_;
-  uint64_t handed_over_ = 0;  // buffers, ever
-  uint64_t written_ = 0;      // buffers, ever
+  uint64_t handed_over_ = 0;    // buffers, ever
+  uint64_t put_ = 0;            // buffers, ever, that the output was given
+  uint64_t written_ = 0;        // buffers, ever, that readers see
+  Whole kept_back_;             // what readers do not see yet
+  Clock::time_point kept_due_;  // when they have to
   bool open_ = false;
   bool tried_ = false;
   bool closing_ = false;

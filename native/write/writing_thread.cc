@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint32_t kDefaultLinkType = 1;
 constexpr std::chrono::milliseconds kLookForReader{50};
+// How long what an output keeps back may not show, beside the time that its packets have waited for others.
+constexpr std::chrono::milliseconds kMostKeptBack{250};
 
 /// Signals are for other threads; and a write(2) that fails is an error, not SIGPIPE or SIGXFSZ.
 void block_signals() {
@@ -66,6 +68,10 @@ bool TraceWriter::open_output() {
 EncodeBuffer* TraceWriter::next_full() {
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (must_show()) {
+      if (!show(lock, false)) return nullptr;
+      continue;
+    }
     if (!full_.empty()) return full_.front();
     const bool is_some = filling_ != nullptr && filling_->used > 0;
     if (!tried_) {
@@ -82,7 +88,9 @@ EncodeBuffer* TraceWriter::next_full() {
     } else if (is_some && (closing_ || Clock::now() >= due_)) {
       hand_over();
     } else if (is_some) {
-      work_.wait_until(lock, due_);
+      work_.wait_until(lock, put_ > written_ ? std::min(due_, kept_due_) : due_);
+    } else if (put_ > written_) {
+      work_.wait_until(lock, kept_due_);
     } else {
       work_.wait(lock);
     }
@@ -99,15 +107,11 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
   const bool is_clean = whole.bytes == written || output_->take_back(written - whole.bytes);
 
   std::unique_lock lock(mutex_);
-  packets_ += whole.packets;
-  bytes_ += whole.bytes;
+  kept_back_.packets += whole.packets;
+  kept_back_.bytes += whole.bytes;
   if (!is_whole) {
-    error_ = system_error(Code::kFileWrite,
-                          request_.to.name + ": cannot write beyond " + std::to_string(packets_) + " packets, " +
-                              std::to_string(bytes_) + " bytes, which are " +
-                              (is_clean ? "kept" : "followed by part of a record"),
-                          "write", err);
-    error_->position = static_cast<int64_t>(bytes_);
+    if (!output_->keeps_back()) shown(lock);
+    cannot_write(err, is_clean);
     return false;
   }
   buffer.used = 0;
@@ -115,21 +119,59 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
   buffer.begins_file = false;
   full_.pop_front();
   free_.push_back(&buffer);
-  written_++;
+  if (put_++ == written_) kept_due_ = Clock::now() + std::min(request_.delay, kMostKeptBack);
+  tell(lock, for_room_, Ok{});
+  if (!output_->keeps_back()) shown(lock);
+  return true;
+}
+
+void TraceWriter::cannot_write(int err, bool is_clean) {
+  error_ = system_error(Code::kFileWrite,
+                        request_.to.name + ": cannot write beyond " + std::to_string(packets_) + " packets, " +
+                            std::to_string(bytes_) + " bytes, which are " +
+                            (is_clean ? "kept" : "followed by part of a record"),
+                        "write", err);
+  error_->position = static_cast<int64_t>(bytes_);
+}
+
+/// Whether what is kept back has been so for long enough, or is waited for.
+bool TraceWriter::must_show() const {
+  if (put_ == written_) return false;
+  return Clock::now() >= kept_due_ || (!for_written_.empty() && for_written_.front().buffers <= put_);
+}
+
+/// Has the output show what it keeps back. False when it cannot: then error_ says why.
+bool TraceWriter::show(std::unique_lock<std::mutex>& lock, bool is_last) {
+  lock.unlock();
+  const bool done = is_last ? output_->finish(give_up_) : output_->flush(give_up_);
+  const int err = errno;
+  lock.lock();
+  if (done) {
+    shown(lock);
+  } else {
+    cannot_write(err, true);
+  }
+  return done;
+}
+
+/// Readers see all that was put out.
+void TraceWriter::shown(std::unique_lock<std::mutex>& lock) {
+  const Whole more = std::exchange(kept_back_, {});
+  packets_ += more.packets;
+  bytes_ = output_->bytes_out().value_or(bytes_ + more.bytes);
+  written_ = put_;
   const auto still = std::find_if(for_written_.begin(), for_written_.end(),
                                   [this](const Waiter& waiter) { return waiter.buffers > written_; });
   Waiting flushed(std::make_move_iterator(for_written_.begin()), std::make_move_iterator(still));
   for_written_.erase(for_written_.begin(), still);
-  tell(lock, for_room_, Ok{});
   tell(lock, flushed, Ok{});
-  return true;
 }
 
 /// What the first `bytes` of the buffer hold of whole records.
 TraceWriter::Whole TraceWriter::whole_records(const EncodeBuffer& buffer, size_t bytes) const {
   Whole whole;
   while (whole.bytes < bytes) {
-    const Encoder::Record record = encoder_->record(buffer, whole.bytes);
+    const Encoder::Record record = encoder_->record(buffer, static_cast<uint32_t>(whole.bytes));
     if (record.end > bytes) break;
     whole.bytes = record.end;
     whole.packets += record.is_packet ? 1 : 0;
@@ -158,8 +200,11 @@ size_t TraceWriter::put(const EncodeBuffer& buffer) {
 }
 
 void TraceWriter::end() {
-  const int err = output_ != nullptr ? output_->close() : 0;
   std::unique_lock lock(mutex_);
+  if (output_ != nullptr && !error_) show(lock, true);
+  lock.unlock();
+  const int err = output_ != nullptr ? output_->close() : 0;
+  lock.lock();
   if (err != 0 && !error_) error_ = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
   closing_ = true;
   ended_ = true;
