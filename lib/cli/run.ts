@@ -29,6 +29,7 @@ export class Run {
   readonly #begin = performance.now();
   #seconds: number | undefined;
   #stopping = false;
+  #wakeUp = () => {};
 
   constructor(capture: Capture, limits: Limits) {
     this.#capture = capture;
@@ -40,6 +41,12 @@ export class Run {
     return this.#seconds ?? (performance.now() - this.#begin) / 1000;
   }
 
+  /** Ends it in good order. */
+  stop(): void {
+    this.#stopping = true;
+    this.#wakeUp();
+  }
+
   /**
    * Heeds signals from the call on, not from when it settles.
    * @param handle gets each batch, and how many of its packets are wanted; the batch is lent until it settles
@@ -47,11 +54,11 @@ export class Run {
   async each(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
     const batches = this.#capture[Symbol.asyncIterator]();
     let isWaiting = false;
-    const stop = () => {
-      this.#stopping = true;
+    this.#wakeUp = () => {
       // WHY: only then, because a return() would take away the batch that is being handled.
       if (isWaiting) void batches.return?.();
     };
+    const stop = () => this.stop();
     onSignal(stop);
     const timer = this.#limits.durationMs === undefined ? undefined : setTimeout(stop, this.#limits.durationMs);
     try {

@@ -34,7 +34,10 @@ export function summarize(capture: Capture, run: Run, writer: Writer | undefined
     `${integer(filtered)} packets filtered`,
     `${integer(dropped)} packets dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
   ];
-  if (writer !== undefined) lines.push(`${integer(writer.stats().packets)} packets written`);
+  if (writer !== undefined) {
+    const { packets, files } = writer.stats();
+    lines.push(`${integer(packets)} packets written${files > 1 ? ` to ${integer(files)} files` : ''}`);
+  }
   if (pending > 0) lines.push(`${integer(pending)} packets received, but not read`);
   process.stderr.write(`${lines.join('\n')}\n`);
 }

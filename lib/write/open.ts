@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn } from '../uri/uri.js';
+import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
 /** How a trace file is written. */
@@ -20,6 +21,16 @@ export interface WriterOptions {
   nanosecond?: boolean | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
+  /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
+  overwrite?: boolean | undefined;
+  /**
+   * One file after the other. The path is a pattern of their names: with conversions of strftime(3), such as
+   * `%Y%m%d-%H%M%S`, filled in with the local time that a file begins at; with none, a number and that time stand before
+   * the suffix (`a.pcap` makes `a_00001_20261130101500.pcap`). A file is called `….part` until it is complete.
+   */
+  rotate?: RotateOptions | undefined;
+  /** With `rotate`: each file, and then its name, is on the disk (fsync) before it is told of as complete. */
+  fsync?: boolean | undefined;
   /** Each batch is written at once. By default it may wait for others, for up to half a second. */
   packetBuffered?: boolean | undefined;
   /**
@@ -35,6 +46,9 @@ const OPTIONS = [
   'snaplen',
   'nanosecond',
   'comment',
+  'overwrite',
+  'rotate',
+  'fsync',
   'packetBuffered',
   'signal',
 ] as const satisfies (keyof WriterOptions)[];
@@ -44,8 +58,8 @@ const MAX_COMMENT_BYTES = 4096;
 const DELAY_MS = 500;
 
 /**
- * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
- * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
+ * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
+ * writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
  *
  * ```ts
@@ -60,11 +74,15 @@ const DELAY_MS = 500;
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const { format, path } = parseWriterUri(uri);
   const { signal, ...settings } = readOptions(uri, format, options);
+  if (settings.rotate !== undefined && path === '-') {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
+  }
   signal?.throwIfAborted();
   let native: NativeWriter | undefined;
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
     native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
+    if (settings.rotate !== undefined) warnOfLeftOvers(path);
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
     return new Writer(uri, native, signal, forgetSignal);
@@ -110,7 +128,16 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
       });
     }
   }
+  const { rotate: asked } = own;
+  const rotate = readRotation(uri, asked);
+  const sync = flag('fsync', false);
+  if (sync && rotate === undefined) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option fsync is for files that rotate`, { uri });
+  }
   return {
+    overwrite: flag('overwrite', false),
+    rotate,
+    sync,
     linkType: whole('linkType', 0, 65535),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),

@@ -68,21 +68,22 @@ EncodeBuffer* TraceWriter::next_full() {
   for (;;) {
     if (!full_.empty()) return full_.front();
     const bool is_some = filling_ != nullptr && filling_->used > 0;
+    const auto file_due = in_file_ ? rotation_.due() : std::nullopt;
     if (!tried_) {
       tried_ = true;
       tell(lock, for_try_, Ok{});
-    } else if (closing_ && !is_some && !encoder_) {
+    } else if (closing_ && !encoder_) {
       error_ = named(begin(kDefaultLinkType));  // an empty capture makes an empty, valid trace
       if (error_) return nullptr;
-    } else if (closing_ && !is_some && drop_counts_) {
+    } else if (in_file_ && (closing_ || (file_due && Clock::now() >= *file_due))) {
       take_free();
-      encoder_->trailer(*std::exchange(drop_counts_, {}), *filling_);
-    } else if (closing_ && !is_some) {
+      end_file();
+    } else if (closing_) {
       return nullptr;
-    } else if (is_some && (closing_ || Clock::now() >= due_)) {
+    } else if (is_some && Clock::now() >= due_) {
       hand_over();
-    } else if (is_some) {
-      work_.wait_until(lock, due_);
+    } else if (is_some || file_due) {
+      work_.wait_until(lock, is_some && file_due ? std::min(due_, *file_due) : is_some ? due_ : *file_due);
     } else {
       work_.wait(lock);
     }
@@ -91,12 +92,14 @@ EncodeBuffer* TraceWriter::next_full() {
 
 /// False when the buffer could not be written whole: then error_ says why.
 bool TraceWriter::write_out(EncodeBuffer& buffer) {
+  if (output_ == nullptr && !open_next()) return false;
   const size_t written = put(buffer);
   const int err = errno;
   const bool is_whole = written == buffer.used;
   Whole whole{.bytes = buffer.used, .packets = buffer.packets};
   if (!is_whole) whole = whole_records(buffer, written);
   const bool is_clean = whole.bytes == written || output_->take_back(written - whole.bytes);
+  count(buffer, whole);
 
   std::unique_lock lock(mutex_);
   packets_ += whole.packets;
@@ -110,9 +113,13 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
     error_->position = static_cast<int64_t>(bytes_);
     return false;
   }
-  buffer.used = 0;
-  buffer.packets = 0;
-  buffer.begins_file = false;
+  if (buffer.ends_file) {
+    lock.unlock();
+    const bool is_finished = finish_file();
+    lock.lock();
+    if (!is_finished) return false;
+  }
+  buffer.clear();
   full_.pop_front();
   free_.push_back(&buffer);
   written_++;
@@ -122,6 +129,54 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
   for_written_.erase(for_written_.begin(), still);
   tell(lock, for_room_, Ok{});
   tell(lock, flushed, Ok{});
+  return true;
+}
+
+/// The file that comes after one that is complete.
+bool TraceWriter::open_next() {
+  auto opened = request_.to.open();
+  const std::scoped_lock lock(mutex_);
+  if (opened) {
+    output_ = *std::move(opened);
+  } else {
+    error_ = std::move(opened).error();
+  }
+  return output_ != nullptr;
+}
+
+/// So much of the buffer is in the file.
+void TraceWriter::count(const EncodeBuffer& buffer, const Whole& whole) {
+  file_.bytes += whole.bytes;
+  if (whole.packets == 0) return;
+  if (!begin_ns_) {
+    begin_ns_ = buffer.first_ns;
+    file_.earliest_ns = buffer.earliest_ns;
+  }
+  file_.packets += whole.packets;
+  file_.earliest_ns = std::min(file_.earliest_ns, buffer.earliest_ns);
+  file_.latest_ns = std::max(file_.latest_ns, buffer.latest_ns);
+}
+
+/// Closes the file, gives it its name, and tells of it. False when that fails: then error_ says why.
+bool TraceWriter::finish_file() {
+  const int err = std::exchange(output_, nullptr)->close();
+  Result<std::string> name = request_.to.name;
+  if (err != 0) {
+    name = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
+  } else if (request_.to.complete) {
+    name = request_.to.complete(begin_ns_ ? static_cast<int64_t>(*begin_ns_) : -1);
+  }
+  FinishedFile file = std::exchange(file_, {});
+  begin_ns_.reset();
+  std::unique_lock lock(mutex_);
+  if (!name) {
+    if (!error_) error_ = std::move(name).error();
+    return false;
+  }
+  file.path = *std::move(name);
+  files_++;
+  finished_.push_back(std::move(file));
+  tell_files(lock);
   return true;
 }
 
@@ -158,9 +213,8 @@ size_t TraceWriter::put(const EncodeBuffer& buffer) {
 }
 
 void TraceWriter::end() {
-  const int err = output_ != nullptr ? output_->close() : 0;
+  if (output_ != nullptr) finish_file();
   std::unique_lock lock(mutex_);
-  if (err != 0 && !error_) error_ = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
   closing_ = true;
   ended_ = true;
   no_longer_.notify_all();
@@ -169,6 +223,7 @@ void TraceWriter::end() {
     std::move(others->begin(), others->end(), std::back_inserter(waiting));
     others->clear();
   }
+  tell_files(lock);
   tell(lock, waiting, outcome());
 }
 
