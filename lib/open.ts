@@ -1,6 +1,5 @@
 import { Capture } from './capture/capture.js';
-import { CaptureError, warn } from './errors/errors.js';
-import { printable, shorten } from './errors/printable.js';
+import { CaptureError, warn, withoutUri } from './errors/errors.js';
 import type { OptionsOf } from './generated/options.js';
 import { BACKENDS } from './generated/schema.js';
 import { follow } from './plan/candidates.js';
@@ -17,26 +16,32 @@ import { resolve } from './uri/request.js';
  *
  * @param uri such as `afpacket:eth0`, `file:trace.pcapng`, `eth0`; docs/uri.md has them all
  * @param options those of the URI's scheme; they win over the URI's query parameters of the same name
- * @throws CaptureError, or the signal's reason when it aborts first: then nothing is left of what was being opened
+ * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_UNKNOWN_SCHEME, RINGTAP_UNKNOWN_OPTION, RINGTAP_BAD_OPTION,
+ * RINGTAP_BAD_FILTER, RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_BACKEND_MISSING,
+ * RINGTAP_FILE_OPEN, RINGTAP_FILE_FORMAT … (docs/errors.md has them all); or the signal's reason when it aborts first:
+ * then nothing is left of what was being opened
+ * @example
+ * await using capture = await open('afpacket:eth0', { filter: 'udp', snaplen: 128, signal: AbortSignal.timeout(1000) });
+ * try {
+ *   for await (const batch of capture) console.log(batch.length);
+ * } catch (error) {
+ *   console.log(error); // the second is over
+ * }
  */
 export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Capture> {
   const request = resolve(uri, options);
   const followed = await follow(request, 'capture');
   if (!followed.ok) throw followed.error;
-  const { session, info, plan } = followed;
+  const { session, info, plan, ignored } = followed;
   const first = plan.candidates[0];
   if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}`);
+    // What was asked for and is not done must not stand in the plan alone.
+    const left = ignored.length === 0 ? '' : `; ignored: ${plan.backend} ${ignored.join(', ')}`;
+    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}${left}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
   const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
   return new Capture(session, info, plan, transmit, request.signal);
-}
-
-/** A message that is part of another one about the same URI. */
-function withoutUri(uri: string, message: string): string {
-  const where = `${printable(shorten(uri))}: `;
-  return message.startsWith(where) ? message.slice(where.length) : message;
 }
 
 let warnedOfTraffic = false;
@@ -55,8 +60,17 @@ const SENDERS = BACKENDS.filter(({ transmits }) => transmits)
 
 /**
  * Opens the sending side of a capture method, without a capture: no traffic is touched.
- * @param options `signal` ends the opening only
- * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send, or the signal's reason when it aborts first
+ * @param uri such as `afxdp:eth0`; docs/uri.md says which methods send
+ * @param options those of the URI's scheme; `signal` ends the opening only
+ * @throws CaptureError RINGTAP_UNSUPPORTED where the method cannot send, and what {@link open} is rejected with; or the
+ * signal's reason when it aborts first
+ * @example
+ * await using transmitter = await openTransmitter('afxdp:eth0');
+ * for (const frame of frames) {
+ *   while (!transmitter.send(frame)) await transmitter.drain();
+ * }
+ * await transmitter.flush();
+ * console.log(transmitter.stats().sent);
  */
 export async function openTransmitter<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Transmitter> {
   const followed = await follow(resolve(uri, options, true), 'transmit');

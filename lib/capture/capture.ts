@@ -17,6 +17,10 @@ const forgotten = new FinalizationRegistry<() => void>((forget) => forget());
  *
  * A `break` leaves it open, so that reading can go on later; {@link close} it, or let `await using` do so. The end of
  * a trace ends the loop; a failure rejects it with a {@link CaptureError}.
+ * @example
+ * await using capture = await open('synth:?count=10000');
+ * for await (const batch of capture) console.log(batch.length);
+ * console.log(capture.backend, capture.stats());
  */
 export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   /** The URI as it was given to `open()`. */
@@ -81,7 +85,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    * @example
    * while (!capture.ended) {
    *   const batch = capture.nextSync(100);
-   *   if (batch !== null) count(batch);
+   *   if (batch !== null) console.log(batch.length);
    * }
    */
   get ended(): boolean {
@@ -93,6 +97,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    * @returns null when there is none yet, or, where {@link ended} is true then, when none will come any more
    * @throws CaptureError what the capture fails with; RINGTAP_NO_BUFFER when held batches take all of its memory,
    * RINGTAP_BUSY beside another reader, RINGTAP_CLOSED; or the signal's reason
+   * @example
+   * for (let batch = capture.tryNext(); batch !== null; batch = capture.tryNext()) console.log(batch.length);
    */
   tryNext(): Batch | null {
     return this.#reader.tryNext();
@@ -102,6 +108,7 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    * The next batch, blocking this thread for up to `timeoutMs` (default: for ever). For workers and tools: the event
    * loop stands still meanwhile. Having read all there was it lets packets gather first, as a loop does, for as long as
    * the capture's own `timeoutMs` says. The batch before it is released.
+   * @param timeoutMs how long to wait, in ms
    * @returns null when the time is up, or, where {@link ended} is true then, when none will come any more
    * @throws as {@link tryNext}; RINGTAP_BAD_OPTION when `timeoutMs` is no number
    */
@@ -112,23 +119,43 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     return this.#reader.nextSync(timeoutMs);
   }
 
-  /** Reads batches as they come. A second reader beside an unfinished one: `RINGTAP_BUSY`. */
+  /**
+   * Reads batches as they come.
+   * @throws CaptureError what the capture fails with, RINGTAP_BUSY where another reader has not finished; or the signal's
+   * reason
+   */
   [Symbol.asyncIterator](): AsyncIterator<Batch, undefined> & AsyncIterable<Batch> {
     return this.#reader.iterate();
   }
 
-  /** The ledger. Exact, and still readable after close. */
+  /**
+   * The ledger. Exact, and still readable after close.
+   * @throws nothing
+   * @example
+   * const { received, dropped, drops } = capture.stats();
+   * console.log(`${received} received, ${dropped} lost`, drops);
+   */
   stats(): CaptureStats {
     return toStats(this.#session.stats());
   }
 
-  /** An open capture that is being read keeps the process alive; this is the default. */
+  /**
+   * An open capture that is being read keeps the process alive; this is the default.
+   * @throws nothing
+   */
   ref(): this {
     this.#session.setRef(true);
     return this;
   }
 
-  /** Waiting for packets does not keep the process alive. */
+  /**
+   * Waiting for packets does not keep the process alive.
+   * @throws nothing
+   * @example
+   * capture.unref(); // the program may end while nothing comes
+   * capture.ref(); // it may not
+   * console.log(capture.ended);
+   */
   unref(): this {
     this.#session.setRef(false);
     return this;
@@ -138,6 +165,11 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    * Stops the capture, ends a running `for await`, makes every view of its memory empty and frees it. Packets that
    * were not read stay counted as pending. Idempotent. Asynchronous work of Node's own on lent bytes (zlib, crypto, fs)
    * must have ended by then: it would read memory that is gone.
+   * @throws nothing that a caller could mend
+   * @example
+   * process.once('SIGTERM', () => capture.close()); // the loop ends
+   * for await (const batch of capture) console.log(batch.length);
+   * await capture.close();
    */
   close(): Promise<void> {
     if (this.#closing === undefined) {

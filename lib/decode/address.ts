@@ -9,8 +9,10 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 
 /**
  * An IPv4 address with dots.
- * @param address as `src4` and `dst4` hold it: 0x0a000001 is 10.0.0.1
+ * @param address a number as `src4` and `dst4` hold it: 0x0a000001 is 10.0.0.1
  * @throws CaptureError RINGTAP_BAD_OPTION when it is no whole number from 0 to 2^32 - 1
+ * @example
+ * console.log(ipv4Text(0x0a000001)); // 10.0.0.1
  */
 export function ipv4Text(address: number): string {
   if (typeof address !== 'number' || address >>> 0 !== address) {
@@ -23,8 +25,13 @@ export function ipv4Text(address: number): string {
 /**
  * An IPv6 address in the form of RFC 5952, as inet_ntop(3) writes it: the longest run of zeros is "::", and an IPv4 address
  * after zeros keeps its dots.
- * @param bytes the memory that it lies in @param at where its 16 bytes begin
+ * @param bytes the memory that it lies in
+ * @param at offset of its 16 bytes
  * @throws CaptureError RINGTAP_BAD_OPTION when they do not lie there
+ * @example
+ * const { src6, ipVersion } = decode(batch);
+ * for (let i = 0; i < batch.length; i++) if (ipVersion[i] === 6) console.log(ipv6Text(src6, 16 * i));
+ * console.log(ipv6Text(new Uint8Array(16))); // ::
  */
 export function ipv6Text(bytes: Uint8Array, at = 0): string {
   refuseOutside('ipv6Text', bytes, at, 16);
@@ -54,8 +61,12 @@ export function ipv6Text(bytes: Uint8Array, at = 0): string {
 
 /**
  * A hardware address, with colons.
- * @param bytes the memory that it lies in, such as `batch.bytes` @param at where it begins @param length in bytes
+ * @param bytes the memory that it lies in, such as `batch.bytes`
+ * @param at offset of its first byte
+ * @param length in bytes
  * @throws CaptureError RINGTAP_BAD_OPTION when it does not lie there
+ * @example
+ * console.log(macText(batch.bytes, batch.offset[0]!)); // the destination, of Ethernet
  */
 export function macText(bytes: Uint8Array, at = 0, length = 6): string {
   refuseOutside('macText', bytes, at, length);

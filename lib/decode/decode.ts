@@ -11,11 +11,7 @@ import { Decoded, setLength } from './decoded.js';
  *
  * Malformed packets are not errors: `decoded.flags` has a verdict for each ({@link DecodeFlags}).
  *
- * ```ts
- * import { open } from 'ringtap';
- * import { decode, Decoded } from 'ringtap/decode';
- *
- * const capture = await open('eth0');
+ * @example
  * let decoded: Decoded | undefined;
  * const bytesByPort = new Map<number, number>();
  * for await (const batch of capture) {
@@ -25,7 +21,7 @@ import { Decoded, setLength } from './decoded.js';
  *     bytesByPort.set(dstPort[i]!, (bytesByPort.get(dstPort[i]!) ?? 0) + payloadLength[i]!);
  *   }
  * }
- * ```
+ * console.log(bytesByPort);
  * @param batch valid, that is not released; it is not changed, and stays lent
  * @param into columns to fill; by default new ones, with room for any batch of the same capture
  * @returns `into`. It is the caller's, and its numbers stay valid when the batch is released; its offsets point into the
@@ -85,12 +81,17 @@ const vlan = new Uint16Array(1);
 /**
  * The same for a single packet in any bytes: a tunnel's inner packet, at `payloadOffset`, or the one that an ICMP error
  * quotes. A call of its own for each packet costs more than the decoding: batches are what {@link decode} is for.
- *
- * ```ts
- * const inner = decodePacket(batch.bytes, { linkType: 101, offset: payloadOffset[i], caplen: payloadCaplen[i] });
- * console.log(inner.src(0), inner.dst(0));
- * ```
- * @param bytes not changed @param into columns to fill; by default new ones for one packet
+ * @example
+ * const { protocol, payloadOffset, payloadCaplen } = decode(batch);
+ * for (let i = 0; i < batch.length; i++) {
+ *   if (protocol[i] !== 4) continue; // IP in IP
+ *   const inner = decodePacket(batch.bytes, { linkType: 101, offset: payloadOffset[i], caplen: payloadCaplen[i] });
+ *   console.log(inner.src(0), inner.dst(0));
+ * }
+ * console.log(decodePacket(batch.copy(0)).src(0));
+ * @param bytes the memory that the packet lies in; not changed
+ * @param place what the packet is, and where it lies; by default Ethernet, and all of `bytes`
+ * @param into columns to fill; by default new ones for one packet
  * @returns `into`, with one packet in it; its offsets count from the start of `bytes`
  * @throws CaptureError RINGTAP_BAD_OPTION (no Uint8Array, or numbers that are none or point outside it),
  * RINGTAP_UNKNOWN_OPTION (a misspelt name in `place`)

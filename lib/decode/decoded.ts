@@ -15,6 +15,11 @@ const MOST = 1 << 20;
  * (`batch.view`, `batch.bytes`), for as long as that is valid; each points at a captured byte of its packet or is
  * {@link ABSENT}. What a packet does not have is 0; `flags` tell it from a 0 that was read, and say where decoding ended
  * early and why: then the fields up to there are right.
+ * @example
+ * const decoded = decode(batch, new Decoded(4096));
+ * for (let i = 0; i < decoded.length; i++) {
+ *   console.log(decoded.src(i), decoded.srcPort[i], decoded.dst(i), decoded.dstPort[i]);
+ * }
  */
 export class Decoded {
   /** Packets that there is room for. */
@@ -24,11 +29,11 @@ export class Decoded {
 
   /** {@link DecodeFlags} of each packet. */
   readonly flags: Uint32Array;
-  /** Where the network header begins, beyond link header and VLAN tags. */
+  /** Offset at which the network header begins, beyond link header and VLAN tags. */
   readonly networkOffset: Uint32Array;
-  /** Where the header of TCP, UDP, ICMP … begins; absent in all fragments but the first. */
+  /** Offset at which the header of TCP, UDP, ICMP … begins; absent in all fragments but the first. */
   readonly transportOffset: Uint32Array;
-  /** Where the payload of TCP, UDP, UDP-Lite or SCTP begins; of other protocols what IP carries. */
+  /** Offset at which the payload of TCP, UDP, UDP-Lite or SCTP begins; of other protocols what IP carries. */
   readonly payloadOffset: Uint32Array;
   /** Bytes of payload on the wire, by the length fields: padding of the link is none. */
   readonly payloadLength: Uint32Array;
@@ -91,6 +96,7 @@ export class Decoded {
   readonly #memory: ArrayBuffer;
 
   /**
+   * Makes columns that {@link decode} can fill.
    * @param capacity packets that there is room for, at 109 bytes each
    * @throws CaptureError RINGTAP_BAD_OPTION when it is no whole number from 1 to 2^20
    */
@@ -156,7 +162,10 @@ export class Decoded {
     return this.#address(i, this.src4, this.src6);
   }
 
-  /** The destination address, as {@link src}. */
+  /**
+   * The destination address of packet `i`, as {@link src}.
+   * @throws RangeError where no packet `i` was decoded
+   */
   dst(i: number): string {
     return this.#address(i, this.dst4, this.dst6);
   }

@@ -24,6 +24,13 @@ export interface CaptureErrorFields {
  * Every failure of ringtap. `message` says what and where, `hint` how to fix it; `code` is stable.
  * docs/errors.md lists the codes. What messages and hints quote is escaped and shortened, so that they can be printed;
  * `uri` is as it was given.
+ * @example
+ * try {
+ *   await open('afpacket:eth7');
+ * } catch (error) {
+ *   if (!(error instanceof CaptureError)) throw error;
+ *   console.log(error.code, error.message, error.hint); // RINGTAP_NO_INTERFACE …
+ * }
  */
 export class CaptureError extends Error {
   /** Always CaptureError. */
@@ -43,10 +50,20 @@ export class CaptureError extends Error {
   /** Byte offset in a file, or character (instruction) offset in a filter. */
   readonly position: number | undefined;
 
+  /**
+   * For programs that want to fail as ringtap does.
+   * @param code one of the table
+   * @param message what failed, and where
+   * @param fields what else is known; `hint` is the code's own where it is not given
+   * @throws nothing
+   * @example
+   * console.log(new CaptureError('RINGTAP_BAD_OPTION', 'port must be from 1 to 65535').hint);
+   */
   constructor(code: ErrorCode, message: string, fields: CaptureErrorFields = {}) {
     const { backend, uri, syscall, errno, hint, position, cause }: CaptureErrorFields = ownOf(fields);
     // A filter is shown on a line of its own, with a mark below.
-    const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(message)) : printable(shorten(message));
+    const words = once(uri, message);
+    const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(words)) : printable(shorten(words));
     super(text, cause === undefined ? undefined : { cause });
     this.code = code;
     this.backend = backend;
@@ -57,7 +74,13 @@ export class CaptureError extends Error {
     this.position = position;
   }
 
-  /** What `JSON.stringify()` writes, which would leave the message out: everything but stack and cause. */
+  /**
+   * What `JSON.stringify()` writes, which would leave the message out: everything but stack and cause.
+   * @throws nothing
+   * @example
+   * const explained = await explain('afpacket:eth7');
+   * if (!explained.ok) console.log(explained.error.toJSON(), JSON.stringify(explained.error));
+   */
   toJSON(): CaptureErrorJson {
     const { message, name, code, backend, uri, syscall, errno, hint, position } = this;
     return { message, name, code, backend, uri, syscall, errno, hint, position };
@@ -67,6 +90,19 @@ export class CaptureError extends Error {
 /** A {@link CaptureError} as JSON has it. What is undefined is left out there. */
 export type CaptureErrorJson = Pick<CaptureError, 'message' | 'name' | 'code' | 'hint'> &
   Pick<CaptureErrorFields, 'backend' | 'uri' | 'syscall' | 'errno' | 'position'>;
+
+/** "synth:: no such option" with one colon. */
+function once(uri: unknown, message: string): string {
+  if (typeof uri !== 'string' || !uri.endsWith(':') || !message.startsWith(`${uri}: `)) return message;
+  return message.slice(0, uri.length) + message.slice(uri.length + 1);
+}
+
+/** A message that is part of another one about the same URI. */
+export function withoutUri(uri: string, message: string): string {
+  const shown = printable(shorten(uri));
+  const where = shown.endsWith(':') ? `${shown} ` : `${shown}: `;
+  return message.startsWith(where) ? message.slice(where.length) : message;
+}
 
 /** Its own fields: nothing that was planted in Object.prototype. */
 function ownOf<T extends object>(fields: T): T {

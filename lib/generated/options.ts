@@ -57,7 +57,7 @@ export interface AfPacketOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) five times as long, at most 100 ms, and no longer than a quarter of the ring takes to fill. (in ms; range 1 – 10000; default 10) */
+  /** How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) five times as long, at most 200 ms, and no longer than a quarter of the ring takes to fill. (in ms; range 1 – 10000; default 10) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;

@@ -126,7 +126,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 10000,
         "default": 10,
         "unit": "ms",
-        "doc": "How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) five times as long, at most 100 ms, and no longer than a quarter of the ring takes to fill."
+        "doc": "How long a packet may wait for others before its batch is delivered; under load (10,000 packets a second) five times as long, at most 200 ms, and no longer than a quarter of the ring takes to fill."
       },
       {
         "name": "timestamp",

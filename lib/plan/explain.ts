@@ -24,10 +24,13 @@ export type Explanation =
 /**
  * What `open()` would do, without capturing: the method, each rejected one with reason and hint, where the filter would
  * run, whose clock would stamp.
+ * @param uri as {@link open} takes it
+ * @param options as {@link open} takes them
  * @example
  * const explained = await explain('afxdp:eth0');
  * console.log(explained.ok ? explained.plan.mode : explained.error.hint);
- * @throws CaptureError only for a URI or option that means nothing, or the signal's reason when it aborts first
+ * @throws CaptureError only for a URI or option that means nothing (RINGTAP_BAD_URI, RINGTAP_UNKNOWN_SCHEME,
+ * RINGTAP_UNKNOWN_OPTION, RINGTAP_BAD_OPTION); or the signal's reason when it aborts first
  */
 export async function explain<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Explanation> {
   const followed = await follow(resolve(uri, options), 'explain');

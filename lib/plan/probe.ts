@@ -22,7 +22,12 @@ export interface ProbeResult {
   readonly detail: string;
 }
 
-/** What this host can do, method by method, and why not. Opens nothing. */
+/**
+ * What this host can do, method by method, and why not. Opens nothing.
+ * @throws CaptureError RINGTAP_ADDON_MISSING
+ * @example
+ * for (const { backend, available, hint } of await probe()) console.log(backend, available ? 'works' : hint);
+ */
 export async function probe(): Promise<ProbeResult[]> {
   const probing = BACKENDS.map(async ({ name, title, platforms }): Promise<ProbeResult> => {
     if (!platforms.includes(process.platform)) {

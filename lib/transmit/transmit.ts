@@ -14,11 +14,11 @@ const PATIENCE_MS = 1000;
 
 /** What became of the frames that were sent. */
 export interface TransmitStats {
-  /** Taken by the kernel or NIC and given back. */
+  /** Frames taken by the kernel or NIC and given back. */
   readonly sent: number;
-  /** Accepted by `send()`, not given back yet; after `close()`: never sent. */
+  /** Frames accepted by `send()`, not given back yet; after `close()`: never sent. */
   readonly queued: number;
-  /** Refused as malformed. */
+  /** Frames refused as malformed. */
   readonly failed: number;
 }
 
@@ -28,18 +28,20 @@ export interface TransmitStats {
  * Frames are queued by `send()`, and go out together: when `flush()` asks for it, when `drain()` has to make room, or when
  * it is closed. A program that has nothing more to send for now calls `flush()`: else its last frames stay where they
  * are.
- *
- * ```ts
+ * @example
+ * await using transmitter = await openTransmitter('afxdp:eth0');
  * for (const frame of frames) {
  *   while (!transmitter.send(frame)) await transmitter.drain();
  * }
- * await transmitter.flush();
- * ```
+ * await transmitter.flush({ signal: AbortSignal.timeout(1000) });
+ * console.log(transmitter.stats());
+ * await transmitter.close();
  */
 export interface Transmitter extends AsyncDisposable {
   /**
    * Queues one whole frame, link-level header included; it is copied. It is sent by the next `flush()`, `drain()` that
    * waits, or `close()` at the latest.
+   * @param frame at least as long as a link-level header, at most as long as the interface's MTU and that
    * @returns false when all buffers are under way, and the frame was not taken: `await drain()` and try again
    * @throws CaptureError RINGTAP_BAD_OPTION when it is no Uint8Array, too short or too long, RINGTAP_CLOSED
    */
@@ -47,21 +49,27 @@ export interface Transmitter extends AsyncDisposable {
   /**
    * Resolves when `send()` would take a frame: at once where it would now. Unlike {@link flush} it does not wait until
    * everything was sent, so that there is something to send all the time.
+   * @param options `signal` ends the waiting
    * @throws CaptureError RINGTAP_CLOSED, or why the interface cannot send; or the signal's reason
    */
   drain(options?: WaitOptions): Promise<void>;
   /**
    * Resolves when every queued frame has been sent, however long the port takes none.
+   * @param options `signal` ends the waiting
    * @throws CaptureError RINGTAP_CLOSED, or why the interface cannot send; or the signal's reason. What is queued then
    * stays so.
    */
   flush(options?: WaitOptions): Promise<void>;
-  /** Frames so far. Still readable after close. */
+  /**
+   * Frames so far. Still readable after close.
+   * @throws nothing
+   */
   stats(): TransmitStats;
   /**
    * Sends what is queued, as `flush()` does, and gives up on a port that has taken nothing for a second: rejects with
    * RINGTAP_SYSTEM, and `stats().queued` frames were never sent. Either way it is closed then. A capture's transmitter
    * ends with the capture, which sends nothing any more; one of `openTransmitter()` frees everything.
+   * @throws CaptureError RINGTAP_SYSTEM
    */
   close(): Promise<void>;
 }

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
-import { faultIn } from '../uri/uri.js';
+import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
@@ -31,7 +31,12 @@ export interface WriterOptions {
   rotate?: RotateOptions | undefined;
   /** With `rotate`: each file, and then its name, is on the disk (fsync) before it is told of as complete. */
   fsync?: boolean | undefined;
-  /** Each batch is written at once. By default it may wait for others, for up to half a second. */
+  /**
+   * How long a batch may wait for others, so that they are written together: ms, 0 to 60000, default 500. What is lost
+   * when the machine fails is no older.
+   */
+  flushMs?: number | undefined;
+  /** Each batch is written at once: `flushMs: 0` by the name that tcpdump's -U has. */
   packetBuffered?: boolean | undefined;
   /**
    * Gives up when it aborts, now or at any time until it is closed: what waits for the reader of a pipe, or for a slow
@@ -49,25 +54,27 @@ const OPTIONS = [
   'overwrite',
   'rotate',
   'fsync',
+  'flushMs',
   'packetBuffered',
   'signal',
 ] as const satisfies (keyof WriterOptions)[];
 const MAX_SNAPLEN = 262144;
 const MAX_COMMENT_BYTES = 4096;
-/** How long packets wait for others, so that they are written together. */
-const DELAY_MS = 500;
+const FLUSH_MS = 500;
+const MAX_FLUSH_MS = 60_000;
 
 /**
  * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
  * writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
- *
- * ```ts
+ * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
- * ```
- * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path (pcapng if it ends so, else pcap); `pcap:-` is
- * standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
+ * await writer.close(capture.stats());
+ * console.log(writer.stats().packets);
+ * @param options how it is written; `signal` gives the writer up
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap);
+ * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
  * RINGTAP_SYSTEM (no thread can be made); or the signal's reason
  */
@@ -134,6 +141,14 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
   if (sync && rotate === undefined) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option fsync is for files that rotate`, { uri });
   }
+  const flushMs = whole('flushMs', 0, MAX_FLUSH_MS);
+  const isBuffered = flag('packetBuffered', false);
+  if (isBuffered && flushMs !== undefined && flushMs > 0) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: packetBuffered waits for nothing, flushMs ${flushMs} ms`, {
+      uri,
+      hint: 'Give one of the two.',
+    });
+  }
   return {
     overwrite: flag('overwrite', false),
     rotate,
@@ -141,26 +156,42 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
     linkType: whole('linkType', 0, 65535),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
-    delayMs: flag('packetBuffered', false) ? 0 : DELAY_MS,
+    delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
     comment: comment as string | undefined,
     signal: signalOf({ uri, params: new Map() }, own),
   };
 }
 
 function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string } {
-  const bad = (what: string) =>
+  const bad = (what: string, hint = 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.') =>
     new CaptureError('RINGTAP_BAD_URI', `${show(uri)} names no trace file${what}`, {
       uri: typeof uri === 'string' ? uri : undefined,
-      hint: 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.',
+      hint,
     });
   if (typeof uri !== 'string') throw bad('');
-  const match = /^(pcap|pcapng):(.*)$/s.exec(uri);
-  const path = match?.[2] ?? uri;
+  const match = /^(pcap|pcapng|file):(.*)$/is.exec(uri);
+  const scheme = match?.[1]?.toLowerCase();
+  const path = scheme === 'file' ? pathOf(uri) : (match?.[2] ?? uri);
   if (path === '' || (match === null && /^[a-z]{2,}:/i.test(uri))) throw bad('');
   const fault = faultIn(path);
   if (fault !== undefined) throw bad(`: ${fault}`);
-  const format = (match?.[1] ?? (path.endsWith('.pcapng') ? 'pcapng' : 'pcap')) as 'pcap' | 'pcapng';
-  return { format, path };
+  // open() takes pcap:eth0 for a capture with libpcap: a file of that name would be a surprise.
+  if (scheme === 'pcap' && Object.hasOwn(interfaceAddresses(), path) && !existsSync(path)) {
+    throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
+  }
+  const isNamed = scheme === 'pcap' || scheme === 'pcapng';
+  return { format: isNamed ? scheme : /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap', path };
+}
+
+/** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */
+function pathOf(uri: string): string {
+  const { target, params } = parseUri(uri);
+  const [name] = params.keys();
+  if (name === undefined) return target;
+  throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `${uri}: a writer takes no "${name}" in its URI`, {
+    uri,
+    hint: 'Options of a writer go into its options object; a ? of the name itself is %3f.',
+  });
 }
 
 let cachedVersion: string | undefined;

@@ -54,6 +54,11 @@ type Append = (first: number) => number | undefined;
  * What a settled `write()` took reaches the file also when nobody closes it: when the program ends by itself, by
  * `process.exit()` or by an uncaught error, when a worker is terminated, and when the writer is collected. A pipe gets
  * what it has room for, and always whole records of up to 4 KiB.
+ * @example
+ * await using writer = await openWriter('trace.pcapng', { linkType: capture.linkType });
+ * for await (const batch of capture) await writer.write(batch);
+ * await writer.flush();
+ * console.log(writer.stats()); // { packets, bytes, queued: 0 }
  */
 export class Writer implements AsyncDisposable {
   /** The URI as it was given to `openWriter()`. */
@@ -83,11 +88,13 @@ export class Writer implements AsyncDisposable {
    * settles: await it, or `hold()` the batch. One that was released meanwhile is `RINGTAP_RELEASED`, and the message
    * says how many of its packets are in the file; never another batch's packets.
    *
-   * ```ts
+   * @example
    * const long = new Uint8Array(batch.length);
-   * for (let i = 0; i < batch.length; i++) long[i] = batch.wirelen[i]! > 1500 ? 1 : 0;
+   * for (let i = 0; i < batch.length; i++) long[i] = batch.wirelen[i]! > 60 ? 1 : 0;
    * await writer.write(batch, { select: long });
-   * ```
+   * console.log(writer.stats().queued);
+   * @param batch lent or an owned copy; it must not be released until this has settled
+   * @param options which of its packets, and what ends the waiting
    * @throws CaptureError RINGTAP_FILE_WRITE (disk full …: complete records stay readable), RINGTAP_RELEASED,
    * RINGTAP_BAD_OPTION (another link type in a `pcap:` file; an index or a mask that does not fit the batch: nothing of
    * it is written), RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_CLOSED; or a signal's reason
@@ -116,7 +123,7 @@ export class Writer implements AsyncDisposable {
    * Resolves when everything that `write()` has taken so far has reached the file.
    * @param options `signal` ends the waiting only: it rejects with the signal's reason, and what was taken is written
    * nevertheless
-   * @throws CaptureError what could not be written; or a signal's reason
+   * @throws CaptureError RINGTAP_FILE_WRITE (what could not be written), RINGTAP_CLOSED; or a signal's reason
    */
   async flush(options?: WaitOptions): Promise<void> {
     const { signal } = options === undefined ? ALL : this.#read('flush', options, ['signal']);
@@ -128,9 +135,14 @@ export class Writer implements AsyncDisposable {
   /**
    * Completes the file, after a `write()` that is under way. Idempotent. pcapng files end with the counts of `ledger`,
    * such as `capture.stats()`. A named pipe that nobody has opened for reading is given up, and rejects.
+   * @param ledger numbers of packets, of which a pcapng file tells at its end
    * @param options `signal` ends the waiting for a pipe's reader: what the pipe has no room for is lost then, which is
    * RINGTAP_FILE_WRITE and says how many packets are kept
-   * @throws CaptureError what could not be written
+   * @throws CaptureError RINGTAP_FILE_WRITE (what could not be written), RINGTAP_BAD_OPTION (counts that are none)
+   * @example
+   * for await (const batch of capture) await writer.write(batch);
+   * await writer.close(capture.stats());
+   * console.log(writer.stats().packets);
    */
   close(ledger?: { readonly received: number; readonly dropped: number }, options?: WaitOptions): Promise<void> {
     let signal: AbortSignal | undefined;
@@ -149,7 +161,10 @@ export class Writer implements AsyncDisposable {
     return this.#closing.finally(forget);
   }
 
-  /** Packets and bytes so far. Still readable after close. */
+  /**
+   * Packets and bytes so far. Still readable after close.
+   * @throws nothing
+   */
   stats(): WriterStats {
     return this.#native.stats();
   }

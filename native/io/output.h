@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -30,6 +31,15 @@ class Output {
 
   /// Takes the last `bytes` written back, where that is possible.
   virtual bool take_back(size_t bytes) noexcept = 0;
+
+  /// Whether some of what was written does not show yet, as what is compressed together does not: flush() shows it.
+  virtual bool keeps_back() const noexcept { return false; }
+  /// False: errno says why, and what was kept back is lost.
+  virtual bool flush([[maybe_unused]] const std::atomic<bool>& give_up) noexcept { return true; }
+  /// Nothing more will be written: flushes, and puts out what the whole has to end with. Before close().
+  virtual bool finish([[maybe_unused]] const std::atomic<bool>& give_up) noexcept { return true; }
+  /// How long it is, where that is not what was written.
+  virtual std::optional<uint64_t> bytes_out() const noexcept { return std::nullopt; }
 
   /// 0, or the errno of a failure that the system reports only now. Idempotent; the destructor does it, too.
   virtual int close() noexcept = 0;

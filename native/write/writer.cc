@@ -78,6 +78,7 @@ TraceWriter::Ticket TraceWriter::flush(Done done) {
   Waiting flushed;
   const Ticket ticket = add(is_written ? flushed : for_written_, std::move(done));
   if (is_written) tell(lock, flushed, outcome());
+  work_.notify_one();
   return ticket;
 }
 

@@ -133,14 +133,18 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   EncodeBuffer* next_full();
   bool write_out(EncodeBuffer& buffer);
   size_t put(const EncodeBuffer& buffer);
+  void cannot_write(int err, bool is_clean);
+  bool must_show() const;
+  bool show(std::unique_lock<std::mutex>& lock, bool is_last);
+  void shown(std::unique_lock<std::mutex>& lock);
   struct Whole {
-    uint32_t bytes = 0;
-    uint32_t packets = 0;
+    uint64_t bytes = 0;
+    uint64_t packets = 0;
   };
   Whole whole_records(const EncodeBuffer& buffer, size_t bytes) const;
   bool open_next();
   void count(const EncodeBuffer& buffer, const Whole& whole);
-  bool finish_file();
+  bool finish_file(std::unique_lock<std::mutex>& lock);
   void end();
 
   void finish();
@@ -176,8 +180,11 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;
   std::vector<EncodeBuffer*> free_;
-  uint64_t handed_over_ = 0;  // buffers, ever
-  uint64_t written_ = 0;      // buffers, ever
+  uint64_t handed_over_ = 0;    // buffers, ever
+  uint64_t put_ = 0;            // buffers, ever, that the output was given
+  uint64_t written_ = 0;        // buffers, ever, that readers see
+  Whole kept_back_;             // what readers do not see yet
+  Clock::time_point kept_due_;  // when they have to
   bool open_ = false;
   bool tried_ = false;
   bool closing_ = false;
@@ -186,6 +193,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   uint64_t taken_ = 0;    // packets
   uint64_t packets_ = 0;  // of them in the file
   uint64_t bytes_ = 0;
+  uint64_t bytes_before_ = 0;  // of the files that are complete
   uint64_t files_ = 0;
   std::vector<FinishedFile> finished_;  // that were not told
   FilesDone for_files_;

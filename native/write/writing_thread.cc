@@ -14,6 +14,9 @@ namespace {
 
 constexpr uint32_t kDefaultLinkType = 1;
 constexpr std::chrono::milliseconds kLookForReader{50};
+// How long what an output keeps back may not show, beside the time that its packets have waited for others.
+constexpr std::chrono::milliseconds kMostKeptBack{250};
+constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 /// Signals are for other threads; and a write(2) that fails is an error, not SIGPIPE or SIGXFSZ.
 void block_signals() {
@@ -66,6 +69,10 @@ bool TraceWriter::open_output() {
 EncodeBuffer* TraceWriter::next_full() {
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (must_show()) {
+      if (!show(lock, false)) return nullptr;
+      continue;
+    }
     if (!full_.empty()) return full_.front();
     const bool is_some = filling_ != nullptr && filling_->used > 0;
     const auto file_due = in_file_ ? rotation_.due() : std::nullopt;
@@ -82,8 +89,10 @@ EncodeBuffer* TraceWriter::next_full() {
       return nullptr;
     } else if (is_some && Clock::now() >= due_) {
       hand_over();
-    } else if (is_some || file_due) {
-      work_.wait_until(lock, is_some && file_due ? std::min(due_, *file_due) : is_some ? due_ : *file_due);
+    } else if (const auto next = std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever,
+                                           file_due.value_or(kNever)});
+               next != kNever) {
+      work_.wait_until(lock, next);
     } else {
       work_.wait(lock);
     }
@@ -102,34 +111,64 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
   count(buffer, whole);
 
   std::unique_lock lock(mutex_);
-  packets_ += whole.packets;
-  bytes_ += whole.bytes;
+  kept_back_.packets += whole.packets;
+  kept_back_.bytes += whole.bytes;
   if (!is_whole) {
-    error_ = system_error(Code::kFileWrite,
-                          request_.to.name + ": cannot write beyond " + std::to_string(packets_) + " packets, " +
-                              std::to_string(bytes_) + " bytes, which are " +
-                              (is_clean ? "kept" : "followed by part of a record"),
-                          "write", err);
-    error_->position = static_cast<int64_t>(bytes_);
+    if (!output_->keeps_back()) shown(lock);
+    cannot_write(err, is_clean);
     return false;
   }
-  if (buffer.ends_file) {
-    lock.unlock();
-    const bool is_finished = finish_file();
-    lock.lock();
-    if (!is_finished) return false;
-  }
+  const bool ends_file = buffer.ends_file;
   buffer.clear();
   full_.pop_front();
   free_.push_back(&buffer);
-  written_++;
+  if (put_++ == written_) kept_due_ = Clock::now() + std::min(request_.delay, kMostKeptBack);
+  tell(lock, for_room_, Ok{});
+  if (!output_->keeps_back()) shown(lock);
+  return !ends_file || finish_file(lock);
+}
+
+void TraceWriter::cannot_write(int err, bool is_clean) {
+  error_ = system_error(Code::kFileWrite,
+                        request_.to.name + ": cannot write beyond " + std::to_string(packets_) + " packets, " +
+                            std::to_string(bytes_) + " bytes, which are " +
+                            (is_clean ? "kept" : "followed by part of a record"),
+                        "write", err);
+  error_->position = static_cast<int64_t>(bytes_);
+}
+
+/// Whether what is kept back has been so for long enough, or is waited for.
+bool TraceWriter::must_show() const {
+  if (put_ == written_) return false;
+  return Clock::now() >= kept_due_ || (!for_written_.empty() && for_written_.front().buffers <= put_);
+}
+
+/// Has the output show what it keeps back. False when it cannot: then error_ says why.
+bool TraceWriter::show(std::unique_lock<std::mutex>& lock, bool is_last) {
+  lock.unlock();
+  const bool done = is_last ? output_->finish(give_up_) : output_->flush(give_up_);
+  const int err = errno;
+  lock.lock();
+  if (done) {
+    shown(lock);
+  } else {
+    cannot_write(err, true);
+  }
+  return done;
+}
+
+/// Readers see all that was put out.
+void TraceWriter::shown(std::unique_lock<std::mutex>& lock) {
+  const Whole more = std::exchange(kept_back_, {});
+  packets_ += more.packets;
+  const auto bytes_out = output_->bytes_out();
+  bytes_ = bytes_out ? bytes_before_ + *bytes_out : bytes_ + more.bytes;
+  written_ = put_;
   const auto still = std::find_if(for_written_.begin(), for_written_.end(),
                                   [this](const Waiter& waiter) { return waiter.buffers > written_; });
   Waiting flushed(std::make_move_iterator(for_written_.begin()), std::make_move_iterator(still));
   for_written_.erase(for_written_.begin(), still);
-  tell(lock, for_room_, Ok{});
   tell(lock, flushed, Ok{});
-  return true;
 }
 
 /// The file that comes after one that is complete.
@@ -146,7 +185,6 @@ bool TraceWriter::open_next() {
 
 /// So much of the buffer is in the file.
 void TraceWriter::count(const EncodeBuffer& buffer, const Whole& whole) {
-  file_.bytes += whole.bytes;
   if (whole.packets == 0) return;
   if (!begin_ns_) {
     begin_ns_ = buffer.first_ns;
@@ -158,7 +196,9 @@ void TraceWriter::count(const EncodeBuffer& buffer, const Whole& whole) {
 }
 
 /// Closes the file, gives it its name, and tells of it. False when that fails: then error_ says why.
-bool TraceWriter::finish_file() {
+bool TraceWriter::finish_file(std::unique_lock<std::mutex>& lock) {
+  if (!error_) show(lock, true);
+  lock.unlock();
   const int err = std::exchange(output_, nullptr)->close();
   Result<std::string> name = request_.to.name;
   if (err != 0) {
@@ -166,9 +206,10 @@ bool TraceWriter::finish_file() {
   } else if (request_.to.complete) {
     name = request_.to.complete(begin_ns_ ? static_cast<int64_t>(*begin_ns_) : -1);
   }
-  FinishedFile file = std::exchange(file_, {});
+  lock.lock();
   begin_ns_.reset();
-  std::unique_lock lock(mutex_);
+  FinishedFile file = std::exchange(file_, {});
+  file.bytes = bytes_ - std::exchange(bytes_before_, bytes_);
   if (!name) {
     if (!error_) error_ = std::move(name).error();
     return false;
@@ -177,14 +218,14 @@ bool TraceWriter::finish_file() {
   files_++;
   finished_.push_back(std::move(file));
   tell_files(lock);
-  return true;
+  return !error_;
 }
 
 /// What the first `bytes` of the buffer hold of whole records.
 TraceWriter::Whole TraceWriter::whole_records(const EncodeBuffer& buffer, size_t bytes) const {
   Whole whole;
   while (whole.bytes < bytes) {
-    const Encoder::Record record = encoder_->record(buffer, whole.bytes);
+    const Encoder::Record record = encoder_->record(buffer, static_cast<uint32_t>(whole.bytes));
     if (record.end > bytes) break;
     whole.bytes = record.end;
     whole.packets += record.is_packet ? 1 : 0;
@@ -213,8 +254,8 @@ size_t TraceWriter::put(const EncodeBuffer& buffer) {
 }
 
 void TraceWriter::end() {
-  if (output_ != nullptr) finish_file();
   std::unique_lock lock(mutex_);
+  if (output_ != nullptr) finish_file(lock);
   closing_ = true;
   ended_ = true;
   no_longer_.notify_all();

@@ -41,7 +41,13 @@ const TITLES: ReadonlyMap<number, string> = new Map([
 ${linkTypes.map(({ value, title }) => `  [${value}, '${title}'],`).join('\n')}
 ]);
 
-/** A link type in words, such as "Ethernet"; "link type 300" where it is none of {@link LINKTYPE}. */
+/**
+ * A link type in words, such as "Ethernet"; "link type 300" where it is none of {@link LINKTYPE}.
+ * @param linkType LINKTYPE_ value, such as \`batch.linkType\`
+ * @throws nothing
+ * @example
+ * console.log(linkTypeName(capture.linkType));
+ */
 export function linkTypeName(linkType: number): string {
   const fallback = typeof linkType === 'number' ? \`link type \${linkType}\` : 'no link type';
   return TITLES.get(linkType) ?? fallback;

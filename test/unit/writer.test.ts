@@ -59,7 +59,7 @@ describe('write()', () => {
       const batch = capture.tryNext()!;
       const outcomes = await Promise.allSettled([writer.write(batch), writer.close(), writer.close()]);
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
-      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0 });
+      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0, files: 1 });
       expect(await packetsOf(file)).toHaveLength(1024);
     }
   });
@@ -237,6 +237,30 @@ describe('a trace that is being written', () => {
     expect(await packetsOf(file)).toEqual(seen(batch));
   });
 
+  test.each(formats)('of %s is as far behind as flushMs says, and no further', async (format) => {
+    const [soon, late] = [newFile(), newFile()];
+    await using capture = await open('synth:?count=200');
+    await using first = await openWriter(`${format}:${soon}`, { linkType: 1, flushMs: 0 });
+    await using second = await openWriter(`${format}:${late}`, { linkType: 1, flushMs: 60_000 });
+    const batch = capture.tryNext()!;
+    await Promise.all([first.write(batch), second.write(batch)]);
+    await until(() => first.stats().packets === 200, 'the packets');
+    await sleep(1200);
+    expect(second.stats()).toMatchObject({ packets: 0, queued: 200 });
+    await second.flush();
+    expect(await packetsOf(late)).toEqual(seen(batch));
+    expect(readFileSync(soon)).toEqual(readFileSync(late));
+  });
+
+  test('waits either for nothing or for flushMs', async () => {
+    const file = newFile();
+    expect(await failure(() => openWriter(file, { packetBuffered: true, flushMs: 10 }))).toMatchObject({
+      code: 'RINGTAP_BAD_OPTION',
+      hint: 'Give one of the two.',
+    });
+    await (await openWriter(file, { packetBuffered: true, flushMs: 0 })).close();
+  });
+
   test('is read by tcpdump, tshark and capinfos meanwhile', async () => {
     const file = newFile();
     await using capture = await open('synth:?batchSize=100');
@@ -268,7 +292,7 @@ describe('a trace that is being written', () => {
     await writer.write(capture.tryNext()!);
     await writer.close();
     expect(await packetsOf(file)).toHaveLength(200);
-    await (await openWriter(file)).close();
+    await (await openWriter(file, { overwrite: true })).close();
     expect(await packetsOf(file)).toHaveLength(0);
   });
 
@@ -475,6 +499,7 @@ describe('nothing but a CaptureError with a hint', () => {
       'signal',
       'select',
       'packetBuffered',
+      'flushMs',
       'code',
       'hint',
       'cause',
@@ -522,7 +547,7 @@ describe('nothing but a CaptureError with a hint', () => {
       }
       expect((await refused(() => openWriter(file, options as object)))?.code).toBe('RINGTAP_BAD_OPTION');
     }
-    for (const name of ['linkType', 'snaplen', 'nanosecond', 'packetBuffered', 'signal']) {
+    for (const name of ['linkType', 'snaplen', 'nanosecond', 'flushMs', 'packetBuffered', 'signal']) {
       for (const value of hostile) {
         if (value === undefined || value === true || value === 5 || value === '') continue;
         const error = await refused(() => openWriter(file, { [name]: value }));

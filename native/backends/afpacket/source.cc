@@ -21,7 +21,7 @@ constexpr int kMaxFruitlessBlocks = 8;
 constexpr uint32_t kPrefetchAhead = 2048;
 constexpr uint32_t kBlocksPerCollect = 4096;
 constexpr int64_t kGatherTimeouts = 5;
-constexpr int64_t kMostGatherMs = 100;
+constexpr int64_t kMostGatherMs = 200;
 /// How late the kernel's timer may retire a block.
 constexpr uint64_t kPatienceUs = 200'000;
 
