@@ -5,6 +5,8 @@ const cell = (text) => String(text).replaceAll('|', '\\|');
 const row = (cells) => `| ${cells.map(cell).join(' | ')} |`;
 const table = (head, rows) => [row(head), `|${'---|'.repeat(head.length)}`, ...rows.map(row)].join('\n');
 const code = (text) => `\`${text}\``;
+/** A scheme, with what its method needs and does behind it. */
+const guide = ({ name }) => `[\`${name}:\`](../native/backends/${name}/README.md)`;
 const of = (backend, name) => backend.options.find((o) => o.name === name);
 
 const optionRow = (o) => [
@@ -68,7 +70,7 @@ ${table(
   ['scheme', 'also spelt', 'method', 'target'],
   [
     ['`auto:`', 'a bare interface', "the best method that leaves the host's traffic alone", 'an interface'],
-    ...backends.map((b) => [code(`${b.name}:`), b.aliases.map((a) => code(`${a}:`)).join(' '), b.title, b.targetDoc]),
+    ...backends.map((b) => [guide(b), b.aliases.map((a) => code(`${a}:`)).join(' '), b.title, b.targetDoc]),
   ],
 )}
 
