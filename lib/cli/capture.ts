@@ -62,7 +62,7 @@ async function capture(words: string[], flags: CaptureFlags): Promise<void> {
   await withCaptures(uris, openOptions(flags, filter), async (captures) => {
     const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures[0]!);
     const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
-    if (writer !== undefined && writing.rotate !== undefined) watchFiles(writer, run, writing.rotate, flags.quiet);
+    if (writer !== undefined && writing.rotate !== undefined) void watchFiles(writer, run, writing.rotate, flags.quiet);
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(captures, run);
     const counts = () => (captures.length === 1 ? captures[0]!.stats() : undefined);

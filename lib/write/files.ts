@@ -3,9 +3,11 @@ import type { NativeWriter } from '../native/native.js';
 
 /** A file that is complete: nothing is added to it any more. */
 export interface WrittenFile {
+  /** Where it is. */
   readonly path: string;
+  /** How many packets it holds. */
   readonly packets: number;
-  /** Of the trace; a compressed file has fewer. */
+  /** How many bytes it has. */
   readonly bytes: number;
   /** When its earliest packet was captured: Unix time in nanoseconds. Undefined where it has none. */
   readonly first: bigint | undefined;

@@ -88,8 +88,8 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   let native: NativeWriter | undefined;
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
-    native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
     if (settings.rotate !== undefined) warnOfLeftOvers(path);
+    native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
     return new Writer(uri, native, signal, forgetSignal);

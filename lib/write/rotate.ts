@@ -22,7 +22,7 @@ export interface RotateOptions {
   seconds?: number | undefined;
   /** The same, with boundaries on the clock: 3600 begins a file at each full hour of UTC. Instead of `seconds`. */
   interval?: number | undefined;
-  /** Keeps so many complete files, and deletes the oldest when a newer one is complete. Default: all. */
+  /** Number of complete files that are kept; the oldest is deleted when a newer one is complete. Default: all. */
   files?: number | undefined;
   /** With `files`: the writer is full after that many, and deletes none. Then `write()` is `RINGTAP_CLOSED`. */
   stop?: boolean | undefined;

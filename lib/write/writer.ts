@@ -32,7 +32,7 @@ export interface WriterStats {
   readonly bytes: number;
   /** Packets that `write()` took and that are not in the file yet; after a failure, those that never will be. */
   readonly queued: number;
-  /** Files that are complete. */
+  /** Number of files that are complete. */
   readonly files: number;
 }
 
@@ -173,10 +173,9 @@ export class Writer implements AsyncDisposable {
    * Each file once it is complete and has its name, in their order; also those before the call, unless another call had
    * them, up to 4096. It ends with the writer: what went wrong is told by `write()` and `close()`. It keeps no process
    * alive. The same is published on the `node:diagnostics_channel` `ringtap:file`, together with the writer's `uri`.
-   *
-   * ```ts
+   * @example
    * for await (const { path, packets } of writer.files()) console.log(`${path}: ${packets} packets`);
-   * ```
+   * @throws nothing
    */
   files(): AsyncIterableIterator<WrittenFile> {
     return this.#files.read();

@@ -102,7 +102,8 @@ std::optional<Error> FileNames::check(int64_t period_s, int64_t kept_s, bool ove
   if (overwrite) return std::nullopt;
   constexpr int64_t kDay = 86'400;
   for (const int64_t later : {int64_t{60}, int64_t{3600}, kDay, 7 * kDay, 31 * kDay, 364 * kDay, 365 * kDay}) {
-    if (kept_s > 0 && kept_s <= later) break;
+    if (later < period_s) continue;
+    if (kept_s > 0 && kept_s < later) break;  // it was deleted by then
     const std::string name = this->name(kBegin, 0, false);
     if (name != this->name(kBegin + later, 0, false)) continue;
     return bad_pattern(original_, "would overwrite its own files: " + name + " comes again",

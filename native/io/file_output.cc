@@ -215,8 +215,6 @@ Result<std::unique_ptr<Output>> open_new_file(const std::string& path) {
   return open_output(path, Existing::kRefused, true);
 }
 
-Error file_exists(const std::string& path) {
-  return cannot_create(path, "open", EEXIST);
-}
+Error file_exists(const std::string& path) { return cannot_create(path, "open", EEXIST); }
 
 }  // namespace ringtap

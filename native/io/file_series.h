@@ -9,10 +9,10 @@
 namespace ringtap {
 
 struct SeriesRequest {
-  std::string pattern;    // of their names: FileNames
-  bool many = true;       // several may begin in one second
-  int64_t period_s = 0;   // how far apart they begin; 0: not by the time
-  uint32_t keep = 0;      // the newest, of those that are complete; the others are deleted. 0: all
+  std::string pattern;     // of their names: FileNames
+  bool many = true;        // several may begin in one second
+  int64_t period_s = 0;    // how far apart they begin; 0: not by the time
+  uint32_t keep = 0;       // the newest, of those that are complete; the others are deleted. 0: all
   bool overwrite = false;  // files that exist
   bool sync = false;       // a file is on the disk before it has its name, and its name then
 };

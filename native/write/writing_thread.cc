@@ -89,8 +89,8 @@ EncodeBuffer* TraceWriter::next_full() {
       return nullptr;
     } else if (is_some && Clock::now() >= due_) {
       hand_over();
-    } else if (const auto next = std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever,
-                                           file_due.value_or(kNever)});
+    } else if (const auto next =
+                   std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever, file_due.value_or(kNever)});
                next != kNever) {
       work_.wait_until(lock, next);
     } else {

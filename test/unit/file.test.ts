@@ -509,7 +509,7 @@ describe('times', () => {
     writeFileSync(path('negative.pcapng'), negative);
     for (const format of formats) {
       await using capture = await open(path('negative.pcapng'));
-      const writer = await openWriter(`${format}:${path('refused')}`);
+      const writer = await openWriter(`${format}:${path(`refused.${format}`)}`);
       const batch = capture.nextSync(1000)!;
       const error = await failure(() => writer.write(batch));
       expect(error).toMatchObject({ code: 'RINGTAP_UNSUPPORTED' });
