@@ -23,7 +23,9 @@ const packetsIn = (folder: string) =>
 
 const dumpOf = (folder: string) =>
   filesIn(folder)
-    .map((name) => execFileSync('tcpdump', ['-nn', '-S', '-tt', '-r', join(folder, name)], { stdio: 'pipe' }).toString())
+    .map((name) =>
+      execFileSync('tcpdump', ['-nn', '-S', '-tt', '-r', join(folder, name)], { stdio: 'pipe' }).toString(),
+    )
     .join('');
 
 /** Captures 1000 packets, 516 bytes each in a pcap file. */
