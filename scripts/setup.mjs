@@ -85,8 +85,13 @@ const PACKAGES = {
     'clang-format': programs('clang-format-14'),
     'clang-tidy': programs('clang-tidy-14'),
   },
-  // Fuzz targets need libFuzzer.
-  long: { clang: programs('clang++') },
+  // Fuzz targets need libFuzzer; other machines to install the package on.
+  long: {
+    clang: programs('clang++'),
+    binutils: programs('readelf'),
+    mmdebstrap: programs('mmdebstrap'),
+    'qemu-user-static': programs('qemu-aarch64-static'),
+  },
   // What ringtap is measured beside. Nothing else needs it.
   bench: {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),

@@ -19,6 +19,9 @@ export const DOCUMENTS: readonly string[] = [
   'docs/writing-and-sending.md',
   ...inFolder('docs/api'),
   ...inFolder('docs/guides'),
+  ...readdirSync(join(root, 'native/backends'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join('native/backends', name, 'README.md')),
 ];
 
 /**

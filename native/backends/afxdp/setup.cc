@@ -145,7 +145,9 @@ Result<Ok> AfXdp::open_sockets() {
     const uint64_t limit = memlock_limit();
     if (settings_.frames / 2 < std::max(kMinFrames, count)) {
       failed->message += ", RLIMIT_MEMLOCK is " + std::to_string(limit) + " bytes";
-      failed->hint = "Grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep) or raise the limit: ulimit -l unlimited";
+      failed->hint =
+          "Grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep), raise the limit (ulimit -l unlimited) or ask for fewer frames: "
+          "frames=256 needs 1 MiB";
       return *std::move(failed);
     }
     settings_.frames /= 2;
