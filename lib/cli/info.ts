@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { CaptureError } from '../index.js';
@@ -136,23 +135,25 @@ function describeBlocks(pcapng: Described): [string, string | undefined][] {
   ];
 }
 
+/** A line for each trace. Numbers stand to the right. */
 function tableOf(all: readonly TraceFacts[]): string {
-  const table = new Table({
-    head: ['file', 'packets', 'bytes', 'first', 'duration', 'rate', 'link types', 'in order'],
-    colAligns: ['left', 'right', 'right', 'left', 'right', 'right', 'left', 'left'],
-    style: { head: [], border: [] },
-  });
-  for (const facts of all) {
-    table.push([
-      printable(facts.file),
-      integer(facts.packets),
-      integer(facts.bytes),
-      facts.firstNs === null ? '' : isoNs(BigInt(facts.firstNs)).slice(0, 23),
-      facts.durationSeconds === null ? '' : `${facts.durationSeconds.toFixed(3)} s`,
-      facts.pps === null ? '' : scaled(facts.pps, 'pps'),
-      facts.linkTypes.map(({ name }) => name).join(', '),
-      facts.inOrder ? 'yes' : 'no',
-    ]);
-  }
-  return table.toString();
+  const head = ['file', 'packets', 'bytes', 'first', 'duration', 'rate', 'link types', 'in order'];
+  const rows = all.map((facts) => [
+    printable(facts.file),
+    integer(facts.packets),
+    integer(facts.bytes),
+    facts.firstNs === null ? '-' : isoNs(BigInt(facts.firstNs)).slice(0, 23),
+    facts.durationSeconds === null ? '-' : `${facts.durationSeconds.toFixed(3)} s`,
+    facts.pps === null ? '-' : scaled(facts.pps, 'pps'),
+    facts.linkTypes.map(({ name }) => name).join(', ') || '-',
+    facts.inOrder ? 'yes' : 'no',
+  ]);
+  const isNumber = [false, true, true, false, true, true, false, false];
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((text, i) => (isNumber[i] ? text.padStart(widths[i]!) : text.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd();
+  return [head, ...rows].map(line).join('\n');
 }
