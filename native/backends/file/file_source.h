@@ -44,6 +44,7 @@ class FileSource final : public Source {
 
   Result<Ok> detect(const OpenRequest& request);
   void describe();
+  std::string place(uint64_t at) const;
   std::string name() const;
   RxBatch lend() noexcept;
   void count() noexcept;
