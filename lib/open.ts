@@ -1,6 +1,5 @@
 import { Capture } from './capture/capture.js';
-import { CaptureError, warn } from './errors/errors.js';
-import { printable, shorten } from './errors/printable.js';
+import { CaptureError, warn, withoutUri } from './errors/errors.js';
 import type { OptionsOf } from './generated/options.js';
 import { BACKENDS } from './generated/schema.js';
 import { follow } from './plan/candidates.js';
@@ -33,20 +32,16 @@ export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri
   const request = resolve(uri, options);
   const followed = await follow(request, 'capture');
   if (!followed.ok) throw followed.error;
-  const { session, info, plan } = followed;
+  const { session, info, plan, ignored } = followed;
   const first = plan.candidates[0];
   if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}`);
+    // What was asked for and is not done must not stand in the plan alone.
+    const left = ignored.length === 0 ? '' : `; ignored: ${plan.backend} ${ignored.join(', ')}`;
+    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}${left}`);
   }
   if (plan.takesTraffic) warnOfTraffic(plan);
   const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
   return new Capture(session, info, plan, transmit, request.signal);
-}
-
-/** A message that is part of another one about the same URI. */
-function withoutUri(uri: string, message: string): string {
-  const where = `${printable(shorten(uri))}: `;
-  return message.startsWith(where) ? message.slice(where.length) : message;
 }
 
 let warnedOfTraffic = false;

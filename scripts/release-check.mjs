@@ -6,15 +6,22 @@ import { fileURLToPath } from 'node:url';
 import { packageFaults } from './deps/packages.mjs';
 import { workspaces } from './deps/workspaces.mjs';
 import { root as here } from './files.mjs';
+import { prebuildFaults } from './prebuilds/faults.mjs';
 
 const json = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const git = (root, ...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+
+/** Where the repository is, is its owner's choice. Until it is made, what leads there says `.invalid`, which no name can end in. */
+const placeholders = ({ folder, manifest }) =>
+  ['repository', 'homepage', 'bugs']
+    .filter((field) => /^""$|\.invalid\b/.test(JSON.stringify(manifest[field] ?? '')))
+    .map((field) => `${join(folder, 'package.json')}: ${field} has to say where the repository is`);
 
 /** What stands against publishing the tree at `root`, a line each. */
 export function releaseFaults(root) {
   const all = workspaces(root);
   const { version } = all[0].manifest;
-  const faults = [...packageFaults(root)];
+  const faults = [...packageFaults(root), ...all.flatMap(placeholders), ...prebuildFaults(root)];
 
   const lock = json(join(root, 'package-lock.json'));
   for (const { folder, manifest } of all) {

@@ -1,7 +1,9 @@
+import { type InspectOptions, inspect } from 'node:util';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import { linkTypeName } from '../generated/link_types.js';
 import type { NativeSession } from '../native/native.js';
-import { Packet } from './packet.js';
+import { isoTime, Packet } from './packet.js';
 
 /** Bits of `batch.flags[i]`. */
 export const PacketFlags = {
@@ -239,6 +241,23 @@ export class Batch implements Iterable<Packet> {
    */
   [Symbol.iterator](): IterableIterator<Packet> {
     return new Cursor(this, this.#packet);
+  }
+
+  /** @internal What `console.log(batch)` shows. */
+  [inspect.custom](_: number, options: InspectOptions): string {
+    const { length, linkType, lease } = this;
+    if (length === 0) return 'Batch { released }';
+    const sum = (values: Uint32Array) => values.subarray(0, length).reduce((total, value) => total + value, 0);
+    const facts = {
+      length,
+      linkType: linkTypeName(linkType),
+      captured: `${sum(this.caplen)} bytes`,
+      onTheWire: `${sum(this.wirelen)} bytes`,
+      first: isoTime(this.timeNs(0)),
+      last: isoTime(this.timeNs(length - 1)),
+      ...(this.#lender === undefined ? { owned: true } : { lease, held: this.held }),
+    };
+    return `Batch ${inspect(facts, options)}`;
   }
 
   #epoch = 0n;

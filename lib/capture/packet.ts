@@ -1,3 +1,4 @@
+import { type InspectOptions, inspect } from 'node:util';
 import { show } from '../errors/printable.js';
 
 /** @internal What a cursor goes over: a batch. */
@@ -95,6 +96,13 @@ export class Packet {
     return this.#batch.copy(this.index);
   }
 
+  /** @internal What `console.log(packet)` shows. */
+  [inspect.custom](_: number, options: InspectOptions): string {
+    if (this.index >= this.#batch.length) return 'Packet { released }';
+    const { index, caplen, wirelen } = this;
+    return `Packet ${inspect({ index, time: isoTime(this.timeNs), caplen, wirelen, data: shown(this.data()) }, options)}`;
+  }
+
   #at(o: number, bytes: number): number {
     const batch = this.#batch;
     if (!(Number.isInteger(o) && o >= 0 && o + bytes <= batch.caplen[this.index]!) || this.index >= batch.length) {
@@ -102,4 +110,21 @@ export class Packet {
     }
     return batch.offset[this.index]! + o;
   }
+}
+
+const NS = 1_000_000_000n;
+
+/** @internal A time to the nanosecond, as people read it: 2026-11-30T09:15:00.123456789Z */
+export function isoTime(ns: bigint): string {
+  const rest = ((ns % NS) + NS) % NS;
+  const seconds = Number((ns - rest) / NS);
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime())
+    ? `${ns} ns`
+    : date.toISOString().replace(/000Z$/, `${String(rest).padStart(9, '0')}Z`);
+}
+
+/** As a Buffer, of which Node shows the first fifty bytes. */
+function shown(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

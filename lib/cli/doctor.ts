@@ -1,6 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CaptureError, devices, type ProbeResult, probe } from '../index.js';
 import { EXIT } from './errors.js';
+import { FIXES, fixDpdk } from './fix.js';
 import { type Check, checkHost } from './host.js';
 import { printJson, printText } from './output.js';
 
@@ -15,16 +16,19 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .description('say what this host can capture with, what is missing, and how to mend it')
     .option('--json', 'print JSON')
+    .addOption(new Option('--fix <what>', 'build the DPDK module for the DPDK of this host').choices(FIXES))
     .addHelpText(
       'after',
       `
 Examples:
   $ ringtap doctor
+  $ ringtap doctor --fix dpdk     builds ringtap from source: needs libdpdk-dev, cmake, make, g++, and minutes
   $ ringtap doctor --json | jq -r '.checks[] | select(.hint) | .hint'
 
 Exit status 1 where no device can be captured from.`,
     )
-    .action(async ({ json }: { json?: true }) => {
+    .action(async ({ json, fix }: { json?: true; fix?: (typeof FIXES)[number] }) => {
+      if (fix !== undefined) return fixDpdk();
       const diagnosis = await diagnose();
       await (json ? printJson(diagnosis, 2) : printText(describe(diagnosis)));
       if (!diagnosis.canCapture) process.exitCode = EXIT.failed;

@@ -14,6 +14,8 @@ export interface Check {
 
 const CAPABILITY_BITS = { NET_ADMIN: 12, NET_RAW: 13, IPC_LOCK: 14, SYS_ADMIN: 21, PERFMON: 38, BPF: 39 } as const;
 type Capability = keyof typeof CAPABILITY_BITS;
+/** What nobody can say without it. */
+const NO_PROC = { status: 'warn', found: 'unknown: there is no /proc', hint: 'mount -t proc proc /proc' } as const;
 /** AF_XDP memory of common size, which is charged to RLIMIT_MEMLOCK. */
 const ENOUGH_LOCKED_BYTES = 64 * 1024 * 1024;
 const OLDEST_NODE = [20, 19] as const;
@@ -47,16 +49,32 @@ function checkKernel(): Check {
 
 function checkCapabilities(): Check {
   const name = 'capabilities';
-  const present = (Object.keys(CAPABILITY_BITS) as Capability[]).filter(hasCapability);
-  const found = present.length === 0 ? 'none of those that matter' : present.join(' ');
-  if (hasCapability('NET_RAW') && hasCapability('NET_ADMIN')) return { name, status: 'ok', found };
-  const hint = `sudo setcap cap_net_raw,cap_net_admin+ep "$(readlink -f "$(command -v node)")", or run as root`;
-  return { name, status: 'warn', found, hint };
+  const effective = capabilities('CapEff');
+  const bounding = capabilities('CapBnd');
+  if (effective === undefined || bounding === undefined) return { name, ...NO_PROC };
+  const found = effective.length === 0 ? 'none of those that matter' : effective.join(' ');
+  const missing = (['NET_RAW', 'NET_ADMIN'] as const).filter((right) => !effective.includes(right));
+  if (missing.length === 0) return { name, status: 'ok', found };
+  return { name, status: 'warn', found, hint: howToGrant(missing, bounding) };
 }
 
-function hasCapability(name: Capability): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readText('/proc/self/status') ?? '')?.[1] ?? '0';
-  return ((BigInt(`0x${effective}`) >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
+/** As native/linux/rights.cc has it, for what the addon is not asked about. */
+function howToGrant(missing: readonly Capability[], bounding: readonly Capability[]): string {
+  if (missing.every((right) => bounding.includes(right))) {
+    return `sudo setcap cap_net_raw,cap_net_admin+ep "$(readlink -f "$(command -v node)")", or run as root`;
+  }
+  const add = 'docker run --cap-add NET_RAW --cap-add NET_ADMIN; Kubernetes: securityContext.capabilities.add';
+  if (existsSync('/.dockerenv') || existsSync('/run/.containerenv')) return add;
+  const names = missing.map((right) => `CAP_${right}`).join(' and ');
+  return `Nothing started from here can have ${names}: start it outside the sandbox or container (${add})`;
+}
+
+/** Those of a set that matter; undefined where it cannot be read. */
+function capabilities(set: 'CapEff' | 'CapBnd'): Capability[] | undefined {
+  const bits = new RegExp(`^${set}:\\s*([0-9a-f]+)`, 'm').exec(readText('/proc/self/status') ?? '')?.[1];
+  if (bits === undefined) return undefined;
+  const has = (right: Capability) => ((BigInt(`0x${bits}`) >> BigInt(CAPABILITY_BITS[right])) & 1n) === 1n;
+  return (Object.keys(CAPABILITY_BITS) as Capability[]).filter(has);
 }
 
 function checkUserNamespaces(): Check {
@@ -74,12 +92,14 @@ function checkUserNamespaces(): Check {
     if (readText(path)?.trim() !== value) continue;
     return { name, status: 'warn', found: 'not for ordinary users: no test network without root', hint };
   }
+  if (!existsSync('/proc/self/ns')) return { name, ...NO_PROC };
   return { name, status: 'ok', found: existsSync('/proc/self/ns/user') ? 'allowed' : 'not in this kernel' };
 }
 
 function checkHugePages(): Check {
   const name = 'huge pages';
-  const meminfo = readText('/proc/meminfo') ?? '';
+  const meminfo = readText('/proc/meminfo');
+  if (meminfo === undefined) return { name, ...NO_PROC };
   const field = (key: string) => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0);
   const total = field('HugePages_Total');
   const found = `${field('HugePages_Free')} free of ${total}, ${field('Hugepagesize')} KiB each`;
@@ -89,10 +109,12 @@ function checkHugePages(): Check {
 
 function checkMemlock(): Check {
   const name = 'RLIMIT_MEMLOCK';
-  const soft = /^Max locked memory\s+(\S+)/m.exec(readText('/proc/self/limits') ?? '')?.[1] ?? 'unknown';
-  if (soft === 'unlimited' || soft === 'unknown') return { name, status: 'ok', found: soft };
+  const soft = /^Max locked memory\s+(\S+)/m.exec(readText('/proc/self/limits') ?? '')?.[1];
+  if (soft === undefined) return { name, ...NO_PROC };
+  if (soft === 'unlimited') return { name, status: 'ok', found: soft };
   const found = `${integer(Number(soft) / 1024)} KiB`;
-  if (hasCapability('IPC_LOCK')) return { name, status: 'ok', found: `${found}, but IPC_LOCK lifts it` };
+  if (capabilities('CapEff')?.includes('IPC_LOCK'))
+    return { name, status: 'ok', found: `${found}, but IPC_LOCK lifts it` };
   if (Number(soft) >= ENOUGH_LOCKED_BYTES) return { name, status: 'ok', found };
   return { name, status: 'warn', found: `${found} (AF_XDP wants more)`, hint: 'ulimit -l unlimited' };
 }

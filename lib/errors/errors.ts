@@ -62,7 +62,8 @@ export class CaptureError extends Error {
   constructor(code: ErrorCode, message: string, fields: CaptureErrorFields = {}) {
     const { backend, uri, syscall, errno, hint, position, cause }: CaptureErrorFields = ownOf(fields);
     // A filter is shown on a line of its own, with a mark below.
-    const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(message)) : printable(shorten(message));
+    const words = once(uri, message);
+    const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(words)) : printable(shorten(words));
     super(text, cause === undefined ? undefined : { cause });
     this.code = code;
     this.backend = backend;
@@ -89,6 +90,19 @@ export class CaptureError extends Error {
 /** A {@link CaptureError} as JSON has it. What is undefined is left out there. */
 export type CaptureErrorJson = Pick<CaptureError, 'message' | 'name' | 'code' | 'hint'> &
   Pick<CaptureErrorFields, 'backend' | 'uri' | 'syscall' | 'errno' | 'position'>;
+
+/** "synth:: no such option" with one colon. */
+function once(uri: unknown, message: string): string {
+  if (typeof uri !== 'string' || !uri.endsWith(':') || !message.startsWith(`${uri}: `)) return message;
+  return message.slice(0, uri.length) + message.slice(uri.length + 1);
+}
+
+/** A message that is part of another one about the same URI. */
+export function withoutUri(uri: string, message: string): string {
+  const shown = printable(shorten(uri));
+  const where = shown.endsWith(':') ? `${shown} ` : `${shown}: `;
+  return message.startsWith(where) ? message.slice(where.length) : message;
+}
 
 /** Its own fields: nothing that was planted in Object.prototype. */
 function ownOf<T extends object>(fields: T): T {

@@ -139,7 +139,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_ADDON_MISSING: {
     meaning: "The native addon cannot be loaded.",
-    hint: "Run `npm rebuild ringtap`; it needs cmake, make and a C++20 compiler where no prebuilt binary fits.",
+    hint: "Run `npm rebuild ringtap`: where no prebuilt binary fits, it builds one, or says what that lacks (cmake, make, a C++20 compiler, the headers of Node).",
   },
   RINGTAP_INTERNAL: {
     meaning: "A fault in ringtap itself.",

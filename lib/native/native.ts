@@ -214,9 +214,24 @@ function load(): Addon {
   const development = join(root, 'build/addon/Release/ringtap.node');
   try {
     if (existsSync(development)) return require(development) as Addon;
-    return (require('node-gyp-build') as (directory: string) => Addon)(root);
+    return installed(require, root);
   } catch (cause) {
     throw missing(cause instanceof Error ? cause.message.split('\n')[0]! : String(cause), { cause });
+  }
+}
+
+/** What was built here, or the prebuilt one that fits. */
+function installed(require: NodeJS.Require, root: string): Addon {
+  try {
+    return (require('node-gyp-build') as (directory: string) => Addon)(root);
+  } catch (cause) {
+    // It takes every Linux but Alpine for one with glibc.
+    const musl = join(root, `prebuilds/${process.platform}-${process.arch}/ringtap.musl.node`);
+    try {
+      return require(musl) as Addon;
+    } catch {
+      throw cause;
+    }
   }
 }
 

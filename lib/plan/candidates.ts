@@ -1,15 +1,22 @@
-import { CaptureError, wrapNative } from '../errors/errors.js';
+import { CaptureError, type CaptureErrorFields, withoutUri, wrapNative } from '../errors/errors.js';
 import type { BackendName, MethodName } from '../generated/options.js';
 import type { NativeInfo, NativeSession, Purpose } from '../native/native.js';
 import type { Request } from '../uri/request.js';
 import { schemaOf } from '../uri/uri.js';
-import { nearestInterface } from './devices.js';
+import { devices, nearestDevice } from './devices.js';
 import { openSession } from './opening.js';
 import { type Candidate, type Plan, planOf } from './plan.js';
 
 /** What became of a request. */
 export type Followed =
-  | { readonly ok: true; readonly session: NativeSession; readonly info: NativeInfo; readonly plan: Plan }
+  | {
+      readonly ok: true;
+      readonly session: NativeSession;
+      readonly info: NativeInfo;
+      readonly plan: Plan;
+      /** What was given but means nothing to the method chosen. */
+      readonly ignored: readonly string[];
+    }
   | { readonly ok: false; readonly error: CaptureError; readonly candidates: readonly Candidate[] };
 
 /**
@@ -19,7 +26,7 @@ export type Followed =
 export async function follow(request: Request, purpose: Purpose): Promise<Followed> {
   request.signal?.throwIfAborted();
   const candidates: Candidate[] = [];
-  let failure: CaptureError | undefined;
+  const rejections: CaptureError[] = [];
   for (const method of request.candidates) {
     try {
       const settings = request.settings(method);
@@ -27,21 +34,49 @@ export async function follow(request: Request, purpose: Purpose): Promise<Follow
       const info = session.info();
       const backend = method as BackendName; // what is reserved has not opened
       const plan = planOf(request, backend, settings, info, [...candidates, ...chosen(request.candidates, method)]);
-      return { ok: true, session, info, plan };
+      return { ok: true, session, info, plan, ignored: settings.ignored };
     } catch (error) {
-      const rejection = await withNearest(wrapNative(error, method, request.uri), request.target);
+      const rejection = await withNearest(withUri(wrapNative(error, method, request.uri), request.uri), request.target);
       if (!(rejection instanceof CaptureError)) throw rejection;
       const { code, message: reason, hint } = rejection;
       candidates.push({ backend: method, chosen: false, code, reason, hint });
-      failure ??= rejection;
-      // A missing right, interface or a bad option would be hidden by going on.
-      if (code === 'RINGTAP_BACKEND_MISSING') continue;
-      // But where only the method asked for reads such targets, what is wrong is that it is missing.
-      if (!isOwnTarget(request)) failure = rejection;
-      break;
+      rejections.push(rejection);
+      // A missing right, interface or a bad option would be hidden by going on; but libpcap has devices of its own.
+      const goesOn = code === 'RINGTAP_NO_INTERFACE' && request.scheme === 'auto';
+      if (code !== 'RINGTAP_BACKEND_MISSING' && !goesOn) break;
     }
   }
-  return { ok: false, error: failure!, candidates };
+  return { ok: false, error: withReasons(tellingOf(request, rejections), rejections), candidates };
+}
+
+/** The rejection that says what is in the way. */
+function tellingOf(request: Request, rejections: readonly CaptureError[]): CaptureError {
+  const first = rejections[0]!;
+  // Where only the method asked for reads such targets, what is wrong is that it is missing.
+  if (isOwnTarget(request)) return first;
+  const others = rejections.filter(({ code }) => code !== 'RINGTAP_BACKEND_MISSING');
+  return others.find(({ code }) => code !== 'RINGTAP_NO_INTERFACE') ?? others[0] ?? first;
+}
+
+/** With what kept the other methods from it. */
+function withReasons(error: CaptureError, rejections: readonly CaptureError[]): CaptureError {
+  if (error.code === 'RINGTAP_NO_INTERFACE') return error; // that it is no method's is all there is to say
+  const others = rejections.filter((other) => other !== error && other.code !== 'RINGTAP_NO_INTERFACE');
+  if (others.length === 0) return error;
+  const reasons = others.map(({ backend, uri, message }) => `${backend}: ${withoutUri(uri ?? '', message)}`);
+  return changed(error, { message: `${error.message} (${reasons.join('; ')})` });
+}
+
+function changed(error: CaptureError, changes: CaptureErrorFields & { readonly message?: string }): CaptureError {
+  const { code, message, backend, uri, syscall, errno, hint, position, cause } = error;
+  const fields = { backend, uri, syscall, errno, hint, position, cause, ...changes };
+  return new CaptureError(code, changes.message ?? message, fields);
+}
+
+/** With the URI in front, as every message has it. What compiles filters does not know it. */
+function withUri(error: unknown, uri: string): unknown {
+  if (!(error instanceof CaptureError) || withoutUri(uri, error.message) !== error.message) return error;
+  return error.code === 'RINGTAP_BAD_FILTER' ? changed(error, { message: `${uri}: ${error.message}` }) : error;
 }
 
 function isOwnTarget({ candidates: [asked], target }: Request): boolean {
@@ -57,17 +92,12 @@ function chosen(methods: readonly MethodName[], method: MethodName): Candidate[]
   ];
 }
 
-/** Of an interface that does not exist: which one may have been meant. */
+/** Of an interface that does not exist: how else it can be opened, or which one may have been meant. */
 async function withNearest(error: unknown, target: string): Promise<unknown> {
   if (!(error instanceof CaptureError) || error.code !== 'RINGTAP_NO_INTERFACE') return error;
-  const near = await nearestInterface(target);
-  if (near === undefined) return error;
-  const { backend, uri, syscall, errno } = error;
-  return new CaptureError(error.code, error.message, {
-    backend,
-    uri,
-    syscall,
-    errno,
-    hint: `Did you mean "${near}"? ${error.hint}`,
-  });
+  const all = await devices();
+  const same = all.find(({ name, uris }) => name === target && uris.length > 0);
+  if (same !== undefined) return changed(error, { hint: `Open it with ${same.uris.join(' or ')}.` });
+  const near = nearestDevice(target, all);
+  return near === undefined ? error : changed(error, { hint: `Did you mean "${near}"? ${error.hint}` });
 }

@@ -1,6 +1,6 @@
-import { closest, distance } from 'fastest-levenshtein';
 import { BACKENDS } from '../generated/schema.js';
 import { addon } from '../native/native.js';
+import { nearestName } from '../uri/nearest.js';
 import { interfaceAddresses, uriOf } from '../uri/uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
@@ -49,10 +49,10 @@ export async function devices(): Promise<Device[]> {
   return [...found.values()];
 }
 
-/** The interface whose name is nearest to a misspelt one, if any is near. */
-export async function nearestInterface(name: string): Promise<string | undefined> {
-  const names = (await devices()).map((device) => device.name);
-  if (names.length === 0) return undefined;
-  const near = closest(name, names);
-  return distance(name, near) <= Math.max(1, name.length / 2) ? near : undefined;
+/** The device whose name is nearest to a misspelt one, if any is near. */
+export function nearestDevice(name: string, all: readonly Device[]): string | undefined {
+  return nearestName(
+    name,
+    all.map((device) => device.name),
+  );
 }

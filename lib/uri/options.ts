@@ -64,6 +64,6 @@ function isSignal(value: unknown): value is AbortSignal {
 }
 
 /** What is wrong with an option. */
-export function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string): CaptureError {
-  return new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} ${what}`, { uri });
+export function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string, hint?: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} ${what}`, { uri, hint });
 }

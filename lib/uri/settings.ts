@@ -1,8 +1,8 @@
-import { closest, distance } from 'fastest-levenshtein';
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { FilterProgram, MethodName, OpenOptions } from '../generated/options.js';
 import { type BackendSchema, OPEN_OPTIONS, type OptionSchema } from '../generated/schema.js';
+import { nearestName } from './nearest.js';
 import { bad } from './options.js';
 import { firstQueues } from './queues.js';
 import { type ParsedUri, schemaOf } from './uri.js';
@@ -96,10 +96,12 @@ function unknownOption(
   backend: MethodName,
   options: readonly OptionSchema[],
 ): CaptureError {
-  const names = [...options.map((option) => option.name), ...OPEN_OPTIONS];
-  const near = closest(name.slice(0, 64), names);
-  const guess = distance(name.slice(0, 64), near) <= Math.max(1, name.length / 2) ? `Did you mean "${near}"? ` : '';
-  return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend}: has no option "${name}"`, {
+  // A URI and a command line can give no signal.
+  const opening = OPEN_OPTIONS.filter((option) => option !== 'signal');
+  const names = [...options.map((option) => option.name), ...opening];
+  const near = nearestName(name, names);
+  const guess = near === undefined ? '' : `Did you mean "${near}"? `;
+  return new CaptureError('RINGTAP_UNKNOWN_OPTION', `${parsed.uri}: ${backend} has no option "${name}"`, {
     uri: parsed.uri,
     backend,
     hint: `${guess}Options of ${backend}: ${names.join(', ')}`,

@@ -1,10 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { closest } from 'fastest-levenshtein';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { BackendName } from '../generated/options.js';
 import { BACKENDS, type BackendSchema } from '../generated/schema.js';
+import { nearestName } from './nearest.js';
 
 /** A URI taken apart. Nothing is validated but its form. */
 export interface ParsedUri {
@@ -83,20 +83,21 @@ function parseText(uri: string): ParsedUri {
   const scheme = schemes.get(match[1].toLowerCase());
   if (scheme === undefined) {
     if (existsSync(uri)) return { uri, scheme: 'file', target: uri, params: new Map() };
-    const near = closest(match[1].toLowerCase().slice(0, 32), [...schemes.keys()]);
+    const near = nearestName(match[1], [...schemes.keys()]);
+    const guess = near === undefined ? '' : `Did you mean "${near}:"? `;
     throw new CaptureError('RINGTAP_UNKNOWN_SCHEME', `${uri}: there is no scheme "${match[1]}:"`, {
       uri,
-      hint: `Did you mean "${near}:"? Known schemes: ${[...schemes.keys()].map((name) => `${name}:`).join(' ')}`,
+      hint: `${guess}Known schemes: ${[...schemes.keys()].map((name) => `${name}:`).join(' ')}`,
     });
   }
   const [before, query] = split(match[2]);
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
   const wants = schemaOf(scheme)?.target ?? reservedOf(scheme)?.target ?? 'interface';
   if (target === '' && wants !== 'none') {
-    throw badUri(uri, `after "${match[1]}:" ${wants === 'path' ? 'a path' : 'an interface'} is missing`);
+    throw badUri(uri, `${wants === 'path' ? 'a path' : 'an interface'} is missing after "${match[1]}:"`);
   }
   if (target !== '' && wants === 'none') {
-    throw badUri(uri, `after "${match[1]}:" comes nothing but ?option=value, not "${target}"`);
+    throw badUri(uri, `"${target}" cannot follow "${match[1]}:", but ?option=value can`);
   }
   const implied = schemaOf(scheme)?.aliasOptions[match[1].toLowerCase()] ?? {};
   return { uri, scheme, target, params: new Map([...Object.entries(implied), ...parseQuery(query, uri)]) };

@@ -19,6 +19,7 @@ const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 <
 /** A value as its schema says it must be, or `RINGTAP_BAD_OPTION`. */
 export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
   const shown = show(value);
+  const refused = (what: string) => bad(parsed, option.name, what, usageOf(option));
   if (typeof value === 'string') {
     const fault = value.length > MOST_TEXT ? `may have ${MOST_TEXT} characters, not ${value.length}` : faultIn(value);
     if (fault !== undefined) throw bad(parsed, option.name, `is refused: ${fault}`);
@@ -28,14 +29,14 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
       if (typeof value === 'boolean') return value;
       if (value === 'true' || value === '1') return true;
       if (value === 'false' || value === '0') return false;
-      throw bad(parsed, option.name, `must be true or false, not ${shown}`);
+      throw refused(`must be true or false, not ${shown}`);
     case 'choice':
       if (typeof value === 'string' && option.values?.includes(value)) return value;
-      throw bad(parsed, option.name, `must be one of ${option.values?.join(', ')}, not ${shown}`);
+      throw refused(`must be one of ${option.values?.join(', ')}, not ${shown}`);
     case 'string':
       if (typeof value === 'string') return value;
       if (typeof value === 'number') return String(value);
-      throw bad(parsed, option.name, `must be a string, not ${shown}`);
+      throw refused(`must be a string, not ${shown}`);
     case 'queues':
       return checkQueues(parsed, option, value);
     default: {
@@ -46,11 +47,11 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
         !Number.isFinite(number) ||
         (option.type === 'integer' && !Number.isInteger(number))
       ) {
-        throw bad(parsed, option.name, `must be ${whole}, not ${shown}`);
+        throw refused(`must be ${whole}, not ${shown}`);
       }
       const { min = -Infinity, max = Infinity, unit } = option;
       if (number < min || number > max) {
-        throw bad(parsed, option.name, `must be ${min} to ${max}${unit ? ` ${unit}` : ''}, not ${number}`);
+        throw refused(`must be ${min} to ${max}${unit ? ` ${unit}` : ''}, not ${number}`);
       }
       return number;
     }
@@ -59,8 +60,21 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
 
 function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
   const queues = readQueues(option, value);
-  if (typeof queues === 'object' && 'fault' in queues) throw bad(parsed, option.name, queues.fault);
+  if (typeof queues === 'object' && 'fault' in queues) {
+    throw bad(parsed, option.name, queues.fault, usageOf(option));
+  }
   return queues;
+}
+
+/** What an option is for, and what it takes. */
+function usageOf({ name, doc, values, min, max, unit, default: usual }: OptionSchema): string | undefined {
+  if (doc === '') return undefined;
+  const facts = [
+    ...(values === undefined ? [] : [`one of ${values.join(', ')}`]),
+    ...(min === undefined ? [] : [`${min} to ${max}${unit === undefined ? '' : ` ${unit}`}`]),
+    ...(usual === undefined ? [] : [`default ${usual === '' ? 'none' : usual}`]),
+  ];
+  return `${name}: ${doc}${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`;
 }
 
 function parseNumber(text: string): number {

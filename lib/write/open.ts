@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
-import { faultIn } from '../uri/uri.js';
+import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { Writer } from './writer.js';
 
 /** How a trace file is written. */
@@ -59,8 +59,8 @@ const MAX_FLUSH_MS = 60_000;
  * await writer.close(capture.stats());
  * console.log(writer.stats().packets);
  * @param options how it is written; `signal` gives the writer up
- * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path (pcapng if it ends so, else pcap); `pcap:-` is
- * standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap);
+ * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
  * RINGTAP_SYSTEM (no thread can be made); or the signal's reason
  */
@@ -136,19 +136,35 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
 }
 
 function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string } {
-  const bad = (what: string) =>
+  const bad = (what: string, hint = 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.') =>
     new CaptureError('RINGTAP_BAD_URI', `${show(uri)} names no trace file${what}`, {
       uri: typeof uri === 'string' ? uri : undefined,
-      hint: 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.',
+      hint,
     });
   if (typeof uri !== 'string') throw bad('');
-  const match = /^(pcap|pcapng):(.*)$/s.exec(uri);
-  const path = match?.[2] ?? uri;
+  const match = /^(pcap|pcapng|file):(.*)$/is.exec(uri);
+  const scheme = match?.[1]?.toLowerCase();
+  const path = scheme === 'file' ? pathOf(uri) : (match?.[2] ?? uri);
   if (path === '' || (match === null && /^[a-z]{2,}:/i.test(uri))) throw bad('');
   const fault = faultIn(path);
   if (fault !== undefined) throw bad(`: ${fault}`);
-  const format = (match?.[1] ?? (path.endsWith('.pcapng') ? 'pcapng' : 'pcap')) as 'pcap' | 'pcapng';
-  return { format, path };
+  // open() takes pcap:eth0 for a capture with libpcap: a file of that name would be a surprise.
+  if (scheme === 'pcap' && Object.hasOwn(interfaceAddresses(), path) && !existsSync(path)) {
+    throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
+  }
+  const isNamed = scheme === 'pcap' || scheme === 'pcapng';
+  return { format: isNamed ? scheme : /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap', path };
+}
+
+/** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */
+function pathOf(uri: string): string {
+  const { target, params } = parseUri(uri);
+  const [name] = params.keys();
+  if (name === undefined) return target;
+  throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `${uri}: a writer takes no "${name}" in its URI`, {
+    uri,
+    hint: 'Options of a writer go into its options object; a ? of the name itself is %3f.',
+  });
 }
 
 let cachedVersion: string | undefined;

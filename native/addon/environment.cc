@@ -27,8 +27,7 @@ Environment& Environment::of(Napi::Env env) {
   return *made;
 }
 
-Environment::Environment(napi_env env)
-    : env_(env), loop_(loop_of(env)), mailbox_(Mailbox::make(env, *this)), tasks_(mailbox_) {
+Environment::Environment(napi_env env) : loop_(loop_of(env)), mailbox_(Mailbox::make(env, *this)), tasks_(mailbox_) {
   napi_add_async_cleanup_hook(env, teardown, this, &hook_);
 }
 

@@ -81,7 +81,6 @@ class Environment final : public Handles {
   void cancel_all();
   static void teardown(napi_async_cleanup_hook_handle handle, void* self);
 
-  napi_env env_;
   uv_loop_t* loop_ = nullptr;
   std::unordered_map<uint32_t, Tenant*> tenants_;
   std::unordered_map<uint32_t, std::weak_ptr<std::atomic<bool>>> openings_;

@@ -56,6 +56,7 @@ function manifestFaults(all) {
           if (range !== expected) faults.push(`${at}: ${name} is ${expected} here, not ${range}`);
           continue;
         }
+        if (kind === 'peerDependencies') continue; // what a user may have, not what is installed here
         const other = ranges.get(name);
         if (other === undefined) ranges.set(name, { range, at });
         else if (other.range !== range) faults.push(`${at}: ${name} ${range}, but ${other.range} in ${other.at}`);

@@ -40,8 +40,8 @@ function needed(): string[] {
 }
 
 /**
- * Installs what was packed, and what that needs, into the project at `folder`, without asking a registry. What `npm install`
- * builds or finds built is put where prebuildify puts it: building it takes minutes.
+ * Installs what was packed, and what that needs, into the project at `folder`, without asking a registry. The addon of this clone
+ * is put where a build from source puts it, which would take minutes.
  */
 export async function install(folder: string, packed: Packed, ...others: readonly string[]): Promise<void> {
   const tarballs = [...packed.values()].map(({ tarball }) => tarball);
@@ -59,7 +59,7 @@ export async function install(folder: string, packed: Packed, ...others: readonl
   writeFileSync(join(folder, 'package.json'), '{ "private": true }');
   const all = [...tarballs, ...theirs.map(({ filename }) => join(folder, filename.replace('@', '').replace('/', '-')))];
   await run('npm', 'install', '--prefix', folder, '--offline', '--ignore-scripts', '--no-audit', '--no-fund', ...all);
-  const prebuilt = join(folder, `node_modules/ringtap/prebuilds/${process.platform}-${process.arch}/ringtap.node`);
-  mkdirSync(dirname(prebuilt), { recursive: true });
-  copyFileSync(join(root, 'build/addon/Release/ringtap.node'), prebuilt);
+  const built = join(folder, 'node_modules/ringtap/build/Release/ringtap.node');
+  mkdirSync(dirname(built), { recursive: true });
+  copyFileSync(join(root, 'build/addon/Release/ringtap.node'), built);
 }

@@ -31,17 +31,17 @@ describe('a command line that means nothing', () => {
     [['capture', 'synth:', '-Q', 'up'], /^ringtap: option '-Q, .*Allowed choices are in, out, inout/],
     [['capture', 'synth:', '-o', 'seed'], /^ringtap: option '-o, .*Expected name=value/],
     [['capture', 'synth:', '-ttt'], /^ringtap: -ttt: expected -t, -tt or -tttt/],
-    [['capture', 'synth:', '-p'], /^ringtap: synth:: synth: has no option "promiscuous"\nhint: .*Options of synth:/],
-    [['stats', 'synth:', '-o', 'sead=2'], /^ringtap: synth:: synth: has no option "sead"\nhint: Did you mean "seed"\?/],
+    [['capture', 'synth:', '-p'], /^ringtap: synth: synth has no option "promiscuous"\nhint: .*Options of synth:/],
+    [['stats', 'synth:', '-o', 'sead=2'], /^ringtap: synth: synth has no option "sead"\nhint: Did you mean "seed"\?/],
     [['stats', 'synth:?seed=x'], /^ringtap: synth:\?seed=x: option seed must be a whole number, not "x"\nhint: /],
-    [['stats', 'synth:', '-s', '3'], /^ringtap: synth:: option snaplen must be 14 to 262144 bytes, not 3\nhint: /],
-    [['stats', 'zynth:'], /^ringtap: zynth:: there is no scheme "zynth:"\nhint: Did you mean "synth:"\?/],
-    [['stats', 'afpacket:'], /^ringtap: afpacket:: after "afpacket:" an interface is missing\nhint: /],
+    [['stats', 'synth:', '-s', '3'], /^ringtap: synth: option snaplen must be 14 to 262144 bytes, not 3\nhint: /],
+    [['stats', 'zynth:'], /^ringtap: zynth: there is no scheme "zynth:"\nhint: Did you mean "synth:"\?/],
+    [['stats', 'afpacket:'], /^ringtap: afpacket: an interface is missing after "afpacket:"\nhint: /],
     [
       ['stats', 'synth:', '-f', 'udp prot 5'],
       /^ringtap: .*can't parse filter expression: syntax error\n {2}udp prot 5\n {6}\^\nhint: /,
     ],
-    [['explain', 'synth:?bogus=1'], /^ringtap: synth:\?bogus=1: synth: has no option "bogus"/],
+    [['explain', 'synth:?bogus=1'], /^ringtap: synth:\?bogus=1: synth has no option "bogus"/],
   ])('%j ends with 2', async (args, message) => {
     const { code, stdout, stderr } = await ringtap(...args);
     expect(stderr).toMatch(message);

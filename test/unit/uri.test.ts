@@ -84,7 +84,8 @@ describe('a URI', () => {
   });
 
   test('that is a bare word is an interface, on the best passive method', async () => {
-    expect(await methods('nosuch0')).toEqual(['afpacket']);
+    // And then on libpcap, which has devices of its own.
+    expect(['afpacket', 'afpacket,pcap']).toContain((await methods('nosuch0')).join());
     const error = await failure(() => open('nosuch0'));
     expect(['RINGTAP_NO_INTERFACE', 'RINGTAP_NO_PERMISSION']).toContain(error.code);
   });

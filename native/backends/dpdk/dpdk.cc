@@ -14,7 +14,8 @@ using dpdk::Module;
 
 constexpr const char* kFile = "ringtap_dpdk.so";
 constexpr const char* kInstall =
-    "sudo apt-get install libdpdk-dev, then rebuild: npm rebuild ringtap --build-from-source. To run it elsewhere: "
+    "sudo apt-get install libdpdk-dev, then build the module for it: npx ringtap doctor --fix dpdk. To run it "
+    "elsewhere: "
     "librte-ethdev23, librte-mempool-ring23 and the librte-net-* of the device.";
 
 Error missing(std::string why) {
@@ -42,7 +43,7 @@ Result<const Module*> load() {
   // SAFETY: POSIX lets dlsym() return functions; the name says which type.
   const auto entry = reinterpret_cast<dpdk::ModuleEntry>(dlsym(handle, dpdk::kModuleEntry));
   const Module* module = entry != nullptr ? entry() : nullptr;
-  if (module == nullptr || module->contract != RINGTAP_CONTRACT) {
+  if (module == nullptr || module->contract != dpdk::kContract) {
     return missing(path + " belongs to another version of ringtap");
   }
   return module;

@@ -170,7 +170,8 @@ Stats PcapSource::stats() const noexcept {
               .dropped = counters_.dropped + unasked_,
               .pending = in_ring(),
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"ring", counters_.dropped + unasked_}, {"nic", std::nullopt}}};
+              .drops = {{"ring", counters_.dropped + unasked_}, {"nic", std::nullopt}},
+              .details = {}};
   stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
   return stats;
 }

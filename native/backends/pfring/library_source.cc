@@ -253,7 +253,8 @@ Stats LibrarySource::stats() const noexcept {
               .dropped = dropped_,
               .pending = pending_,
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"ring", dropped_}, {"nic", std::nullopt}}};
+              .drops = {{"ring", dropped_}, {"nic", std::nullopt}},
+              .details = {}};
   stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
   return stats;
 }

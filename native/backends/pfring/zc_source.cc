@@ -246,7 +246,8 @@ Stats ZcSource::stats() const noexcept {
               .filtered = filter_.filtered(),
               .dropped = dropped_,
               .delivered_bytes = delivered_bytes_,
-              .drops = {{"ring", dropped_}, {"nic", std::nullopt}}};
+              .drops = {{"ring", dropped_}, {"nic", std::nullopt}},
+              .details = {}};
   stats.received = stats.delivered + stats.filtered + stats.dropped;
   return stats;
 }
