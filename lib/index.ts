@@ -15,6 +15,7 @@ export type { Candidate, Plan } from './plan/plan.js';
 export { type ProbeResult, probe } from './plan/probe.js';
 export type { TransmitStats, Transmitter } from './transmit/transmit.js';
 export type { OptionValue } from './uri/values.js';
+export type { CompressOptions } from './write/compress.js';
 export { openWriter, type WriterOptions } from './write/open.js';
 export type { Selection } from './write/selection.js';
 export type { WriteOptions, Writer, WriterStats } from './write/writer.js';

@@ -181,6 +181,7 @@ export interface Addon {
     delayMs: number;
     application: string;
     comment: string | undefined;
+    compression: { method: string; level: number; sections: string } | undefined;
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;

@@ -11,6 +11,7 @@
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "format/checked_packet.h"
+#include "io/compressing_output.h"
 #include "io/file_output.h"
 
 namespace ringtap::addon {
@@ -55,6 +56,22 @@ int64_t epoch_ns(double seconds, double nanos) {
   return static_cast<int64_t>(whole) * 1'000'000'000 + static_cast<int64_t>(part);
 }
 
+/// Where it goes, compressed if that is asked for.
+Result<Destination> destination(const Napi::Object& request) {
+  const std::string path = text(request.Get("path"));
+  const Napi::Value given = request.Get("compression");
+  if (!given.IsObject()) return to_file(path);
+  const auto compression = given.As<Napi::Object>();
+  const std::string sections = text(compression.Get("sections"));
+  return compressed(to_file(path),
+                    {.compression = compression_named(text(compression.Get("method"))).value_or(Compression::kNone),
+                     .level = static_cast<int>(number(compression.Get("level"))),
+                     .sections = sections == "index"    ? Sections::kInside
+                                 : sections == "frames" ? Sections::kFrames
+                                                        : Sections::kNone},
+                    path == "-" ? std::string() : path);
+}
+
 }  // namespace
 
 Napi::Function Writer::define(Napi::Env env) {
@@ -82,8 +99,13 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
+  auto to = destination(request);
+  if (!to) {
+    raise(env, to.error());
+    return {};
+  }
   auto writer = TraceWriter::create(
-      {.to = to_file(text(request.Get("path"))),
+      {.to = *std::move(to),
        .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
        .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
        .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),

@@ -79,7 +79,7 @@ bool CompressingOutput::finish(const std::atomic<bool>& give_up) noexcept {
   if (!is_ended && !put({}, After::kEnd, give_up)) return false;
   if (has_frames_ && !put_table(give_up)) return false;
   try {
-    if (has_sections_ && !path_.empty()) write_index(path_, index_);
+    if (has_sections_ && !has_frames_ && !path_.empty()) write_index(path_, index_);
   } catch (const std::bad_alloc&) {
     return true;  // without an index it is read as any other
   }
