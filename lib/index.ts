@@ -1,3 +1,5 @@
+// For programs whose own settings do not know AsyncDisposable, and that have no @types/node.
+/// <reference lib="esnext.disposable" preserve="true" />
 export { type Batch, PacketFlags } from './capture/batch.js';
 export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';

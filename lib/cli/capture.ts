@@ -1,28 +1,30 @@
 import { type BigIntStats, fstatSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { type Batch, type Capture, CaptureError, openWriter, type Writer } from '../index.js';
+import { type Capture, CaptureError, openWriter, type Writer } from '../index.js';
 import { UsageError } from './errors.js';
+import { list } from './list.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
-import { addPrintOptions, type PrintFlags, printOptions } from './print/options.js';
-import { Printer, type PrintOptions } from './print/printer.js';
+import { addPrintOptions, type Lines, linesOf, type PrintFlags } from './print/options.js';
 import { showRate } from './rate.js';
-import { Run } from './run.js';
-import { announce, summarize, withCapture } from './session.js';
+import { type Handle, Run } from './run.js';
+import { announce, summarize, withCaptures } from './session.js';
+import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
 
-interface CaptureFlags extends OpenFlags, PrintFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags {
   write?: string;
   count?: number;
   duration?: number;
   quiet?: true;
   packetBuffered?: true;
+  listDevices?: true;
 }
 
 export function addCapture(program: Command): void {
-  const command = program
-    .command('capture <uri>')
+  const command = addSource(program.command('capture'), '; repeatable, to capture from several')
     .description('capture packets: print a line for each, or write them to a file')
+    .option('-D, --list-devices', 'list what can be captured from, as `ringtap list` does')
     .option('-w, --write <file>', 'write a trace: pcapng if the name ends so, else pcap; - is standard output')
     .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
@@ -34,53 +36,77 @@ export function addCapture(program: Command): void {
       `
 Examples:
   $ ringtap capture eth0 -c 10
-  $ ringtap capture afpacket:eth0 -f "tcp port 443" -w trace.pcapng
+  $ ringtap capture eth0 udp port 53
+  $ ringtap capture -ni eth0 -X tcp port 80 and host 192.0.2.1
+  $ ringtap capture -i eth0 -i eth1 icmp
+  $ ringtap capture afpacket:eth0 tcp port 443 -w trace.pcapng
+  $ ringtap capture eth0 -w - | wireshark -k -i -
+  $ ringtap capture eth0 --json | jq -r .src_ip
   $ ringtap capture eth0 --duration 10s -q
-  $ ringtap capture synth:?count=1000 -w - | tcpdump -n -r -
 
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
     )
-    .action(capture);
+    .action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
+      flags.listDevices ? list({}) : capture(wordsOf(uri, words), flags),
+    );
 }
 
-async function capture(uri: string, flags: CaptureFlags): Promise<void> {
-  if (flags.write === '-' && process.stdout.isTTY) {
-    throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
-  }
-  const options = openOptions(flags);
-  const printing = printOptions(flags);
-  await withCapture(uri, options, async (capture) => {
-    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, flags, capture);
-    const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
+async function capture(words: string[], flags: CaptureFlags): Promise<void> {
+  const { uris, filter } = sourcesOf('capture', words, flags);
+  refuseContradictions(uris, flags);
+  const lines = linesOf(flags, uris.length > 1);
+  await withCaptures(uris, openOptions(flags, filter), async (captures) => {
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, flags, captures[0]!);
+    const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
     // Lines on the same terminal would tear it apart.
-    const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(capture, run);
+    const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(captures, run);
+    const counts = () => (captures.length === 1 ? captures[0]!.stats() : undefined);
     try {
-      const running = run.each(handler(capture, writer, flags.quiet ? undefined : printing));
-      if (!flags.quiet) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      const running = run.handle(handler(captures, writer, flags.quiet ? undefined : lines));
+      if (!flags.quiet) for (const { plan } of captures) announce(plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
-      await writer?.close(capture.stats());
+      await writer?.close(counts());
     } catch (error) {
       // `capture -w - | head`: as quiet as it is for lines.
       if (flags.write === '-' && error instanceof CaptureError && error.errno === constants.errno.EPIPE) return;
       // What was captured before the failure stays readable.
-      await writer?.close(capture.stats()).catch(() => {});
+      await writer?.close(counts()).catch(() => {});
       throw error;
     } finally {
       endRate();
-      summarize(capture, run, writer);
+      summarize(captures, run, writer);
     }
   });
 }
 
+function refuseContradictions(uris: readonly string[], flags: CaptureFlags): void {
+  if (flags.write === '-' && process.stdout.isTTY) {
+    throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
+  }
+  if (flags.write !== undefined && uris.length > 1) {
+    throw new UsageError(
+      `-w writes one capture, not ${uris.join(' and ')}: a trace would not say which packet is from where`,
+      'Run one for each, then: mergecap -w all.pcapng a.pcapng b.pcapng',
+    );
+  }
+  if (flags.write !== undefined && flags.json) {
+    throw new UsageError('-w writes a trace, and --json prints packets: give one of them', 'Then: ringtap read --json');
+  }
+}
+
 /** What to do with each batch: write it, print it, or nothing but count it. */
-function handler(capture: Capture, writer: Writer | undefined, options: PrintOptions | undefined) {
+function handler(
+  captures: readonly Capture[],
+  writer: Writer | undefined,
+  lines: ((capture: Capture) => Lines) | undefined,
+): Handle {
   if (writer !== undefined) {
-    return (batch: Batch, count: number) =>
+    return (batch, count) =>
       writer.write(batch, count < batch.length ? { select: Array.from({ length: count }, (_, i) => i) } : undefined);
   }
-  if (options === undefined) return () => {};
-  const printer = new Printer(capture.epoch, options);
-  return (batch: Batch, count: number) => print(printer.lines(batch, count));
+  if (lines === undefined) return () => {};
+  const printers = captures.map(lines);
+  return (batch, count, i) => print(printers[i]!.lines(batch, count));
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */

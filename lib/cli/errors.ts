@@ -25,8 +25,11 @@ export function blameData(error: unknown): unknown {
 
 /** A command line that makes no sense, though each part of it does. */
 export class UsageError extends Error {
-  constructor(message: string) {
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string) {
     super(printable(message));
+    this.hint = hint === undefined ? undefined : printable(hint);
   }
 }
 
@@ -35,7 +38,8 @@ export function say(line: string): void {
   tell(`ringtap: ${line}`);
 }
 
-function tell(line: string): void {
+/** The same without the name of the program. */
+export function tell(line: string): void {
   process.stderr.write(`${printableLines(line)}\n`);
 }
 
@@ -51,6 +55,8 @@ export function report(error: unknown): number {
   say(error instanceof Error ? error.message : String(error));
   if (error instanceof CaptureError) {
     if (error.code === 'RINGTAP_SYSTEM') tell(`call: ${error.syscall ?? 'unknown'}${errnoOf(error)}`);
+  }
+  if ((error instanceof CaptureError || error instanceof UsageError) && error.hint !== undefined) {
     tell(`hint: ${error.hint}`);
   }
   if (error instanceof Error && debuglog('ringtap').enabled) tell(`${error.stack}`);

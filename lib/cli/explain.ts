@@ -4,10 +4,14 @@ import { type Candidate, type Explanation, explain, linkTypeName, type Plan } fr
 import { report } from './errors.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
+import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
+
+interface ExplainFlags extends OpenFlags, SourceFlags {
+  json?: true;
+}
 
 export function addExplain(program: Command): void {
-  const command = program
-    .command('explain <uri>')
+  const command = addSource(program.command('explain'))
     .description('say how a URI would be captured, and why so; captures nothing')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -15,13 +19,14 @@ export function addExplain(program: Command): void {
       `
 Examples:
   $ ringtap explain eth0
-  $ ringtap explain afxdp:eth0 -f "tcp port 443"
+  $ ringtap explain afxdp:eth0 tcp port 443
   $ ringtap explain afpacket:eth0 --json | jq .plan.mode
 
 Exit status 1 where it cannot be opened.`,
     );
-  addOpenOptions(command).action(async (uri: string, flags: OpenFlags & { json?: true }) => {
-    const explained = await explain(uri, openOptions(flags));
+  addOpenOptions(command).action(async (first: string | undefined, words: string[], flags: ExplainFlags) => {
+    const { uri, filter } = sourceOf('explain', wordsOf(first, words), flags);
+    const explained = await explain(uri, openOptions(flags, filter));
     await (flags.json ? printJson(explained, 2) : printText(describe(uri, explained)));
     if (!explained.ok) process.exitCode = report(explained.error);
   });

@@ -16,10 +16,12 @@ Examples:
   $ ringtap list
   $ ringtap list --json | jq -r '.[].uris[0]'`,
     )
-    .action(async ({ json }: { json?: true }) => {
-      const found = await devices();
-      await (json ? printJson(found, 2) : printText(describe(found)));
-    });
+    .action(list);
+}
+
+export async function list({ json }: { json?: true }): Promise<void> {
+  const found = await devices();
+  await (json ? printJson(found, 2) : printText(describe(found)));
 }
 
 function describe(found: readonly Device[]): string {

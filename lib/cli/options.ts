@@ -3,7 +3,7 @@ import type { OpenOptions } from '../index.js';
 
 /** What commander makes of the options that {@link addOpenOptions} adds. */
 export interface OpenFlags {
-  filter?: string;
+  /** 0: all. */
   snaplen?: number;
   direction?: 'in' | 'out' | 'inout';
   promiscuous: boolean;
@@ -32,9 +32,9 @@ export function parseDuration(text: string): number {
   throw new InvalidArgumentError('Expected a time such as 10s, 500ms or 2m.');
 }
 
-function parseSnaplen(text: string): number | undefined {
+function parseSnaplen(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a number of bytes.');
-  return text === '0' ? undefined : Number(text);
+  return Number(text);
 }
 
 function collect(text: string, previous: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
@@ -46,21 +46,20 @@ function collect(text: string, previous: Readonly<Record<string, string>> = {}):
 /** The options that say how to open a capture. Their letters are tcpdump's. */
 export function addOpenOptions(command: Command): Command {
   return command
-    .option('-f, --filter <expression>', 'capture only what this pcap-filter(7) expression matches')
     .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet; 0 means all', parseSnaplen)
     .addOption(new Option('-Q, --direction <way>', 'only packets going this way').choices(['in', 'out', 'inout']))
     .option('-p, --no-promiscuous', 'do not ask for frames addressed to others')
     .option('-B, --buffer-size <KiB>', 'memory that packets wait in', parseCount)
     .option('--batch-size <packets>', 'the most packets handled at once', parseCount)
-    .option('-o, --option <name=value>', 'any other option of the URI (docs/uri.md); repeatable', collect);
+    .option('-o, --option <name=value>', 'any other option of the URI (ringtap help uri); repeatable', collect);
 }
 
 /** Their values as `open()` takes them. What was not given is left to the URI and the defaults. */
-export function openOptions(flags: OpenFlags): OpenOptions {
+export function openOptions(flags: OpenFlags, filter: string | undefined): OpenOptions {
   return {
     ...flags.option,
-    ...(flags.filter === undefined ? {} : { filter: flags.filter }),
-    ...(flags.snaplen === undefined ? {} : { snaplen: flags.snaplen }),
+    ...(filter === undefined ? {} : { filter }),
+    ...(flags.snaplen === undefined || flags.snaplen === 0 ? {} : { snaplen: flags.snaplen }),
     ...(flags.direction === undefined ? {} : { direction: flags.direction === 'inout' ? 'both' : flags.direction }),
     ...(flags.promiscuous ? {} : { promiscuous: false }),
     ...(flags.bufferSize === undefined ? {} : { bufferBytes: flags.bufferSize * KIB }),

@@ -6,7 +6,7 @@ const PERIOD_MS = 500;
 const CLEAR_LINE = '\r\x1b[K';
 
 /** Shows how a run is getting on, in one line of the terminal that is rewritten. @returns how to end it */
-export function showRate(capture: Capture, run: Run): () => void {
+export function showRate(captures: readonly Capture[], run: Run): () => void {
   if (!process.stderr.isTTY) return () => {};
   let before = { packets: 0, bytes: 0, at: performance.now() };
   const timer = setInterval(() => {
@@ -16,7 +16,7 @@ export function showRate(capture: Capture, run: Run): () => void {
       `${integer(now.packets)} packets`,
       scaled((now.packets - before.packets) / seconds, 'pps'),
       scaled(((now.bytes - before.bytes) * 8) / seconds, 'bit/s'),
-      `${integer(capture.stats().dropped)} dropped`,
+      `${integer(captures.reduce((sum, capture) => sum + capture.stats().dropped, 0))} dropped`,
     ];
     before = now;
     process.stderr.write(`${CLEAR_LINE}${parts.join('  ')}`);

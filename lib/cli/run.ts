@@ -19,20 +19,28 @@ export interface Limits {
   readonly durationMs?: number | undefined;
 }
 
-/** Reads a capture until it ends, a limit is reached, or the user asks it to stop; counts what came. */
+/** Gets a batch, how many of its packets are wanted, and which capture it is of. The batch is lent until it settles. */
+export type Handle = (batch: Batch, count: number, capture: number) => Promise<void> | void;
+
+/** Reads captures until they end, a limit is reached, or the user asks it to stop; counts what came. */
 export class Run {
   packets = 0;
   /** On the wire. */
   bytes = 0;
-  readonly #capture: Capture;
+  /** Packets of each capture. */
+  readonly each: number[];
+  readonly #captures: readonly Capture[];
   readonly #limits: Limits;
   readonly #begin = performance.now();
+  /** How to end the wait of each capture that waits. */
+  readonly #waiting = new Set<() => void>();
   #seconds: number | undefined;
   #stopping = false;
 
-  constructor(capture: Capture, limits: Limits) {
-    this.#capture = capture;
+  constructor(captures: readonly Capture[], limits: Limits) {
+    this.#captures = captures;
     this.#limits = limits;
+    this.each = captures.map(() => 0);
   }
 
   /** From the beginning until now, or until the run ended. */
@@ -40,56 +48,63 @@ export class Run {
     return this.#seconds ?? (performance.now() - this.#begin) / 1000;
   }
 
-  /**
-   * Heeds signals from the call on, not from when it settles.
-   * @param handle gets each batch, and how many of its packets are wanted; the batch is lent until it settles
-   */
-  async each(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
-    const batches = this.#capture[Symbol.asyncIterator]();
-    let isWaiting = false;
-    const stop = () => {
-      this.#stopping = true;
-      // WHY: only then, because a return() would take away the batch that is being handled.
-      if (isWaiting) void batches.return?.();
-    };
+  /** Heeds signals from the call on, not from when it settles. Where one capture fails, it ends the others. */
+  async handle(handle: Handle): Promise<void> {
+    const stop = () => this.#stop();
     onSignal(stop);
     const timer = this.#limits.durationMs === undefined ? undefined : setTimeout(stop, this.#limits.durationMs);
-    try {
-      while (!this.#stopping) {
-        isWaiting = true;
-        const { value: batch } = await batches.next();
-        isWaiting = false;
-        if (batch === undefined) break;
-        await this.#take(batch, handle);
-      }
-      await batches.return?.();
-      await this.#takePending(handle);
-    } catch (error) {
-      throw blameData(error);
-    } finally {
-      clearTimeout(timer);
-      this.#seconds = this.seconds;
-    }
+    const following = this.#captures.map((_, i) =>
+      this.#follow(i, handle).catch((error) => {
+        stop();
+        throw blameData(error);
+      }),
+    );
+    const ends = await Promise.allSettled(following);
+    clearTimeout(timer);
+    this.#seconds = this.seconds;
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  async #take(batch: Batch, handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
+  #stop(): void {
+    this.#stopping = true;
+    for (const end of this.#waiting) end();
+  }
+
+  async #follow(i: number, handle: Handle): Promise<void> {
+    const batches = this.#captures[i]![Symbol.asyncIterator]();
+    // WHY: only while it waits, because a return() would take away the batch that is being handled.
+    const end = () => void batches.return?.();
+    while (!this.#stopping) {
+      this.#waiting.add(end);
+      const { value: batch } = await batches.next();
+      this.#waiting.delete(end);
+      if (batch === undefined) break;
+      await this.#take(batch, i, handle);
+    }
+    await batches.return?.();
+    await this.#takePending(i, handle);
+  }
+
+  async #take(batch: Batch, i: number, handle: Handle): Promise<void> {
     const { count = Number.POSITIVE_INFINITY } = this.#limits;
     const taken = Math.min(batch.length, count - this.packets);
     const { wirelen } = batch;
-    for (let i = 0; i < taken; i++) this.bytes += wirelen[i]!;
+    for (let packet = 0; packet < taken; packet++) this.bytes += wirelen[packet]!;
     this.packets += taken;
-    if (this.packets >= count) this.#stopping = true;
-    await handle(batch, taken);
+    this.each[i]! += taken;
+    if (this.packets >= count) this.#stop();
+    if (taken > 0) await handle(batch, taken, i);
   }
 
   /** What had arrived when the time was up or the user stopped: it was captured, so it belongs into the result. */
-  async #takePending(handle: (batch: Batch, count: number) => Promise<void> | void): Promise<void> {
+  async #takePending(i: number, handle: Handle): Promise<void> {
     const { count = Number.POSITIVE_INFINITY } = this.#limits;
-    for (let { pending } = this.#capture.stats(); pending > 0 && this.packets < count; ) {
-      const batch = this.#capture.nextSync(LATE_MS); // it may lie in a block that the kernel has not handed over yet
+    const capture = this.#captures[i]!;
+    for (let { pending } = capture.stats(); pending > 0 && this.packets < count; ) {
+      const batch = capture.nextSync(LATE_MS); // it may lie in a block that the kernel has not handed over yet
       if (batch === null) return;
       pending -= batch.length;
-      await this.#take(batch, handle);
+      await this.#take(batch, i, handle);
     }
   }
 }

@@ -1,20 +1,30 @@
 import { type Capture, linkTypeName, type OpenOptions, open, type Plan, type Writer } from '../index.js';
-import { say } from './errors.js';
+import { say, tell } from './errors.js';
 import { causes, integer, scaled } from './format.js';
 import type { Run } from './run.js';
 
-/** Opens a capture and closes it after `use`, whatever becomes of that. */
-export async function withCapture(
+/** Opens captures and closes them after `use`, whatever becomes of that. */
+export async function withCaptures(
+  uris: readonly string[],
+  options: OpenOptions,
+  use: (captures: readonly Capture[]) => Promise<void>,
+): Promise<void> {
+  const captures: Capture[] = [];
+  try {
+    for (const uri of uris) captures.push(await open(uri, options));
+    await use(captures);
+  } finally {
+    await Promise.all(captures.map((capture) => capture.close()));
+  }
+}
+
+/** The same with one. */
+export function withCapture(
   uri: string,
   options: OpenOptions,
   use: (capture: Capture) => Promise<void>,
 ): Promise<void> {
-  const capture = await open(uri, options);
-  try {
-    await use(capture);
-  } finally {
-    await capture.close();
-  }
+  return withCaptures([uri], options, ([capture]) => use(capture!));
 }
 
 /** How the capture is done, and what the user had better know about it. */
@@ -26,15 +36,24 @@ export function announce(plan: Plan): void {
 }
 
 /** The account of a run: what came, and what did not, by cause. */
-export function summarize(capture: Capture, run: Run, writer: Writer | undefined): void {
-  const { filtered, dropped, pending, drops } = capture.stats();
+export function summarize(captures: readonly Capture[], run: Run, writer: Writer | undefined): void {
   const rate = run.seconds > 0 ? `, ${scaled(run.packets / run.seconds, 'pps')}` : '';
   const lines = [
     `${integer(run.packets)} packets captured (${integer(run.bytes)} bytes in ${run.seconds.toFixed(3)} s${rate})`,
-    `${integer(filtered)} packets filtered`,
-    `${integer(dropped)} packets dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
+    ...captures.flatMap((capture, i) => {
+      const lost = losses(capture);
+      return captures.length === 1 ? lost : [`${capture.uri}: ${integer(run.each[i]!)} packets captured`, ...lost];
+    }),
   ];
   if (writer !== undefined) lines.push(`${integer(writer.stats().packets)} packets written`);
-  if (pending > 0) lines.push(`${integer(pending)} packets received, but not read`);
-  process.stderr.write(`${lines.join('\n')}\n`);
+  tell(lines.join('\n'));
+}
+
+function losses(capture: Capture): string[] {
+  const { filtered, dropped, pending, drops } = capture.stats();
+  return [
+    `${integer(filtered)} packets filtered`,
+    `${integer(dropped)} packets dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
+    ...(pending > 0 ? [`${integer(pending)} packets received, but not read`] : []),
+  ];
 }

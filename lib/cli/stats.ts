@@ -6,8 +6,9 @@ import { print, printJson } from './output.js';
 import { showRate } from './rate.js';
 import { Run } from './run.js';
 import { announce, withCapture } from './session.js';
+import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
 
-interface StatsFlags extends OpenFlags {
+interface StatsFlags extends OpenFlags, SourceFlags {
   count?: number;
   duration?: number;
   json?: true;
@@ -30,8 +31,7 @@ interface Totals {
 }
 
 export function addStats(program: Command): void {
-  const command = program
-    .command('stats <uri>')
+  const command = addSource(program.command('stats'))
     .description('count packets, bytes and loss, without a look at the packets')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
@@ -42,20 +42,22 @@ export function addStats(program: Command): void {
       `
 Examples:
   $ ringtap stats eth0
+  $ ringtap stats eth0 udp port 53
   $ ringtap stats afpacket:eth0 --duration 10s --json | jq .pps
   $ ringtap stats trace.pcapng
 
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
     )
-    .action(stats);
+    .action((uri: string | undefined, words: string[], flags: StatsFlags) => stats(wordsOf(uri, words), flags));
 }
 
-async function stats(uri: string, flags: StatsFlags): Promise<void> {
-  await withCapture(uri, openOptions(flags), async (capture) => {
-    const run = new Run(capture, { count: flags.count, durationMs: flags.duration });
-    const endRate = showRate(capture, run);
+async function stats(words: string[], flags: StatsFlags): Promise<void> {
+  const { uri, filter } = sourceOf('stats', words, flags);
+  await withCapture(uri, openOptions(flags, filter), async (capture) => {
+    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
+    const endRate = showRate([capture], run);
     try {
-      const running = run.each(() => {});
+      const running = run.handle(() => {});
       announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
     } finally {

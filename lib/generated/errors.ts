@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'RINGTAP_FILE_FORMAT'
   | 'RINGTAP_FILE_TRUNCATED'
   | 'RINGTAP_FILE_CORRUPT'
+  | 'RINGTAP_FILE_DISORDER'
   | 'RINGTAP_FILE_WRITE'
   | 'RINGTAP_LIBRARY_MISSING'
   | 'RINGTAP_BUSY'
@@ -96,6 +97,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_FILE_CORRUPT: {
     meaning: "A record, or compressed data, contradicts its format. Every record before it was delivered.",
     hint: "The message and `position` give the byte offset of what is bad.",
+  },
+  RINGTAP_FILE_DISORDER: {
+    meaning: "A process warning: packets of a trace are not in order of time. Where several traces are merged, such a packet comes when its turn comes, behind later ones.",
+    hint: "Sort the trace first where the order matters, for example with reordercap.",
   },
   RINGTAP_FILE_WRITE: {
     meaning: "The output file cannot be created or written.",

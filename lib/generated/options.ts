@@ -153,9 +153,11 @@ export interface FileOptions extends OpeningOptions {
   snaplen?: number | undefined;
   /** The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. (default auto) */
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
+  order?: 'time' | 'given' | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
-  /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. (in bytes; range 1048576 – 1073741824) */
+  /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */
   bufferBytes?: number | undefined;
   /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
   windowBytes?: number | undefined;
@@ -315,9 +317,10 @@ export interface Schemes {
  * The options that `open()`, `explain()` and `openTransmitter()` take with a URI of this type: those of its scheme;
  * {@link OpenOptions} where TypeScript cannot tell the scheme, as of a `string`, or where there are several.
  * @example
- * function capture<U extends string>(uri: U, options?: OptionsOf<U>) {
+ * function opened<U extends string>(uri: U, options?: OptionsOf<U>) {
  *   return open(uri, options);
  * }
+ * console.log((await opened('synth:?count=100', { seed: 7 })).plan.options);
  */
 export type OptionsOf<Uri extends string> = Of<MethodOf<Uri>>;
 

@@ -555,6 +555,16 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf."
       },
       {
+        "name": "order",
+        "type": "choice",
+        "values": [
+          "time",
+          "given"
+        ],
+        "default": "time",
+        "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
+      },
+      {
         "name": "batchSize",
         "type": "integer",
         "min": 1,
@@ -569,7 +579,7 @@ export const BACKENDS: readonly BackendSchema[] = [
         "min": 1048576,
         "max": 1073741824,
         "unit": "bytes",
-        "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused."
+        "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them."
       },
       {
         "name": "windowBytes",

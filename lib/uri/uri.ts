@@ -42,7 +42,7 @@ export function schemaOf(name: string): BackendSchema | undefined {
 }
 
 /** Characters of a URI; an option that needs more goes into the options object. */
-const MOST_URI = 65536;
+const MOST_URI = 1 << 19;
 /** Bytes of a target, as the kernel takes of a path. */
 const MOST_TARGET = 4096;
 
@@ -53,7 +53,9 @@ export function parseUri(uri: string): ParsedUri {
   }
   if (uri.length > MOST_URI) throw badUri(uri, `a URI may have ${MOST_URI} characters, not ${uri.length}`);
   const parsed = parseText(uri);
-  const bytes = Buffer.byteLength(parsed.target);
+  // A list of paths may be as long as the URI is.
+  const parts = parsed.scheme === 'file' ? parsed.target.split(',') : [parsed.target];
+  const bytes = parts.reduce((most, part) => Math.max(most, Buffer.byteLength(part)), 0);
   if (bytes > MOST_TARGET) throw badUri(uri, `what follows the scheme may have ${MOST_TARGET} bytes, not ${bytes}`);
   for (const text of [parsed.target, ...parsed.params.keys(), ...parsed.params.values()]) {
     const fault = faultIn(text);

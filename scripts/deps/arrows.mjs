@@ -54,7 +54,7 @@ export const ROOMS = {
   export: { uses: [...BASE, 'flow'], types: ['capture'] },
   streams: { uses: [...CAPTURE, 'write', 'transmit'] },
   index: { uses: [...CAPTURE, 'write', 'transmit', 'remote', 'parallel', 'streams'] },
-  cli: { uses: ['errors'], entry: ['index', 'decode', 'flow', 'export', 'streams'] },
+  cli: { uses: ['errors', 'generated'], entry: ['index', 'decode', 'flow', 'export', 'streams'] },
 };
 
 /** Files of lib/ that belong to a room without a folder. */

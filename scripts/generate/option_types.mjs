@@ -116,9 +116,10 @@ ${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${na
  * The options that \`open()\`, \`explain()\` and \`openTransmitter()\` take with a URI of this type: those of its scheme;
  * {@link OpenOptions} where TypeScript cannot tell the scheme, as of a \`string\`, or where there are several.
  * @example
- * function capture<U extends string>(uri: U, options?: OptionsOf<U>) {
+ * function opened<U extends string>(uri: U, options?: OptionsOf<U>) {
  *   return open(uri, options);
  * }
+ * console.log((await opened('synth:?count=100', { seed: 7 })).plan.options);
  */
 export type OptionsOf<Uri extends string> = Of<MethodOf<Uri>>;
 

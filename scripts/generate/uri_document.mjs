@@ -5,6 +5,8 @@ const cell = (text) => String(text).replaceAll('|', '\\|');
 const row = (cells) => `| ${cells.map(cell).join(' | ')} |`;
 const table = (head, rows) => [row(head), `|${'---|'.repeat(head.length)}`, ...rows.map(row)].join('\n');
 const code = (text) => `\`${text}\``;
+/** A scheme, with what its method needs and does behind it. */
+const guide = ({ name }) => `[\`${name}:\`](../native/backends/${name}/README.md)`;
 const of = (backend, name) => backend.options.find((o) => o.name === name);
 
 const optionRow = (o) => [
@@ -60,7 +62,7 @@ scheme: \`open('afpacket:eth0', { mbufs: 5 })\` does not compile. With a URI tha
 - A bare interface (\`eth0\`) means \`auto:eth0\`: AF_PACKET first, then libpcap. A bare path or \`-\` means \`file:\`, taken literally.
 - Booleans are \`true\`/\`false\` (also \`1\`/\`0\`); integers may end in \`k\`, \`M\` or \`G\` (binary multiples).
 - After the scheme, \`?\` and \`%\` are written \`%3F\` and \`%25\`; in values \`&\` is \`%26\`, too. \`devices()\` and \`ringtap list\` give URIs that are taken as they stand.
-- A URI has up to 65536 characters, its target up to 4096 bytes. NUL characters and halves of surrogate pairs are refused, percent-encoded or not.
+- A URI has up to 524288 characters, its target up to 4096 bytes (each path of a list). NUL characters and halves of surrogate pairs are refused, percent-encoded or not.
 - Options are own properties of the object, each read once. A URI is untrusted text: what it may do stands in [SECURITY.md](../SECURITY.md).
 - Where a method falls back to another one, options that the other one lacks, or values that it does not take, are left out, and the plan's notes say so.
 
@@ -68,7 +70,7 @@ ${table(
   ['scheme', 'also spelt', 'method', 'target'],
   [
     ['`auto:`', 'a bare interface', "the best method that leaves the host's traffic alone", 'an interface'],
-    ...backends.map((b) => [code(`${b.name}:`), b.aliases.map((a) => code(`${a}:`)).join(' '), b.title, b.targetDoc]),
+    ...backends.map((b) => [guide(b), b.aliases.map((a) => code(`${a}:`)).join(' '), b.title, b.targetDoc]),
   ],
 )}
 

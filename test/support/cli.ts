@@ -17,6 +17,9 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** It and what it starts get a process group of their own, to be signalled together. */
+  readonly group?: boolean;
 }
 
 /** A run that is still going on. */
@@ -26,8 +29,13 @@ export interface Running {
 }
 
 /** Starts a program; `outcome` resolves when it has ended, whatever its exit code. */
-export function start(file: string, args: readonly string[], { input, env }: RunOptions = {}): Running {
-  const child = spawn(file, args, { stdio: 'pipe', env: { ...process.env, TZ: 'UTC', ...env } });
+export function start(
+  file: string,
+  args: readonly string[],
+  { input, env, cwd, group = false }: RunOptions = {},
+): Running {
+  const options = { env: { ...process.env, TZ: 'UTC', ...env }, cwd, detached: group };
+  const child = spawn(file, args, { stdio: 'pipe', ...options });
   child.stdin.on('error', () => {}); // It may not want to read all of it.
   child.stdin.end(input);
   const collect = async (): Promise<Outcome> => {

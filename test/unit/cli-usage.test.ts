@@ -19,7 +19,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 describe('a command line that means nothing', () => {
   test.each([
     [['captur', 'synth:'], /^ringtap: unknown command 'captur'\n\(Did you mean capture\?\)/],
-    [['capture'], /^ringtap: missing required argument 'uri'/],
+    [['capture'], /^ringtap: capture: a URI is missing\nhint: For example: ringtap capture eth0/],
+    [['read'], /^ringtap: read: a file is missing\nhint: /],
     [['capture', 'synth:', '--bogus'], /^ringtap: unknown option '--bogus'/],
     [
       ['capture', 'synth:', '-c', '0'],

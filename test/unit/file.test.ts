@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
@@ -158,7 +158,12 @@ function made(name: string, content: string | Uint8Array): string {
 describe('a trace that cannot be read', () => {
   test.each([
     ['is missing', () => path('missing.pcap'), 'RINGTAP_FILE_OPEN', /missing\.pcap.*No such file/],
-    ['is a directory', () => path(''), 'RINGTAP_FILE_OPEN', /[Ii]s a directory/],
+    [
+      'is a folder without a file',
+      () => mkdtempSync(path('folder-')),
+      'RINGTAP_FILE_OPEN',
+      /no file is in this folder/,
+    ],
     ['is empty', () => made('empty', ''), 'RINGTAP_FILE_FORMAT', /empty/],
     ['is text', () => made('text', 'hello, this is not a trace\n'.repeat(10)), 'RINGTAP_FILE_FORMAT', /text/],
     [

@@ -23,14 +23,23 @@ namespace ringtap::file {
 /// is not pinned and is reused in place, or it is one of the pinned ones and another one is free.
 class Chunks {
  public:
-  Chunks(const std::shared_ptr<Region>& region, uint32_t count)
-      : chunk_bytes_(static_cast<uint32_t>(region->bytes() / count)), leases_(count) {
-    for (uint32_t i = 0; i < count; i++) {
-      chunks_.push_back({.region = region, .segment = 0, .start = i * chunk_bytes_, .bytes = chunk_bytes_});
+  /// Equal pieces of a region, `stride` bytes from each other.
+  struct Layout {
+    std::shared_ptr<Region> region;
+    uint32_t count = 0;
+    uint32_t bytes = 0;  // of each
+    uint32_t first = 0;  // where the first one is
+    uint32_t stride = 0;
+  };
+  explicit Chunks(const Layout& layout) : chunk_bytes_(layout.bytes), leases_(layout.count) {
+    for (uint32_t i = 0; i < layout.count; i++) {
+      chunks_.push_back(
+          {.region = layout.region, .segment = 0, .start = layout.first + i * layout.stride, .bytes = layout.bytes});
     }
   }
 
   uint32_t chunk_bytes() const noexcept { return chunk_bytes_; }
+  uint32_t count() const noexcept { return static_cast<uint32_t>(chunks_.size()); }
   uint32_t max_leases() const noexcept { return leases_.capacity(); }
   bool all_leased() const noexcept { return leases_.full(); }
 

@@ -1,8 +1,12 @@
 #include "backends/file/file.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "backends/file/file_source.h"
+#include "backends/file/many_source.h"
+#include "backends/file/paths.h"
 #include "io/decompressing_input.h"
 #include "io/file_input.h"
 
@@ -14,10 +18,9 @@ constexpr int64_t kPage = 4096;
 constexpr int64_t kDefaultBytes = 4 << 20;
 constexpr int64_t kMostBytes = 1 << 30;
 
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
-  auto opened = open_input(request.target);
+Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, const std::string& path,
+                                         const file::FileSource::Limits& limits) {
+  auto opened = open_input(path);
   if (!opened) return std::move(opened).error();
   auto input =
       decompressed(*std::move(opened),
@@ -26,12 +29,27 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   const int64_t chunk = std::max(wanted / kChunks / kPage, int64_t{1}) * kPage;
   auto region = Region::allocate(static_cast<size_t>(chunk) * kChunks);
   if (!region) return std::move(region).error();
-  const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
-  const file::FileSource::Limits limits{
-      .chunks = kChunks, .grows = !request.options.has("bufferBytes"), .snaplen = static_cast<uint32_t>(snaplen)};
-  auto source = std::make_unique<file::FileSource>(request.target, std::move(input), *region, limits);
+  const auto bytes = static_cast<uint32_t>(chunk);
+  auto source = std::make_unique<file::FileSource>(
+      path, std::move(input),
+      file::Chunks::Layout{.region = *region, .count = kChunks, .bytes = bytes, .first = 0, .stride = bytes}, limits);
   if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
+  const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
+  const file::FileSource::Limits limits{.grows = !request.options.has("bufferBytes"),
+                                        .snaplen = static_cast<uint32_t>(snaplen)};
+  if (file::is_one_path(request.target)) return open_one(request, request.target, limits);
+  auto traces = file::named_traces(request.target);
+  if (!traces) return std::move(traces).error();
+  if (traces->size() == 1 && traces->front().folder.empty()) return open_one(request, traces->front().path, limits);
+  auto surveyed = file::survey(*traces, request, limits);
+  if (!surveyed) return std::move(surveyed).error();
+  return std::unique_ptr<Source>(std::make_unique<file::ManySource>(*std::move(surveyed)));
 }
 
 Probe probe_file() {

@@ -15,21 +15,42 @@ constexpr uint64_t kMostBytesPerReceive = 4u << 20;
 
 }  // namespace
 
-FileSource::FileSource(std::string path, std::unique_ptr<Input> input, const std::shared_ptr<Region>& region,
+FileSource::FileSource(std::string path, std::unique_ptr<Input> input, const Chunks::Layout& memory,
                        const Limits& limits)
-    : path_(std::move(path)), input_(std::move(input)), limits_(limits), chunks_(region, limits.chunks) {
+    : path_(std::move(path)), input_(std::move(input)), limits_(limits), chunks_(memory) {
+  const auto& region = memory.region;
   info_.segments = {Segment{.region = region, .base = region->base(), .bytes = region->bytes()}};
   walk_.base = region->base();
+  walk_.pos = walk_.end = memory.first;
   walk_.snaplen = limits.snaplen;
 }
 
-Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
-  // All that is announced now need not be compiled in the middle.
+std::vector<FilterTarget> FileSource::announced() const {
   std::vector<FilterTarget> announced{target(walk_.link_type)};
   for (const uint32_t link_type : reader_->other_link_types()) announced.push_back(target(link_type));
-  if (auto set = filters_.set(std::move(filter), announced); !set) return std::move(set).error();
-  walk_.filter = filters_.of(announced[0]);
+  return announced;
+}
+
+void FileSource::count_from(int64_t second) noexcept {
+  reader_->set_epoch(second);
+  info_.epoch_ns = second * 1'000'000'000;
+}
+
+Result<FilterPlacement> FileSource::set_filter(std::shared_ptr<Filter> filter) {
+  if (auto set = use_filter(std::move(filter), true); !set) return std::move(set).error();
   return FilterPlacement{.where = FilterPlace::kUser, .reason = "a trace file has no kernel to filter in"};
+}
+
+Result<Ok> FileSource::set_common_filter(std::shared_ptr<Filter> filter) {
+  return use_filter(std::move(filter), false);
+}
+
+Result<Ok> FileSource::use_filter(std::shared_ptr<Filter> filter, bool alone) {
+  // All that is announced now need not be compiled in the middle.
+  const std::vector<FilterTarget> targets = announced();
+  if (auto set = filters_.set(std::move(filter), targets, alone); !set) return std::move(set).error();
+  walk_.filter = filters_.of(targets[0]);
+  return Ok{};
 }
 
 FilterTarget FileSource::target(uint32_t link_type) const {
@@ -164,7 +185,7 @@ bool FileSource::grow(uint32_t need) noexcept {
     fail({.code = Code::kBadOption,
           .message = record + " bytes, but a chunk has " + std::to_string(chunks_.chunk_bytes()),
           .hint = "If the file is sound, leave out bufferBytes, or raise it to " +
-                  std::to_string(uint64_t{need} * limits_.chunks) + " or more: a chunk is a quarter of it.",
+                  std::to_string(uint64_t{need} * chunks_.count()) + " or more: a chunk is a quarter of it.",
           .position = static_cast<int64_t>(walk_.record)});
     return false;
   }

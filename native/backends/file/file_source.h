@@ -17,16 +17,25 @@ namespace ringtap::file {
 class FileSource final : public Source {
  public:
   struct Limits {
-    uint32_t chunks;
     bool grows;  // a record that does not fit a chunk gets one of its own
     uint32_t snaplen;
   };
-  FileSource(std::string path, std::unique_ptr<Input> input, const std::shared_ptr<Region>& region,
-             const Limits& limits);
+  FileSource(std::string path, std::unique_ptr<Input> input, const Chunks::Layout& memory, const Limits& limits);
 
   /// Reads up to the first packet, so that link type and epoch are known. Waits for a pipe's header until it comes or
   /// the request is cancelled.
   Result<Ok> prepare(const OpenRequest& request);
+
+  const std::string& path() const noexcept { return path_; }
+  /// After prepare(): the second of the first packet, where there is one already.
+  std::optional<int64_t> first_second() const noexcept { return first_second_; }
+  /// What its link types are, as far as it has announced them: the first one is that of the first packet.
+  std::vector<FilterTarget> announced() const;
+
+  /// For one of several traces, before its first receive(). Times count from this second, and a filter that does not
+  /// speak of its link types rejects its packets.
+  void count_from(int64_t second) noexcept;
+  Result<Ok> set_common_filter(std::shared_ptr<Filter> filter);
 
   const SourceInfo& info() const noexcept override { return info_; }
   Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
@@ -46,6 +55,7 @@ class FileSource final : public Source {
   void describe();
   std::string place(uint64_t at) const;
   std::string name() const;
+  Result<Ok> use_filter(std::shared_ptr<Filter> filter, bool alone);
   RxBatch lend() noexcept;
   void count() noexcept;
   Fill fill(uint32_t need) noexcept;
@@ -64,6 +74,7 @@ class FileSource final : public Source {
   Chunks::Room room_;  // what is being read into
   SourceInfo info_;
   std::unique_ptr<RecordReader> reader_;
+  std::optional<int64_t> first_second_;
   Walk walk_;
   uint64_t bytes_read_ = 0;  // the file offset of walk_.end
   uint64_t skip_ = 0;        // bytes yet to come that belong to nobody

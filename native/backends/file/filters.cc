@@ -37,7 +37,7 @@ bool does_not_speak_of(const Error& error) {
 
 }  // namespace
 
-Result<Ok> Filters::set(std::shared_ptr<Filter> filter, const std::vector<FilterTarget>& announced) {
+Result<Ok> Filters::set(std::shared_ptr<Filter> filter, const std::vector<FilterTarget>& announced, bool alone) {
   filter_ = std::move(filter);
   filters_.clear();
   std::optional<Error> refused;
@@ -53,7 +53,7 @@ Result<Ok> Filters::set(std::shared_ptr<Filter> filter, const std::vector<Filter
     if (!made) return std::move(made).error();
     filters_[target] = *std::move(made);
   }
-  if (!speaks_of_any) return *std::move(refused);
+  if (!speaks_of_any && alone) return *std::move(refused);
   return Ok{};
 }
 

@@ -15,8 +15,8 @@ namespace ringtap::file {
 class Filters {
  public:
   /// Compiles the filter for the link types that the trace has announced; those that it does not speak of match
-  /// nothing. An error is one that no link type is free of.
-  Result<Ok> set(std::shared_ptr<Filter> filter, const std::vector<FilterTarget>& announced);
+  /// nothing. An error is one that no link type is free of; `alone`: or that there is no other link type to speak of.
+  Result<Ok> set(std::shared_ptr<Filter> filter, const std::vector<FilterTarget>& announced, bool alone = true);
   bool are_set() const noexcept { return filter_ != nullptr; }
 
   /// Of a link type that set() was given. Valid as long as this is.

@@ -56,7 +56,8 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
     if (left_ms == 0 && input_->stream() && reader_->link_type()) break;
     input_->wait(left_ms == 0 ? kSliceMs : std::min(kSliceMs, left_ms));
   }
-  if (!reader_->epoch()) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
+  first_second_ = reader_->epoch();
+  if (!first_second_) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
   describe();
   return Ok{};
 }

@@ -1,0 +1,47 @@
+// Options that people bring along from tcpdump, dumpcap and tshark, where they mean nothing here.
+
+/** What to write instead. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  '-a': 'write --duration 10s or -c 1000',
+  '-b': 'no ring of files is written yet',
+  '-C': 'no files of a size each are written yet',
+  '-d': '`ringtap explain URI FILTER` says where a filter runs; its code is not shown',
+  '-E': 'nothing is decrypted',
+  '-F': 'write -f "$(cat FILE)"',
+  '-G': 'no files of a time each are written yet',
+  '-I': 'monitor mode is set with: iw dev IFACE set type monitor',
+  '-j': 'write -o timestamp=hardware; `ringtap help uri` lists the values of each scheme',
+  '-J': '`ringtap help uri` lists the time stamps of each scheme (its option timestamp)',
+  '-k': 'write ringtap capture URI -w - | wireshark -k -i -',
+  '-L': '`ringtap explain URI` shows the link type',
+  '-O': 'filters are always optimised',
+  '-R': 'the filter is the last words, or -f',
+  '-T': 'payloads are not decoded: -X shows them, and --json is for programs',
+  '-W': 'no ring of files is written yet',
+  '-y': '`ringtap explain URI` shows the link type, which is the interface’s own',
+  '-Y': 'the filter is the last words, or -f: a pcap-filter(7) expression',
+  '-z': 'no command runs after a file yet',
+  '-Z': 'no root is needed where node has the capabilities: see `ringtap doctor`',
+  '-#': 'write | cat -n',
+  '--immediate-mode': 'write -o timeoutMs=1',
+  '--list-interfaces': 'write ringtap list',
+  '--micro': 'openWriter() of the library has nanosecond: false',
+  '--nano': 'traces and --json have nanoseconds, lines have microseconds',
+};
+
+/** Options of `capture` that people give to no command, or to another one. */
+const CAPTURE: Readonly<Record<string, string>> = {
+  '-D': 'ringtap list',
+  '-i': 'ringtap capture -i eth0',
+  '-r': 'ringtap read FILE',
+  '-w': 'ringtap capture eth0 -w FILE',
+};
+
+/** @param flag the option that is none, such as `-G` @param path the command it was given to, such as `ringtap read` */
+export function hintForOption(flag: string, path: string): string {
+  const letter = flag.startsWith('--') ? flag.replace(/=.*/s, '') : flag.slice(0, 2);
+  if (Object.hasOwn(CAPTURE, letter)) return `write ${CAPTURE[letter]}`;
+  if (path === 'ringtap' && !flag.startsWith('--'))
+    return `options come after a command: ringtap capture eth0 ${letter}`;
+  return Object.hasOwn(INSTEAD, letter) ? INSTEAD[letter]! : `${path} --help shows how it is used`;
+}

@@ -1,0 +1,322 @@
+#include "backends/file/many_source.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "core/thread.h"
+
+namespace ringtap::file {
+namespace {
+
+// Of packets that a member reads ahead. WHY no more: all of it lies in the caches when their turn comes.
+constexpr uint32_t kMostAhead = 512;
+
+/// Whether the head of one comes before that of the other.
+bool is_before(const Member& a, const Member& b) noexcept {
+  return a.key() < b.key() || (a.key() == b.key() && a.index() < b.index());
+}
+
+bool is_after(const std::shared_ptr<Member>& a, const std::shared_ptr<Member>& b) noexcept { return is_before(*b, *a); }
+
+}  // namespace
+
+ManySource::ManySource(Surveyed traces) : traces_(std::move(traces)), info_(traces_.info) {
+  traces_.opener.request.cancelled = given_up_;
+  for (auto& pins : pins_) pins.reserve(16);
+}
+
+Result<FilterPlacement> ManySource::set_filter(std::shared_ptr<Filter> filter) {
+  Filters together;
+  if (auto set = together.set(filter, traces_.announced); !set) return std::move(set).error();
+  filter_ = std::move(filter);
+  for (Waiting& waiting : traces_.waiting) {
+    if (waiting.open == nullptr) continue;
+    if (auto set = waiting.open->source().set_common_filter(filter_); !set) return std::move(set).error();
+  }
+  return FilterPlacement{.where = FilterPlace::kUser, .reason = "a trace file has no kernel to filter in"};
+}
+
+RxBatch ManySource::receive(DescBlock& block, uint32_t max) noexcept {
+  try {
+    return receive_checked(block, max);
+  } catch (const std::exception&) {
+    error_ = Error{.code = Code::kNoMemory, .message = "no memory to read more of the traces"};
+    ended_ = true;
+    return {.rx = Rx::kError};
+  }
+}
+
+RxBatch ManySource::receive_checked(DescBlock& block, uint32_t max) {
+  if (ended_) return {.rx = error_ ? Rx::kError : Rx::kEof};
+  if (leases_.full()) return {.rx = Rx::kNoBuffer};
+  const uint32_t most = std::min(max, block.capacity());
+  if (most == 0) return {.rx = Rx::kAgain};
+  if (notice_) {
+    error_ = std::exchange(notice_, std::nullopt);
+    return {.rx = Rx::kNotice};
+  }
+  error_.reset();
+  hurrying_ = false;
+  wait_for(nullptr, nullptr);
+  switch (prepare(most)) {
+    case Step::kWait:
+      return {.rx = Rx::kAgain};
+    case Step::kFailed:
+      return {.rx = Rx::kError};
+    case Step::kReady:
+      break;
+  }
+  return heads_.empty() ? end() : merge(block, most);
+}
+
+/// Sees to it that each trace whose turn it could be has a head.
+ManySource::Step ManySource::prepare(uint32_t max) {
+  for (;;) {
+    if (const Step step = read_ahead(max); step != Step::kReady) return step;
+    if (!is_next_due()) return Step::kReady;
+    if (const Step step = open_next(); step != Step::kReady) return step;
+  }
+}
+
+ManySource::Step ManySource::read_ahead(uint32_t max) {
+  while (!dry_.empty()) {
+    Member& member = *dry_.back();
+    switch (member.read(std::min(max, kMostAhead))) {
+      case Rx::kOk:
+        push(std::move(dry_.back()));
+        break;
+      case Rx::kEof:
+        member_ended(member, nullptr);
+        break;
+      case Rx::kError:
+        member_ended(member, &member.source().error());
+        break;
+      case Rx::kAgain:
+      case Rx::kNoBuffer:
+      case Rx::kNotice:
+        hurrying_ = member.source().readiness().again_ms > 0;
+        if (!hurrying_) wait_for(dry_.back(), nullptr);
+        return Step::kWait;
+    }
+    dry_.pop_back();
+  }
+  return Step::kReady;
+}
+
+bool ManySource::is_next_due() const noexcept {
+  if (next_ == traces_.waiting.size()) return false;
+  return heads_.empty() || (traces_.order == Order::kTime && traces_.waiting[next_].from <= heads_[0]->key());
+}
+
+/// Lets the next trace take part. The one after it is opened meanwhile.
+ManySource::Step ManySource::open_next() {
+  Waiting& waiting = traces_.waiting[next_];
+  if (waiting.open == nullptr) {
+    if (opening_ == nullptr) {
+      if (auto begun = begin_opening(); !begun) return fail(std::move(begun).error());
+    }
+    if (!opening_->done.load(std::memory_order_acquire)) {
+      wait_for(nullptr, opening_);
+      return Step::kWait;
+    }
+    auto opened = std::exchange(opening_, nullptr);
+    if (!*opened->outcome) return fail(std::move(*opened->outcome).error());
+    waiting.open = **std::move(opened->outcome);
+  }
+  dry_.push_back(std::move(waiting.open));
+  next_++;
+  if (next_ < traces_.waiting.size() && traces_.waiting[next_].open == nullptr && opening_ == nullptr) {
+    if (auto begun = begin_opening(); !begun) return fail(std::move(begun).error());
+  }
+  return Step::kReady;
+}
+
+Result<Ok> ManySource::begin_opening() {
+  const Waiting& waiting = traces_.waiting[next_];
+  auto opening = std::make_shared<Opening>();
+  // WHY nothing of this object: a disk that never answers is left behind by close().
+  auto thread = start_thread([opening, opener = traces_.opener, index = waiting.index, path = waiting.path,
+                              epoch = traces_.epoch, filter = filter_] {
+    try {
+      opening->outcome = opener.open(index, path);
+      if (*opening->outcome) {
+        FileSource& source = (**opening->outcome)->source();
+        source.count_from(epoch);
+        if (filter != nullptr) {
+          if (auto set = source.set_common_filter(filter); !set) opening->outcome = std::move(set).error();
+        }
+      }
+    } catch (const std::exception&) {
+      opening->outcome = Error{.code = Code::kNoMemory, .message = path + ": no memory to open it"};
+    }
+    opening->done.store(true, std::memory_order_release);
+  });
+  if (!thread) return std::move(thread).error();
+  thread->detach();
+  opening_ = std::move(opening);
+  return Ok{};
+}
+
+/// A batch of the packets whose turn is next: as many as have their bytes in the same segment, the same link type, and
+/// nobody who could have an earlier one.
+RxBatch ManySource::merge(DescBlock& block, uint32_t max) {
+  const uint32_t place = leases_.next();
+  std::vector<Member::Pin>& pins = pins_[place];
+  const uint32_t link_type = heads_[0]->link_type();
+  const uint32_t segment = segment_of(*heads_[0]);
+  uint32_t n = 0;
+  batches_++;
+  wire_bytes_ = 0;
+  while (n < max && !heads_.empty() && !is_next_due()) {
+    Member& member = *heads_[0];
+    if (member.link_type() != link_type || segment_of(member) != segment) break;
+    if (member.in_batch != batches_) {
+      member.in_batch = batches_;
+      pins.push_back({.member = heads_[0], .read = member.pin()});
+    }
+    n = take_run(member, block, n, max);
+    if (member.empty()) {
+      std::pop_heap(heads_.begin(), heads_.end(), is_after);
+      dry_.push_back(std::move(heads_.back()));
+      heads_.pop_back();
+      break;
+    }
+    sift_down();
+  }
+  delivered_ += n;
+  delivered_bytes_ += wire_bytes_;
+  return {.rx = Rx::kOk, .count = n, .segment = segment, .link_type = link_type, .lease = *leases_.acquire(place)};
+}
+
+/// The packets of the member at the top, until another one's turn comes.
+uint32_t ManySource::take_run(Member& member, DescBlock& block, uint32_t n, uint32_t max) {
+  const Member* second = heads_.size() > 1 ? heads_[1].get() : nullptr;
+  if (heads_.size() > 2 && is_before(*heads_[2], *second)) second = heads_[2].get();
+  const bool by_time = traces_.order == Order::kTime;
+  const int64_t due = by_time && next_ < traces_.waiting.size() ? traces_.waiting[next_].from : INT64_MAX;
+  do {
+    const int64_t key = member.key();
+    if (key < latest_) [[unlikely]] {
+      if (by_time) went_back(member);
+    } else {
+      latest_ = key;
+    }
+    wire_bytes_ += member.give(block, n++);
+  } while (n < max && !member.empty() && member.key() < due && (second == nullptr || is_before(member, *second)));
+  return n;
+}
+
+/// Says so once: the packet comes when its turn comes, which is late.
+void ManySource::went_back(const Member& member) {
+  if (std::exchange(told_, true)) return;
+  const double seconds = static_cast<double>(latest_ - member.key()) / 1e9;
+  notice_ =
+      Error{.code = Code::kFileDisorder,
+            .message = member.source().path() + ": time goes back by " + std::to_string(seconds) + " s at packet " +
+                       std::to_string(member.packets() + 1) + ": it comes when its turn comes, behind later ones"};
+}
+
+/// Of the merge, where the head of a member lies.
+uint32_t ManySource::segment_of(const Member& member) {
+  if (member.segment() == 0) return 0;
+  const auto is_it = [&member](const Place& place) {
+    return place.member == member.index() && place.theirs == member.segment();
+  };
+  const auto found = std::find_if(places_.begin(), places_.end(), is_it);
+  if (found != places_.end()) return found->ours;
+  info_.segments.push_back(member.source().info().segments[member.segment()]);
+  const auto ours = static_cast<uint32_t>(info_.segments.size() - 1);
+  places_.push_back({.member = member.index(), .theirs = member.segment(), .ours = ours});
+  return ours;
+}
+
+void ManySource::member_ended(const Member& member, const Error* damage) {
+  filtered_ += member.source().stats().filtered;
+  if (damage == nullptr) return;
+  if (!damage_) damage_ = *damage;
+  damaged_++;
+}
+
+/// All packets are read: those of damaged traces up to the damage.
+RxBatch ManySource::end() {
+  ended_ = true;
+  if (!damage_) return {.rx = Rx::kEof};
+  error_ = std::move(damage_);
+  if (damaged_ > 1) error_->message += " (and " + std::to_string(damaged_ - 1) + " more of the traces are damaged)";
+  return {.rx = Rx::kError};
+}
+
+ManySource::Step ManySource::fail(Error error) {
+  error_ = std::move(error);
+  ended_ = true;
+  return Step::kFailed;
+}
+
+void ManySource::push(std::shared_ptr<Member> member) {
+  heads_.push_back(std::move(member));
+  std::push_heap(heads_.begin(), heads_.end(), is_after);
+}
+
+/// The member at the top has another head.
+void ManySource::sift_down() noexcept {
+  const size_t count = heads_.size();
+  for (size_t at = 0;;) {
+    size_t first = at;
+    for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++) {
+      if (is_before(*heads_[child], *heads_[first])) first = child;
+    }
+    if (first == at) return;
+    heads_[at].swap(heads_[first]);
+    at = first;
+  }
+}
+
+bool ManySource::release(Lease lease) noexcept {
+  const auto place = leases_.release(lease);
+  if (!place) return false;
+  pins_[*place].clear();
+  return true;
+}
+
+void ManySource::wait_for(std::shared_ptr<Member> member, std::shared_ptr<Opening> opening) {
+  const std::scoped_lock lock(mutex_);
+  awaited_ = std::move(member);
+  awaited_opening_ = std::move(opening);
+}
+
+Readiness ManySource::readiness() const noexcept {
+  return {.kind = Readiness::Kind::kPoll, .again_ms = hurrying_ ? 1u : 0u};
+}
+
+bool ManySource::pending() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  if (awaited_opening_ != nullptr) return awaited_opening_->done.load(std::memory_order_acquire);
+  return awaited_ == nullptr || awaited_->source().pending();
+}
+
+Stats ManySource::stats() const noexcept {
+  Stats stats;
+  stats.delivered = delivered_;
+  stats.delivered_bytes = delivered_bytes_;
+  stats.filtered = filtered_;
+  for (const auto& member : heads_) stats.filtered += member->source().stats().filtered;
+  for (const auto& member : dry_) stats.filtered += member->source().stats().filtered;
+  stats.received = stats.delivered + stats.filtered;
+  return stats;
+}
+
+void ManySource::close() noexcept {
+  if (!ended_) filtered_ = stats().filtered;
+  ended_ = true;
+  given_up_->store(true, std::memory_order_relaxed);
+  wait_for(nullptr, nullptr);
+  opening_.reset();
+  heads_.clear();
+  dry_.clear();
+  for (auto& pins : pins_) pins.clear();
+  for (Waiting& waiting : traces_.waiting) waiting.open.reset();
+  for (Segment& segment : info_.segments) segment.region.reset();
+}
+
+}  // namespace ringtap::file

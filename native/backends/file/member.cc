@@ -1,0 +1,41 @@
+#include "backends/file/member.h"
+
+#include <algorithm>
+
+namespace ringtap::file {
+namespace {
+
+/// The whole number that is nearest to a time: those that 64 bits do not hold, before 1678 or after 2262, are the first
+/// and the last ones.
+int64_t key_of(double time, double rest, uint32_t flags) noexcept {
+  constexpr double kFar = 9.2e18;
+  if (!(time > -kFar)) return INT64_MIN;
+  if (!(time < kFar)) return INT64_MAX;
+  return static_cast<int64_t>(time) + ((flags & kFlagTimeInexact) != 0 ? static_cast<int64_t>(rest) : 0);
+}
+
+}  // namespace
+
+Rx Member::read(uint32_t most) {
+  if (block_ == nullptr) {
+    block_ = std::make_unique<DescBlock>(most);
+    keys_.resize(most);
+  }
+  read_.reset();  // what nobody else has of it may be read into
+  next_ = count_ = 0;
+  const RxBatch batch = source_->receive(*block_, most);
+  if (batch.rx != Rx::kOk) return batch.rx;
+  read_ = std::make_shared<Read>(*source_, batch.lease);
+  count_ = batch.count;
+  link_type_ = batch.link_type;
+  segment_ = batch.segment;
+  make_keys();
+  return Rx::kOk;
+}
+
+void Member::make_keys() {
+  const DescBlock& block = *block_;
+  for (uint32_t i = 0; i < count_; i++) keys_[i] = key_of(block.time[i], block.rest[i], block.flags[i]);
+}
+
+}  // namespace ringtap::file
