@@ -19,7 +19,11 @@ const WRITTEN = ['zst', 'lz4', 'gz'] as const;
 const unpack = (suffix: keyof typeof TOOLS, file: string) =>
   execFileSync(TOOLS[suffix], ['-dc', file], { maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'ignore'] });
 const pack = (suffix: keyof typeof TOOLS, bytes: Uint8Array, ...more: string[]) =>
-  execFileSync(TOOLS[suffix], ['-c', ...more], { input: bytes, maxBuffer: 2 ** 30, stdio: ['pipe', 'pipe', 'ignore'] });
+  execFileSync(TOOLS[suffix], ['-c', '-1', ...more], {
+    input: bytes,
+    maxBuffer: 2 ** 30,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
 
 async function write(name: string, compress?: string | CompressOptions) {
   await using capture = await open(source);
@@ -52,8 +56,13 @@ beforeAll(async () => {
 });
 
 describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
+  let packed: Buffer;
+  beforeAll(() => {
+    packed = pack(suffix, plain);
+  });
+
   test('is read as the same packets, whatever it is called', async () => {
-    const name = made(`by-tool-${suffix}`, pack(suffix, plain));
+    const name = made(`by-tool-${suffix}`, packed);
     await using capture = await open(name);
     expect(capture.plan.notes.join()).toContain(`compressed with ${TOOLS[suffix]}`);
     const writer = await openWriter(path('read.pcap'), { linkType: capture.linkType });
@@ -68,7 +77,7 @@ describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
        let count = 0;
        for await (const batch of await open('file:-')) count += batch.length;
        console.log(count);`,
-      { prefix: ['sh', '-c', `${TOOLS[suffix]} -c ${path('plain.pcap')} | "$@"`, 'sh'] },
+      { prefix: ['sh', '-c', `${TOOLS[suffix]} -1 -c ${path('plain.pcap')} | "$@"`, 'sh'] },
     );
     expect(stdout).toBe(`${PACKETS}\n`);
   });
@@ -80,7 +89,7 @@ describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
   });
 
   test('gives every whole packet where it is cut, then says where', async () => {
-    const whole = pack(suffix, plain);
+    const whole = packed;
     const name = made(`cut-${suffix}`, whole.subarray(0, Math.floor(whole.length * 0.6)));
     const { count, error } = await packets(name);
     expect(error).toMatchObject({ code: 'RINGTAP_FILE_TRUNCATED', position: Math.floor(whole.length * 0.6) });
@@ -95,17 +104,17 @@ describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
     expect(error!.decompressedPosition).toBeGreaterThanOrEqual(tool.length);
     writeFileSync(path('prefix.pcap'), plain.subarray(0, error!.decompressedPosition));
     expect(count).toBe((await packets(path('prefix.pcap'))).count);
-    expect(count).toBeGreaterThan(PACKETS / 10);
+    expect(count).toBeGreaterThan(1000);
   });
 
   test('gives what is before the damage, then says where that is', async () => {
-    const bytes = Buffer.from(pack(suffix, plain));
+    const bytes = Buffer.from(packed);
     const at = Math.floor(bytes.length * 0.7);
     for (let i = 0; i < 64; i++) bytes[at + i] = bytes[at + i]! ^ 0xa5;
     const { count, error } = await packets(made(`damaged-${suffix}`, bytes));
     // lz4 and zstd may find out by the checksum at the end; what they gave may then be no sound record.
     expect(error?.code).toBe('RINGTAP_FILE_CORRUPT');
-    expect(count).toBeGreaterThan(PACKETS / 10);
+    expect(count).toBeGreaterThan(1000);
   });
 
   test('that is empty inside is an empty trace', async () => {
@@ -116,7 +125,7 @@ describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
 
   test('is refused with its package where the library is missing', async () => {
     const variable = { zst: 'ZSTD', lz4: 'LZ4', gz: 'Z', xz: 'LZMA', bz2: 'BZ2' }[suffix];
-    const name = made(`missing-${suffix}`, pack(suffix, plain));
+    const name = made(`missing-${suffix}`, packed);
     const { stdout } = await script(
       `import { open } from 'ringtap';
        await open(${JSON.stringify(name)}).catch((error) => console.log(JSON.stringify(error)));`,
@@ -264,13 +273,9 @@ describe('what cannot be', () => {
   });
 
   test.each(suffixes)('as a bomb of .%s takes no memory', async (suffix) => {
-    const zeros = execFileSync(
-      'sh',
-      ['-c', `head -c 256M /dev/zero | ${TOOLS[suffix]} -c${suffix === 'bz2' || suffix === 'xz' ? '' : ' -1'}`],
-      {
-        maxBuffer: 2 ** 30,
-      },
-    );
+    const zeros = execFileSync('sh', ['-c', `head -c 256M /dev/zero | ${TOOLS[suffix]} -c -1`], {
+      maxBuffer: 2 ** 30,
+    });
     // A block of a type that nobody knows, of which all but the length is zeros.
     const block = Buffer.alloc(8);
     block.writeUInt32LE(0x0bad0bad, 0);

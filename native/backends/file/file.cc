@@ -4,11 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "backends/file/bytes.h"
 #include "backends/file/file_source.h"
 #include "backends/file/many_source.h"
 #include "backends/file/paths.h"
-#include "io/decompressing_input.h"
-#include "io/file_input.h"
 
 namespace ringtap {
 namespace {
@@ -20,18 +19,15 @@ constexpr int64_t kMostBytes = 1 << 30;
 
 Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, const std::string& path,
                                          const file::FileSource::Limits& limits) {
-  auto opened = open_input(path);
-  if (!opened) return std::move(opened).error();
-  auto input =
-      decompressed(*std::move(opened),
-                   static_cast<uint64_t>(std::max<int64_t>(request.options.integer("windowBytes", kMostWindow), 0)));
+  auto input = file::open_bytes(path, request);
+  if (!input) return std::move(input).error();
   const int64_t wanted = std::min(request.options.integer("bufferBytes", kDefaultBytes), kMostBytes);
   const int64_t chunk = std::max(wanted / kChunks / kPage, int64_t{1}) * kPage;
   auto region = Region::allocate(static_cast<size_t>(chunk) * kChunks);
   if (!region) return std::move(region).error();
   const auto bytes = static_cast<uint32_t>(chunk);
   auto source = std::make_unique<file::FileSource>(
-      path, std::move(input),
+      path, *std::move(input),
       file::Chunks::Layout{.region = *region, .count = kChunks, .bytes = bytes, .first = 0, .stride = bytes}, limits);
   if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));
