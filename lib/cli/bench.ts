@@ -11,7 +11,7 @@ export function addBench(program: Command): void {
   // So that what follows `bench` is the suite's.
   program
     .enablePositionalOptions()
-    .command('bench [arguments...]')
+    .command('bench [arguments...]', { hidden: !existsSync(SUITE) })
     .description('measure what each capture method reaches on this host; from a clone of the repository')
     .helpOption(false)
     .allowUnknownOption()

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { type Capture, CaptureError, openWriter, type Writer } from '../index.js';
 import { UsageError } from './errors.js';
+import { addHelp } from './help.js';
 import { list } from './list.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
@@ -30,25 +31,21 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addPrintOptions(addOpenOptions(command))
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap capture eth0 -c 10
-  $ ringtap capture eth0 udp port 53
-  $ ringtap capture -ni eth0 -X tcp port 80 and host 192.0.2.1
-  $ ringtap capture -i eth0 -i eth1 icmp
-  $ ringtap capture afpacket:eth0 tcp port 443 -w trace.pcapng
-  $ ringtap capture eth0 -w - | wireshark -k -i -
-  $ ringtap capture eth0 --json | jq -r .src_ip
-  $ ringtap capture eth0 --duration 10s -q
-
-SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
-    )
-    .action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
-      flags.listDevices ? list({}) : capture(wordsOf(uri, words), flags),
-    );
+  addHelp(addPrintOptions(addOpenOptions(command)), {
+    examples: [
+      'ringtap capture eth0 -c 10',
+      'ringtap capture eth0 udp port 53',
+      'ringtap capture -ni eth0 -X tcp port 80 and host 192.0.2.1',
+      'ringtap capture -i eth0 -i eth1 icmp',
+      'ringtap capture afpacket:eth0 tcp port 443 -w trace.pcapng',
+      'ringtap capture eth0 -w - | wireshark -k -i -',
+      'ringtap capture eth0 --json | jq -r .src_ip',
+      'ringtap capture eth0 --duration 10s -q',
+    ],
+    notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
+  }).action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
+    flags.listDevices ? list({}) : capture(wordsOf(uri, words), flags),
+  );
 }
 
 async function capture(words: string[], flags: CaptureFlags): Promise<void> {

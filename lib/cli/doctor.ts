@@ -1,9 +1,12 @@
+import { createRequire } from 'node:module';
 import { type Command, Option } from 'commander';
 import { CaptureError, devices, type ProbeResult, probe } from '../index.js';
 import { EXIT } from './errors.js';
 import { FIXES, fixDpdk } from './fix.js';
+import { addHelp } from './help.js';
 import { type Check, checkHost } from './host.js';
 import { printJson, printText } from './output.js';
+import { columns, entry } from './text.js';
 
 interface Diagnosis {
   /** Whether any device can be captured from. */
@@ -12,27 +15,26 @@ interface Diagnosis {
 }
 
 export function addDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('say what this host can capture with, what is missing, and how to mend it')
-    .option('--json', 'print JSON')
-    .addOption(new Option('--fix <what>', 'build the DPDK module for the DPDK of this host').choices(FIXES))
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap doctor
-  $ ringtap doctor --fix dpdk     builds ringtap from source: needs libdpdk-dev, cmake, make, g++, and minutes
-  $ ringtap doctor --json | jq -r '.checks[] | select(.hint) | .hint'
-
-Exit status 1 where no device can be captured from.`,
-    )
-    .action(async ({ json, fix }: { json?: true; fix?: (typeof FIXES)[number] }) => {
-      if (fix !== undefined) return fixDpdk();
-      const diagnosis = await diagnose();
-      await (json ? printJson(diagnosis, 2) : printText(describe(diagnosis)));
-      if (!diagnosis.canCapture) process.exitCode = EXIT.failed;
-    });
+  addHelp(
+    program
+      .command('doctor')
+      .description('say what this host can capture with, what is missing, and how to mend it')
+      .option('--json', 'print JSON')
+      .addOption(new Option('--fix <what>', 'build the DPDK module for the DPDK of this host').choices(FIXES)),
+    {
+      examples: [
+        'ringtap doctor',
+        ['ringtap doctor --fix dpdk', 'builds ringtap from source: needs libdpdk-dev, cmake, make, g++, and minutes'],
+        "ringtap doctor --json | jq -r '.checks[] | select(.hint) | .hint'",
+      ],
+      notes: ['Exit status 1 where no device can be captured from.'],
+    },
+  ).action(async ({ json, fix }: { json?: true; fix?: (typeof FIXES)[number] }) => {
+    if (fix !== undefined) return fixDpdk();
+    const diagnosis = await diagnose();
+    await (json ? printJson(diagnosis, 2) : printText(describe(diagnosis)));
+    if (!diagnosis.canCapture) process.exitCode = EXIT.failed;
+  });
 }
 
 async function diagnose(): Promise<Diagnosis> {
@@ -40,7 +42,7 @@ async function diagnose(): Promise<Diagnosis> {
   try {
     const probes = await probe();
     const uris = (await devices()).flatMap((device) => device.uris);
-    checks.push({ name: 'addon', status: 'ok', found: 'loaded' }, ...probes.map(checkBackend));
+    checks.push({ name: 'addon', status: 'ok', found: describeAddon() }, ...probes.map(checkBackend));
     const canCapture = probes.some(
       ({ backend, available }) => available && uris.some((uri) => uri.startsWith(`${backend}:`)),
     );
@@ -52,6 +54,13 @@ async function diagnose(): Promise<Diagnosis> {
   }
 }
 
+/** Which binary was loaded: require() knows those that it loaded, whichever way the library found it. */
+function describeAddon(): string {
+  const loaded = Object.keys(createRequire(import.meta.url).cache).find((path) => /ringtap[^/\\]*\.node$/.test(path));
+  if (loaded === undefined) return 'loaded';
+  return `${/[/\\]prebuilds[/\\]/.test(loaded) ? 'prebuilt' : 'built on this host'}: ${loaded}`;
+}
+
 function checkBackend({ backend, title, available, detail, reason, hint }: ProbeResult): Check {
   const name = `${backend}:`;
   if (available) return { name, status: 'ok', found: detail === '' ? title : `${title}, ${detail}` };
@@ -59,11 +68,13 @@ function checkBackend({ backend, title, available, detail, reason, hint }: Probe
   return { name, status: 'warn', found, ...(hint === undefined ? {} : { hint }) };
 }
 
+/** As wide as the terminal; commands, which are there to be copied, are not broken. */
 function describe({ canCapture, checks }: Diagnosis): string {
-  const width = Math.max(...checks.map(({ name }) => name.length));
+  const width = process.stdout.isTTY || process.env.COLUMNS ? columns() : Number.POSITIVE_INFINITY;
+  const indent = 10 + Math.max(...checks.map(({ name }) => name.length));
   const lines = checks.map(({ name, status, found, hint }) => {
-    const line = `${status.padEnd(5)} ${name.padEnd(width)}  ${found}\n`;
-    return hint === undefined ? line : `${line}${' '.repeat(8 + width)}hint: ${hint}\n`;
+    const line = `${entry(`${status.padEnd(8)}${name}`, indent, found, width)}\n`;
+    return hint === undefined ? line : `${line}${' '.repeat(10)}hint: ${hint}\n`;
   });
   return `${lines.join('')}\n${canCapture ? 'This host can capture.' : 'No device can be captured from here.'}\n`;
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { type Candidate, type Explanation, explain, linkTypeName, type Plan } from '../index.js';
 import { report } from './errors.js';
+import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
 import { printJson, printText } from './output.js';
 import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
@@ -13,18 +14,15 @@ interface ExplainFlags extends OpenFlags, SourceFlags {
 export function addExplain(program: Command): void {
   const command = addSource(program.command('explain'))
     .description('say how a URI would be captured, and why so; captures nothing')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap explain eth0
-  $ ringtap explain afxdp:eth0 tcp port 443
-  $ ringtap explain afpacket:eth0 --json | jq .plan.mode
-
-Exit status 1 where it cannot be opened.`,
-    );
-  addOpenOptions(command).action(async (first: string | undefined, words: string[], flags: ExplainFlags) => {
+    .option('--json', 'print JSON');
+  addHelp(addOpenOptions(command), {
+    examples: [
+      'ringtap explain eth0',
+      'ringtap explain afxdp:eth0 tcp port 443',
+      'ringtap explain afpacket:eth0 --json | jq .plan.mode',
+    ],
+    notes: ['Exit status 1 where it cannot be opened.'],
+  }).action(async (first: string | undefined, words: string[], flags: ExplainFlags) => {
     const { uri, filter } = sourceOf('explain', wordsOf(first, words), flags);
     const explained = await explain(uri, openOptions(flags, filter));
     await (flags.json ? printJson(explained, 2) : printText(describe(uri, explained)));

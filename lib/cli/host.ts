@@ -1,7 +1,9 @@
 // What a capture needs of the host, as far as it can be seen without asking for any right.
 import { existsSync, readFileSync } from 'node:fs';
 import { release, type } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { integer } from './format.js';
+import { version } from './version.js';
 
 /** One finding. `warn`: some method or size is out of reach; `fail`: nothing works without it. */
 export interface Check {
@@ -22,10 +24,18 @@ const OLDEST_NODE = [20, 19] as const;
 
 /** Everything but what needs the addon. */
 export function checkHost(): Check[] {
-  const common = [checkNode(), checkKernel()];
+  const common = [checkSelf(), checkNode(), checkKernel()];
   return process.platform === 'linux'
     ? [...common, checkCapabilities(), checkUserNamespaces(), checkHugePages(), checkMemlock()]
     : common;
+}
+
+function checkSelf(): Check {
+  return {
+    name: 'ringtap',
+    status: 'ok',
+    found: `${version()}, in ${fileURLToPath(new URL('../..', import.meta.url))}`,
+  };
 }
 
 function checkNode(): Check {

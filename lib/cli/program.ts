@@ -1,15 +1,17 @@
 // The command and its commands, from which parsing, help, manual page and completions are made.
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
+import { addHelp } from './help.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
 import { addRead } from './read.js';
 import { addStats } from './stats.js';
+import { columns } from './text.js';
+import { version } from './version.js';
 
 const COMMANDS = [addList, addDoctor, addExplain, addCapture, addStats, addRead, addBench];
 
@@ -18,28 +20,23 @@ export function createProgram(): Command {
     .description('Packet capture: one command for every capture method.')
     .version(version(), '-V, --version')
     .exitOverride()
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap list                                    what can be captured here
-  $ ringtap capture eth0 udp port 53                packets as lines, as tcpdump prints them
-  $ ringtap capture afpacket:eth0 -w trace.pcapng   packets into a file
-  $ ringtap stats eth0 --duration 10s               rates and loss
-  $ ringtap read trace.pcapng
-
-Exit status: 0 done, 1 failed, 2 wrong usage. NODE_DEBUG=ringtap shows where an error comes from.`,
-    );
+    .configureHelp({ minWidthToWrap: 20, subcommandTerm: (command) => command.name() })
+    .configureOutput({ getOutHelpWidth: columns, getErrHelpWidth: columns });
+  addHelp(program, {
+    examples: [
+      ['ringtap list', 'what can be captured here'],
+      ['ringtap capture eth0 udp port 53', 'packets as lines, as tcpdump prints them'],
+      ['ringtap capture eth0 -w trace.pcapng', 'packets into a file'],
+      ['ringtap stats eth0 --duration 10s', 'rates and loss'],
+      'ringtap read trace.pcapng',
+    ],
+    notes: ['Exit status: 0 done, 1 failed, 2 wrong usage.', 'NODE_DEBUG=ringtap shows where an error comes from.'],
+  });
   for (const add of COMMANDS) add(program);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: (text, write) => write(complaint(text, command)) });
   }
   return program;
-}
-
-export function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** What commander says, which quotes arguments; its own line ends are those before a suggestion and at the end. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addHelp } from './help.js';
 import { parseCount } from './options.js';
 import { print } from './output.js';
 import { addPrintOptions, linesOf, type PrintFlags } from './print/options.js';
@@ -14,20 +15,16 @@ export function addRead(program: Command): void {
   const command = addFile(program.command('read'))
     .description('print the packets of a trace (pcap, pcapng, ERF), a line for each')
     .option('-c, --count <packets>', 'stop after so many', parseCount);
-  addPrintOptions(command)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap read trace.pcapng tcp port 443
-  $ ringtap read -X -r trace.pcapng "tcp[tcpflags] & tcp-syn != 0"
-  $ ringtap read trace.pcapng --json | jq -r .src_ip | sort | uniq -c
-  $ tcpdump -i eth0 -U -w - | ringtap read -
-  $ ringtap read -tttt -e trace.pcap
-
-A file that is cut or damaged: every good packet is printed, then the error with its byte offset.`,
-    )
-    .action((file: string | undefined, words: string[], flags: ReadFlags) => read(wordsOf(file, words), flags));
+  addHelp(addPrintOptions(command), {
+    examples: [
+      'ringtap read trace.pcapng tcp port 443',
+      'ringtap read -X -r trace.pcapng "tcp[tcpflags] & tcp-syn != 0"',
+      'ringtap read trace.pcapng --json | jq -r .src_ip | sort | uniq -c',
+      'tcpdump -i eth0 -U -w - | ringtap read -',
+      'ringtap read -tttt -e trace.pcap',
+    ],
+    notes: ['A file that is cut or damaged: every good packet is printed, then the error with its byte offset.'],
+  }).action((file: string | undefined, words: string[], flags: ReadFlags) => read(wordsOf(file, words), flags));
 }
 
 async function read(words: string[], flags: ReadFlags): Promise<void> {

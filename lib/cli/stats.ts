@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Capture, CaptureStats } from '../index.js';
 import { causes, integer, scaled } from './format.js';
+import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print, printJson } from './output.js';
 import { showRate } from './rate.js';
@@ -36,19 +37,15 @@ export function addStats(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('--json', 'print the result as one line of JSON');
-  addOpenOptions(command)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ringtap stats eth0
-  $ ringtap stats eth0 udp port 53
-  $ ringtap stats afpacket:eth0 --duration 10s --json | jq .pps
-  $ ringtap stats trace.pcapng
-
-SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.`,
-    )
-    .action((uri: string | undefined, words: string[], flags: StatsFlags) => stats(wordsOf(uri, words), flags));
+  addHelp(addOpenOptions(command), {
+    examples: [
+      'ringtap stats eth0',
+      'ringtap stats eth0 udp port 53',
+      'ringtap stats afpacket:eth0 --duration 10s --json | jq .pps',
+      'ringtap stats trace.pcapng',
+    ],
+    notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
+  }).action((uri: string | undefined, words: string[], flags: StatsFlags) => stats(wordsOf(uri, words), flags));
 }
 
 async function stats(words: string[], flags: StatsFlags): Promise<void> {

@@ -47,26 +47,7 @@ class FileOutput final : public Output {
 };
 
 Error cannot_create(const std::string& path, const char* syscall, int err) {
-  Error error = system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
-  switch (err) {
-    case ENOENT:
-    case ENOTDIR:
-      error.hint = "Make the folder that it is to stand in, or mend the path.";
-      break;
-    case EISDIR:
-      error.hint = "It is a folder: name a file in it.";
-      break;
-    case EACCES:
-    case EPERM:
-      error.hint = "Let this user write to the file and its folder (ls -ld), or take another path.";
-      break;
-    case EROFS:
-      error.hint = "The file system is mounted read-only: take another path.";
-      break;
-    default:
-      break;
-  }
-  return error;
+  return system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
 }
 
 #ifdef _WIN32

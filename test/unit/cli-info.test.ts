@@ -1,6 +1,9 @@
 // `ringtap stats`, `explain`, `list` and `doctor`, where no rights are needed.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { explain } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { root } from '../support/child.js';
 import { lines, ringtap, shell } from '../support/cli.js';
 
 describe('ringtap stats', () => {
@@ -98,7 +101,7 @@ describe('ringtap list', () => {
   test('prints devices with URIs', async () => {
     const { code, stdout } = await ringtap('list');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/│ lo +│ .*│ .*afpacket:lo/);
+    expect(stdout).toMatch(/^lo +up, loopback\n +127\.0\.0\.1\/8.*\n +\(?afpacket:lo\b/m);
     const devices = JSON.parse((await ringtap('list', '--json')).stdout);
     expect(devices).toContainEqual(
       expect.objectContaining({ name: 'lo', loopback: true, uris: expect.arrayContaining(['afpacket:lo']) }),
@@ -113,6 +116,7 @@ describe('ringtap doctor', () => {
       checks: { name: string; status: string; found: string; hint?: string }[];
     };
     expect(checks.map(({ name }) => name)).toEqual([
+      'ringtap',
       'Node.js',
       'kernel',
       'capabilities',
@@ -125,9 +129,18 @@ describe('ringtap doctor', () => {
     for (const { status, hint } of checks) expect(typeof hint).toBe(status === 'ok' ? 'undefined' : 'string');
   });
 
+  test('names the version, where it lies, and the binary that was loaded', async () => {
+    const { stdout } = await ringtap('doctor');
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    expect(stdout).toContain(
+      `\nok      addon            built on this host: ${root.replace(/\/$/, '')}/build/addon/Release/ringtap.node\n`,
+    );
+    expect(stdout).toMatch(new RegExp(`^ok {6}ringtap +${version}, in ${root}/?\n`));
+  });
+
   test('prints them for people', async () => {
     const { code, stdout } = await ringtap('doctor');
-    expect(stdout).toMatch(/^ok {4}Node\.js +v\d+/m);
+    expect(stdout).toMatch(/^ok {6}Node\.js +v\d+/m);
     expect(code).toBe(stdout.endsWith('\nThis host can capture.\n') ? 0 : 1);
   });
 });

@@ -73,7 +73,7 @@ describe('what cannot be done', () => {
     ],
     [
       ['capture', 'synth:', '-w', '/dev/full'],
-      /ringtap: .*\/dev\/full: .*No space left on device\nhint: Check free space/,
+      /ringtap: .*\/dev\/full: .*No space left on device\nhint: The file system is full: make room/,
     ],
     [['stats', 'synth:?errorAfter=10'], /ringtap: .*\nhint: Remove errorAfter from the URI\.\n$/],
   ])('%j ends with 1', async (args, message) => {
@@ -133,12 +133,14 @@ describe('help', () => {
   });
 });
 
-test('bench in an installed package, which has no benchmark suite, says where it is', async () => {
+test('bench in an installed package, which has no benchmark suite, is not offered, and says where it is', async () => {
   const installed = join(folder, 'installed');
   for (const part of ['dist', 'package.json']) cpSync(join(root, part), join(installed, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'));
-  const { code, stdout, stderr } = await start(process.execPath, [join(installed, 'dist/cli/main.js'), 'bench'])
-    .outcome;
+  const run = (...args: string[]) => start(process.execPath, [join(installed, 'dist/cli/main.js'), ...args]).outcome;
+  expect((await run('--help')).stdout).not.toContain('bench');
+  expect((await ringtap('--help')).stdout).toContain('bench');
+  const { code, stdout, stderr } = await run('bench');
   expect(stderr).toMatch(/^ringtap: the benchmark suite is not part of the installed package.*\nClone the repository/);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
 });
