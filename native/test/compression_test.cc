@@ -115,6 +115,7 @@ TEST_CASE("what was compressed comes back, whatever the pieces") {
     for (const Sections sections : {Sections::kNone, Sections::kInside, Sections::kFrames}) {
       if (sections == Sections::kFrames && compression != Compression::kZstd) continue;
       for (const size_t piece : {size_t{20'000}, size_t{1} << 20}) {
+        INFO(name_of(compression), " sections ", static_cast<int>(sections), " in ", piece);
         const Bytes made = packed(bytes, {.compression = compression, .sections = sections}, piece, dir.file("a"));
         CHECK(made.size() < bytes.size());
         for (const size_t in : {size_t{1000}, size_t{1} << 20}) {

@@ -128,7 +128,7 @@ class Lz4Compressor final : public Compressor {
   bool begin() { return library_.is_error(library_.make_compression(&context_, kVersion)) == 0; }
 
   bool run(std::span<const std::byte> in, After after, Packed& out) noexcept override {
-    const size_t room = kHeadBytes + library_.bound(in.size(), &preferences_) + library_.bound(0, &preferences_);
+    const size_t room = kMostHeadBytes + library_.bound(in.size(), &preferences_) + library_.bound(0, &preferences_);
     std::byte* const at = out.room(room);
     if (at == nullptr) return false;
     size_t done = 0;
@@ -149,6 +149,7 @@ class Lz4Compressor final : public Compressor {
 
  private:
   static constexpr uint32_t kHeadBytes = 7;
+  static constexpr size_t kMostHeadBytes = 19;  // what the library wants room for
 
   const Lz4& library_;
   Preferences preferences_{};

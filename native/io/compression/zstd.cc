@@ -91,10 +91,13 @@ class ZstdDecompressor final : public Decompressor {
     return context_ != nullptr && library_.is_error(library_.set_decompression(context_, kWindowLogMax, log)) == 0;
   }
 
+  /// WHY piece by piece: when a block is damaged, the library does not say what it has put out before it. Given no
+  /// more than what it waits for without the head of the next block, it has put out nothing.
   bool run(std::span<const std::byte>& in, std::span<std::byte>& out, bool) noexcept override {
     while (!out.empty()) {
       if (complete_ && in.empty()) return true;
-      InBuffer from{.at = in.data(), .bytes = in.size(), .pos = 0};
+      const size_t piece = expected_ > kBlockHead ? expected_ - kBlockHead : expected_;
+      InBuffer from{.at = in.data(), .bytes = std::min(in.size(), piece), .pos = 0};
       OutBuffer to{.at = out.data(), .bytes = out.size(), .pos = 0};
       const size_t outcome = library_.decompress(context_, &to, &from);
       in = in.subspan(from.pos);
@@ -104,6 +107,7 @@ class ZstdDecompressor final : public Decompressor {
         return false;
       }
       complete_ = outcome == 0;
+      expected_ = complete_ ? kFirst : outcome;
       if (in.empty() && !out.empty()) return true;
     }
     return true;
@@ -117,9 +121,13 @@ class ZstdDecompressor final : public Decompressor {
   }
 
  private:
+  static constexpr size_t kFirst = 5;  // what tells what begins
+  static constexpr size_t kBlockHead = 3;
+
   const Zstd& library_;
   const uint64_t most_window_;
   void* context_ = nullptr;
+  size_t expected_ = kFirst;
   bool complete_ = true;
   size_t outcome_ = 0;
 };
