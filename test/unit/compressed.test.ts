@@ -27,7 +27,7 @@ const pack = (suffix: keyof typeof TOOLS, bytes: Uint8Array, ...more: string[]) 
 
 async function write(name: string, compress?: string | CompressOptions) {
   await using capture = await open(source);
-  const writer = await openWriter(path(name), { linkType: capture.linkType, compress });
+  const writer = await openWriter(path(name), { linkType: capture.linkType, compress, overwrite: true });
   for await (const batch of capture) await writer.write(batch);
   await writer.close();
   return writer.stats();
@@ -65,7 +65,7 @@ describe.each(suffixes)('a trace packed by the tool for .%s', (suffix) => {
     const name = made(`by-tool-${suffix}`, packed);
     await using capture = await open(name);
     expect(capture.plan.notes.join()).toContain(`compressed with ${TOOLS[suffix]}`);
-    const writer = await openWriter(path('read.pcap'), { linkType: capture.linkType });
+    const writer = await openWriter(path('read.pcap'), { linkType: capture.linkType, overwrite: true });
     for await (const batch of capture) await writer.write(batch);
     await writer.close();
     expect(readFileSync(path('read.pcap')).equals(plain)).toBe(true);
