@@ -4,9 +4,9 @@ import type { Batch } from '../capture/batch.js';
 /** What is written into: a writer. */
 export interface BatchSink {
   /** Takes a batch, which stays as it is until this settles. */
-  write(batch: Batch): Promise<void>;
+  readonly write: (batch: Batch) => Promise<void>;
   /** Completes the file. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**
