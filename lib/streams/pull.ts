@@ -1,15 +1,8 @@
 import { Readable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
 
-/** What is read: a capture. */
-export interface BatchSource {
-  /** The URI as it was given. */
-  readonly uri: string;
-  /** LINKTYPE_ value of the first packet. */
-  readonly linkType: number;
-  /** Lends one batch at a time. */
-  [Symbol.asyncIterator](): AsyncIterator<Batch, undefined>;
-}
+/** What is read: a capture, which lends one batch at a time. */
+export type BatchSource = AsyncIterable<Batch> & { readonly uri: string; readonly linkType: number };
 
 /** Turns a lent batch into what goes down the stream. The batch is lent only meanwhile. */
 export type Take<T> = (batch: Batch) => Iterable<T>;
@@ -19,7 +12,7 @@ export type Take<T> = (batch: Batch) => Iterable<T>;
  * ledger says what is lost there. The capture stays the caller's.
  */
 export class CaptureReadable<T> extends Readable {
-  readonly #batches: AsyncIterator<Batch, undefined>;
+  readonly #batches: AsyncIterator<Batch>;
   readonly #take: Take<T>;
   #isPulling = false;
   /** What ended the capture early: told when all that came before it is read. */
@@ -61,9 +54,9 @@ export class CaptureReadable<T> extends Readable {
     this.#isPulling = true;
     try {
       for (let isRoom = true; isRoom; ) {
-        const { value: batch } = await this.#batches.next();
+        const { value: batch, done } = await this.#batches.next();
         if (this.destroyed) return;
-        if (batch === undefined) {
+        if (done) {
           this.push(null);
           return;
         }
