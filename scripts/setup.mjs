@@ -71,6 +71,7 @@ const PACKAGES = {
     ethtool: programs('ethtool'),
     'protobuf-compiler': programs('protoc'),
     netbase: () => existsSync('/etc/services') && existsSync('/etc/protocols'), // names in filters
+    nftables: programs('nft'),
     python3: programs('python3'),
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
