@@ -41,7 +41,7 @@ beforeAll(async () => {
     ...needed().map((folder, i) => ({ manifest: { ...manifestOf(folder), scripts: {} }, tarball: others[i]! })),
   ]);
   mkdirSync(join(x64, 'proc'), { recursive: true });
-}, 60_000);
+}, 200_000);
 afterAll(() => registry?.close());
 
 /** Runs a shell script inside, in a folder of its own, with nothing of this process's environment. */
