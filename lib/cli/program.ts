@@ -3,17 +3,33 @@ import { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
+import { addConvert } from './convert.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
+import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
+import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
 import { version } from './version.js';
 
-const COMMANDS = [addList, addDoctor, addExplain, addCapture, addStats, addRead, addBench];
+const COMMANDS = [
+  addList,
+  addDoctor,
+  addExplain,
+  addCapture,
+  addStats,
+  addRead,
+  addInfo,
+  addMerge,
+  addSplit,
+  addConvert,
+  addBench,
+];
 
 export function createProgram(): Command {
   const program = new Command('ringtap')

@@ -5,6 +5,8 @@ import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
+import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
+import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
 /** How a trace file is written. */
@@ -18,8 +20,23 @@ export interface WriterOptions {
   snaplen?: number | undefined;
   /** Times in nanoseconds (the default), or else in microseconds, rounded down, for readers that know no others. */
   nanosecond?: boolean | undefined;
+  /**
+   * How the trace is compressed: `'zstd'`, `'zstd:3'`, `'lz4'`, `'gzip:6'` (a method, and a level of it), an object, or
+   * `'none'`. Default: what the file's name says by `.zst`, `.lz4` or `.gz`.
+   */
+  compress?: string | false | CompressOptions | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
+  /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
+  overwrite?: boolean | undefined;
+  /**
+   * One file after the other. The path is a pattern of their names: with conversions of strftime(3), such as
+   * `%Y%m%d-%H%M%S`, filled in with the local time that a file begins at; with none, a number and that time stand before
+   * the suffix (`a.pcap` makes `a_00001_20261130101500.pcap`). A file is called `….part` until it is complete.
+   */
+  rotate?: RotateOptions | undefined;
+  /** With `rotate`: each file, and then its name, is on the disk (fsync) before it is told of as complete. */
+  fsync?: boolean | undefined;
   /**
    * How long a batch may wait for others, so that they are written together: ms, 0 to 60000, default 500. What is lost
    * when the machine fails is no older.
@@ -40,6 +57,10 @@ const OPTIONS = [
   'snaplen',
   'nanosecond',
   'comment',
+  'compress',
+  'overwrite',
+  'rotate',
+  'fsync',
   'flushMs',
   'packetBuffered',
   'signal',
@@ -50,8 +71,8 @@ const FLUSH_MS = 500;
 const MAX_FLUSH_MS = 60_000;
 
 /**
- * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
- * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
+ * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
+ * writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
  * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
@@ -59,18 +80,23 @@ const MAX_FLUSH_MS = 60_000;
  * await writer.close(capture.stats());
  * console.log(writer.stats().packets);
  * @param options how it is written; `signal` gives the writer up
- * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap);
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap), with `.zst`, `.lz4`
+ * or `.gz` behind it for a compressed trace;
  * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
- * RINGTAP_SYSTEM (no thread can be made); or the signal's reason
+ * RINGTAP_LIBRARY_MISSING (of the compression), RINGTAP_UNSUPPORTED, RINGTAP_SYSTEM (no thread can be made); or the signal's reason
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const { format, path } = parseWriterUri(uri);
-  const { signal, ...settings } = readOptions(uri, format, options);
+  const { signal, ...settings } = readOptions(uri, format, path, options);
+  if (settings.rotate !== undefined && path === '-') {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
+  }
   signal?.throwIfAborted();
   let native: NativeWriter | undefined;
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
+    if (settings.rotate !== undefined) warnOfLeftOvers(path);
     native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
@@ -81,7 +107,7 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   }
 }
 
-function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
+function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, options: unknown) {
   const own = ownOptions({ uri }, options);
   const bad = (name: string, what: string) =>
     new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} must be ${what}, not ${show(own[name])}`, { uri });
@@ -117,6 +143,12 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
       });
     }
   }
+  const { rotate: asked } = own;
+  const rotate = readRotation(uri, asked);
+  const sync = flag('fsync', false);
+  if (sync && rotate === undefined) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option fsync is for files that rotate`, { uri });
+  }
   const flushMs = whole('flushMs', 0, MAX_FLUSH_MS);
   const isBuffered = flag('packetBuffered', false);
   if (isBuffered && flushMs !== undefined && flushMs > 0) {
@@ -126,11 +158,15 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
     });
   }
   return {
+    overwrite: flag('overwrite', false),
+    rotate,
+    sync,
     linkType: whole('linkType', 0, 65535),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
     delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
     comment: comment as string | undefined,
+    compression: compressionOf(uri, path, own.compress),
     signal: signalOf({ uri, params: new Map() }, own),
   };
 }
@@ -153,7 +189,7 @@ function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
   const isNamed = scheme === 'pcap' || scheme === 'pcapng';
-  return { format: isNamed ? scheme : /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap', path };
+  return { format: isNamed ? scheme : /\.pcapng$/i.test(withoutCompression(path).path) ? 'pcapng' : 'pcap', path };
 }
 
 /** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */
