@@ -76,6 +76,9 @@ const PACKAGES = {
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
     valgrind: programs('valgrind'),
+    'man-db': programs('man'),
+    zsh: programs('zsh'),
+    fish: programs('fish'),
   },
   // 216 packages and 160 MB, within a minute or so: only where that can be done without asking.
   dpdk: { 'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h') },

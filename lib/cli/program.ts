@@ -3,9 +3,11 @@ import { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
+import { addCompletion } from './completion/index.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
+import { addHelpCommand } from './help-command.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
 import { addRead } from './read.js';
@@ -13,7 +15,17 @@ import { addStats } from './stats.js';
 import { columns } from './text.js';
 import { version } from './version.js';
 
-const COMMANDS = [addList, addDoctor, addExplain, addCapture, addStats, addRead, addBench];
+const COMMANDS = [
+  addList,
+  addDoctor,
+  addExplain,
+  addCapture,
+  addStats,
+  addRead,
+  addBench,
+  addCompletion,
+  addHelpCommand,
+];
 
 export function createProgram(): Command {
   const program = new Command('ringtap')
