@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from './files.mjs';
 import { errorsDocument } from './generate/errors_document.mjs';
-import { backendHeaders, backendTable, errorCodes, errorTypes } from './generate/native.mjs';
+import { backendHeaders, backendTable, errnoHints, errorCodes, errorTypes } from './generate/native.mjs';
 import { optionTypes } from './generate/option_types.mjs';
 import { schema } from './generate/schema.mjs';
 import { uriDocument } from './generate/uri_document.mjs';
@@ -12,6 +12,7 @@ import { linkTypeTable, words } from './generate/vocabulary.mjs';
 
 const outputs = {
   'native/generated/errors.inc': errorCodes,
+  'native/generated/errno_hints.inc': errnoHints,
   'native/generated/backend_headers.inc': backendHeaders,
   'native/generated/backends.inc': backendTable,
   'lib/generated/errors.ts': errorTypes,

@@ -71,6 +71,7 @@ const PACKAGES = {
     ethtool: programs('ethtool'),
     'protobuf-compiler': programs('protoc'),
     netbase: () => existsSync('/etc/services') && existsSync('/etc/protocols'), // names in filters
+    nftables: programs('nft'),
     python3: programs('python3'),
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
@@ -88,8 +89,13 @@ const PACKAGES = {
     'clang-format': programs('clang-format-14'),
     'clang-tidy': programs('clang-tidy-14'),
   },
-  // Fuzz targets need libFuzzer.
-  long: { clang: programs('clang++') },
+  // Fuzz targets need libFuzzer; other machines to install the package on.
+  long: {
+    clang: programs('clang++'),
+    binutils: programs('readelf'),
+    mmdebstrap: programs('mmdebstrap'),
+    'qemu-user-static': programs('qemu-aarch64-static'),
+  },
   // What ringtap is measured beside. Nothing else needs it.
   bench: {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { filesIn, root } from './files.mjs';
+import { makeMinbase } from './minbase.mjs';
 import { setup } from './setup.mjs';
 import { runSuite, vitest } from './suite.mjs';
 
@@ -33,7 +34,16 @@ const RUNS = {
   },
   skeleton: {
     what: 'scripts/new-backend.mjs makes a backend that builds and passes both conformance suites',
-    argv: vitest('--project=long'),
+    argv: vitest('--project=long', 'test/long/new-backend.test.ts'),
+  },
+  prebuilds: {
+    what: 'the tarball installed where no compiler is: package managers, Nodes, users; arm64 below qemu, musl',
+    // Both ask servers, and a lab has none.
+    before: () => {
+      execFileSync('npm', ['run', '--silent', 'prebuilds'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+      makeMinbase();
+    },
+    argv: vitest('--project=long', 'test/long/installs.test.ts'),
   },
   asan: {
     what: 'native tests with AddressSanitizer and UndefinedBehaviorSanitizer',
@@ -88,4 +98,5 @@ if (unknown.length > 0) {
 setup({ for: 'long' });
 process.env.RINGTAP_LONG = '1';
 const chosen = names.length > 0 ? names : Object.keys(RUNS);
+for (const name of chosen) RUNS[name].before?.();
 record(await runSuite(Object.fromEntries(chosen.map((name) => [name, RUNS[name].argv]))));

@@ -1,7 +1,7 @@
 import { type BigIntStats, fstatSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { type Capture, CaptureError, openWriter, type Writer } from '../index.js';
+import { type Capture, CaptureError, openWriter, type Writer, type WriterOptions } from '../index.js';
 import { UsageError } from './errors.js';
 import { addHelp } from './help.js';
 import { list } from './list.js';
@@ -9,11 +9,12 @@ import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration 
 import { print } from './output.js';
 import { addPrintOptions, type Lines, linesOf, type PrintFlags } from './print/options.js';
 import { showRate } from './rate.js';
+import { addRotateOptions, type RotateFlags, rotateOptions, watchFiles } from './rotate.js';
 import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
 
-interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags {
   write?: string;
   count?: number;
   duration?: number;
@@ -31,7 +32,7 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addHelp(addPrintOptions(addOpenOptions(command)), {
+  addHelp(addPrintOptions(addOpenOptions(addRotateOptions(command))), {
     examples: [
       'ringtap capture eth0 -c 10',
       'ringtap capture eth0 udp port 53',
@@ -41,6 +42,8 @@ export function addCapture(program: Command): void {
       'ringtap capture eth0 -w - | wireshark -k -i -',
       'ringtap capture eth0 --json | jq -r .src_ip',
       'ringtap capture eth0 --duration 10s -q',
+      'ringtap capture eth0 -w ring.pcapng -b filesize:100000 -b files:10',
+      'ringtap capture eth0 -w eth0-%Y%m%d-%H%M.pcap -G 3600',
     ],
     notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
   }).action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
@@ -51,15 +54,17 @@ export function addCapture(program: Command): void {
 async function capture(words: string[], flags: CaptureFlags): Promise<void> {
   const { uris, filter } = sourcesOf('capture', words, flags);
   refuseContradictions(uris, flags);
+  const writing = writerOptions(flags);
   const lines = linesOf(flags, uris.length > 1);
   await withCaptures(uris, openOptions(flags, filter), async (captures) => {
-    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, flags, captures[0]!);
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures[0]!);
     const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
+    if (writer !== undefined && writing.rotate !== undefined) void watchFiles(writer, run, writing.rotate, flags.quiet);
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(captures, run);
     const counts = () => (captures.length === 1 ? captures[0]!.stats() : undefined);
     try {
-      const running = run.handle(handler(captures, writer, flags.quiet ? undefined : lines));
+      const running = run.handle(handler(captures, writer, run, flags.quiet ? undefined : lines));
       if (!flags.quiet) for (const { plan } of captures) announce(plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
       await writer?.close(counts());
@@ -95,27 +100,41 @@ function refuseContradictions(uris: readonly string[], flags: CaptureFlags): voi
 function handler(
   captures: readonly Capture[],
   writer: Writer | undefined,
+  run: Run,
   lines: ((capture: Capture) => Lines) | undefined,
 ): Handle {
   if (writer !== undefined) {
-    return (batch, count) =>
-      writer.write(batch, count < batch.length ? { select: Array.from({ length: count }, (_, i) => i) } : undefined);
+    return async (batch, count) => {
+      const select = count < batch.length ? Array.from({ length: count }, (_, i) => i) : undefined;
+      try {
+        await writer.write(batch, { select });
+      } catch (error) {
+        if (!(error instanceof CaptureError && error.code === 'RINGTAP_CLOSED')) throw error;
+        run.stop(); // the last of the files that -W counts is complete
+      }
+    };
   }
   if (lines === undefined) return () => {};
   const printers = captures.map(lines);
   return (batch, count, i) => print(printers[i]!.lines(batch, count));
 }
 
+/** How `-w` is to be written. */
+function writerOptions(flags: CaptureFlags): WriterOptions {
+  const options = rotateOptions(flags);
+  if (options.rotate !== undefined && (flags.write === undefined || flags.write === '-')) {
+    throw new UsageError('files that follow each other (-C, -G, -b) need a name: -w FILE');
+  }
+  return { ...options, packetBuffered: flags.packetBuffered };
+}
+
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */
-async function openTrace(
-  file: string,
-  { packetBuffered }: CaptureFlags,
-  { backend, linkType, plan }: Capture,
-): Promise<Writer> {
+async function openTrace(file: string, options: WriterOptions, capture: Capture): Promise<Writer> {
+  const { backend, linkType, plan } = capture;
   if (backend === 'file' && isSame(file, plan.target)) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
-  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { linkType, packetBuffered });
+  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { ...options, linkType });
 }
 
 function isSame(written: string, read: string): boolean {

@@ -3,12 +3,9 @@
 /** What to write instead. */
 const INSTEAD: Readonly<Record<string, string>> = {
   '-a': 'write --duration 10s or -c 1000',
-  '-b': 'no ring of files is written yet',
-  '-C': 'no files of a size each are written yet',
   '-d': '`ringtap explain URI FILTER` says where a filter runs; its code is not shown',
   '-E': 'nothing is decrypted',
   '-F': 'write -f "$(cat FILE)"',
-  '-G': 'no files of a time each are written yet',
   '-I': 'monitor mode is set with: iw dev IFACE set type monitor',
   '-j': 'write -o timestamp=hardware; `ringtap help uri` lists the values of each scheme',
   '-J': '`ringtap help uri` lists the time stamps of each scheme (its option timestamp)',
@@ -17,10 +14,9 @@ const INSTEAD: Readonly<Record<string, string>> = {
   '-O': 'filters are always optimised',
   '-R': 'the filter is the last words, or -f',
   '-T': 'payloads are not decoded: -X shows them, and --json is for programs',
-  '-W': 'no ring of files is written yet',
   '-y': '`ringtap explain URI` shows the link type, which is the interface’s own',
   '-Y': 'the filter is the last words, or -f: a pcap-filter(7) expression',
-  '-z': 'no command runs after a file yet',
+  '-z': 'standard error names each file that is complete; in a program: writer.files()',
   '-Z': 'no root is needed where node has the capabilities: see `ringtap doctor`',
   '-#': 'write | cat -n',
   '--immediate-mode': 'write -o timeoutMs=1',
@@ -31,10 +27,14 @@ const INSTEAD: Readonly<Record<string, string>> = {
 
 /** Options of `capture` that people give to no command, or to another one. */
 const CAPTURE: Readonly<Record<string, string>> = {
+  '-b': 'ringtap capture eth0 -w FILE -b filesize:100000',
+  '-C': 'ringtap capture eth0 -w FILE -C 100',
   '-D': 'ringtap list',
+  '-G': 'ringtap capture eth0 -w FILE -G 3600',
   '-i': 'ringtap capture -i eth0',
   '-r': 'ringtap read FILE',
   '-w': 'ringtap capture eth0 -w FILE',
+  '-W': 'ringtap capture eth0 -w FILE -C 100 -W 10',
 };
 
 /** @param flag the option that is none, such as `-G` @param path the command it was given to, such as `ringtap read` */

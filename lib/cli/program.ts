@@ -4,13 +4,17 @@ import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
 import { addCompletion } from './completion/index.js';
+import { addConvert } from './convert.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
 import { addHelpCommand } from './help-command.js';
+import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
+import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
 import { version } from './version.js';
@@ -22,6 +26,10 @@ const COMMANDS = [
   addCapture,
   addStats,
   addRead,
+  addInfo,
+  addMerge,
+  addSplit,
+  addConvert,
   addBench,
   addCompletion,
   addHelpCommand,

@@ -50,7 +50,7 @@ export class Run {
 
   /** Heeds signals from the call on, not from when it settles. Where one capture fails, it ends the others. */
   async handle(handle: Handle): Promise<void> {
-    const stop = () => this.#stop();
+    const stop = () => this.stop();
     onSignal(stop);
     const timer = this.#limits.durationMs === undefined ? undefined : setTimeout(stop, this.#limits.durationMs);
     const following = this.#captures.map((_, i) =>
@@ -65,7 +65,8 @@ export class Run {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  #stop(): void {
+  /** Ends it in good order. */
+  stop(): void {
     this.#stopping = true;
     for (const end of this.#waiting) end();
   }
@@ -92,7 +93,7 @@ export class Run {
     for (let packet = 0; packet < taken; packet++) this.bytes += wirelen[packet]!;
     this.packets += taken;
     this.each[i]! += taken;
-    if (this.packets >= count) this.#stop();
+    if (this.packets >= count) this.stop();
     if (taken > 0) await handle(batch, taken, i);
   }
 

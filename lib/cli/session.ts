@@ -45,7 +45,10 @@ export function summarize(captures: readonly Capture[], run: Run, writer: Writer
       return captures.length === 1 ? lost : [`${capture.uri}: ${integer(run.each[i]!)} packets captured`, ...lost];
     }),
   ];
-  if (writer !== undefined) lines.push(`${integer(writer.stats().packets)} packets written`);
+  if (writer !== undefined) {
+    const { packets, files } = writer.stats();
+    lines.push(`${integer(packets)} packets written${files > 1 ? ` to ${integer(files)} files` : ''}`);
+  }
   tell(lines.join('\n'));
 }
 

@@ -70,7 +70,7 @@ export class CaptureError extends Error {
     this.uri = uri;
     this.syscall = syscall;
     this.errno = errno;
-    this.hint = hint === undefined ? hintOf(code) : printable(shorten(hint));
+    this.hint = hint === undefined ? hintOf(code, uri) : printable(shorten(hint));
     this.position = position;
   }
 
@@ -109,8 +109,12 @@ function ownOf<T extends object>(fields: T): T {
   return Object.assign(Object.create(null), fields);
 }
 
-function hintOf(code: ErrorCode): string {
-  return ERROR_TABLE[Object.hasOwn(ERROR_TABLE, code) ? code : 'RINGTAP_INTERNAL'].hint;
+/** The table's hint, about the interface that the URI names. */
+function hintOf(code: ErrorCode, uri: unknown): string {
+  const { hint } = ERROR_TABLE[Object.hasOwn(ERROR_TABLE, code) ? code : 'RINGTAP_INTERNAL'];
+  if (typeof uri !== 'string') return hint;
+  const [, name] = /^(?:[A-Za-z][A-Za-z0-9+.-]+:)?([\w.-]+)(?:\?|$)/.exec(uri) ?? [];
+  return name === undefined ? hint : hint.replaceAll('IFACE', name);
 }
 
 /** Something that ends nothing, but must not pass in silence: a process warning. */

@@ -43,11 +43,11 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_UNKNOWN_OPTION: {
     meaning: "The backend has no option of this name.",
-    hint: "docs/uri.md lists the options of every backend.",
+    hint: "docs/uri.md in the package lists the options of every backend.",
   },
   RINGTAP_BAD_OPTION: {
     meaning: "An option's value has the wrong type or is out of range, or two options contradict each other.",
-    hint: "docs/uri.md lists types, ranges and defaults.",
+    hint: "docs/uri.md in the package lists types, ranges and defaults.",
   },
   RINGTAP_BAD_FILTER: {
     meaning: "The filter expression or program is not valid. `position` is the offending character or instruction where it is known.",
@@ -103,7 +103,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_FILE_WRITE: {
     meaning: "The output file cannot be created or written.",
-    hint: "Check free space (df) and permissions; complete records written before the failure are kept.",
+    hint: "The message says what the system refused; complete records written before are kept.",
   },
   RINGTAP_BUSY: {
     meaning: "Somebody else reads from this capture, or owns the resource.",

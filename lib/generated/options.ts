@@ -120,7 +120,7 @@ export interface DpdkOptions extends OpeningOptions {
   /** auto takes the driver's stamps where their unit is known (net_pcap), else the polling thread's clock, once per burst (user); hardware asks the NIC. (default auto) */
   timestamp?: 'auto' | 'user' | 'hardware' | undefined;
   /** Receive queues to set up, from 0 on: 0 is one, 0-3 are four, over which flows are spread. (default 0) */
-  queues?: number | readonly number[] | string | undefined;
+  queues?: 0 | readonly number[] | (string & {}) | undefined;
   /** Descriptors of each receive queue; 0 leaves the size to us and the driver. (in packets; range 0 – 32768; default 0) */
   descriptors?: number | undefined;
   /** MTU to set on the port; 0 leaves it. (in bytes; range 0 – 65000; default 0) */
@@ -202,7 +202,7 @@ export interface PfRingOptions extends OpeningOptions {
   /** Packets that must wait before the capture is woken; with more than 1 the last ones may wait for 250 ms. (in packets; range 1 – 4096; default 1) */
   watermark?: number | undefined;
   /** The RX queue that packets are taken from, or all; queues=1 is what eth0@1 means, which no other method captures. (default all) */
-  queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
+  queues?: number | readonly [number] | 'all' | (string & {}) | undefined;
   /** Cluster that shares the interface's packets with other captures, each packet going to one of them; 0 joins none. (range 0 – 65535; default 0) */
   share?: number | undefined;
   /** How the cluster splits packets; flow is the 6-tuple with the VLAN. (default flow) */

@@ -114,7 +114,27 @@ export interface NativeWriter {
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number; queued: number };
+  stats(): { packets: number; bytes: number; queued: number; files: number };
+  /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
+  files(): Promise<NativeFile[]>;
+}
+
+export interface NativeFile {
+  path: string;
+  packets: number;
+  bytes: number;
+  first?: bigint;
+  last?: bigint;
+}
+
+/** When one file of a trace is complete, and the next begins. */
+export interface NativeRotation {
+  bytes: number | undefined;
+  packets: number | undefined;
+  periodMs: number | undefined;
+  intervalMs: number | undefined;
+  files: number | undefined;
+  stop: boolean;
 }
 
 /** What a session is for: only `capture` touches traffic. */
@@ -181,6 +201,9 @@ export interface Addon {
     delayMs: number;
     application: string;
     comment: string | undefined;
+    overwrite: boolean;
+    sync: boolean;
+    rotate: NativeRotation | undefined;
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;

@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
+import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
 /** How a trace file is written. */
@@ -20,6 +21,16 @@ export interface WriterOptions {
   nanosecond?: boolean | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
+  /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
+  overwrite?: boolean | undefined;
+  /**
+   * One file after the other. The path is a pattern of their names: with conversions of strftime(3), such as
+   * `%Y%m%d-%H%M%S`, filled in with the local time that a file begins at; with none, a number and that time stand before
+   * the suffix (`a.pcap` makes `a_00001_20261130101500.pcap`). A file is called `….part` until it is complete.
+   */
+  rotate?: RotateOptions | undefined;
+  /** With `rotate`: each file, and then its name, is on the disk (fsync) before it is told of as complete. */
+  fsync?: boolean | undefined;
   /**
    * How long a batch may wait for others, so that they are written together: ms, 0 to 60000, default 500. What is lost
    * when the machine fails is no older.
@@ -40,6 +51,9 @@ const OPTIONS = [
   'snaplen',
   'nanosecond',
   'comment',
+  'overwrite',
+  'rotate',
+  'fsync',
   'flushMs',
   'packetBuffered',
   'signal',
@@ -50,8 +64,8 @@ const FLUSH_MS = 500;
 const MAX_FLUSH_MS = 60_000;
 
 /**
- * Opens a trace file for writing; an existing one is emptied, and must therefore not be one that is being read. It
- * belongs to one writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
+ * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
+ * writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
  * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
@@ -67,10 +81,14 @@ const MAX_FLUSH_MS = 60_000;
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const { format, path } = parseWriterUri(uri);
   const { signal, ...settings } = readOptions(uri, format, options);
+  if (settings.rotate !== undefined && path === '-') {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
+  }
   signal?.throwIfAborted();
   let native: NativeWriter | undefined;
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
+    if (settings.rotate !== undefined) warnOfLeftOvers(path);
     native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
@@ -117,6 +135,12 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
       });
     }
   }
+  const { rotate: asked } = own;
+  const rotate = readRotation(uri, asked);
+  const sync = flag('fsync', false);
+  if (sync && rotate === undefined) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option fsync is for files that rotate`, { uri });
+  }
   const flushMs = whole('flushMs', 0, MAX_FLUSH_MS);
   const isBuffered = flag('packetBuffered', false);
   if (isBuffered && flushMs !== undefined && flushMs > 0) {
@@ -126,6 +150,9 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
     });
   }
   return {
+    overwrite: flag('overwrite', false),
+    rotate,
+    sync,
     linkType: whole('linkType', 0, 65535),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),

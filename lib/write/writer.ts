@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { Appended, type NativeWriter, type OwnedPackets } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
+import { FileFeed, type WrittenFile } from './files.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
@@ -25,12 +26,14 @@ export interface WriteOptions {
 
 /** What became of the packets that were written. */
 export interface WriterStats {
-  /** Packets that have safely reached the file. */
+  /** Packets that have safely reached their file. */
   readonly packets: number;
-  /** Bytes in the file, headers included. */
+  /** Bytes in all files, headers included. */
   readonly bytes: number;
   /** Packets that `write()` took and that are not in the file yet; after a failure, those that never will be. */
   readonly queued: number;
+  /** Number of files that are complete. */
+  readonly files: number;
 }
 
 interface ReadOptions {
@@ -63,6 +66,7 @@ export class Writer implements AsyncDisposable {
   readonly #native: NativeWriter;
   readonly #signal: AbortSignal | undefined;
   readonly #forgetSignal: () => void;
+  readonly #files: FileFeed;
   #waits = 0;
   #writing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -73,6 +77,7 @@ export class Writer implements AsyncDisposable {
     this.#native = native;
     this.#signal = signal;
     this.#forgetSignal = forgetSignal;
+    this.#files = new FileFeed(uri, native);
   }
 
   /**
@@ -162,6 +167,18 @@ export class Writer implements AsyncDisposable {
    */
   stats(): WriterStats {
     return this.#native.stats();
+  }
+
+  /**
+   * Each file once it is complete and has its name, in their order; also those before the call, unless another call had
+   * them, up to 4096. It ends with the writer: what went wrong is told by `write()` and `close()`. It keeps no process
+   * alive. The same is published on the `node:diagnostics_channel` `ringtap:file`, together with the writer's `uri`.
+   * @example
+   * for await (const { path, packets } of writer.files()) console.log(`${path}: ${packets} packets`);
+   * @throws nothing
+   */
+  files(): AsyncIterableIterator<WrittenFile> {
+    return this.#files.read();
   }
 
   /** {@link close} */

@@ -12,6 +12,7 @@
 #include "addon/session.h"
 #include "format/checked_packet.h"
 #include "io/file_output.h"
+#include "io/file_series.h"
 
 namespace ringtap::addon {
 
@@ -55,6 +56,59 @@ int64_t epoch_ns(double seconds, double nanos) {
   return static_cast<int64_t>(whole) * 1'000'000'000 + static_cast<int64_t>(part);
 }
 
+/// A whole number; 0 where there is none.
+uint64_t whole(const Napi::Value& value) {
+  constexpr double kMost = 9007199254740992;  // 2^53
+  return value.IsNumber() ? static_cast<uint64_t>(std::clamp<double>(number(value), 0, kMost)) : 0;
+}
+
+/// Nothing of it where no rotation was asked for.
+RotateRequest to_rotate(const Napi::Value& value) {
+  if (!value.IsObject()) return {};
+  const auto object = value.As<Napi::Object>();
+  const uint64_t interval_ms = whole(object.Get("intervalMs"));
+  const uint64_t period_ms = interval_ms > 0 ? interval_ms : whole(object.Get("periodMs"));
+  return {.bytes = whole(object.Get("bytes")),
+          .packets = whole(object.Get("packets")),
+          .period_ns = static_cast<int64_t>(std::min<uint64_t>(period_ms, uint64_t{1} << 40) * 1'000'000),
+          .on_clock = interval_ms > 0,
+          .most_files = flag(object.Get("stop")) ? whole(object.Get("files")) : 0};
+}
+
+/// One file, or one after the other.
+Result<Destination> destination(const Napi::Object& request, const RotateRequest& rotate) {
+  const std::string path = text(request.Get("path"));
+  const bool overwrite = flag(request.Get("overwrite"));
+  const Napi::Value options = request.Get("rotate");
+  if (!options.IsObject()) return to_file(path, overwrite ? Existing::kEmptied : Existing::kRefused);
+  const uint64_t files = whole(options.As<Napi::Object>().Get("files"));
+  const int64_t period_ms = rotate.period_ns / 1'000'000;
+  return to_files({.pattern = path,
+                   .many = rotate.bytes > 0 || rotate.packets > 0 || period_ms % 1000 != 0,
+                   .period_s = period_ms / 1000,
+                   .keep = rotate.most_files > 0 ? 0 : static_cast<uint32_t>(std::min<uint64_t>(files, UINT32_MAX)),
+                   .overwrite = overwrite,
+                   .sync = flag(request.Get("sync"))});
+}
+
+Napi::Object from_file(Napi::Env env, const FinishedFile& file) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("path", file.path);
+  object.Set("packets", static_cast<double>(file.packets));
+  object.Set("bytes", static_cast<double>(file.bytes));
+  if (file.packets == 0) return object;
+  object.Set("first", Napi::BigInt::New(env, file.earliest_ns));
+  object.Set("last", Napi::BigInt::New(env, file.latest_ns));
+  return object;
+}
+
+Napi::Value from_files(Napi::Env env, const std::vector<FinishedFile>& files) {
+  Napi::Array array = Napi::Array::New(env, files.size());
+  if (array.IsEmpty()) return array;  // the worker is being terminated
+  for (size_t i = 0; i < files.size(); i++) array.Set(static_cast<uint32_t>(i), from_file(env, files[i]));
+  return array;
+}
+
 }  // namespace
 
 Napi::Function Writer::define(Napi::Env env) {
@@ -70,6 +124,7 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::cancel>("cancel"),
                          InstanceMethod<&Writer::give_up>("giveUp"),
                          InstanceMethod<&Writer::stats>("stats"),
+                         InstanceMethod<&Writer::files>("files"),
                      });
 }
 
@@ -82,15 +137,22 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
+  const RotateRequest rotate = to_rotate(request.Get("rotate"));
+  auto to = destination(request, rotate);
+  if (!to) {
+    raise(env, to.error());
+    return {};
+  }
   auto writer = TraceWriter::create(
-      {.to = to_file(text(request.Get("path"))),
+      {.to = *std::move(to),
        .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
        .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
        .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
        .nanosecond = flag(request.Get("nanosecond")),
        .delay = std::chrono::milliseconds(static_cast<int64_t>(number(request.Get("delayMs")))),
        .application = text(request.Get("application")),
-       .comment = text(request.Get("comment"))});
+       .comment = text(request.Get("comment")),
+       .rotate = rotate});
   if (!writer) {
     raise(env, writer.error());
     return {};
@@ -263,7 +325,26 @@ Napi::Value Writer::stats(const Napi::CallbackInfo& info) {
   object.Set("packets", static_cast<double>(counts.packets));
   object.Set("bytes", static_cast<double>(counts.bytes));
   object.Set("queued", static_cast<double>(counts.queued));
+  object.Set("files", static_cast<double>(counts.files));
   return object;
+}
+
+/// files() → Promise: complete files that were not told yet, once there are any; an empty array when there will be no
+/// more. WHY nothing is held: who only watches keeps no process alive.
+Napi::Value Writer::files(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Deferred deferred(env);
+  if (const auto files = writer_->take_files()) {
+    deferred.resolve(from_files(env, *files));
+    return deferred.promise();
+  }
+  writer_->when_files([mailbox = Environment::of(env).mailbox(), deferred](std::vector<FinishedFile> files) {
+    mailbox->post([deferred, files = std::move(files)](Napi::Env there) {
+      Deferred settled = deferred;
+      settled.resolve(from_files(there, files));
+    });
+  });
+  return deferred.promise();
 }
 
 }  // namespace ringtap::addon

@@ -28,7 +28,10 @@ struct Error {
   int64_t position = -1;     // byte offset in a file, or character offset in a filter; -1 if none
 };
 
-/// An Error for a failed system call: the message ends in the system's own words.
+/// How to mend a failure that ended in this errno; empty where the table has nothing for it.
+const char* errno_hint(Code code, int err) noexcept;
+
+/// An Error for a failed system call: the message ends in the system's own words, and the hint is the errno's.
 Error system_error(Code code, std::string message, const char* syscall, int err);
 
 /// A value or an Error. C++20 has no std::expected.

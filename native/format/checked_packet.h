@@ -68,6 +68,28 @@ inline CheckedPacket check_packet(const BatchView& batch, uint32_t i, const Pack
   };
 }
 
+/// The times of the packets that are added to a buffer.
+class TimeSpan {
+ public:
+  void add(uint64_t unix_ns) noexcept {
+    if (earliest_ > latest_) [[unlikely]]
+      first_ = unix_ns;
+    earliest_ = std::min(earliest_, unix_ns);
+    latest_ = std::max(latest_, unix_ns);
+  }
+  void put(EncodeBuffer& buffer) const noexcept {
+    if (earliest_ > latest_) return;
+    if (buffer.earliest_ns > buffer.latest_ns) buffer.first_ns = first_;
+    buffer.earliest_ns = std::min(buffer.earliest_ns, earliest_);
+    buffer.latest_ns = std::max(buffer.latest_ns, latest_);
+  }
+
+ private:
+  uint64_t first_ = 0;
+  uint64_t earliest_ = UINT64_MAX;
+  uint64_t latest_ = 0;
+};
+
 /// Why check_packet() found no packet there.
 inline Error bad_packet(const BatchView& batch, uint32_t i) {
   if (i >= batch.count) {

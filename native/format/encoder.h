@@ -65,21 +65,29 @@ struct EncodeBuffer {
   uint32_t capacity = 0;
   uint32_t used = 0;
   uint32_t packets = 0;
+  uint64_t first_ns = 0;  // Unix times: of its first packet,
+  uint64_t earliest_ns = UINT64_MAX;
+  uint64_t latest_ns = 0;
   bool begins_file = false;  // the header of the file is in front of its records
+  bool ends_file = false;    // nothing of the file comes after it
+
+  void clear() noexcept { *this = {.data = data, .capacity = capacity}; }
 };
 
 class Encoder {
  public:
   virtual ~Encoder() = default;
 
-  /// The bytes that the file begins with.
+  /// The bytes that a file begins with; the next one when there was one before.
   virtual void header(EncodeBuffer& buffer) = 0;
 
   /// Encodes the packets to take from the `next`-th on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
-  /// The bytes that the file ends with.
+  /// The bytes that the file ends with …
   virtual void trailer(const DropCounts& counts, EncodeBuffer& buffer) = 0;
+  /// … and how many they are at most.
+  virtual uint32_t trailer_bytes() const = 0;
 
   /// A record of a buffer that encode() filled.
   struct Record {

@@ -34,6 +34,7 @@ class PcapEncoder final : public Encoder {
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
   void trailer(const DropCounts&, EncodeBuffer&) override {}
+  uint32_t trailer_bytes() const override { return 0; }
 
   Record record(const EncodeBuffer& buffer, uint32_t at) const override {
     if (at == 0 && buffer.begins_file) return {.end = kFileHeaderBytes};
@@ -57,6 +58,7 @@ std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next,
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;
   std::optional<Error> error;
+  TimeSpan times;
   for (; i < batch.size(); i++) {
     const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
     if (packet.data == nullptr) [[unlikely]] {
@@ -69,10 +71,12 @@ std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next,
     at = store(at, packet.caplen);
     at = store(at, packet.wirelen);
     std::memcpy(at, packet.data, packet.caplen);
+    times.add(packet.unix_ns);
     at += packet.caplen;
   }
   buffer.used = static_cast<uint32_t>(at - buffer.data);
   buffer.packets += i - next;
+  times.put(buffer);
   next = i;
   return error;
 }

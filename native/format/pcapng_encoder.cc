@@ -75,6 +75,7 @@ class PcapngEncoder final : public Encoder {
       section.text(kSectionApplication, application_);
       section.end_of_options();
     }
+    link_types_.resize(1);
     interface(link_types_[0], buffer);
   }
 
@@ -88,6 +89,7 @@ class PcapngEncoder final : public Encoder {
     statistics.option(kStatisticsDropped, &counts.dropped, sizeof counts.dropped);
     statistics.end_of_options();
   }
+  uint32_t trailer_bytes() const override { return kStatisticsBytes; }
 
   Record record(const EncodeBuffer& buffer, uint32_t at) const override {
     const std::byte* const block = buffer.data + at;
@@ -96,6 +98,7 @@ class PcapngEncoder final : public Encoder {
 
  private:
   static constexpr uint32_t kInterfaceBlockBytes = 32;
+  static constexpr uint32_t kStatisticsBytes = 52;
 
   static void put_time(BlockWriter& block, uint64_t ticks) {
     block.put(static_cast<uint32_t>(ticks >> 32));
@@ -142,6 +145,7 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;
   std::optional<Error> error;
+  TimeSpan times;
   for (; i < batch.size(); i++) {
     const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
     if (packet.data == nullptr) [[unlikely]] {
@@ -164,6 +168,7 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
     // The padding is part of the last word; what the copy leaves of it stays zero.
     if (after != at) std::memset(after - 4, 0, 4);
     std::memcpy(at, packet.data, packet.caplen);
+    times.add(packet.unix_ns);
     at = after;
     if (outgoing) {
       at = store<uint16_t>(at, kPacketFlags);
@@ -175,6 +180,7 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
   }
   buffer.used = static_cast<uint32_t>(at - buffer.data);
   buffer.packets += i - next;
+  times.put(buffer);
   next = i;
   return error;
 }

@@ -29,7 +29,7 @@ class FileOutput final : public Output {
   ~FileOutput() override { finish(); }
 
   /// Makes the file that was just opened or created ours alone, and empty.
-  std::optional<Error> begin(const std::string& path);
+  std::optional<Error> begin(const std::string& path, Existing existing);
 
   size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept override;
   size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept override;
@@ -47,34 +47,16 @@ class FileOutput final : public Output {
 };
 
 Error cannot_create(const std::string& path, const char* syscall, int err) {
-  Error error = system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
-  switch (err) {
-    case ENOENT:
-    case ENOTDIR:
-      error.hint = "Make the folder that it is to stand in, or mend the path.";
-      break;
-    case EISDIR:
-      error.hint = "It is a folder: name a file in it.";
-      break;
-    case EACCES:
-    case EPERM:
-      error.hint = "Let this user write to the file and its folder (ls -ld), or take another path.";
-      break;
-    case EROFS:
-      error.hint = "The file system is mounted read-only: take another path.";
-      break;
-    default:
-      break;
-  }
-  return error;
+  return system_error(Code::kFileWrite, path + ": cannot create", syscall, err);
 }
 
 #ifdef _WIN32
 
-Result<std::unique_ptr<Output>> open_output(const std::string& path) {
+Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new) {
   const bool standard = path == "-";
   if (standard) _setmode(1, _O_BINARY);
-  const int flags = _O_WRONLY | _O_CREAT | _O_TRUNC | _O_BINARY;
+  if (existing == Existing::kRefused && !standard && _access(path.c_str(), 0) == 0) return file_exists(path);
+  const int flags = _O_WRONLY | _O_CREAT | (is_new ? _O_EXCL : _O_TRUNC) | _O_BINARY;
   const int fd = standard ? 1 : _open(path.c_str(), flags, _S_IREAD | _S_IWRITE);
   if (fd < 0) return cannot_create(path, "open", errno);
   return std::unique_ptr<Output>(std::make_unique<FileOutput>(fd, !standard));
@@ -111,20 +93,20 @@ bool is_pipe(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-Result<std::unique_ptr<Output>> open_output(const std::string& path) {
+Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new) {
   const bool standard = path == "-";
   // WHY O_NONBLOCK: to open a pipe that nobody reads would wait, and so would writing to one that is full.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), kFlags, 0666);
+  const int fd = standard ? STDOUT_FILENO : ::open(path.c_str(), kFlags | (is_new ? O_EXCL : 0), 0666);
   const int err = errno;
   if (fd < 0 && err == ENXIO && is_pipe(path)) return std::unique_ptr<Output>();
   if (fd < 0) return cannot_create(path, "open", err);
   auto output = std::make_unique<FileOutput>(fd, !standard);
-  if (auto error = output->begin(path)) return *std::move(error);
+  if (auto error = output->begin(path, existing)) return *std::move(error);
   return std::unique_ptr<Output>(std::move(output));
 }
 
-std::optional<Error> FileOutput::begin(const std::string& path) {
+std::optional<Error> FileOutput::begin(const std::string& path, Existing existing) {
   struct stat status {};
   if (fstat(fd_, &status) != 0) return cannot_create(path, "fstat", errno);
   if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) pipe_.emplace(fd_);
@@ -139,6 +121,7 @@ std::optional<Error> FileOutput::begin(const std::string& path) {
     error.hint = "Close the other writer first, or write to another file.";
     return error;
   }
+  if (existing == Existing::kRefused && status.st_size > 0) return file_exists(path);
   if (ftruncate(fd_, 0) != 0) return cannot_create(path, "ftruncate", errno);
   return std::nullopt;
 }
@@ -201,8 +184,19 @@ int FileOutput::finish() noexcept {
 
 }  // namespace
 
-Destination to_file(const std::string& path) {
-  return {.name = path == "-" ? "standard output" : path, .open = [path] { return open_output(path); }};
+Destination to_file(const std::string& path, Existing existing) {
+  return {.name = path == "-" ? "standard output" : path,
+          .open = [path, existing] { return open_output(path, existing, false); }};
+}
+
+Result<std::unique_ptr<Output>> open_new_file(const std::string& path) {
+  return open_output(path, Existing::kRefused, true);
+}
+
+Error file_exists(const std::string& path) {
+  Error error = cannot_create(path, "open", EEXIST);
+  error.hint = "Name another file, or allow it to be overwritten: overwrite, --force.";
+  return error;
 }
 
 }  // namespace ringtap

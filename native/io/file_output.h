@@ -1,14 +1,24 @@
 // Files, named pipes and standard output, to write to.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "io/output.h"
 
 namespace ringtap {
 
-/// `-` is standard output, which is never closed. An existing file is emptied when it is opened. A regular file is ours
-/// alone until it is closed: RINGTAP_BUSY when somebody else writes it.
-Destination to_file(const std::string& path);
+/// What becomes of a regular file that exists and is not empty.
+enum class Existing : uint8_t { kEmptied, kRefused };
+
+/// `-` is standard output, which is never closed. A regular file is ours alone until it is closed: RINGTAP_BUSY when
+/// somebody else writes it.
+Destination to_file(const std::string& path, Existing existing = Existing::kEmptied);
+
+/// A file that is not there yet: else EEXIST.
+Result<std::unique_ptr<Output>> open_new_file(const std::string& path);
+
+Error file_exists(const std::string& path);
 
 }  // namespace ringtap

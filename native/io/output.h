@@ -50,6 +50,9 @@ struct Destination {
   std::string name;  // as messages show it
   /// Does not wait. Null: nobody is there to read it yet; ask again later.
   std::function<Result<std::unique_ptr<Output>>()> open;
+  /// What was opened last is closed and complete; its first packet was captured at this Unix time in ns (below 0: it
+  /// has none). Answers what it is called now. Null: it has its name already, and is the only one.
+  std::function<Result<std::string>(int64_t begin_ns)> complete = {};
 };
 
 }  // namespace ringtap

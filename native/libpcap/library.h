@@ -102,6 +102,7 @@ struct LibPcap {
   int (*get_selectable_fd)(pcap_t*);
   const timeval* (*get_required_select_timeout)(pcap_t*);
   int (*set_protocol_linux)(pcap_t*, int protocol);
+  int (*datalink_name_to_val)(const char* name);
   pcap_t* (*fopen_offline)(FILE*, char* error);
 };
 

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "linux/interface.h"
+#include "linux/rights.h"
 
 namespace ringtap {
 
@@ -25,6 +26,11 @@ std::optional<T> socket_option(int fd, int level, int name) noexcept {
 UniqueFd open_packet_socket(int type) noexcept {
   // Protocol 0: nothing arrives before it is bound.
   return UniqueFd(socket(AF_PACKET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+Error packet_right_refused(const std::string& what, const char* syscall, int err) {
+  // CAP_NET_ADMIN is for hardware timestamps, and what else a capture may want to set.
+  return right_refused(what, {Capability::kNetRaw}, {Capability::kNetRaw, Capability::kNetAdmin}, syscall, err);
 }
 
 int packet_socket_refused() noexcept { return open_packet_socket(SOCK_RAW) ? 0 : errno; }

@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <optional>
+#include <string>
 
+#include "core/error.h"
 #include "core/program.h"
 #include "core/unique_fd.h"
 
@@ -14,6 +16,9 @@ namespace ringtap {
 
 /// Of SOCK_RAW or SOCK_DGRAM, non-blocking. Nothing arrives before it is bound. Empty and errno where it is refused.
 UniqueFd open_packet_socket(int type) noexcept;
+
+/// NO_PERMISSION: `what`, a packet socket or what stands on one, was refused.
+Error packet_right_refused(const std::string& what, const char* syscall, int err);
 
 /// Why this process may open none; 0 if it may.
 int packet_socket_refused() noexcept;

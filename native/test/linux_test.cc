@@ -3,6 +3,7 @@
 #include <linux/if_ether.h>
 #include <net/if_arp.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -20,6 +21,7 @@
 #include "linux/list.h"
 #include "linux/packet_socket.h"
 #include "linux/promiscuous.h"
+#include "linux/rights.h"
 #include "linux/silent_protocol.h"
 #include "linux/wait_set.h"
 #include "test/conformance_lab.h"
@@ -331,4 +333,58 @@ TEST_CASE("an epoch is the whole second that it is") {
   CHECK(epoch % 1'000'000'000 == 0);
   CHECK(before - epoch < 1'000'000'000);
   CHECK(epoch <= unix_now_ns());
+}
+
+namespace {
+
+constexpr uint64_t kEverything = ~uint64_t{0};
+constexpr Capabilities kRaw = {Capability::kNetRaw};
+constexpr Capabilities kBoth = {Capability::kNetRaw, Capability::kNetAdmin};
+
+uint64_t all_but(Capability capability) { return ~(uint64_t{1} << static_cast<unsigned>(capability)); }
+
+bool says(const Surroundings& around, const std::string& part) {
+  const std::string hint = how_to_grant(around, kRaw, kBoth);
+  CAPTURE(hint);
+  return hint.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("what grants a right depends on where the process runs") {
+  const uint64_t without = all_but(Capability::kNetRaw);
+  const std::string setcap = "sudo setcap cap_net_raw,cap_net_admin+ep";
+  const Surroundings user{.effective = 0, .bounding = kEverything};
+  CHECK(says(user, "Run as root, or grant the capabilities: " + setcap));
+  CHECK(says({.bounding = kEverything, .container = true}, "Run as root of the container"));
+  CHECK(says({.bounding = without, .root = true, .container = true}, "--cap-add NET_RAW --cap-add NET_ADMIN"));
+  CHECK(says({.bounding = without, .root = true}, "Nothing that is started from here can have CAP_NET_RAW"));
+  CHECK(says({.bounding = kEverything, .service = true}, "AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN"));
+  CHECK(says({.bounding = without, .service = true}, "CapabilityBoundingSet="));
+  CHECK(says({.bounding = kEverything, .no_new_privs = true}, "no_new_privs"));
+  CHECK_FALSE(says({.bounding = without, .root = true, .container = true}, "setcap"));
+  CHECK_FALSE(says({.bounding = kEverything, .no_new_privs = true}, "sudo setcap"));
+}
+
+TEST_CASE("who has the right is told of policies instead") {
+  CHECK(says({.effective = kEverything, .bounding = kEverything, .user_namespace = true}, "user namespace"));
+  CHECK(says({.effective = kEverything, .bounding = kEverything, .service = true}, "RestrictAddressFamilies="));
+  CHECK(says({.effective = kEverything, .bounding = kEverything, .container = true}, "--security-opt"));
+  CHECK(says({.effective = kEverything, .bounding = kEverything, .seccomp = true}, "seccomp"));
+  CHECK(says({.effective = kEverything, .bounding = kEverything}, "security module"));
+  CHECK_FALSE(says({.effective = kEverything, .bounding = kEverything, .container = true}, "setcap"));
+}
+
+TEST_CASE("CAP_SYS_ADMIN stands in for CAP_BPF, and for nothing else") {
+  const uint64_t admin = uint64_t{1} << static_cast<unsigned>(Capability::kSysAdmin);
+  CHECK(missing_of({.effective = admin}, {Capability::kBpf}).empty());
+  CHECK(missing_of({.effective = admin}, {Capability::kNetRaw, Capability::kBpf}) == "CAP_NET_RAW");
+  CHECK(missing_of({}, {Capability::kNetRaw, Capability::kBpf}) == "CAP_NET_RAW and CAP_BPF");
+}
+
+TEST_CASE("the surroundings are those of this process") {
+  const Surroundings here = surroundings();
+  CHECK(here.root == (geteuid() == 0));
+  CHECK(here.has(Capability::kNetRaw) == has_capability(Capability::kNetRaw));
+  CHECK((here.effective & ~here.bounding) == 0);
 }

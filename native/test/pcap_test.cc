@@ -585,7 +585,7 @@ TEST_CASE("any captures on all interfaces with cooked headers, filtered in user 
   NEEDS_LAB();
   FilterPlacement placement;
   const auto source = started(request("any"), "udp port 53", &placement);
-  CHECK(source->info().link_type == 113);
+  CHECK(source->info().link_type == 276);
   CHECK(placement.where == FilterPlace::kUser);
   CHECK(placement.reason.find("cooked") != std::string::npos);
   Sender sender;

@@ -22,7 +22,7 @@ Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) 
 }
 
 TraceWriter::TraceWriter(WriterRequest request, std::shared_ptr<Region> region)
-    : request_(std::move(request)), region_(std::move(region)) {
+    : request_(std::move(request)), region_(std::move(region)), rotation_(request_.rotate) {
   for (uint32_t i = 0; i < kBuffers; i++) {
     buffers_[i] = {.data = region_->base() + size_t{i} * kBufferBytes, .capacity = kBufferBytes};
     free_.push_back(&buffers_[i]);
@@ -54,20 +54,12 @@ Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
     const std::scoped_lock lock(mutex_);
     if ((error_ || closing_) && next > first) return next;
     if (error_) return *error_;
-    if (closing_) return Error{.code = Code::kClosed, .message = request_.to.name + ": the writer is closed"};
+    if (closing_) return closed();
     if (!open_ || next >= batch.size() || !take_free()) return next;
     std::optional<Error> error;
-    if (!encoder_) error = begin(batch.link_type);
-    if (!error) {
-      const bool was_empty = filling_->used == 0;
-      const uint32_t from = next;
-      error = encoder_->encode(batch, next, *filling_);
-      taken_ += next - from;
-      if (was_empty && filling_->used > 0) is_due(request_.delay);
-    }
+    if (!in_file_) error = begin(batch.link_type);
+    if (!error) error = fill(batch, next);
     if (error) return *named(std::move(error));
-    if (next >= batch.size()) return next;
-    hand_over();
   }
 }
 
@@ -114,6 +106,18 @@ TraceWriter::Ticket TraceWriter::when_ended(Done done) {
   return ticket;
 }
 
+std::optional<std::vector<FinishedFile>> TraceWriter::take_files() {
+  const std::scoped_lock lock(mutex_);
+  if (finished_.empty() && !ended_) return std::nullopt;
+  return std::exchange(finished_, {});
+}
+
+void TraceWriter::when_files(FilesDone done) {
+  std::unique_lock lock(mutex_);
+  for_files_ = std::move(done);
+  tell_files(lock);
+}
+
 bool TraceWriter::forget(Ticket ticket) {
   const std::scoped_lock lock(mutex_);
   for (Waiting* waiting : {&for_try_, &for_room_, &for_written_, &for_end_}) {
@@ -124,7 +128,7 @@ bool TraceWriter::forget(Ticket ticket) {
 
 TraceWriter::Counts TraceWriter::counts() const {
   const std::scoped_lock lock(mutex_);
-  return {.packets = packets_, .bytes = bytes_, .queued = taken_ - packets_};
+  return {.packets = packets_, .bytes = bytes_, .queued = taken_ - packets_, .files = files_};
 }
 
 void TraceWriter::finish() {
@@ -140,6 +144,15 @@ void TraceWriter::tell(std::unique_lock<std::mutex>& lock, Waiting& waiting, con
   const auto told = std::exchange(waiting, {});
   lock.unlock();
   for (const Waiter& waiter : told) waiter.done(outcome);
+  lock.lock();
+}
+
+void TraceWriter::tell_files(std::unique_lock<std::mutex>& lock) {
+  if (!for_files_ || (finished_.empty() && !ended_)) return;
+  const FilesDone done = std::exchange(for_files_, {});
+  auto files = std::exchange(finished_, {});
+  lock.unlock();
+  done(std::move(files));
   lock.lock();
 }
 
@@ -159,21 +172,77 @@ std::optional<Error> TraceWriter::named(std::optional<Error> error) const {
   return error;
 }
 
-/// The link type is known: what the file begins with.
+Error TraceWriter::closed() const {
+  if (!rotation_.is_last_file() || in_file_) {
+    return Error{.code = Code::kClosed, .message = request_.to.name + ": the writer is closed"};
+  }
+  return Error{.code = Code::kClosed,
+               .message = request_.to.name + ": the last of " + std::to_string(request_.rotate.most_files) +
+                          " files is complete",
+               .hint = "Open another writer for the rest."};
+}
+
+/// What a file begins with, for packets of this link type.
 std::optional<Error> TraceWriter::begin(uint32_t link_type) {
   if (link_type > UINT16_MAX) {
     return Error{.code = Code::kBadOption, .message = "link type " + std::to_string(link_type) + " is above 65535"};
   }
-  const EncoderOptions options{.link_type = link_type,
-                               .snaplen = request_.snaplen,
-                               .nanosecond = request_.nanosecond,
-                               .application = request_.application,
-                               .comment = request_.comment};
-  encoder_ = request_.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
+  if (!encoder_) {
+    const EncoderOptions options{.link_type = link_type,
+                                 .snaplen = request_.snaplen,
+                                 .nanosecond = request_.nanosecond,
+                                 .application = request_.application,
+                                 .comment = request_.comment};
+    encoder_ = request_.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
+  }
   encoder_->header(*filling_);
   filling_->begins_file = true;
+  rotation_.begin();
+  rotation_.add(filling_->used, 0);
+  in_file_ = true;
   is_due(std::chrono::milliseconds(0));
   return std::nullopt;
+}
+
+/// Encodes what of the batch belongs into this file and has room in this buffer; ends what is full.
+std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
+  const uint32_t end = rotation_.end_of(batch, next);
+  const auto without_trailer = [trailer = uint64_t{encoder_->trailer_bytes()}](uint64_t bytes) {
+    return bytes > trailer ? bytes - trailer : 0;
+  };
+  const uint64_t room = without_trailer(filling_->capacity - filling_->used);
+  const uint64_t left = without_trailer(rotation_.bytes_left());
+  bool is_full = end == next;
+  if (!is_full) {
+    BatchView part = batch;
+    (part.select != nullptr ? part.selected : part.count) = end;
+    const uint32_t from = next;
+    const uint32_t used = filling_->used;
+    const uint32_t capacity = filling_->capacity;
+    filling_->capacity = used + static_cast<uint32_t>(std::min(room, left));
+    auto error = encoder_->encode(part, next, *filling_);
+    filling_->capacity = capacity;
+    rotation_.add(filling_->used - used, next - from);
+    taken_ += next - from;
+    if (used == 0 && filling_->used > 0) is_due(request_.delay);
+    if (error || next == end) return error;
+    is_full = left < room;
+  }
+  if (is_full) {
+    end_file();
+  } else {
+    hand_over();
+  }
+  return std::nullopt;
+}
+
+/// There is a buffer, with room for what files end with.
+void TraceWriter::end_file() {
+  if (drop_counts_) encoder_->trailer(*drop_counts_, *filling_);
+  filling_->ends_file = true;
+  in_file_ = false;
+  if (rotation_.is_last_file()) closing_ = true;
+  hand_over();
 }
 
 /// Begins another buffer. False when none is free.
@@ -193,7 +262,7 @@ void TraceWriter::is_due(std::chrono::milliseconds after) {
 
 /// Queues the buffer that is being filled.
 void TraceWriter::hand_over() {
-  if (filling_ == nullptr || filling_->used == 0) return;
+  if (filling_ == nullptr || (filling_->used == 0 && !filling_->ends_file)) return;
   full_.push_back(std::exchange(filling_, nullptr));
   handed_over_++;
   work_.notify_one();

@@ -20,6 +20,7 @@
 #include "core/snaplen.h"
 #include "format/encoder.h"
 #include "io/output.h"
+#include "write/rotation.h"
 
 namespace ringtap {
 
@@ -35,6 +36,16 @@ struct WriterRequest {
   std::chrono::milliseconds delay{500};  // how long a packet may wait for others before it is written
   std::string application = {};          // pcapng: who wrote it, such as "ringtap 1.0.0"
   std::string comment = {};              // pcapng: about the section
+  RotateRequest rotate = {};             // `to` makes another file each time it is opened
+};
+
+/// A file that is complete.
+struct FinishedFile {
+  std::string path;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  uint64_t earliest_ns = 0;  // Unix times of its packets, if it has any
+  uint64_t latest_ns = 0;
 };
 
 /// A trace that is being written. Any thread may call anything at any time; nothing but leave() waits.
@@ -83,16 +94,23 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   /// waited for. Waits until that is done, for up to `patience`.
   void leave(std::chrono::milliseconds patience);
 
-  /// When the file is closed, whyever.
+  /// When the last file is closed, whyever.
   Ticket when_ended(Done done);
+
+  /// Files that are complete and were not told yet; an empty list: there will be no more. Nothing: there are none yet.
+  std::optional<std::vector<FinishedFile>> take_files();
+  /// The same once there are any. One call at a time.
+  using FilesDone = std::function<void(std::vector<FinishedFile>)>;
+  void when_files(FilesDone done);
 
   /// Nobody waits for that any more. False when it was called already, or is just being.
   bool forget(Ticket ticket);
 
   struct Counts {
-    uint64_t packets = 0;  // that have safely reached the file
-    uint64_t bytes = 0;    // of the file
+    uint64_t packets = 0;  // that have safely reached their file
+    uint64_t bytes = 0;    // of all files
     uint64_t queued = 0;   // packets taken, and not in the file yet; after a failure: lost
+    uint64_t files = 0;    // that are complete
   };
   Counts counts() const;
 
@@ -124,14 +142,21 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
     uint64_t packets = 0;
   };
   Whole whole_records(const EncodeBuffer& buffer, size_t bytes) const;
+  bool open_next();
+  void count(const EncodeBuffer& buffer, const Whole& whole);
+  bool finish_file(std::unique_lock<std::mutex>& lock);
   void end();
 
   void finish();
   static void tell(std::unique_lock<std::mutex>& lock, Waiting& waiting, const Result<Ok>& outcome);
+  void tell_files(std::unique_lock<std::mutex>& lock);
   Ticket add(Waiting& waiting, Done done);
   Result<Ok> outcome() const;
   std::optional<Error> named(std::optional<Error> error) const;
   std::optional<Error> begin(uint32_t link_type);
+  std::optional<Error> fill(const BatchView& batch, uint32_t& next);
+  void end_file();
+  Error closed() const;
   bool take_free();
   void is_due(std::chrono::milliseconds after);
   void hand_over();
@@ -141,12 +166,16 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   EncodeBuffer buffers_[kBuffers];
 
   std::unique_ptr<Output> output_;    // the thread's own
+  FinishedFile file_;                 // what it has by now
+  std::optional<uint64_t> begin_ns_;  // of its first packet
   std::atomic<bool> give_up_{false};  // a pipe that is full is not waited for any more
 
   mutable std::mutex mutex_;           // guards what follows
   std::condition_variable work_;       // for the thread
   std::condition_variable no_longer_;  // for leave()
   std::unique_ptr<Encoder> encoder_;   // none before the link type is known
+  Rotation rotation_;
+  bool in_file_ = false;  // one was begun, and not ended
   EncodeBuffer* filling_ = nullptr;
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;
@@ -164,6 +193,10 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   uint64_t taken_ = 0;    // packets
   uint64_t packets_ = 0;  // of them in the file
   uint64_t bytes_ = 0;
+  uint64_t bytes_before_ = 0;  // of the files that are complete
+  uint64_t files_ = 0;
+  std::vector<FinishedFile> finished_;  // that were not told
+  FilesDone for_files_;
   Ticket tickets_ = 0;
   std::optional<DropCounts> drop_counts_;
   Waiting for_try_;

@@ -16,6 +16,7 @@ constexpr uint32_t kDefaultLinkType = 1;
 constexpr std::chrono::milliseconds kLookForReader{50};
 // How long what an output keeps back may not show, beside the time that its packets have waited for others.
 constexpr std::chrono::milliseconds kMostKeptBack{250};
+constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 /// Signals are for other threads; and a write(2) that fails is an error, not SIGPIPE or SIGXFSZ.
 void block_signals() {
@@ -74,23 +75,24 @@ EncodeBuffer* TraceWriter::next_full() {
     }
     if (!full_.empty()) return full_.front();
     const bool is_some = filling_ != nullptr && filling_->used > 0;
+    const auto file_due = in_file_ ? rotation_.due() : std::nullopt;
     if (!tried_) {
       tried_ = true;
       tell(lock, for_try_, Ok{});
-    } else if (closing_ && !is_some && !encoder_) {
+    } else if (closing_ && !encoder_) {
       error_ = named(begin(kDefaultLinkType));  // an empty capture makes an empty, valid trace
       if (error_) return nullptr;
-    } else if (closing_ && !is_some && drop_counts_) {
+    } else if (in_file_ && (closing_ || (file_due && Clock::now() >= *file_due))) {
       take_free();
-      encoder_->trailer(*std::exchange(drop_counts_, {}), *filling_);
-    } else if (closing_ && !is_some) {
+      end_file();
+    } else if (closing_) {
       return nullptr;
-    } else if (is_some && (closing_ || Clock::now() >= due_)) {
+    } else if (is_some && Clock::now() >= due_) {
       hand_over();
-    } else if (is_some) {
-      work_.wait_until(lock, put_ > written_ ? std::min(due_, kept_due_) : due_);
-    } else if (put_ > written_) {
-      work_.wait_until(lock, kept_due_);
+    } else if (const auto next =
+                   std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever, file_due.value_or(kNever)});
+               next != kNever) {
+      work_.wait_until(lock, next);
     } else {
       work_.wait(lock);
     }
@@ -99,12 +101,14 @@ EncodeBuffer* TraceWriter::next_full() {
 
 /// False when the buffer could not be written whole: then error_ says why.
 bool TraceWriter::write_out(EncodeBuffer& buffer) {
+  if (output_ == nullptr && !open_next()) return false;
   const size_t written = put(buffer);
   const int err = errno;
   const bool is_whole = written == buffer.used;
   Whole whole{.bytes = buffer.used, .packets = buffer.packets};
   if (!is_whole) whole = whole_records(buffer, written);
   const bool is_clean = whole.bytes == written || output_->take_back(written - whole.bytes);
+  count(buffer, whole);
 
   std::unique_lock lock(mutex_);
   kept_back_.packets += whole.packets;
@@ -114,15 +118,14 @@ bool TraceWriter::write_out(EncodeBuffer& buffer) {
     cannot_write(err, is_clean);
     return false;
   }
-  buffer.used = 0;
-  buffer.packets = 0;
-  buffer.begins_file = false;
+  const bool ends_file = buffer.ends_file;
+  buffer.clear();
   full_.pop_front();
   free_.push_back(&buffer);
   if (put_++ == written_) kept_due_ = Clock::now() + std::min(request_.delay, kMostKeptBack);
   tell(lock, for_room_, Ok{});
   if (!output_->keeps_back()) shown(lock);
-  return true;
+  return !ends_file || finish_file(lock);
 }
 
 void TraceWriter::cannot_write(int err, bool is_clean) {
@@ -158,13 +161,64 @@ bool TraceWriter::show(std::unique_lock<std::mutex>& lock, bool is_last) {
 void TraceWriter::shown(std::unique_lock<std::mutex>& lock) {
   const Whole more = std::exchange(kept_back_, {});
   packets_ += more.packets;
-  bytes_ = output_->bytes_out().value_or(bytes_ + more.bytes);
+  const auto bytes_out = output_->bytes_out();
+  bytes_ = bytes_out ? bytes_before_ + *bytes_out : bytes_ + more.bytes;
   written_ = put_;
   const auto still = std::find_if(for_written_.begin(), for_written_.end(),
                                   [this](const Waiter& waiter) { return waiter.buffers > written_; });
   Waiting flushed(std::make_move_iterator(for_written_.begin()), std::make_move_iterator(still));
   for_written_.erase(for_written_.begin(), still);
   tell(lock, flushed, Ok{});
+}
+
+/// The file that comes after one that is complete.
+bool TraceWriter::open_next() {
+  auto opened = request_.to.open();
+  const std::scoped_lock lock(mutex_);
+  if (opened) {
+    output_ = *std::move(opened);
+  } else {
+    error_ = std::move(opened).error();
+  }
+  return output_ != nullptr;
+}
+
+/// So much of the buffer is in the file.
+void TraceWriter::count(const EncodeBuffer& buffer, const Whole& whole) {
+  if (whole.packets == 0) return;
+  if (!begin_ns_) {
+    begin_ns_ = buffer.first_ns;
+    file_.earliest_ns = buffer.earliest_ns;
+  }
+  file_.packets += whole.packets;
+  file_.earliest_ns = std::min(file_.earliest_ns, buffer.earliest_ns);
+  file_.latest_ns = std::max(file_.latest_ns, buffer.latest_ns);
+}
+
+/// Closes the file, gives it its name, and tells of it. False when that fails: then error_ says why.
+bool TraceWriter::finish_file(std::unique_lock<std::mutex>& lock) {
+  if (!error_) show(lock, true);
+  lock.unlock();
+  const int err = std::exchange(output_, nullptr)->close();
+  Result<std::string> name = request_.to.name;
+  if (err != 0) {
+    name = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
+  } else if (request_.to.complete) {
+    name = request_.to.complete(begin_ns_ ? static_cast<int64_t>(*begin_ns_) : -1);
+  }
+  lock.lock();
+  begin_ns_.reset();
+  FinishedFile file = std::exchange(file_, {});
+  file.bytes = bytes_ - std::exchange(bytes_before_, bytes_);
+  if (!name) {
+    if (!error_) error_ = std::move(name).error();
+    return false;
+  }
+  file.path = *std::move(name);
+  files_++;
+  finished_.push_back(std::move(file));
+  tell_files(lock);
+  return !error_;
 }
 
 /// What the first `bytes` of the buffer hold of whole records.
@@ -201,11 +255,7 @@ size_t TraceWriter::put(const EncodeBuffer& buffer) {
 
 void TraceWriter::end() {
   std::unique_lock lock(mutex_);
-  if (output_ != nullptr && !error_) show(lock, true);
-  lock.unlock();
-  const int err = output_ != nullptr ? output_->close() : 0;
-  lock.lock();
-  if (err != 0 && !error_) error_ = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
+  if (output_ != nullptr) finish_file(lock);
   closing_ = true;
   ended_ = true;
   no_longer_.notify_all();
@@ -214,6 +264,7 @@ void TraceWriter::end() {
     std::move(others->begin(), others->end(), std::back_inserter(waiting));
     others->clear();
   }
+  tell_files(lock);
   tell(lock, waiting, outcome());
 }
 

@@ -111,8 +111,10 @@ function sectionOf(one, kind, linker) {
   parts.push(linker.told(doc.text, name), base(node, linker), ...doc.examples.map(example));
   const members = [...membersOf(node)];
   const fields = members.filter(([, declared]) => !declared.some(isCallable));
-  if (fields.length === 0 && kind === 'type') parts.push(signature(nodes));
+  // Of alternatives the table does not tell which members go together.
+  if (kind === 'type' && ts.isTypeAliasDeclaration(node)) parts.push(signature(nodes));
   if (fields.length > 0) parts.push(table(fields, kind, name, linker));
+  parts.push(...fields.flatMap(([, declared]) => declared.flatMap((at) => docOf(at).examples)).map(example));
   for (const [member, declared] of methodsOf(one)) parts.push(method(name, member, declared, linker));
   return join(parts);
 }
@@ -131,9 +133,9 @@ function base(node, linker) {
 function table(fields, kind, owner, linker) {
   const rows = fields.map(([member, declared]) => {
     const at = declared[0];
-    const type = typeText(at).replaceAll('|', '\\|');
+    const type = linker.typed(typeText(at)).replaceAll('|', '\\|');
     const told = declared.map((one) => docOf(one).text).find((text) => text !== '') ?? '';
-    return `| \`${member}${at.questionToken ? '?' : ''}\` | \`${type}\` | ${cell(linker.told(told, owner))} |`;
+    return `| \`${member}${at.questionToken ? '?' : ''}\` | ${type} | ${cell(linker.told(told, owner))} |`;
   });
   return `| | ${kind === 'constant' ? 'value' : 'type'} | |\n|---|---|---|\n${rows.join('\n')}`;
 }
@@ -142,7 +144,12 @@ function method(owner, member, declared, linker) {
   const overloads = declared.map((at) =>
     join([fenced(at.getText().replace(/\s+/g, ' ')), callable(at, owner, linker)]),
   );
-  return join([`### ${headingOfMethod(owner, member)}`, ...overloads]);
+  const hasExample = declared.some((at) => docOf(at).examples.length > 0);
+  return join([
+    `### ${headingOfMethod(owner, member)}`,
+    ...overloads,
+    hasExample ? '' : linker.exampleOf(owner, member === 'constructor' ? `new ${owner}(` : `.${member}(`),
+  ]);
 }
 
 function callable(node, owner, linker) {
@@ -187,5 +194,25 @@ function linkerOf(entry, exported, problems, anchorOf) {
       .replace(/\bdocs\/([\w-]+\.md)/g, '[docs/$1](../$1)')
       .replace(/(?<=^|[\s(])(RINGTAP_[A-Z_]+)\b/g, '`$1`')
       .replace(/^CaptureError /, '');
-  return { told };
+  /** A type, as a link where it is one of ours. */
+  const typed = (text) => {
+    const to = target(/^(?:readonly )?(\w+)(?:\[\])?$/.exec(text)?.[1]);
+    return to === undefined ? `\`${text}\`` : `[\`${text}\`](${to})`;
+  };
+  /** Where a call without an example of its own is shown. */
+  const exampleOf = (owner, call) => {
+    const places = exported.flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => [
+        [name, docOf(node).examples],
+        ...[...membersOf(node)].map(([member, declared]) => [
+          `${name}.${member}`,
+          declared.flatMap((at) => docOf(at).examples),
+        ]),
+      ]),
+    );
+    const shown = places.filter(([, examples]) => examples.some((code) => code.includes(call)));
+    const [place] = shown.find(([name]) => name.split('.')[0] === owner) ?? shown[0] ?? [];
+    return place === undefined ? '' : told(`An example: {@link ${place}}.`, owner);
+  };
+  return { told, typed, exampleOf };
 }

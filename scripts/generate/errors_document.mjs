@@ -1,6 +1,16 @@
 // docs/errors.md
 import { errors, note } from './tables.mjs';
 
+/** Hint → the names of its errnos. */
+function inversed(byErrno) {
+  const names = {};
+  for (const [errno, hint] of Object.entries(byErrno)) {
+    names[hint] ??= [];
+    names[hint].push(errno);
+  }
+  return names;
+}
+
 export const errorsDocument = `<!-- ${note} -->
 # Errors
 
@@ -18,6 +28,14 @@ filter is shown on a line of its own), and what is long is shortened. \`uri\` is
 | code | meaning | usual fix |
 |---|---|---|
 ${errors.map((e) => `| \`RINGTAP_${e.code}\` | ${e.meaning} | ${e.hint.replaceAll('|', '\\|')} |`).join('\n')}
+
+Where \`errno\` says more, the hint is about that. A missing right (\`RINGTAP_NO_PERMISSION\`) brings what helps where the process runs: as an ordinary user
+\`setcap\` or root; in a container that lacks the capability \`--cap-add\`; in a systemd unit \`AmbientCapabilities=\`; and where the process has the right, which
+policy may refuse the call all the same.
+
+| code | errno | fix |
+|---|---|---|
+${errors.flatMap(({ code, byErrno = {} }) => Object.entries(inversed(byErrno)).map(([hint, names]) => `| \`RINGTAP_${code}\` | ${names.join(', ')} | ${hint.replaceAll('|', '\\|')} |`)).join('\n')}
 
 What does not end a capture, but must not pass in silence, is a process warning (\`process.on('warning', …)\`) of the type \`RingtapWarning\`:
 

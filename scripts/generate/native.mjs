@@ -10,6 +10,14 @@ export const errorCodes = `// ${note}\n${errors
   .map((e) => `RINGTAP_ERROR(${camel(e.code)}, "RINGTAP_${e.code}", ${quote(e.meaning)}, ${quote(e.hint)})`)
   .join('\n')}\n`;
 
+/** Not every errno exists on every platform. */
+export const errnoHints = `// ${note}\n${errors
+  .flatMap(({ code, byErrno = {} }) => Object.entries(byErrno).map(([errno, hint]) => ({ code, errno, hint })))
+  .map(
+    ({ code, errno, hint }) => `#ifdef ${errno}\nRINGTAP_ERRNO_HINT(${camel(code)}, ${errno}, ${quote(hint)})\n#endif`,
+  )
+  .join('\n')}\n`;
+
 export const backendHeaders = ifBuilt(({ name }) => `#include "backends/${name}/${name}.h"`);
 export const backendTable = ifBuilt(({ name }) => `RINGTAP_BACKEND(${name})`);
 

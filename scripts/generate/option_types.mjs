@@ -10,8 +10,14 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     // In an editor the words that a text may be are worth showing.
-    queues: o.fromZero ? 'number | readonly number[] | string' : "number | readonly number[] | 'all' | (string & {})",
+    queues: queuesType(o),
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
+
+/** A mere number is one queue, and no count of them: of a scheme whose queues begin at 0 it can be the first alone. */
+function queuesType({ fromZero, most }) {
+  if (fromZero) return '0 | readonly number[] | (string & {})';
+  return `number | readonly ${most === 1 ? '[number]' : 'number[]'} | 'all' | (string & {})`;
+}
 
 const member = (o, facts, type = tsType(o)) => {
   const known = facts.filter(Boolean).join('; ');
@@ -41,7 +47,13 @@ function defaults({ name }) {
 /** What at least one of the schemes takes. */
 const unionOf = (options) => {
   const parts = new Set(options.flatMap((o) => tsType(o).split(' | ')));
-  if (parts.has('(string & {})')) parts.delete('string');
+  for (const [wide, narrow] of [
+    ['(string & {})', 'string'],
+    ['number', '0'],
+    ['readonly number[]', 'readonly [number]'],
+  ]) {
+    if (parts.has(wide)) parts.delete(narrow);
+  }
   return [...parts].join(' | ');
 };
 

@@ -92,8 +92,10 @@ describe.skipIf(lab === null)('afxdp', () => {
   const start = (options: AfXdpOptions = {}): Promise<Capture> => open(`afxdp:${rx}`, options);
 
   /** Opens a capture with a filter in a poorer process, and sends it three packets. */
-  async function attempt(...prefix: string[]) {
-    const { stdout, stderr } = await script(ATTEMPT, { prefix, args: [`afxdp:${rx}`, tx] });
+  const attempt = (...prefix: string[]) => attemptOn(`afxdp:${rx}`, ...prefix);
+
+  async function attemptOn(uri: string, ...prefix: string[]) {
+    const { stdout, stderr } = await script(ATTEMPT, { prefix, args: [uri, tx] });
     expect(stdout, stderr).not.toBe('');
     return JSON.parse(stdout) as {
       code?: string;
@@ -615,7 +617,7 @@ describe.skipIf(lab === null)('afxdp', () => {
     const { message, code, hint } = await attempt('setpriv', '--bounding-set', `-${without}`);
     expect(code).toBe('RINGTAP_NO_PERMISSION');
     expect(message).toContain(named);
-    expect(hint).toContain('setcap');
+    expect(hint).toMatch(/--cap-add NET_RAW|Nothing that is started from here/);
   });
 
   test('needs CAP_PERFMON only for speed', async () => {
@@ -639,6 +641,9 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(code).toBe('RINGTAP_NO_MEMORY');
     expect(message).toContain('RLIMIT_MEMLOCK is 65536 bytes');
     expect(hint).toContain('CAP_IPC_LOCK');
+    expect(hint).toContain('The least that it takes are 128 frames');
+    const { packets } = await attemptOn(`afxdp:${rx}?frames=256`, ...poor('1048576:1048576'));
+    expect(packets).toBe(3);
   });
 
   test('captures a tap device, natively', async () => {

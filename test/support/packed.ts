@@ -32,11 +32,19 @@ interface LockEntry {
 }
 
 /** The packages of others that ours need at run time, all the way down, where npm has put them. */
-function needed(): string[] {
+export function needed(): string[] {
   const entries = Object.entries<LockEntry>(json('package-lock.json').packages);
   return entries
     .filter(([path, { dev, optional, link }]) => path.startsWith('node_modules/') && !dev && !optional && !link)
     .map(([path]) => path);
+}
+
+/** Packs packages of others, from where npm has put them here, into `folder`: the tarballs in the same order. */
+export async function packOthers(folder: string, paths: readonly string[]): Promise<string[]> {
+  const args = ['--ignore-scripts', '--json', '--pack-destination', folder];
+  const stdout = await run('npm', 'pack', ...paths.map((path) => join(root, path)), ...args);
+  const packs: { filename: string }[] = JSON.parse(stdout);
+  return packs.map(({ filename }) => join(folder, filename.replace('@', '').replace('/', '-')));
 }
 
 /**
@@ -45,19 +53,9 @@ function needed(): string[] {
  */
 export async function install(folder: string, packed: Packed, ...others: readonly string[]): Promise<void> {
   const tarballs = [...packed.values()].map(({ tarball }) => tarball);
-  const inTree = [...needed(), ...others.map((name) => join('node_modules', name))];
-  const stdout = await run(
-    'npm',
-    'pack',
-    ...inTree.map((path) => join(root, path)),
-    '--ignore-scripts',
-    '--json',
-    '--pack-destination',
-    folder,
-  );
-  const theirs: { filename: string }[] = JSON.parse(stdout);
+  const theirs = await packOthers(folder, [...needed(), ...others.map((name) => join('node_modules', name))]);
   writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-  const all = [...tarballs, ...theirs.map(({ filename }) => join(folder, filename.replace('@', '').replace('/', '-')))];
+  const all = [...tarballs, ...theirs];
   await run('npm', 'install', '--prefix', folder, '--offline', '--ignore-scripts', '--no-audit', '--no-fund', ...all);
   const built = join(folder, 'node_modules/ringtap/build/Release/ringtap.node');
   mkdirSync(dirname(built), { recursive: true });

@@ -74,6 +74,8 @@ describe('open(), explain() and openTransmitter()', () => {
   test('take the options of the scheme', () => {
     void open('dpdk:0', { hugePages: 'require', queues: '0-3', mbufs: 4096 });
     void open('afxdp:eth0', { hugePages: true, queues: [0, 2] });
+    void open('dpdk:0', { queues: Array.from({ length: 4 }, (_, queue) => queue) });
+    void open('pfring:eth0', { queues: 1 });
     void open('eth0', { share: 4711 });
     void open('trace.pcap', { format: 'pcap' });
     void explain('pfring:eth0', { share: 1, shareMode: 'round-robin' });
@@ -96,6 +98,12 @@ describe('open(), explain() and openTransmitter()', () => {
     void explain('./trace.pcap', { direction: 'in' });
     // @ts-expect-error an option of synth:
     void openTransmitter('afxdp:eth0', { count: 5 });
+    // @ts-expect-error AF_PACKET knows no queues
+    void open('afpacket:eth0', { queues: 0 });
+    // @ts-expect-error four queues are 0-3
+    void open('dpdk:0', { queues: 4 });
+    // @ts-expect-error one queue, or all
+    void open('pfring:eth0', { queues: [0, 1] });
     // @ts-expect-error what it was called before
     void open('afpacket:eth0', { fanout: 1 });
     // @ts-expect-error what it was called before

@@ -95,6 +95,8 @@ describe('ringtap help', () => {
   });
 });
 
+const commands = 'list doctor explain capture stats read info merge split convert completion help'.split(' ');
+
 describe('the manual page', () => {
   const page = join(root, 'dist/man/ringtap.1');
 
@@ -112,7 +114,7 @@ describe('the manual page', () => {
 
   test('has every command and every option that --help has', async () => {
     const { stdout } = await start('man', ['-l', page], { env: { MANWIDTH: '300' } }).outcome;
-    for (const command of ['list', 'doctor', 'explain', 'capture', 'stats', 'read', 'completion', 'help']) {
+    for (const command of commands) {
       expect(stdout).toMatch(new RegExp(`^   ${command}$`, 'm'));
       for (const [, flags] of (await ringtap(command, '--help')).stdout.matchAll(/^ {2}(-\S.*?)(?: {2,}|$)/gm)) {
         if (!flags!.includes('--help')) expect(stdout).toContain(`       ${flags}`);

@@ -73,7 +73,7 @@ describe('what cannot be done', () => {
     ],
     [
       ['capture', 'synth:', '-w', '/dev/full'],
-      /ringtap: .*\/dev\/full: .*No space left on device\nhint: Check free space/,
+      /ringtap: .*\/dev\/full: .*No space left on device\nhint: The file system is full: make room/,
     ],
     [['stats', 'synth:?errorAfter=10'], /ringtap: .*\nhint: Remove errorAfter from the URI\.\n$/],
   ])('%j ends with 1', async (args, message) => {

@@ -297,7 +297,7 @@ describe('a writer', () => {
     await using capture = await open('synth:');
     expect((await failure(() => writer.write(capture.tryNext()!))).code).toBe('RINGTAP_CLOSED');
     await writer.close();
-    expect(writer.stats()).toEqual({ packets: 20000, bytes: 24 + 20000 * 516, queued: 0 });
+    expect(writer.stats()).toEqual({ packets: 20000, bytes: 24 + 20000 * 516, queued: 0, files: 1 });
   });
 
   test('refuses a second write beside one that waits, so that packets stay in order', async () => {
@@ -514,7 +514,7 @@ describe('times', () => {
     writeFileSync(path('negative.pcapng'), negative);
     for (const format of formats) {
       await using capture = await open(path('negative.pcapng'));
-      const writer = await openWriter(`${format}:${path('refused')}`);
+      const writer = await openWriter(`${format}:${path(`refused.${format}`)}`);
       const batch = capture.nextSync(1000)!;
       const error = await failure(() => writer.write(batch));
       expect(error).toMatchObject({ code: 'RINGTAP_UNSUPPORTED' });

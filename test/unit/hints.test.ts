@@ -1,9 +1,10 @@
 // Errors and objects as people meet them: names that were nearly right, values out of range, what is printed.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { inspect, stripVTControlCharacters } from 'node:util';
 import { LINKTYPE, open, openWriter } from 'ringtap';
 import { describe, expect, test } from 'vitest';
-import { script } from '../support/child.js';
+import { root, script } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure, readAll } from '../support/packets.js';
 import { withoutPfring } from '../support/standin.js';
@@ -95,6 +96,82 @@ test('a fallback warns of options that the other method does not have', async ()
   expect(message).toMatch(
     /: using afpacket: because .*; ignored: afpacket has no option appName, has no option watermark$/,
   );
+});
+
+describe('a hint about a file', () => {
+  mkdirSync(path('folder'));
+  writeFileSync(path('plain'), '');
+  symlinkSync(path('circle'), path('circle'));
+  const cases: [string, string, number, RegExp][] = [
+    ['in a folder that is not there', 'none/x.pcap', 2, /Make the folder/],
+    ['below a file', 'plain/x.pcap', 20, /Make the folder/],
+    ['that is a folder', 'folder', 21, /name a file in it/],
+    ['that is a circle of links', 'circle', 40, /go round in a circle/],
+    ['with too long a name', 'x'.repeat(300), 36, /shorter name/],
+  ];
+
+  test.each(cases)('to write %s fits what the system refused', async (_, name, errno, hint) => {
+    const error = await failure(() => openWriter(`pcap:${path(name)}`, { linkType: LINKTYPE.ETHERNET }));
+    expect(error).toMatchObject({ code: 'RINGTAP_FILE_WRITE', errno, hint: expect.stringMatching(hint) });
+  });
+
+  test('on a device that is full speaks of room, and not of rights', async () => {
+    const error = await failure(async () => {
+      await using writer = await openWriter('pcap:/dev/full', { linkType: LINKTYPE.ETHERNET });
+      for await (const batch of await open('synth:?count=3')) await writer.write(batch);
+      await writer.flush();
+    });
+    expect(error).toMatchObject({ code: 'RINGTAP_FILE_WRITE', errno: 28 });
+    expect(error.hint).toMatch(/is full: make room \(df -h, df -i\)/);
+    expect(error.hint).not.toMatch(/permission|right/);
+  });
+
+  test('beyond the limit of a process names that', async () => {
+    const { stdout } = await script(
+      `import { open, openWriter } from 'ringtap';
+       const writer = await openWriter(process.argv[1]);
+       try { for await (const batch of await open('synth:?count=5000')) await writer.write(batch); await writer.flush(); }
+       catch ({ errno, hint }) { console.log(errno, hint); }`,
+      { args: [path('limited.pcap')], prefix: ['sh', '-c', 'ulimit -f 8 && exec "$@"', 'sh'] },
+    );
+    expect(stdout).toMatch(/^27 .*ulimit -f/);
+  });
+
+  test('of a pipe whose reader has gone says so', async () => {
+    const { stdout } = await script(
+      `import { spawn } from 'node:child_process';
+       const source = "import { open, openWriter } from 'ringtap';" +
+         "const writer = await openWriter('pcap:-');" +
+         "try { for await (const batch of await open('synth:?count=500000')) await writer.write(batch); await writer.flush(); }" +
+         "catch ({ errno, hint }) { console.error(errno, hint); }";
+       const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['ignore', 'pipe', 'pipe'] });
+       child.stdout.once('data', () => child.stdout.destroy());
+       for await (const text of child.stderr) process.stdout.write(text);`,
+    );
+    expect(stdout).toMatch(/^32 Whoever read it has ended/);
+  });
+
+  test.each([
+    ['that is not there', 'missing.pcap', 2, /no such file here/],
+    ['below a file', 'plain/x.pcap', 20, /is a file, no folder/],
+    ['that is a circle of links', 'circle', 40, /go round in a circle/],
+  ] as const)('to read %s fits, too', async (_, name, errno, hint) => {
+    const error = await failure(() => open(`file:${path(name)}`));
+    expect(error).toMatchObject({ code: 'RINGTAP_FILE_OPEN', errno, hint: expect.stringMatching(hint) });
+  });
+});
+
+test('every hint of an errno stands in the manual', () => {
+  const table: { code: string; byErrno?: Record<string, string> }[] = JSON.parse(
+    readFileSync(join(root, 'native/core/errors.json'), 'utf8'),
+  );
+  const manual = readFileSync(join(root, 'docs/errors.md'), 'utf8').split('\n');
+  for (const { code, byErrno = {} } of table) {
+    for (const [errno, hint] of Object.entries(byErrno)) {
+      const row = manual.find((line) => line.startsWith(`| \`RINGTAP_${code}\` | `) && line.includes(hint));
+      expect(row).toMatch(new RegExp(`\\b${errno}\\b`));
+    }
+  }
 });
 
 describe('openWriter()', () => {

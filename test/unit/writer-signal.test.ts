@@ -214,7 +214,7 @@ test('options are an object, not the signal itself, a list or a word, and the me
 test.each([null, 5, 'x', AbortSignal.abort(), [], { signal: null }, { signal: {} }, { signals: 1 }])(
   'flush(%j) and close are refused',
   async (given) => {
-    await using writer = await openWriter(path('refused'));
+    await using writer = await openWriter(path('refused'), { overwrite: true });
     for (const call of [() => writer.flush(given as never), () => writer.close(undefined, given as never)]) {
       expect((await failure(call)).code).toMatch(/RINGTAP_(BAD|UNKNOWN)_OPTION/);
     }

@@ -59,7 +59,7 @@ describe('write()', () => {
       const batch = capture.tryNext()!;
       const outcomes = await Promise.allSettled([writer.write(batch), writer.close(), writer.close()]);
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
-      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0 });
+      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0, files: 1 });
       expect(await packetsOf(file)).toHaveLength(1024);
     }
   });
@@ -292,7 +292,7 @@ describe('a trace that is being written', () => {
     await writer.write(capture.tryNext()!);
     await writer.close();
     expect(await packetsOf(file)).toHaveLength(200);
-    await (await openWriter(file)).close();
+    await (await openWriter(file, { overwrite: true })).close();
     expect(await packetsOf(file)).toHaveLength(0);
   });
 

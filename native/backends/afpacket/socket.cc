@@ -37,7 +37,7 @@ Result<UniqueFd> open_socket(int type, const std::string& uri) {
   switch (errno) {
     case EPERM:
     case EACCES:
-      return system_error(Code::kNoPermission, uri + ": an AF_PACKET socket needs CAP_NET_RAW", "socket", errno);
+      return packet_right_refused(uri + ": an AF_PACKET socket", "socket", errno);
     case EAFNOSUPPORT:
       return system_error(Code::kBackendMissing, uri + ": the kernel has no AF_PACKET", "socket", errno);
     default:
@@ -66,6 +66,11 @@ Result<MappedRing> map_ring(int fd, const Options& options, const std::string& u
   }
   const size_t bytes = size_t{layout.tp_block_size} * layout.tp_block_nr;
   if (const int err = set_packet_option(fd, PACKET_RX_RING, layout); err != 0) {
+    // Kernels in user space (gVisor, qemu-user) have the socket without its ring.
+    if (err == ENOPROTOOPT || err == EOPNOTSUPP || err == ENOSYS) {
+      return system_error(Code::kBackendMissing, uri + ": the kernel has no AF_PACKET ring",
+                          "setsockopt(PACKET_RX_RING)", err);
+    }
     return system_error(err == ENOMEM ? Code::kNoMemory : Code::kSystem,
                         uri + ": cannot set up a ring of " + std::to_string(bytes) + " bytes",
                         "setsockopt(PACKET_RX_RING)", err);

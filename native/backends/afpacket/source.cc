@@ -36,8 +36,8 @@ uint32_t most_ms(const Options& options) {
 }
 
 Error cannot_start(const std::string& what, const char* call, int err) {
+  if (err == EPERM || err == EACCES) return packet_right_refused(what, call, err);
   const Code code = err == ENODEV || err == ENXIO ? Code::kNoInterface
-                    : err == EPERM                ? Code::kNoPermission
                     : err == ENETDOWN             ? Code::kInterfaceDown
                                                   : Code::kSystem;
   return system_error(code, what, call, err);

@@ -21,9 +21,8 @@ Probe probe_afxdp() {
     return {.available = false,
             .error = system_error(Code::kBackendMissing, "the kernel has no AF_XDP", "socket", err)};
   }
-  const std::string missing = afxdp::missing_capabilities();
-  if (!missing.empty()) {
-    return {.available = false, .error = afxdp::capability_error("AF_XDP", missing, "socket", EPERM)};
+  if (!fd || afxdp::lacks_rights()) {
+    return {.available = false, .error = afxdp::rights_error("AF_XDP", "socket", fd ? EPERM : err)};
   }
   // Capabilities of a user namespace count for the socket, not for bpf(2).
   if (auto map = afxdp::create_map({.type = BPF_MAP_TYPE_XSKMAP}); !map) {

@@ -1,7 +1,6 @@
 #include "backends/afxdp/bpf.h"
 
 #include <linux/bpf.h>
-#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,9 +27,9 @@ constexpr size_t kLogBytes = size_t{1} << 20;
 constexpr size_t kLastLines = 6;  // of the log, in a hint
 constexpr size_t kLineBytes = 200;
 
-constexpr const char* kCapabilityHint =
-    "Run as root, or grant the capabilities: sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep "
-    "\"$(readlink -f \"$(command -v node)\")\"";
+constexpr Capabilities kNeeded = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
+// CAP_PERFMON makes filters fast.
+constexpr Capabilities kGranted = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf, Capability::kPerfmon};
 
 /// WHY: the kernel refuses an attr whose bytes behind the last known field are not zero, so all of it starts as zeros.
 bpf_attr zero_attr() {
@@ -67,14 +66,10 @@ std::string locked_memory_limit() {
 
 Error bpf_error(const std::string& what, int err) {
   if (err == EPERM || err == EACCES) {
-    const std::string missing = missing_capabilities();
-    if (!missing.empty()) return capability_error(what, missing, "bpf", err);
-    Error error = system_error(Code::kNoPermission, what + " is not allowed" + locked_memory_limit(), "bpf", err);
-    error.hint =
-        "The process has CAP_BPF and CAP_NET_ADMIN, but perhaps only in a container's user namespace; a security "
-        "policy "
-        "(seccomp, kernel lockdown) may forbid bpf(2); and before Linux 5.11 the locked-memory limit counts: ulimit -l "
-        "unlimited.";
+    Error error = rights_error(what, "bpf", err);
+    if (lacks_rights()) return error;
+    error.message += locked_memory_limit();
+    error.hint += " Before Linux 5.11 the locked-memory limit counts, too: ulimit -l unlimited.";
     return error;
   }
   if (err == ENOMEM || err == ENOBUFS) {
@@ -133,30 +128,10 @@ std::string verifier_log(bpf_attr attr) {
 
 }  // namespace
 
-bool has_capability(Capability capability) {
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-  if (syscall(SYS_capget, &header, data) != 0) return false;
-  const auto bit = static_cast<uint32_t>(capability);
-  return (data[bit / 32].effective >> (bit % 32) & 1) != 0;
-}
+bool lacks_rights() { return !missing_of(surroundings(), kNeeded).empty(); }
 
-std::string missing_capabilities() {
-  std::string names;
-  const auto need = [&](Capability capability, const char* name) {
-    if (!has_capability(capability)) names += (names.empty() ? "" : " and ") + std::string(name);
-  };
-  need(Capability::kNetRaw, "CAP_NET_RAW");
-  need(Capability::kNetAdmin, "CAP_NET_ADMIN");
-  // CAP_SYS_ADMIN stands in for CAP_BPF.
-  if (!has_capability(Capability::kSysAdmin)) need(Capability::kBpf, "CAP_BPF");
-  return names;
-}
-
-Error capability_error(const std::string& what, const std::string& missing, const char* syscall, int err) {
-  Error error = system_error(Code::kNoPermission, what + " needs " + missing, syscall, err);
-  error.hint = kCapabilityHint;
-  return error;
+Error rights_error(const std::string& what, const char* syscall, int err) {
+  return right_refused(what, kNeeded, kGranted, syscall, err);
 }
 
 Result<UniqueFd> create_map(const MapSpec& spec) {

@@ -9,21 +9,17 @@
 #include "core/error.h"
 #include "core/unique_fd.h"
 #include "filter/ebpf_asm.h"
+#include "linux/rights.h"
 
 namespace ringtap::afxdp {
 
 /// Errors of everything here: NO_PERMISSION names the capabilities that this process lacks, NO_MEMORY the limit.
 
-enum class Capability : uint8_t { kNetAdmin = 12, kNetRaw = 13, kSysAdmin = 21, kPerfmon = 38, kBpf = 39 };
+/// Does this process lack a right that a capture needs?
+bool lacks_rights();
 
-/// Does this process have it, in its own user namespace?
-bool has_capability(Capability capability);
-
-/// What a capture needs and this process lacks, such as "CAP_NET_RAW and CAP_BPF"; empty when it has everything.
-std::string missing_capabilities();
-
-/// NO_PERMISSION: `what` needs the missing capabilities, and how to grant them.
-Error capability_error(const std::string& what, const std::string& missing, const char* syscall, int err);
+/// NO_PERMISSION: the kernel refused `what`. It names what is missing, and how to grant it.
+Error rights_error(const std::string& what, const char* syscall, int err);
 
 struct MapSpec {
   uint32_t type = 0;  // BPF_MAP_TYPE_…

@@ -25,7 +25,7 @@ constexpr uint32_t kLinkHeader = ETH_HLEN + 8;  // with two VLAN tags
 constexpr uint32_t kXdpHeadroom = 256;
 constexpr uint32_t kOnePage =
     3500;  // of a packet: the most that drivers put into a page together with what they keep there
-constexpr uint32_t kMinFrames = 1024;  // the least that a short RLIMIT_MEMLOCK may leave
+constexpr uint32_t kMinFrames = 128;  // the least that a short RLIMIT_MEMLOCK may leave: as many as may be asked for
 constexpr uint32_t kMaxLeases = 1024;
 
 Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device& device, const std::string& uri) {
@@ -144,8 +144,12 @@ Result<Ok> AfXdp::open_sockets() {
     }
     const uint64_t limit = memlock_limit();
     if (settings_.frames / 2 < std::max(kMinFrames, count)) {
-      failed->message += ", RLIMIT_MEMLOCK is " + std::to_string(limit) + " bytes";
-      failed->hint = "Grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep) or raise the limit: ulimit -l unlimited";
+      failed->message +=
+          " for " + std::to_string(settings_.frames) + " frames, RLIMIT_MEMLOCK is " + std::to_string(limit) + " bytes";
+      failed->hint =
+          "Grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep) or raise the limit: ulimit -l unlimited (systemd: "
+          "LimitMEMLOCK=infinity, docker: --ulimit memlock=-1). The least that it takes are " +
+          std::to_string(std::max(kMinFrames, count)) + " frames, which are fewer with a smaller queues=.";
       return *std::move(failed);
     }
     settings_.frames /= 2;

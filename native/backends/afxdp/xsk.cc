@@ -37,8 +37,7 @@ Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::
   if (!xsk.fd_) {
     const int err = errno;
     if (err == EPERM || err == EACCES) {
-      const std::string missing = missing_capabilities();
-      return capability_error(uri + ": AF_XDP", missing.empty() ? "CAP_NET_RAW" : missing, "socket", err);
+      return rights_error(uri + ": AF_XDP", "socket", err);
     }
     const bool missing = err == EAFNOSUPPORT || err == EPROTONOSUPPORT || err == ESOCKTNOSUPPORT;
     return system_error(missing ? Code::kBackendMissing : Code::kSystem, uri + ": the kernel has no AF_XDP", "socket",

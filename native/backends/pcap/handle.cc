@@ -1,13 +1,19 @@
 #include "backends/pcap/handle.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
+#include <system_error>
 
+#include "backends/pcap/cooked.h"
 #include "backends/pcap/packet_socket.h"
 #include "backends/pcap/target.h"
 #include "core/new_descriptors.h"
 #include "core/snaplen.h"
 #include "linux/silent_protocol.h"
+#if defined(__linux__)
+#include "linux/rights.h"
+#endif
 
 namespace ringtap::pcap {
 namespace {
@@ -15,16 +21,10 @@ namespace {
 #if defined(_WIN32)
 constexpr const char* kPermissionHint =
     "Run as Administrator, or install Npcap without \"restrict to Administrators\".";
-#elif defined(__linux__)
-constexpr const char* kPermissionHint =
-    "Run as root, or grant CAP_NET_RAW: sudo setcap cap_net_raw+ep \"$(readlink -f \"$(command -v node)\")\"";
-#else
+#elif !defined(__linux__)
 constexpr const char* kPermissionHint =
     "Run as root, or make /dev/bpf* readable for your user (on macOS: install Wireshark's ChmodBPF).";
 #endif
-constexpr const char* kHardwareTimeHint =
-    "Hardware timestamps need CAP_NET_ADMIN as well: sudo setcap cap_net_raw,cap_net_admin+ep "
-    "\"$(readlink -f \"$(command -v node)\")\", or ask for timestamp: 'kernel'.";
 
 /// libpcap's own words about the handle's last error, or its general ones about the status.
 std::string words(const LibPcap& library, pcap_t* handle, int status) {
@@ -32,23 +32,48 @@ std::string words(const LibPcap& library, pcap_t* handle, int status) {
   return own.empty() ? library.statustostr(status) : own;
 }
 
-Error activation_error(const LibPcap& library, pcap_t* handle, int status, const std::string& target) {
+#if defined(__linux__)
+
+/// `text` is libpcap's. Its status does not tell every refusal: of nflog it is a general one.
+Error right_error(const std::string& uri, const std::string& target, const std::string& text) {
+  const bool other_right = text.find("CAP_NET_ADMIN") != std::string::npos || target.starts_with("nflog");
+  const Capability needed = other_right ? Capability::kNetAdmin : Capability::kNetRaw;
+  const Capabilities grant = {Capability::kNetRaw, Capability::kNetAdmin};
+  Error error = right_refused(uri + ": \"" + target + "\" by libpcap", {needed}, grant, "pcap_activate", EPERM);
+  if (text.find("CAP_NET_ADMIN") != std::string::npos) {
+    error.hint = "Hardware timestamps need CAP_NET_ADMIN as well; or ask for timestamp: 'kernel'. " + error.hint;
+  }
+  return error;
+}
+
+#else
+
+Error right_error(const std::string& uri, const std::string&, const std::string& text) {
+  return Error{
+      .code = Code::kNoPermission, .message = uri + ": " + text, .hint = kPermissionHint, .syscall = "pcap_activate"};
+}
+
+#endif
+
+Error activation_error(const LibPcap& library, pcap_t* handle, int status, const OpenRequest& request) {
   const std::string text = words(library, handle, status);
-  Error error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_activate"};
+  Error error{.code = Code::kSystem, .message = request.uri + ": " + text, .hint = {}, .syscall = "pcap_activate"};
   switch (status) {
     case kPcapErrorNoSuchDevice:
       error.code = Code::kNoInterface;
-      error.message = target + ": there is no such interface";
+      error.message = request.uri + ": there is no interface \"" + request.target + "\"";
       break;
     case kPcapErrorNotUp:
       error.code = Code::kInterfaceDown;
-      error.message = target + ": the interface is down";
+      error.message = request.uri + ": interface \"" + request.target + "\" is down";
       break;
     case kPcapErrorPermission:
     case kPcapErrorPromiscuousPermission:
-      error.code = Code::kNoPermission;
-      error.hint = text.find("CAP_NET_ADMIN") != std::string::npos ? kHardwareTimeHint : kPermissionHint;
-      break;
+      return right_error(request.uri, request.target, text);
+    default:
+      if (text.ends_with(std::generic_category().message(EPERM))) {
+        return right_error(request.uri, request.target, text);
+      }
   }
   return error;
 }
@@ -94,13 +119,13 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
                  .hint = {},
                  .syscall = {}};
   }
-  if (auto refused = refused_target(target)) return *std::move(refused);
+  if (auto refused = refused_target(target, request.uri)) return *std::move(refused);
   char text[kPcapErrorBufferSize] = "";
   const NewDescriptors inherits_nothing;
   PcapSession session{.handle = PcapHandle(library.create(target.c_str(), text))};
   pcap_t* const handle = session.handle.get();
   if (handle == nullptr)
-    return Error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_create"};
+    return Error{.code = Code::kSystem, .message = request.uri + ": " + text, .hint = {}, .syscall = "pcap_create"};
 
   const Options& options = request.options;
   library.set_snaplen(handle, kMaxSnaplen);
@@ -116,17 +141,19 @@ Result<PcapSession> open_session(const LibPcap& library, const OpenRequest& requ
   }
 
   const int status = library.activate(handle);
-  if (status < 0) return activation_error(library, handle, status, target);
+  if (status < 0) return activation_error(library, handle, status, request);
   if (status > 0) session.notes.push_back(words(library, handle, status));
   if (status == kPcapWarningTimestampType) session.hardware_time = false;
+  session.cooked = is_cooked(library, handle);
 
   if (library.setnonblock(handle, 1, text) < 0) {
-    return Error{.code = Code::kSystem, .message = target + ": " + text, .hint = {}, .syscall = "pcap_setnonblock"};
+    return Error{
+        .code = Code::kSystem, .message = request.uri + ": " + text, .hint = {}, .syscall = "pcap_setnonblock"};
   }
   const Direction direction = requested_direction(options);
   if (direction != Direction::kBoth && library.setdirection(handle, static_cast<int>(direction)) < 0) {
     return Error{.code = Code::kUnsupported,
-                 .message = target + ": cannot tell directions apart: " + library.geterr(handle),
+                 .message = request.uri + ": cannot tell directions apart: " + library.geterr(handle),
                  .hint = "Leave out `direction`.",
                  .syscall = "pcap_setdirection"};
   }

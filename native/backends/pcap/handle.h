@@ -21,6 +21,7 @@ struct PcapSession {
   PcapHandle handle;
   int64_t fraction_ns = 1;  // what a unit of a time stamp's sub-second part is worth
   bool hardware_time = false;
+  bool cooked = false;  // libpcap gives cooked headers of the older kind: see cooked.h
   bool silent = false;  // bound to a protocol that nobody sends: see PacketSocket::listen()
   std::vector<std::string> notes{};
 };

@@ -42,7 +42,11 @@ uint32_t index_of(const std::string& name) noexcept {
   return static_cast<uint32_t>(interface_index(query_socket().get(), name));
 }
 
-int capture_refused() noexcept { return packet_socket_refused(); }
+std::optional<Error> capture_refused() {
+  const int err = packet_socket_refused();
+  if (err != EPERM && err != EACCES) return std::nullopt;
+  return packet_right_refused("libpcap", "socket", err);
+}
 
 }  // namespace ringtap::pcap
 
@@ -59,7 +63,7 @@ bool PacketSocket::went_down() const noexcept { return false; }
 bool PacketSocket::is_gone() const noexcept { return false; }
 uint32_t loopback_index() noexcept { return 0; }
 uint32_t index_of(const std::string&) noexcept { return 0; }
-int capture_refused() noexcept { return 0; }
+std::optional<Error> capture_refused() { return std::nullopt; }
 
 }  // namespace ringtap::pcap
 

@@ -41,7 +41,7 @@ uint32_t loopback_index() noexcept;
 /// The index of an interface; 0 if it has none or it does not matter on this platform.
 uint32_t index_of(const std::string& name) noexcept;
 
-/// May this process open a packet socket? errno if not, 0 if so or if it does not matter on this platform.
-int capture_refused() noexcept;
+/// Why this process may open no packet socket; nothing if it may, or if it does not matter on this platform.
+std::optional<Error> capture_refused();
 
 }  // namespace ringtap::pcap

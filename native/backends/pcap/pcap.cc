@@ -1,6 +1,6 @@
 #include "backends/pcap/pcap.h"
 
-#include <cerrno>
+#include <utility>
 
 #include "backends/pcap/packet_socket.h"
 #include "backends/pcap/source.h"
@@ -12,10 +12,8 @@ namespace ringtap {
 Probe probe_pcap() {
   const LibPcap* library = libpcap();
   if (library == nullptr) return {.available = false, .error = libpcap_missing(), .detail = {}};
-  if (const int err = pcap::capture_refused(); err == EPERM || err == EACCES) {
-    return {.available = false,
-            .error = system_error(Code::kNoPermission, "libpcap needs CAP_NET_RAW here", "socket", err),
-            .detail = library->lib_version()};
+  if (auto refused = pcap::capture_refused()) {
+    return {.available = false, .error = *std::move(refused), .detail = library->lib_version()};
   }
   return {.available = true, .error = std::nullopt, .detail = library->lib_version()};
 }

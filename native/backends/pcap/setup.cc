@@ -44,12 +44,13 @@ PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena,
     : library_(library),
       session_(std::move(session)),
       arena_(std::move(arena)),
+      uri_(request.uri),
       target_(request.target),
       direction_(requested_direction(request.options)),
       snaplen_(
           static_cast<uint32_t>(std::clamp<int64_t>(request.options.integer("snaplen", kMaxSnaplen), 1, kMaxSnaplen))) {
   pcap_t* const handle = session_.handle.get();
-  info_.link_type = static_cast<uint32_t>(dlt_to_linktype(library.datalink(handle)));
+  info_.link_type = session_.cooked ? kLinkLinuxSll2 : static_cast<uint32_t>(dlt_to_linktype(library.datalink(handle)));
   info_.epoch_ns = epoch_now_ns();
   info_.snaplen = snaplen_;
   info_.segments = {

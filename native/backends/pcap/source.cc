@@ -1,8 +1,11 @@
 #include "backends/pcap/source.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <system_error>
 
+#include "backends/pcap/cooked.h"
 #include "core/link_type.h"
 #include "core/snaplen.h"
 
@@ -27,7 +30,7 @@ Result<Ok> PcapSource::start() {
   if (socket_) {
     auto listening = socket_->listen();
     if (!listening) {
-      listening.error().message = target_ + ": " + listening.error().message;
+      listening.error().message = uri_ + ": " + listening.error().message;
       return listening;
     }
   }
@@ -57,11 +60,18 @@ uint32_t PcapSource::flags_of(const std::byte* bytes, uint32_t caplen) const noe
   return flags;
 }
 
-void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept {
+void PcapSource::take(const PcapHeader& given, const std::byte* bytes) noexcept {
   // SAFETY: a capture module of libpcap's may give more packets than it was asked for.
   if (filling_.count == filling_.most) {
     unasked_++;
     return;
+  }
+  std::byte* const to = arena_.region()->base() + filling_.next;
+  PcapHeader header = given;
+  if (session_.cooked) {
+    header.caplen = to_sll2(bytes, given.caplen, to, filling_.end - filling_.next);
+    header.len += kCookedGrowth;
+    bytes = to;
   }
   const uint32_t accepted = accepted_length(header, bytes);
   if (filter_.used_up()) library_.breakloop(session_.handle.get());
@@ -69,7 +79,7 @@ void PcapSource::take(const PcapHeader& header, const std::byte* bytes) noexcept
   // SAFETY: dispatch() breaks off while a packet of kMaxSnaplen bytes still fits; this holds even if libpcap gives
   // more.
   const uint32_t caplen = std::min({accepted, header.caplen, filling_.end - filling_.next});
-  std::memcpy(arena_.region()->base() + filling_.next, bytes, caplen);
+  if (bytes != to) std::memcpy(to, bytes, caplen);
 
   const int64_t time_ns = static_cast<int64_t>(header.ts.tv_sec) * kSecond - info_.epoch_ns +
                           static_cast<int64_t>(header.ts.tv_usec) * session_.fraction_ns;
@@ -100,7 +110,7 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   max = std::min(max, block.capacity());
   if (!started_ || max == 0) return {.rx = Rx::kAgain};
   if (!session_.handle) {
-    fail({.code = Code::kClosed, .message = target_ + ": the capture is closed", .hint = {}, .syscall = {}});
+    fail({.code = Code::kClosed, .message = uri_ + ": the capture is closed", .hint = {}, .syscall = {}});
     return {.rx = Rx::kError};
   }
 
@@ -126,6 +136,8 @@ RxBatch PcapSource::receive(DescBlock& block, uint32_t max) noexcept {
 
 void PcapSource::handle_error() noexcept {
   const std::string text = library_.geterr(session_.handle.get());
+  // What is no packet socket (nflog) says of an empty queue that it could not be read.
+  if (text.ends_with(std::generic_category().message(EAGAIN))) return;
   const bool gone = text.find("disappeared") != std::string::npos;
   const bool down = text.find("went down") != std::string::npos || text.find("not up") != std::string::npos;
   if (socket_ && (gone || down)) {
@@ -135,7 +147,7 @@ void PcapSource::handle_error() noexcept {
   fail({.code = gone   ? Code::kInterfaceGone
                 : down ? Code::kInterfaceDown
                        : Code::kSystem,
-        .message = target_ + ": " + text,
+        .message = uri_ + ": " + text,
         .hint = {},
         .syscall = "pcap_dispatch"});
 }
@@ -146,9 +158,9 @@ void PcapSource::check_interface() noexcept {
   // The kernel hands over its last block when the timeout has passed, and wakes the reader with it.
   if (in_ring() > 0) return;
   if (socket_->is_gone()) {
-    fail({.code = Code::kInterfaceGone, .message = target_ + ": the interface was removed", .hint = {}, .syscall = {}});
+    fail({.code = Code::kInterfaceGone, .message = uri_ + ": the interface was removed", .hint = {}, .syscall = {}});
   } else {
-    fail({.code = Code::kInterfaceDown, .message = target_ + ": the interface went down", .hint = {}, .syscall = {}});
+    fail({.code = Code::kInterfaceDown, .message = uri_ + ": the interface went down", .hint = {}, .syscall = {}});
   }
 }
 

@@ -66,6 +66,7 @@ class PcapSource final : public Source {
   const LibPcap& library_;
   PcapSession session_;
   Arena arena_;
+  const std::string uri_;  // for messages
   const std::string target_;
   const Direction direction_;
   const uint32_t snaplen_;

@@ -14,8 +14,15 @@
 namespace ringtap::pcap {
 namespace {
 
-Error no_interface(const std::string& name) {
-  return Error{.code = Code::kNoInterface, .message = name + ": there is no such interface"};
+Error no_interface(const std::string& name, const std::string& uri) {
+  Error error{.code = Code::kNoInterface, .message = uri + ": there is no interface \"" + name + "\""};
+  // libpcap would open it, and then decide what becomes of the host's packets.
+  if (name.starts_with("nfqueue")) {
+    error.hint =
+        "A queue of the firewall is not captured: who reads it decides about its packets. Let a rule log copies (nft: "
+        "log group 5) and open pcap:nflog:5.";
+  }
+  return error;
 }
 
 #ifndef _WIN32
@@ -39,27 +46,27 @@ bool is_kernel_device(std::string_view name) {
 
 bool is_capture_device(const std::string& name) { return name.starts_with("\\Device\\NPF_"); }
 
-std::optional<Error> refused_target(const std::string& name) {
-  return is_capture_device(name) ? std::nullopt : std::optional(no_interface(name));
+std::optional<Error> refused_target(const std::string& name, const std::string& uri) {
+  return is_capture_device(name) ? std::nullopt : std::optional(no_interface(name, uri));
 }
 
 #else
 
-bool is_capture_device(const std::string& name) { return !refused_target(name); }
+bool is_capture_device(const std::string& name) { return !refused_target(name, name); }
 
-std::optional<Error> refused_target(const std::string& name) {
+std::optional<Error> refused_target(const std::string& name, const std::string& uri) {
   if (is_kernel_device(name)) return std::nullopt;
   // libpcap looks at the beginning of a name first: an interface that is called so is not what it would open.
-  if (name.find_first_of("/:") != std::string::npos || name.starts_with("dbus-")) return no_interface(name);
+  if (name.find_first_of("/:") != std::string::npos || name.starts_with("dbus-")) return no_interface(name, uri);
 #if defined(__linux__)
   const UniqueFd fd = query_socket();
-  if (!fd) return system_error(Code::kSystem, name + ": the interface cannot be asked for", "socket", errno);
+  if (!fd) return system_error(Code::kSystem, uri + ": the interface cannot be asked for", "socket", errno);
   if (interface_index(fd.get(), name) != 0) return std::nullopt;
-  if (errno != ENODEV) return system_error(Code::kSystem, name + ": the interface cannot be asked for", "ioctl", errno);
+  if (errno != ENODEV) return system_error(Code::kSystem, uri + ": the interface cannot be asked for", "ioctl", errno);
 #else
   if (if_nametoindex(name.c_str()) != 0) return std::nullopt;
 #endif
-  return no_interface(name);
+  return no_interface(name, uri);
 }
 
 #endif

@@ -12,7 +12,7 @@ namespace ringtap::pcap {
 /// program (dbus-session: dbus-launch, whichever comes first in PATH), starts DPDK, or loads a driver.
 bool is_capture_device(const std::string& name);
 
-/// Why not, or nothing. Asks the kernel for the interface.
-std::optional<Error> refused_target(const std::string& name);
+/// Why not, or nothing. Asks the kernel for the interface. `uri` is for messages.
+std::optional<Error> refused_target(const std::string& name, const std::string& uri);
 
 }  // namespace ringtap::pcap

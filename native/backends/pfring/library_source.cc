@@ -52,9 +52,9 @@ Error cannot_open(const Settings& settings, int err) {
     return name == "any" || interface_index(fd.get(), name) != 0 || errno != ENODEV;
   };
   const bool there = std::all_of(settings.target.names.begin(), settings.target.names.end(), exists);
+  if (there && (err == EPERM || err == EACCES)) return packet_right_refused(what, "pfring_open", err);
   const Code code = !there                           ? Code::kNoInterface
                     : err == ENETDOWN                ? Code::kInterfaceDown
-                    : err == EPERM || err == EACCES  ? Code::kNoPermission
                     : err == EINVAL || err == ENODEV ? Code::kUnsupported
                                                      : Code::kSystem;
   return system_error(code, what, "pfring_open", err);

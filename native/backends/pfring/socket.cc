@@ -31,7 +31,7 @@ UniqueFd new_socket() { return UniqueFd(socket(kFamily, SOCK_RAW | SOCK_CLOEXEC,
 
 Error missing(const std::string& uri, int err) {
   if (err == EPERM || err == EACCES) {
-    return system_error(Code::kNoPermission, uri + ": a PF_RING socket needs CAP_NET_RAW", "socket", err);
+    return packet_right_refused(uri + ": a PF_RING socket", "socket", err);
   }
   if (err != EAFNOSUPPORT && err != EPROTONOSUPPORT && err != ESOCKTNOSUPPORT) {
     return system_error(Code::kSystem, uri + ": PF_RING gives no socket", "socket", err);
@@ -80,8 +80,8 @@ std::optional<Error> right_missing(const std::string& uri) {
 
 Error RingSocket::failed(const std::string& what, const char* call) const {
   const int err = errno;
-  const Code code = err == ENETDOWN ? Code::kInterfaceDown : err == EPERM ? Code::kNoPermission : Code::kSystem;
-  return system_error(code, uri_ + ": " + what, call, err);
+  if (err == EPERM) return packet_right_refused(uri_ + ": " + what, call, err);
+  return system_error(err == ENETDOWN ? Code::kInterfaceDown : Code::kSystem, uri_ + ": " + what, call, err);
 }
 
 Result<RingSocket> RingSocket::open(const Settings& settings, uint32_t caplen) {

@@ -1,0 +1,39 @@
+// The traces that a command line names.
+import { existsSync, readdirSync, type Stats, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Several traces as one URI. What exists stands for itself, whatever is in its name; the rest are patterns and URIs. */
+export function tracesUri(files: readonly string[]): string {
+  const [only] = files;
+  if (files.length === 1 && /^(file|pcapfile|erf):/i.test(only!) && !existsSync(only!)) return only!;
+  const list = files.map((file) => (existsSync(file) ? file.replace(/[,*?[\]\\]/g, '\\$&') : file)).join(',');
+  // Two slashes at the start of a path are one, but at the start of a URI's target they stand for nothing.
+  return `file:${list.replace(/[%?#]|(?<=^\/)\//g, encodeURIComponent)}`;
+}
+
+/** The bytes of these traces, as far as their names say which they are; undefined where a pipe is among them. */
+export function bytesOf(files: readonly string[]): number | undefined {
+  let bytes = 0;
+  for (const file of files) {
+    const stats = statOf(file);
+    if (stats?.isDirectory()) {
+      for (const name of readdirSync(file)) {
+        if (!name.startsWith('.')) bytes += statOf(join(file, name))?.size ?? 0;
+      }
+    } else if (stats?.isFile()) {
+      bytes += stats.size;
+    } else {
+      return undefined;
+    }
+  }
+  return bytes;
+}
+
+/** Nothing where there is no such file, or it may not be looked at. */
+export function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,118 @@
+// A trace that has its name when it is complete: until then it is written beside it by another one.
+import { closeSync, linkSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { openWriter, type Writer, type WriterOptions } from '../../index.js';
+import { UsageError } from '../errors.js';
+import { statOf } from './inputs.js';
+
+let lastNumber = 0;
+
+export class OutputFile {
+  readonly #path: string;
+  readonly #part: string;
+  readonly #force: boolean;
+  readonly writer: Writer;
+
+  private constructor(path: string, part: string, force: boolean, writer: Writer) {
+    this.#path = path;
+    this.#part = part;
+    this.#force = force;
+    this.writer = writer;
+  }
+
+  /** @param path `-` is standard output, which has nothing to be renamed */
+  static async open(path: string, force: boolean, options: WriterOptions): Promise<OutputFile> {
+    if (path === '-') {
+      if (process.stdout.isTTY) {
+        throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
+      }
+      return new OutputFile(path, '', force, await openWriter('pcap:-', options));
+    }
+    refuseExisting(path, force);
+    // Special files, such as pipes, are written as they are.
+    if (statOf(path)?.isFile() === false)
+      return new OutputFile(path, '', force, await openWriter(uri(path, path), options));
+    const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    try {
+      closeSync(openSync(part, 'wx', 0o666));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === 'ENOENT' || code === 'ENOTDIR'
+        ? new UsageError(`${path}: there is no folder ${dirname(path)}`, 'Make it (mkdir -p), or mend the path.')
+        : error;
+    }
+    try {
+      return new OutputFile(path, part, force, await openWriter(uri(part, path), options));
+    } catch (error) {
+      unlinkSync(part);
+      throw error;
+    }
+  }
+
+  /** Completes the file, which gets its name. */
+  async finish(): Promise<void> {
+    try {
+      await this.writer.close();
+      if (this.#part === '') return;
+      if (this.#force) renameSync(this.#part, this.#path);
+      else this.#nameNew();
+    } catch (error) {
+      this.#remove();
+      throw error;
+    }
+  }
+
+  /** Nothing is left of it. */
+  async discard(): Promise<void> {
+    await this.writer.close().catch(() => {});
+    this.#remove();
+  }
+
+  /** WHY not renamed: that would overwrite a file that was made meanwhile. */
+  #nameNew(): void {
+    try {
+      linkSync(this.#part, this.#path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') refuseExisting(this.#path, false);
+      renameSync(this.#part, this.#path); // a file system without hard links
+      return;
+    }
+    unlinkSync(this.#part);
+  }
+
+  #remove(): void {
+    if (this.#part === '') return;
+    try {
+      unlinkSync(this.#part);
+    } catch {
+      // It is gone already.
+    }
+  }
+}
+
+function refuseExisting(path: string, force: boolean): void {
+  const stats = statOf(path);
+  if (stats?.isDirectory()) throw new UsageError(`${path} is a folder`, 'Name a file in it.');
+  if (stats?.isFile() && !force)
+    throw new UsageError(`${path} exists already`, 'Take another name, or overwrite it with --force.');
+}
+
+/** The format is told by the name that the file will have. */
+function uri(path: string, name: string): string {
+  return `${name.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${path}`;
+}
+
+/** What is read must not be written: its packets would be gone before they are read. */
+export function refuseInput(output: string, inputs: readonly string[]): void {
+  const out = statOf(output);
+  if (out === undefined || output === '-') return;
+  const same = (path: string) => {
+    const stats = statOf(path);
+    return stats !== undefined && stats.ino === out.ino && stats.dev === out.dev;
+  };
+  const read = inputs.find(
+    (input) => same(input) || (statOf(input)?.isDirectory() && same(join(input, basename(output)))),
+  );
+  if (read === undefined) return;
+  throw new UsageError(`${output} is one of the traces that are read (${read})`, 'Write to another file.');
+}

@@ -1,0 +1,109 @@
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "io/file_names.h"
+#include "io/file_series.h"
+
+using namespace ringtap;
+
+namespace {
+
+constexpr int64_t kWhen = 1'600'000'000;  // 2020-09-13 12:26:40 UTC
+
+struct Utc {
+  Utc() {
+    setenv("TZ", "UTC", 1);
+    tzset();
+  }
+};
+
+std::string name(const std::string& pattern, bool many = true) {
+  const Utc utc;
+  return FileNames(pattern, many).name(kWhen, 7);
+}
+
+}  // namespace
+
+TEST_CASE("number and time stand before the suffix of the last part of a path") {
+  CHECK(name("a.pcap") == "a_00007_20200913122640.pcap");
+  CHECK(name("/x.y/a") == "/x.y/a_00007_20200913122640");
+  CHECK(name("/x.y/.hidden") == "/x.y/.hidden_00007_20200913122640");
+  CHECK(name("a.b.pcapng.zst") == "a.b_00007_20200913122640.pcapng.zst");
+  CHECK(name("a.gz") == "a_00007_20200913122640.gz");
+  CHECK(name("100%%.pcap") == "100%_00007_20200913122640.pcap");
+  CHECK(name("%H/a.pcap") == "12/a_00007.pcap");
+  CHECK(name("%H%M.pcap", false) == "1226.pcap");
+  CHECK(FileNames("a.pcap", true).name(kWhen, 123456) == "a_123456_20200913122640.pcap");
+}
+
+TEST_CASE("a pattern is refused when two files in a row, or one of another day, have its name") {
+  const auto refused = [](const std::string& pattern, int64_t period_s, int64_t kept_s = 0, bool overwrite = false) {
+    return FileNames(pattern, false).check(period_s, kept_s, overwrite).has_value();
+  };
+  CHECK_FALSE(refused("a.pcap", 1));
+  CHECK_FALSE(refused("%s", 1));
+  CHECK_FALSE(refused("%Y%m%d%H%M%S", 1));
+  CHECK_FALSE(refused("%F-%T", 90));
+  CHECK(refused("%F-%H", 3599));
+  CHECK(refused("%F-%H", 3599, 0, true));
+  CHECK_FALSE(refused("%F-%H", 3600));
+  CHECK(refused("%F-%M", 60));
+  CHECK(refused("%H%M%S", 60));
+  CHECK_FALSE(refused("%H%M%S", 60, 0, true));
+  CHECK(refused("%a-%H", 3600));
+  CHECK(refused("%d-%H", 3600));
+  CHECK(refused("%m%d-%H", 3600));
+  CHECK_FALSE(refused("%H", 3600, 23 * 3600));
+  CHECK(refused("%H", 3600, 24 * 3600));
+  CHECK(refused("a%", 1));
+  CHECK(refused("%Q", 1));
+}
+
+TEST_CASE("a file is begun beside its name, which it gets when it is complete, and takes nobody else's") {
+  const Utc utc;
+  char folder[] = "/tmp/ringtap-io-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string at = folder;
+  const std::string pattern = at + "/%H.pcap";
+  const std::atomic<bool> give_up{false};
+  auto series = to_files({.pattern = pattern, .many = false, .period_s = 3600, .keep = 2, .sync = true});
+  REQUIRE(series);
+  const auto make = [&](int64_t hour) {
+    auto output = series->open();
+    REQUIRE(output);
+    const std::byte content{'x'};
+    CHECK((*output)->write({&content, 1}, give_up) == 1);
+    CHECK((*output)->close() == 0);
+    auto complete = series->complete(hour * 3'600'000'000'000);
+    REQUIRE(complete);
+    return *complete;
+  };
+  CHECK(make(1) == at + "/01.pcap");
+  CHECK(make(2) == at + "/02.pcap");
+  CHECK(make(26) == at + "/02_00002.pcap");
+  CHECK_FALSE(std::filesystem::exists(at + "/01.pcap"));
+  CHECK(std::filesystem::exists(at + "/02.pcap"));
+  SUBCASE("nor those of a writer that was killed") {
+    auto first = series->open();
+    REQUIRE(first);
+    auto other = to_files({.pattern = pattern, .many = false, .period_s = 3600, .keep = 2});
+    REQUIRE(other);
+    REQUIRE(other->open());
+    size_t parts = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(at)) parts += entry.path().extension() == ".part";
+    CHECK(parts == 2);
+  }
+  SUBCASE("and says so when it cannot have its name") {
+    REQUIRE(series->open());
+    std::filesystem::remove_all(at);
+    const auto complete = series->complete(0);
+    REQUIRE_FALSE(complete);
+    CHECK(complete.error().code == Code::kFileWrite);
+    CHECK(complete.error().err == ENOENT);
+  }
+  std::filesystem::remove_all(at);
+}
