@@ -40,7 +40,7 @@ export function createProgram(): Command {
     .description('Packet capture: one command for every capture method.')
     .version(version(), '-V, --version')
     .exitOverride()
-    .configureHelp({ minWidthToWrap: 20, subcommandTerm: (command) => command.name() })
+    .configureHelp({ minWidthToWrap: 10, subcommandTerm: (command) => command.name() })
     .configureOutput({ getOutHelpWidth: columns, getErrHelpWidth: columns });
   addHelp(program, {
     examples: [

@@ -32,11 +32,12 @@ async function fish(line: string): Promise<string[]> {
 /** What zsh shows when Tab is pressed behind the line, on a terminal of its own. */
 async function zsh(line: string): Promise<string> {
   const program = `
-import os, pty, select, sys, time
+import fcntl, os, pty, select, struct, sys, termios, time
 child, terminal = pty.fork()
 if child == 0:
     os.environ.update(TERM='dumb', PS1='> ', COLUMNS='200')
     os.execvp('zsh', ['zsh', '-f', '-i'])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 200, 200, 0, 0))
 def read(until, quiet):
     text, end = '', time.time() + 20
     while time.time() < end and until not in text:
