@@ -201,6 +201,7 @@ export interface Addon {
     delayMs: number;
     application: string;
     comment: string | undefined;
+    compression: { method: string; level: number; sections: string } | undefined;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;
