@@ -62,7 +62,7 @@ describe('what cannot be done', () => {
       ['read', '/nonexistent/trace.pcap'],
       /^ringtap: .*\/nonexistent\/trace\.pcap: cannot open: No such file or directory\nhint: /,
     ],
-    [['read', '.'], /^ringtap: .*\.: cannot open: Is a directory\nhint: /],
+    [['read', '.'], /^ringtap: .*\.: no trace is in this folder: .*\nhint: /],
     [['read', 'EMPTY'], /^ringtap: .*empty\.pcap: the file is empty\nhint: Known formats are pcap, pcapng and ERF/],
     [['read', 'TEXT'], /^ringtap: .*text\.pcap: .*\nhint: Known formats are pcap, pcapng and ERF/],
     [['stats', 'no-such-if0'], /^ringtap: no-such-if0: interface "no-such-if0": No such device\nhint: /],
