@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'RINGTAP_FILE_CORRUPT'
   | 'RINGTAP_FILE_DISORDER'
   | 'RINGTAP_FILE_WRITE'
+  | 'RINGTAP_LIBRARY_MISSING'
   | 'RINGTAP_BUSY'
   | 'RINGTAP_CLOSED'
   | 'RINGTAP_NO_BUFFER'
@@ -87,15 +88,15 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_FILE_FORMAT: {
     meaning: "The file is not a trace in a known format.",
-    hint: "Known formats are pcap, pcapng and ERF; decompress first, for example: zstd -dc trace.pcap.zst | ringtap read -",
+    hint: "Known formats are pcap, pcapng and ERF, also compressed with zstd, lz4, gzip, xz or bzip2.",
   },
   RINGTAP_FILE_TRUNCATED: {
     meaning: "The file ends in the middle of a record. Every record before it was delivered.",
     hint: "The writer was probably stopped. The message and `position` give the byte offset of the cut record.",
   },
   RINGTAP_FILE_CORRUPT: {
-    meaning: "A record contradicts its format. Every record before it was delivered.",
-    hint: "The message and `position` give the byte offset of the bad record.",
+    meaning: "A record, or compressed data, contradicts its format. Every record before it was delivered.",
+    hint: "The message and `position` give the byte offset of what is bad.",
   },
   RINGTAP_FILE_DISORDER: {
     meaning: "A process warning: packets of a trace are not in order of time. Where several traces are merged, such a packet comes when its turn comes, behind later ones.",
@@ -104,6 +105,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_FILE_WRITE: {
     meaning: "The output file cannot be created or written.",
     hint: "The message says what the system refused; complete records written before are kept.",
+  },
+  RINGTAP_LIBRARY_MISSING: {
+    meaning: "A library that this needs is not installed, or is too old.",
+    hint: "Install the package that the message names.",
   },
   RINGTAP_BUSY: {
     meaning: "Somebody else reads from this capture, or owns the resource.",

@@ -159,6 +159,8 @@ export interface FileOptions extends OpeningOptions {
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */
   bufferBytes?: number | undefined;
+  /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
+  windowBytes?: number | undefined;
 }
 
 /** Options of `pcap:` (libpcap (loaded at run time)). */

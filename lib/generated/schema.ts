@@ -580,6 +580,14 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 1073741824,
         "unit": "bytes",
         "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them."
+      },
+      {
+        "name": "windowBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 2147483648,
+        "default": 67108864,
+        "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more."
       }
     ]
   },

@@ -214,6 +214,7 @@ export interface Addon {
     delayMs: number;
     application: string;
     comment: string | undefined;
+    compression: { method: string; level: number; sections: string } | undefined;
     hardware: string;
     os: string;
     interface: NativeInterface | undefined;

@@ -68,7 +68,7 @@ type Append = (first: number) => number | undefined;
  * `process.exit()` or by an uncaught error, when a worker is terminated, and when the writer is collected. A pipe gets
  * what it has room for, and always whole records of up to 4 KiB.
  * @example
- * await using writer = await openWriter('trace.pcapng', { linkType: capture.linkType });
+ * await using writer = await openWriter('out.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
  * await writer.flush();
  * console.log(writer.stats()); // { packets, bytes, queued: 0 }
@@ -238,7 +238,12 @@ export class Writer implements AsyncDisposable {
    * them, up to 4096. It ends with the writer: what went wrong is told by `write()` and `close()`. It keeps no process
    * alive. The same is published on the `node:diagnostics_channel` `ringtap:file`, together with the writer's `uri`.
    * @example
-   * for await (const { path, packets } of writer.files()) console.log(`${path}: ${packets} packets`);
+   * const listing = (async () => {
+   *   for await (const { path, packets } of writer.files()) console.log(`${path}: ${packets} packets`);
+   * })();
+   * for await (const batch of capture) await writer.write(batch);
+   * await writer.close();
+   * await listing; // it ends with the writer
    * @throws nothing
    */
   files(): AsyncIterableIterator<WrittenFile> {

@@ -7,6 +7,8 @@ import { MARK, sourceHash, TARGETS } from './targets.mjs';
 
 /** Node 20's own: RHEL 8, Debian 10, Ubuntu 18.10 and whatever came later. */
 const NEWEST_GLIBC = '2.28';
+/** What came with musl 1.2.5, and so is not on Alpine before 3.20: there the binary would not load. */
+const NEWER_MUSL = /^(preadv2|pwritev2|statx)$/;
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 const LIBRARIES = {
   glibc: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libdl\.so\.2|ld-linux-[\w-]+\.so\.\d)$/,
@@ -39,6 +41,8 @@ export function binaryFaults(root, name) {
     if (!LIBRARIES[libc].test(library)) fault(`needs ${library}`);
   const newest = all(elf, /\bGLIBC_([\d.]+)/g).reduce((a, b) => (newer(b, a) ? b : a), '0');
   if (newer(newest, libc === 'musl' ? '0' : NEWEST_GLIBC)) fault(`needs glibc ${newest}`);
+  for (const name of all(elf, / UND (\w+)/g))
+    if (libc === 'musl' && NEWER_MUSL.test(name)) fault(`needs ${name}() of a newer musl`);
   // Num: Value Size Type Bind Vis Ndx Name: what is defined here for others to see.
   const exported = all(elf, /^ +\d+: [0-9a-f]+ +\w+ \w+ +(?:GLOBAL|WEAK|UNIQUE) +\w+ +\d+ ([^\s@]+)/gm).sort();
   if (exported.join() !== EXPORTS.join()) fault(`exports ${exported.join(', ') || 'nothing'}`);

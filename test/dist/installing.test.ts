@@ -22,15 +22,15 @@ beforeEach(() => {
   rmSync(installed, { recursive: true, force: true });
   for (const part of ['dist', 'native', 'package.json', 'CMakeLists.txt', 'scripts'])
     cpSync(join(root, part), join(installed, part), { recursive: true });
-  for (const name of ['fastest-levenshtein', 'node-gyp-build']) {
+  for (const name of ['cli-table3', 'commander', 'fastest-levenshtein', 'node-gyp-build']) {
     const there = path(`node_modules/${name}`);
     rmSync(there, { force: true });
     symlinkSync(join(root, 'node_modules', name), there);
   }
 });
 
-/** Runs npm's install script with these programs, and no others, in its PATH: name → what it does. */
-function install(programs: Record<string, string> = {}, ...args: string[]): Promise<Outcome> {
+/** A PATH with these programs and no others: name → what it does. */
+function pathWith(programs: Record<string, string>): string {
   const bin = path('bin');
   rmSync(bin, { recursive: true, force: true });
   mkdirSync(bin);
@@ -38,7 +38,12 @@ function install(programs: Record<string, string> = {}, ...args: string[]): Prom
     writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`);
     chmodSync(join(bin, name), 0o755);
   }
-  const env = { PATH: bin, CXX: '', npm_config_build_from_source: 'false' };
+  return bin;
+}
+
+/** Runs npm's install script with these programs, and no others, in its PATH. */
+function install(programs: Record<string, string> = {}, ...args: string[]): Promise<Outcome> {
+  const env = { PATH: pathWith(programs), CXX: '', npm_config_build_from_source: 'false' };
   return start(process.execPath, [join(installed, 'scripts/install.mjs'), ...args], { env }).outcome;
 }
 
@@ -90,6 +95,33 @@ describe('installation', () => {
       code: 1,
       stderr: 'cmake: -S\nringtap: the build failed, see above (cmake -S: exit code 3)\n',
     });
+  });
+});
+
+describe('ringtap doctor --fix', () => {
+  const doctor = (programs: Record<string, string>, what: string) =>
+    start(process.execPath, [join(installed, 'dist/cli/main.js'), 'doctor', '--fix', what], {
+      env: { PATH: pathWith(programs) },
+    }).outcome;
+
+  test('dpdk says what to install where there is no libdpdk', async () => {
+    put(prebuilt('glibc'), BUILT);
+    const { code, stderr } = await doctor({}, 'dpdk');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ringtap: dpdk: no libdpdk of 22\.11 or newer .*\nhint: sudo apt-get install libdpdk-dev pkg-config /);
+  });
+
+  test('dpdk builds from source where there is one, and says when that fails', async () => {
+    put(prebuilt('glibc'), BUILT);
+    const { code, stderr } = await doctor({ 'pkg-config': 'exit 0' }, 'dpdk');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ringtap: asked to build from source; to build it here, these are missing:\n {2}- cmake /);
+    expect(stderr).toMatch(/\nringtap: the module was not built: see above\n$/);
+  });
+
+  test('of anything else is wrong usage', async () => {
+    const { code, stderr } = await doctor({}, 'everything');
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('Allowed choices are dpdk') });
   });
 });
 

