@@ -81,6 +81,9 @@ const PACKAGES = {
     'xz-utils': programs('xz'),
     bzip2: programs('bzip2'),
     valgrind: programs('valgrind'),
+    'man-db': programs('man'),
+    zsh: programs('zsh'),
+    fish: programs('fish'),
   },
   // 216 packages and 160 MB, within a minute or so: only where that can be done without asking.
   dpdk: { 'libdpdk-dev': () => hasHeader('dpdk/rte_eal.h') },
