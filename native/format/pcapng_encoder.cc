@@ -60,9 +60,7 @@ class BlockWriter {
 
 constexpr uint32_t kMostTextBytes = 4096;
 
-std::string shortened(const std::string& text) {
-  return text.substr(0, kMostTextBytes);
-}
+std::string shortened(const std::string& text) { return text.substr(0, kMostTextBytes); }
 
 /// What follows the bytes of a packet.
 struct PacketOptions {

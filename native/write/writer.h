@@ -40,7 +40,7 @@ struct WriterRequest {
   std::string os = {};
   InterfaceInfo interface = {};  // pcapng: what the packets come from
   bool packet_details = false;   // pcapng: direction, number and queue of each packet
-  RotateRequest rotate = {};             // `to` makes another file each time it is opened
+  RotateRequest rotate = {};     // `to` makes another file each time it is opened
 };
 
 /// A file that is complete.
