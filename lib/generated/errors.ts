@@ -27,6 +27,11 @@ export type ErrorCode =
   | 'RINGTAP_RELEASED'
   | 'RINGTAP_NO_MEMORY'
   | 'RINGTAP_RING_CORRUPT'
+  | 'RINGTAP_REMOTE_UNREACHABLE'
+  | 'RINGTAP_REMOTE_AUTH'
+  | 'RINGTAP_REMOTE_REFUSED'
+  | 'RINGTAP_REMOTE_PROTOCOL'
+  | 'RINGTAP_REMOTE_LOST'
   | 'RINGTAP_INJECTED'
   | 'RINGTAP_SYSTEM'
   | 'RINGTAP_ADDON_MISSING'
@@ -133,6 +138,26 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_RING_CORRUPT: {
     meaning: "A ring that is shared with the kernel contradicts itself. Every packet before it was delivered.",
     hint: "Open the capture again; something wrote outside the bytes of a packet, or the kernel module is not the one it says.",
+  },
+  RINGTAP_REMOTE_UNREACHABLE: {
+    meaning: "No connection to the other host, or to its port for packets.",
+    hint: "Check that the daemon runs there (rpcapd, port 2002) and that firewalls let the connection pass.",
+  },
+  RINGTAP_REMOTE_AUTH: {
+    meaning: "The other host refuses the user, or everybody without a user.",
+    hint: "Give auth: { user, password }; or, in a network that you trust, start the daemon with -n, which asks for none.",
+  },
+  RINGTAP_REMOTE_REFUSED: {
+    meaning: "The other host says no to what was asked of it, with the words in the message.",
+    hint: "The words are the daemon's own; its host may know more (rpcapd -D).",
+  },
+  RINGTAP_REMOTE_PROTOCOL: {
+    meaning: "The other host does not keep to the protocol.",
+    hint: "Check that it is an rpcapd that listens there, and one without TLS.",
+  },
+  RINGTAP_REMOTE_LOST: {
+    meaning: "The connection to the other host broke, or it is silent. Every packet before that was delivered.",
+    hint: "Check the daemon and its host, then open the capture again.",
   },
   RINGTAP_INJECTED: {
     meaning: "A fault that the synth: URI asked for.",

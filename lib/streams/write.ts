@@ -2,7 +2,12 @@ import { Writable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
 
 /** What is written into: a writer. */
-export type BatchSink = { readonly write: (batch: Batch) => Promise<void>; readonly close: () => Promise<void> };
+export type BatchSink = {
+  /** Takes a batch, which stays as it is until this settles. */
+  readonly write: (batch: Batch) => Promise<void>;
+  /** Completes the file. */
+  readonly close: () => Promise<void>;
+};
 
 /**
  * A stream into a writer, of owned batches: `readBatches()` gives them. The end of the stream completes the file; a stream

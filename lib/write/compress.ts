@@ -6,7 +6,7 @@ import { ownOptions } from '../uri/options.js';
 export interface CompressOptions {
   /** zstd is the best for nearly all, lz4 costs half the CPU and packs less, gzip is what every program reads. */
   method: 'zstd' | 'lz4' | 'gzip';
-  /** As of the method's own tool: zstd 1 to 19, lz4 1 to 12, gzip 1 to 9. Default 1: the fastest. */
+  /** A number as of the method's own tool: zstd 1 to 19, lz4 1 to 12, gzip 1 to 9. Default 1: the fastest. */
   level?: number | undefined;
   /**
    * Parts that can be decompressed alone, of zstd (4 MiB, or a second) and lz4 (1 MiB, or half a second). `index` (the

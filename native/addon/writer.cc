@@ -99,14 +99,14 @@ Result<Destination> compressed_if(const Napi::Object& request, Result<Destinatio
   const std::string path = text(request.Get("path"));
   const auto compression = given.As<Napi::Object>();
   const std::string sections = text(compression.Get("sections"));
-  const bool has_index = sections == "index" && path != "-" && !request.Get("rotate").IsObject();
+  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
   return compressed(*std::move(to),
                     {.compression = compression_named(text(compression.Get("method"))).value_or(Compression::kNone),
                      .level = static_cast<int>(number(compression.Get("level"))),
-                     .sections = has_index              ? Sections::kInside
-                                 : sections == "frames" ? Sections::kFrames
-                                                        : Sections::kNone},
-                    has_index ? path : std::string());
+                     .sections = sections == "frames"                    ? Sections::kFrames
+                                 : sections == "index" && may_have_index ? Sections::kInside
+                                                                         : Sections::kNone},
+                    may_have_index ? path : std::string());
 }
 
 Napi::Object from_file(Napi::Env env, const FinishedFile& file) {
