@@ -55,7 +55,7 @@ uint64_t read_datagrams(std::span<const std::byte> bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size == 0) return 0;
+  if (size < 2) return 0;
   std::vector<std::byte> bytes(size - 1);
   std::memcpy(bytes.data(), data + 1, size - 1);
   const uint64_t sum = data[0] % 2 == 0 ? read_stream(bytes) : read_datagrams(bytes);
