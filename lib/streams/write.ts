@@ -2,14 +2,20 @@ import { Writable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
 
 /** What is written into: a writer. */
-export type BatchSink = { readonly write: (batch: Batch) => Promise<void>; readonly close: () => Promise<void> };
+export type BatchSink = {
+  /** Takes the packets of a batch, which may go when it settles. */
+  readonly write: (batch: Batch) => Promise<void>;
+  /** Ends the output. */
+  readonly close: () => Promise<void>;
+};
 
 /**
  * A stream into a writer, of owned batches: `readBatches()` gives them. The end of the stream completes the file; a stream
  * that is destroyed closes it, and what was written before is in it.
  * @example
  * import { pipeline } from 'node:stream/promises';
- * await pipeline(readBatches(capture), writeTo(await openWriter('trace.pcapng')));
+ * await pipeline(readBatches(capture), writeTo(await openWriter('out.pcapng')));
+ * console.log(capture.stats().delivered);
  * @param writer which nobody else writes with
  * @throws nothing; the stream fails with what `writer.write()` and `writer.close()` reject with
  */
