@@ -17,6 +17,7 @@ export type { Candidate, Plan } from './plan/plan.js';
 export { type ProbeResult, probe } from './plan/probe.js';
 export type { TransmitStats, Transmitter } from './transmit/transmit.js';
 export type { OptionValue } from './uri/values.js';
+export type { CompressOptions } from './write/compress.js';
 export type { WrittenFile } from './write/files.js';
 export { openWriter, type WriterOptions } from './write/open.js';
 export type { RotateOptions } from './write/rotate.js';

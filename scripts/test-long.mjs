@@ -45,6 +45,10 @@ const RUNS = {
     },
     argv: vitest('--project=long', 'test/long/installs.test.ts'),
   },
+  killed: {
+    what: 'writers killed at 200 random moments for each format and compression: all but the last second is there',
+    argv: vitest('--project=long', 'test/long/killed-writer.test.ts'),
+  },
   asan: {
     what: 'native tests with AddressSanitizer and UndefinedBehaviorSanitizer',
     argv: sh('asan', 'ctest --preset asan --parallel 2'),

@@ -5,7 +5,7 @@ import type { NativeStats } from '../native/native.js';
  * The loss ledger of a capture: `received = delivered + filtered + dropped + pending`, to the packet.
  * All counts only grow (pending excepted; and on PF_RING with `direction: 'in'`, `received` with it, as its README says)
  * and reading them changes nothing. Packets that a filter in the kernel
- * rejected were never received and stand in none of the counts. All are numbers of packets, where nothing else is said.
+ * rejected were never received and stand in none of the counts.
  */
 export interface CaptureStats {
   /** Packets that the capture method has accounted for, whatever became of them. */
@@ -31,8 +31,8 @@ export interface CaptureStats {
    */
   readonly drops: Readonly<Partial<Record<DropCause, number | null>>>;
   /**
-   * Numbers that the driver counts, by its own names, where an option (`xstats` of `dpdk:`) asks for them; else empty. `null` is
-   * what the driver cannot tell.
+   * Numbers of what else is counted, by their own names: by the driver, where an option (`xstats` of `dpdk:`) asks for them, and
+   * of datagrams by `rpcap:` over UDP; else empty. `null` is what cannot be told.
    */
   readonly details: Readonly<Record<string, number | null>>;
 }

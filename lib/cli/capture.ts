@@ -47,7 +47,7 @@ export function addCapture(program: Command): void {
     ],
     notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
   }).action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
-    flags.listDevices ? list({}) : capture(wordsOf(uri, words), flags),
+    flags.listDevices ? list(undefined, {}) : capture(wordsOf(uri, words), flags),
   );
 }
 

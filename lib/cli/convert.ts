@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { say } from './errors.js';
 import { integer } from './format.js';
+import { addHelp } from './help.js';
 import { parseCount } from './options.js';
 import { Dedup, type DedupWindow, shiftTimes, TimeRange } from './trace/changes.js';
 import { OutputFile, refuseInput } from './trace/output-file.js';
@@ -19,35 +20,34 @@ interface ConvertFlags {
 }
 
 export function addConvert(program: Command): void {
-  program
-    .command('convert <in> <out>')
-    .description('write a trace in another format, or a part of it')
-    .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-    .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
-    .option('--from <time>', 'only packets from this time on', parseMoment)
-    .option('--to <time>', 'only packets up to this time', parseMoment)
-    .option('--time-shift <span>', 'move all times, such as 1h or -0.25s', parseSpan)
-    .option(
-      '--dedup <window>',
-      'drop a packet that is equal to one of so many before it (5), or of a time (10ms)',
-      parseWindow,
-    )
-    .option('--micro', 'times in microseconds, rounded down, for readers that know no others')
-    .option('--force', 'overwrite an existing file')
-    .addHelpText(
-      'after',
-      `
-The output is pcapng if its name ends so, else pcap; - is standard output. The input may be a pattern in quotes, a folder, or -.
-Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.
-
-Examples:
-  $ ringtap convert trace.pcapng trace.pcap
-  $ ringtap convert day.pcapng dns.pcapng -f "udp port 53" --from 2026-11-30T10:00Z --to 2026-11-30T10:05Z
-  $ ringtap convert tap.pcap once.pcap --dedup 5 -s 128
-
-A trace that is cut or damaged: every good packet is written, then the error, and the exit status is 1.`,
-    )
-    .action(convert);
+  addHelp(
+    program
+      .command('convert <in> <out>')
+      .description('write a trace in another format, or a part of it')
+      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+      .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
+      .option('--from <time>', 'only packets from this time on', parseMoment)
+      .option('--to <time>', 'only packets up to this time', parseMoment)
+      .option('--time-shift <span>', 'move all times, such as 1h or -0.25s', parseSpan)
+      .option(
+        '--dedup <window>',
+        'drop a packet that is equal to one of so many before it (5), or of a time (10ms)',
+        parseWindow,
+      )
+      .option('--micro', 'times in microseconds, rounded down, for readers that know no others')
+      .option('--force', 'overwrite an existing file'),
+    {
+      examples: [
+        'ringtap convert trace.pcapng trace.pcap',
+        'ringtap convert day.pcapng dns.pcapng -f "udp port 53" --from 2026-11-30T10:00Z --to 2026-11-30T10:05Z',
+        'ringtap convert tap.pcap once.pcap --dedup 5 -s 128',
+      ],
+      notes: [
+        'The output is pcapng if its name ends so, else pcap; - is standard output. The input may be a pattern in quotes, a folder, or -. Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.',
+        'A trace that is cut or damaged: every good packet is written, then the error, and the exit status is 1.',
+      ],
+    },
+  ).action(convert);
 }
 
 function parseWindow(text: string): DedupWindow {

@@ -1,6 +1,7 @@
 import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
 import { printable, printableLines } from '../errors/printable.js';
+import { ERROR_TABLE } from '../generated/errors.js';
 import { CaptureError, type ErrorCode } from '../index.js';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -13,6 +14,16 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RINGTAP_BAD_OPTION',
   'RINGTAP_BAD_FILTER',
 ]);
+
+/** Where the hint of a code is about the library, what helps whoever has a command line. */
+const COMMAND_HINTS: Partial<Record<ErrorCode, string>> = {
+  RINGTAP_UNKNOWN_OPTION: '`ringtap help uri SCHEME` lists the options of a scheme.',
+  RINGTAP_BAD_OPTION: '`ringtap help uri SCHEME` lists types, ranges and defaults.',
+  RINGTAP_BAD_FILTER: '`ringtap help filters` has examples; pcap-filter(7) is the whole syntax.',
+  RINGTAP_FILE_TRUNCATED: 'Every packet before that byte is good; its writer was probably stopped.',
+  RINGTAP_FILE_CORRUPT: 'Every packet before that byte is good.',
+  RINGTAP_NO_MEMORY: 'Give it less (-B), or raise the limit that the message names.',
+};
 
 /** Failures that came with the packets. */
 const ofData = new WeakSet<Error>();
@@ -48,6 +59,11 @@ function errnoOf({ errno }: CaptureError): string {
   return errno === undefined || errno <= 0 ? '' : ` (${getSystemErrorName(-errno)})`;
 }
 
+function hintOf(error: CaptureError | UsageError): string {
+  const isOwn = error instanceof UsageError || error.hint !== ERROR_TABLE[error.code].hint;
+  return (isOwn ? undefined : COMMAND_HINTS[error.code]) ?? error.hint!;
+}
+
 /** Tells the user what failed. @returns the exit code */
 export function report(error: unknown): number {
   // Commander has printed its errors, or the help that was asked for, by itself.
@@ -57,7 +73,7 @@ export function report(error: unknown): number {
     if (error.code === 'RINGTAP_SYSTEM') tell(`call: ${error.syscall ?? 'unknown'}${errnoOf(error)}`);
   }
   if ((error instanceof CaptureError || error instanceof UsageError) && error.hint !== undefined) {
-    tell(`hint: ${error.hint}`);
+    tell(`hint: ${hintOf(error)}`);
   }
   if (error instanceof Error && debuglog('ringtap').enabled) tell(`${error.stack}`);
   if (error instanceof UsageError) return EXIT.usage;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { type Candidate, type Explanation, explain, linkTypeName, type Plan } from '../index.js';
+import { authFor } from './auth.js';
 import { report } from './errors.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions } from './options.js';
@@ -24,7 +25,7 @@ export function addExplain(program: Command): void {
     notes: ['Exit status 1 where it cannot be opened.'],
   }).action(async (first: string | undefined, words: string[], flags: ExplainFlags) => {
     const { uri, filter } = sourceOf('explain', wordsOf(first, words), flags);
-    const explained = await explain(uri, openOptions(flags, filter));
+    const explained = await explain(uri, { ...authFor(uri), ...openOptions(flags, filter) });
     await (flags.json ? printJson(explained, 2) : printText(describe(uri, explained)));
     if (!explained.ok) process.exitCode = report(explained.error);
   });

@@ -3,6 +3,7 @@ import { printable } from '../errors/printable.js';
 import { CaptureError } from '../index.js';
 import { EXIT, report } from './errors.js';
 import { integer, scaled } from './format.js';
+import { addHelp } from './help.js';
 import { printJson, printText } from './output.js';
 import { factsOf, type TraceFacts } from './trace/facts.js';
 import type { Described } from './trace/pcapng.js';
@@ -14,24 +15,24 @@ interface InfoFlags {
 }
 
 export function addInfo(program: Command): void {
-  program
-    .command('info <files...>')
-    .description('say what is in traces: packets, bytes, times, rates, link types, interfaces, order, gaps, losses')
-    .option('--json', 'print a line of JSON for each file')
-    .option('--hashes', 'also the SHA-256 and SHA-1 of each file')
-    .addHelpText(
-      'after',
-      `
-One file is told in lines, several in a table. A pattern in quotes or a folder is told as what it is read as: one trace.
-
-Examples:
-  $ ringtap info trace.pcapng
-  $ ringtap info *.pcap
-  $ ringtap info --json *.pcapng | jq -r 'select(.inOrder | not) | .file'
-
-A file that is cut or damaged: what comes before is told, then the error, and the exit status is 1.`,
-    )
-    .action(info);
+  addHelp(
+    program
+      .command('info <files...>')
+      .description('say what is in traces: packets, bytes, times, rates, link types, interfaces, order, gaps, losses')
+      .option('--json', 'print a line of JSON for each file')
+      .option('--hashes', 'also the SHA-256 and SHA-1 of each file'),
+    {
+      examples: [
+        'ringtap info trace.pcapng',
+        'ringtap info *.pcap',
+        "ringtap info --json *.pcapng | jq -r 'select(.inOrder | not) | .file'",
+      ],
+      notes: [
+        'One file is told in lines, several in a table. A pattern in quotes or a folder is told as what it is read as: one trace.',
+        'A file that is cut or damaged: what comes before is told, then the error, and the exit status is 1.',
+      ],
+    },
+  ).action(info);
 }
 
 async function info(files: string[], flags: InfoFlags): Promise<void> {

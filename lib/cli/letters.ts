@@ -14,6 +14,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   '-O': 'filters are always optimised',
   '-R': 'the filter is the last words, or -f',
   '-T': 'payloads are not decoded: -X shows them, and --json is for programs',
+  '-v': 'a line has one length: -e and -X show more, and --json has ttl, fragments and lengths',
   '-y': '`ringtap explain URI` shows the link type, which is the interface’s own',
   '-Y': 'the filter is the last words, or -f: a pcap-filter(7) expression',
   '-z': 'standard error names each file that is complete; in a program: writer.files()',
@@ -41,6 +42,7 @@ const CAPTURE: Readonly<Record<string, string>> = {
 export function hintForOption(flag: string, path: string): string {
   const letter = flag.startsWith('--') ? flag.replace(/=.*/s, '') : flag.slice(0, 2);
   if (Object.hasOwn(CAPTURE, letter)) return `write ${CAPTURE[letter]}`;
+  if (path === 'ringtap' && letter === '-v') return 'write ringtap --version';
   if (path === 'ringtap' && !flag.startsWith('--'))
     return `options come after a command: ringtap capture eth0 ${letter}`;
   return Object.hasOwn(INSTEAD, letter) ? INSTEAD[letter]! : `${path} --help shows how it is used`;

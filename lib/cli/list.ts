@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { type Device, devices, type ProbeResult, probe } from '../index.js';
+import { authFileOption, authFor, authFromFile } from './auth.js';
 import { addHelp } from './help.js';
 import { printJson, printText } from './output.js';
 import { columns, entry, wrap } from './text.js';
@@ -8,6 +9,11 @@ import { columns, entry, wrap } from './text.js';
 /** A device, and which of its URIs cannot be opened with the rights or on the host that there are. */
 interface Listed extends Device {
   readonly unusable: readonly Unusable[];
+}
+
+interface ListFlags {
+  readonly json?: true;
+  readonly authFile?: string;
 }
 
 interface Unusable {
@@ -23,17 +29,20 @@ export function addList(program: Command): void {
   addHelp(
     program
       .command('list')
-      .description('list what can be captured here, with ready-to-use URIs')
+      .description('list what can be captured here, or at a daemon on another host, with ready-to-use URIs')
+      .argument('[uri]', 'the daemon: rpcap://host or rpcap://host:port')
+      .addOption(authFileOption())
       .option('--json', 'print JSON'),
     {
-      examples: ['ringtap list', "ringtap list --json | jq -r '.[].uris[0]'"],
+      examples: ['ringtap list', 'ringtap list rpcap://sensor1', "ringtap list --json | jq -r '.[].uris[0]'"],
       notes: ['A URI in parentheses cannot be opened as things are: below stands why.'],
     },
   ).action(list);
 }
 
-export async function list({ json }: { json?: true }): Promise<void> {
-  const found = mark(await devices(), await probe());
+export async function list(uri: string | undefined, { json, authFile }: ListFlags): Promise<void> {
+  const auth = { ...authFor(uri ?? ''), ...authFromFile(authFile) };
+  const found = mark(uri === undefined ? await devices() : await devices(uri as 'rpcap:', auth), await probe());
   await (json ? printJson(found, 2) : printText(describe(found, columns())));
 }
 

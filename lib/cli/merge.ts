@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { say } from './errors.js';
 import { integer } from './format.js';
+import { addHelp } from './help.js';
 import { OutputFile, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
 
@@ -12,31 +13,31 @@ interface MergeFlags {
 }
 
 export function addMerge(program: Command): void {
-  program
-    .command('merge <files...>')
-    .description('make one trace of several, in order of time')
-    .requiredOption(
-      '-w, --write <file>',
-      'the trace to write: pcapng if the name ends so, else pcap; - is standard output',
-    )
-    .addOption(
-      new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),
-    )
-    .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-    .option('--force', 'overwrite an existing file')
-    .addHelpText(
-      'after',
-      `
-Files may be patterns in quotes ("day*.pcap") and folders. Of equal times those of the first file come first.
-
-Examples:
-  $ ringtap merge -w all.pcapng eth0.pcap eth1.pcapng
-  $ ringtap merge -w day.pcapng /var/captures/2026-11-30
-  $ ringtap merge -w - a.pcap b.pcap | ringtap read -
-
-A file that is cut or damaged: every good packet is written, then the error names it, and the exit status is 1.`,
-    )
-    .action(merge);
+  addHelp(
+    program
+      .command('merge <files...>')
+      .description('make one trace of several, in order of time')
+      .requiredOption(
+        '-w, --write <file>',
+        'the trace to write: pcapng if the name ends so, else pcap; - is standard output',
+      )
+      .addOption(
+        new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),
+      )
+      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+      .option('--force', 'overwrite an existing file'),
+    {
+      examples: [
+        'ringtap merge -w all.pcapng eth0.pcap eth1.pcapng',
+        'ringtap merge -w day.pcapng /var/captures/2026-11-30',
+        'ringtap merge -w - a.pcap b.pcap | ringtap read -',
+      ],
+      notes: [
+        'Files may be patterns in quotes ("day*.pcap") and folders. Of equal times those of the first file come first.',
+        'A file that is cut or damaged: every good packet is written, then the error names it, and the exit status is 1.',
+      ],
+    },
+  ).action(merge);
 }
 
 async function merge(files: string[], flags: MergeFlags): Promise<void> {

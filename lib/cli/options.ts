@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { OpenOptions } from '../index.js';
+import { authFileOption, authFromFile } from './auth.js';
 
 /** What commander makes of the options that {@link addOpenOptions} adds. */
 export interface OpenFlags {
@@ -10,6 +11,7 @@ export interface OpenFlags {
   bufferSize?: number;
   batchSize?: number;
   option?: Readonly<Record<string, string>>;
+  authFile?: string;
 }
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -51,13 +53,15 @@ export function addOpenOptions(command: Command): Command {
     .option('-p, --no-promiscuous', 'do not ask for frames addressed to others')
     .option('-B, --buffer-size <KiB>', 'memory that packets wait in', parseCount)
     .option('--batch-size <packets>', 'the most packets handled at once', parseCount)
-    .option('-o, --option <name=value>', 'any other option of the URI (ringtap help uri); repeatable', collect);
+    .option('-o, --option <name=value>', 'any other option of the URI (ringtap help uri); repeatable', collect)
+    .addOption(authFileOption());
 }
 
 /** Their values as `open()` takes them. What was not given is left to the URI and the defaults. */
 export function openOptions(flags: OpenFlags, filter: string | undefined): OpenOptions {
   return {
     ...flags.option,
+    ...authFromFile(flags.authFile),
     ...(filter === undefined ? {} : { filter }),
     ...(flags.snaplen === undefined || flags.snaplen === 0 ? {} : { snaplen: flags.snaplen }),
     ...(flags.direction === undefined ? {} : { direction: flags.direction === 'inout' ? 'both' : flags.direction }),

@@ -3,10 +3,12 @@ import { Command } from 'commander';
 import { printable } from '../errors/printable.js';
 import { addBench } from './bench.js';
 import { addCapture } from './capture.js';
+import { addCompletion } from './completion/index.js';
 import { addConvert } from './convert.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
+import { addHelpCommand } from './help-command.js';
 import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
@@ -29,6 +31,8 @@ const COMMANDS = [
   addSplit,
   addConvert,
   addBench,
+  addCompletion,
+  addHelpCommand,
 ];
 
 export function createProgram(): Command {
@@ -36,7 +40,7 @@ export function createProgram(): Command {
     .description('Packet capture: one command for every capture method.')
     .version(version(), '-V, --version')
     .exitOverride()
-    .configureHelp({ minWidthToWrap: 20, subcommandTerm: (command) => command.name() })
+    .configureHelp({ minWidthToWrap: 10, subcommandTerm: (command) => command.name() })
     .configureOutput({ getOutHelpWidth: columns, getErrHelpWidth: columns });
   addHelp(program, {
     examples: [

@@ -1,4 +1,5 @@
 import { type Capture, linkTypeName, type OpenOptions, open, type Plan, type Writer } from '../index.js';
+import { authFor } from './auth.js';
 import { say, tell } from './errors.js';
 import { causes, integer, scaled } from './format.js';
 import type { Run } from './run.js';
@@ -11,7 +12,7 @@ export async function withCaptures(
 ): Promise<void> {
   const captures: Capture[] = [];
   try {
-    for (const uri of uris) captures.push(await open(uri, options));
+    for (const uri of uris) captures.push(await open(uri, { ...authFor(uri), ...options }));
     await use(captures);
   } finally {
     await Promise.all(captures.map((capture) => capture.close()));

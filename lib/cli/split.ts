@@ -3,6 +3,7 @@ import { type Decoded, decode } from '../decode/index.js';
 import type { Batch, WriterOptions } from '../index.js';
 import { say, UsageError } from './errors.js';
 import { integer } from './format.js';
+import { addHelp } from './help.js';
 import { OutputFile, refuseInput } from './trace/output-file.js';
 import { Parts, partName } from './trace/parts.js';
 import { type Outputs, pass } from './trace/pass.js';
@@ -27,32 +28,32 @@ const RECORD_BYTES = 16;
 const UNITS: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
 
 export function addSplit(program: Command): void {
-  program
-    .command('split <file>')
-    .description('make several traces of one')
-    .requiredOption(
-      '-w, --write <name>',
-      'the traces to write: NAME.pcap makes NAME_00001_20261130100000.pcap …; pcapng likewise',
-    )
-    .requiredOption(
-      '--by <rule>',
-      'time:60s, bytes:100M, packets:100000, or flow:8 (each flow in one of 8 files)',
-      parseRule,
-    )
-    .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-    .option('--force', 'overwrite existing files')
-    .addHelpText(
-      'after',
-      `
-time: from the first packet on, in steps that do not drift; a time without packets makes no file. bytes: of a pcap file; k, M and G are
-powers of 1000; no file is larger, unless one packet is. flow: both directions of a flow, and its fragments, are in one file.
-
-Examples:
-  $ ringtap split day.pcapng -w hour.pcapng --by time:1h
-  $ ringtap split big.pcap -w part.pcap --by bytes:100M
-  $ ringtap split big.pcap -w flows.pcap --by flow:4`,
-    )
-    .action(split);
+  addHelp(
+    program
+      .command('split <file>')
+      .description('make several traces of one')
+      .requiredOption(
+        '-w, --write <name>',
+        'the traces to write: NAME.pcap makes NAME_00001_20261130100000.pcap …; pcapng likewise',
+      )
+      .requiredOption(
+        '--by <rule>',
+        'time:60s, bytes:100M, packets:100000, or flow:8 (each flow in one of 8 files)',
+        parseRule,
+      )
+      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+      .option('--force', 'overwrite existing files'),
+    {
+      examples: [
+        'ringtap split day.pcapng -w hour.pcapng --by time:1h',
+        'ringtap split big.pcap -w part.pcap --by bytes:100M',
+        'ringtap split big.pcap -w flows.pcap --by flow:4',
+      ],
+      notes: [
+        'time: from the first packet on, in steps that do not drift; a time without packets makes no file. bytes: of a pcap file; k, M and G are powers of 1000; no file is larger, unless one packet is. flow: both directions of a flow, and its fragments, are in one file.',
+      ],
+    },
+  ).action(split);
 }
 
 function parseRule(text: string): Rule {

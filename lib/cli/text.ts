@@ -27,3 +27,7 @@ export function entry(name: string, indent: number, text: string, width = column
   const head = name.length < indent ? name.padEnd(indent) : `${name}\n${' '.repeat(indent)}`;
   return [`${head}${first}`.trimEnd(), ...rest.map((line) => `${' '.repeat(indent)}${line}`)].join('\n');
 }
+
+export function paragraph(text: string): string {
+  return wrap(text.split(' '), columns()).join('\n');
+}

@@ -16,6 +16,8 @@ export interface CaptureErrorFields {
   hint?: string | undefined;
   /** Byte offset in a file, or character (instruction) offset in a filter. */
   position?: number | undefined;
+  /** Of damaged compressed data, whose `position` is that in the file: how much was decompressed before, in bytes. */
+  decompressedPosition?: number | undefined;
   /** What it came of. */
   cause?: unknown;
 }
@@ -49,6 +51,8 @@ export class CaptureError extends Error {
   readonly hint: string;
   /** Byte offset in a file, or character (instruction) offset in a filter. */
   readonly position: number | undefined;
+  /** Of damaged compressed data, whose `position` is that in the file: how much was decompressed before, in bytes. */
+  readonly decompressedPosition: number | undefined;
 
   /**
    * For programs that want to fail as ringtap does.
@@ -60,7 +64,8 @@ export class CaptureError extends Error {
    * console.log(new CaptureError('RINGTAP_BAD_OPTION', 'port must be from 1 to 65535').hint);
    */
   constructor(code: ErrorCode, message: string, fields: CaptureErrorFields = {}) {
-    const { backend, uri, syscall, errno, hint, position, cause }: CaptureErrorFields = ownOf(fields);
+    const { backend, uri, syscall, errno, hint, position, decompressedPosition, cause }: CaptureErrorFields =
+      ownOf(fields);
     // A filter is shown on a line of its own, with a mark below.
     const words = once(uri, message);
     const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(words)) : printable(shorten(words));
@@ -72,6 +77,7 @@ export class CaptureError extends Error {
     this.errno = errno;
     this.hint = hint === undefined ? hintOf(code, uri) : printable(shorten(hint));
     this.position = position;
+    this.decompressedPosition = decompressedPosition;
   }
 
   /**
@@ -82,14 +88,14 @@ export class CaptureError extends Error {
    * if (!explained.ok) console.log(explained.error.toJSON(), JSON.stringify(explained.error));
    */
   toJSON(): CaptureErrorJson {
-    const { message, name, code, backend, uri, syscall, errno, hint, position } = this;
-    return { message, name, code, backend, uri, syscall, errno, hint, position };
+    const { message, name, code, backend, uri, syscall, errno, hint, position, decompressedPosition } = this;
+    return { message, name, code, backend, uri, syscall, errno, hint, position, decompressedPosition };
   }
 }
 
 /** A {@link CaptureError} as JSON has it. What is undefined is left out there. */
 export type CaptureErrorJson = Pick<CaptureError, 'message' | 'name' | 'code' | 'hint'> &
-  Pick<CaptureErrorFields, 'backend' | 'uri' | 'syscall' | 'errno' | 'position'>;
+  Pick<CaptureErrorFields, 'backend' | 'uri' | 'syscall' | 'errno' | 'position' | 'decompressedPosition'>;
 
 /** "synth:: no such option" with one colon. */
 function once(uri: unknown, message: string): string {
@@ -129,7 +135,9 @@ export function warn(
 /** Turns what the addon throws into a CaptureError; anything else passes through. */
 export function wrapNative(error: unknown, backend?: MethodName, uri?: string): unknown {
   if (!(error instanceof Error) || error instanceof CaptureError) return error;
-  const { code, syscall, errno, hint, position } = ownOf(error as Error & CaptureErrorFields & { code?: string });
+  const fields = ownOf(error as Error & CaptureErrorFields & { code?: string });
+  const { code, syscall, errno, hint, position, decompressedPosition } = fields;
   if (code === undefined || !Object.hasOwn(ERROR_TABLE, code)) return error;
-  return new CaptureError(code as ErrorCode, error.message, { backend, uri, syscall, errno, hint, position });
+  const known = { backend, uri, syscall, errno, hint, position, decompressedPosition };
+  return new CaptureError(code as ErrorCode, error.message, known);
 }

@@ -20,12 +20,18 @@ export type ErrorCode =
   | 'RINGTAP_FILE_CORRUPT'
   | 'RINGTAP_FILE_DISORDER'
   | 'RINGTAP_FILE_WRITE'
+  | 'RINGTAP_LIBRARY_MISSING'
   | 'RINGTAP_BUSY'
   | 'RINGTAP_CLOSED'
   | 'RINGTAP_NO_BUFFER'
   | 'RINGTAP_RELEASED'
   | 'RINGTAP_NO_MEMORY'
   | 'RINGTAP_RING_CORRUPT'
+  | 'RINGTAP_REMOTE_UNREACHABLE'
+  | 'RINGTAP_REMOTE_AUTH'
+  | 'RINGTAP_REMOTE_REFUSED'
+  | 'RINGTAP_REMOTE_PROTOCOL'
+  | 'RINGTAP_REMOTE_LOST'
   | 'RINGTAP_INJECTED'
   | 'RINGTAP_SYSTEM'
   | 'RINGTAP_ADDON_MISSING'
@@ -87,15 +93,15 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_FILE_FORMAT: {
     meaning: "The file is not a trace in a known format.",
-    hint: "Known formats are pcap, pcapng and ERF; decompress first, for example: zstd -dc trace.pcap.zst | ringtap read -",
+    hint: "Known formats are pcap, pcapng and ERF, also compressed with zstd, lz4, gzip, xz or bzip2.",
   },
   RINGTAP_FILE_TRUNCATED: {
     meaning: "The file ends in the middle of a record. Every record before it was delivered.",
     hint: "The writer was probably stopped. The message and `position` give the byte offset of the cut record.",
   },
   RINGTAP_FILE_CORRUPT: {
-    meaning: "A record contradicts its format. Every record before it was delivered.",
-    hint: "The message and `position` give the byte offset of the bad record.",
+    meaning: "A record, or compressed data, contradicts its format. Every record before it was delivered.",
+    hint: "The message and `position` give the byte offset of what is bad.",
   },
   RINGTAP_FILE_DISORDER: {
     meaning: "A process warning: packets of a trace are not in order of time. Where several traces are merged, such a packet comes when its turn comes, behind later ones.",
@@ -104,6 +110,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_FILE_WRITE: {
     meaning: "The output file cannot be created or written.",
     hint: "The message says what the system refused; complete records written before are kept.",
+  },
+  RINGTAP_LIBRARY_MISSING: {
+    meaning: "A library that this needs is not installed, or is too old.",
+    hint: "Install the package that the message names.",
   },
   RINGTAP_BUSY: {
     meaning: "Somebody else reads from this capture, or owns the resource.",
@@ -128,6 +138,26 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_RING_CORRUPT: {
     meaning: "A ring that is shared with the kernel contradicts itself. Every packet before it was delivered.",
     hint: "Open the capture again; something wrote outside the bytes of a packet, or the kernel module is not the one it says.",
+  },
+  RINGTAP_REMOTE_UNREACHABLE: {
+    meaning: "No connection to the other host, or to its port for packets.",
+    hint: "Check that the daemon runs there (rpcapd, port 2002) and that firewalls let the connection pass.",
+  },
+  RINGTAP_REMOTE_AUTH: {
+    meaning: "The other host refuses the user, or everybody without a user.",
+    hint: "Give auth: { user, password }; or, in a network that you trust, start the daemon with -n, which asks for none.",
+  },
+  RINGTAP_REMOTE_REFUSED: {
+    meaning: "The other host says no to what was asked of it, with the words in the message.",
+    hint: "The words are the daemon's own; its host may know more (rpcapd -D).",
+  },
+  RINGTAP_REMOTE_PROTOCOL: {
+    meaning: "The other host does not keep to the protocol.",
+    hint: "Check that it is an rpcapd that listens there, and one without TLS.",
+  },
+  RINGTAP_REMOTE_LOST: {
+    meaning: "The connection to the other host broke, or it is silent. Every packet before that was delivered.",
+    hint: "Check the daemon and its host, then open the capture again.",
   },
   RINGTAP_INJECTED: {
     meaning: "A fault that the synth: URI asked for.",

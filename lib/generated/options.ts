@@ -3,6 +3,14 @@
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as `tcpdump -dd` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A user whom the daemon of another host knows. */
+export interface RemoteAuth {
+  /** The name, as UTF-8 up to 65535 bytes long. */
+  readonly user: string;
+  /** The password; sent as it is. */
+  readonly password: string;
+}
+
 /** What `open()` itself takes, for every scheme. */
 export interface OpeningOptions {
   /** Try the next method where the host lacks this one. false makes that an error. (default true) */
@@ -17,19 +25,19 @@ export interface OpeningOptions {
  * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
-  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, synth) */
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, rpcap, synth) */
   filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, pcap, pfring, synth), 134217728 (file)) */
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, pcap, pfring, rpcap, synth), 134217728 (file)) */
   snaplen?: number | undefined;
-  /** Ask the interface for frames addressed to others, too. (default true (afpacket, afxdp, dpdk, pcap, pfring)) */
+  /** Ask the interface for frames addressed to others, too. (default true (afpacket, afxdp, dpdk, pcap, pfring, rpcap)) */
   promiscuous?: boolean | undefined;
   /** Which way packets must go, seen from this host. (default both (afpacket, pcap, pfring)) */
   direction?: 'both' | 'in' | 'out' | undefined;
-  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, pcap), none (file), 1048576 (synth)) */
+  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, pcap, rpcap), none (file), 1048576 (synth)) */
   bufferBytes?: number | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, pcap, pfring, synth)) */
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, pcap, pfring, rpcap, synth)) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk)) */
+  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto (afpacket, afxdp, dpdk, pcap, pfring)) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
@@ -159,6 +167,8 @@ export interface FileOptions extends OpeningOptions {
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */
   bufferBytes?: number | undefined;
+  /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
+  windowBytes?: number | undefined;
 }
 
 /** Options of `pcap:` (libpcap (loaded at run time)). */
@@ -209,6 +219,32 @@ export interface PfRingOptions extends OpeningOptions {
   shareMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** What /proc/net/pf_ring calls the capture. (default ringtap) */
   appName?: string | undefined;
+}
+
+/** Options of `rpcap:` (Remote capture (rpcapd, udpstr)). */
+export interface RpcapOptions extends OpeningOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. Compiled here, in force at the daemon before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** Ask the interface for frames addressed to others, too. (default true) */
+  promiscuous?: boolean | undefined;
+  /** How packets come. Over udp those that are lost are counted, and udpstr is told from ordinary messages by itself. (default tcp) */
+  transport?: 'tcp' | 'udp' | undefined;
+  /** The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody. (not in a URI) */
+  auth?: RemoteAuth | undefined;
+  /** Ask the daemon for one packet of so many. Most daemons take note of it, and send them all. (in packets; range 1 – 4294967295; default 1) */
+  sampleEvery?: number | undefined;
+  /** How long a packet may wait for others at the daemon. (in ms; range 1 – 10000; default 100) */
+  timeoutMs?: number | undefined;
+  /** How long the daemon may take to accept a connection, and for each answer. Silence for longer ends the capture. (in ms; range 50 – 600000; default 5000) */
+  replyMs?: number | undefined;
+  /** How often the daemon is asked for its counters. (in ms; range 50 – 60000; default 1000) */
+  statsMs?: number | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket. (in bytes; range 65536 – 1073741824; default 67108864) */
+  bufferBytes?: number | undefined;
 }
 
 /** Options of `synth:` (Seeded synthetic packets). */
@@ -263,6 +299,8 @@ export interface BackendOptions {
   pcap: PcapOptions;
   /** PF_RING (kernel module or ZC) */
   pfring: PfRingOptions;
+  /** Remote capture (rpcapd, udpstr) */
+  rpcap: RpcapOptions;
   /** Seeded synthetic packets */
   synth: SynthOptions;
 }
@@ -270,8 +308,8 @@ export interface BackendOptions {
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: `rpcap` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcap';
+/** A capture method that a URI can name: `rpcaps` is one that this version knows of, but does not have. */
+export type MethodName = BackendName | 'rpcaps';
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
@@ -303,12 +341,14 @@ export interface Schemes {
   pfring: 'pfring';
   /** PF_RING (kernel module or ZC) */
   pfringold: 'pfring';
+  /** Remote capture (rpcapd, udpstr) */
+  rpcap: 'rpcap';
   /** Seeded synthetic packets */
   synth: 'synth';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
   /** Reserved: this version does not have it. */
-  rpcap: null;
+  rpcaps: null;
 }
 
 /**

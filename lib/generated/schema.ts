@@ -4,7 +4,7 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues';
+  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
@@ -580,6 +580,14 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 1073741824,
         "unit": "bytes",
         "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them."
+      },
+      {
+        "name": "windowBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 2147483648,
+        "default": 67108864,
+        "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more."
       }
     ]
   },
@@ -812,6 +820,111 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "string",
         "default": "ringtap",
         "doc": "What /proc/net/pf_ring calls the capture."
+      }
+    ]
+  },
+  {
+    "name": "rpcap",
+    "title": "Remote capture (rpcapd, udpstr)",
+    "aliases": [],
+    "aliasOptions": {},
+    "target": "device",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "transmits": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. Compiled here, in force at the daemon before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "promiscuous",
+        "type": "boolean",
+        "default": true,
+        "doc": "Ask the interface for frames addressed to others, too."
+      },
+      {
+        "name": "transport",
+        "type": "choice",
+        "values": [
+          "tcp",
+          "udp"
+        ],
+        "default": "tcp",
+        "doc": "How packets come. Over udp those that are lost are counted, and udpstr is told from ordinary messages by itself."
+      },
+      {
+        "name": "auth",
+        "type": "auth",
+        "from": "object",
+        "doc": "The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody."
+      },
+      {
+        "name": "sampleEvery",
+        "type": "integer",
+        "min": 1,
+        "max": 4294967295,
+        "default": 1,
+        "unit": "packets",
+        "doc": "Ask the daemon for one packet of so many. Most daemons take note of it, and send them all."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 1,
+        "max": 10000,
+        "default": 100,
+        "unit": "ms",
+        "doc": "How long a packet may wait for others at the daemon."
+      },
+      {
+        "name": "replyMs",
+        "type": "integer",
+        "min": 50,
+        "max": 600000,
+        "default": 5000,
+        "unit": "ms",
+        "doc": "How long the daemon may take to accept a connection, and for each answer. Silence for longer ends the capture."
+      },
+      {
+        "name": "statsMs",
+        "type": "integer",
+        "min": 50,
+        "max": 60000,
+        "default": 1000,
+        "unit": "ms",
+        "doc": "How often the daemon is asked for its counters."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "bufferBytes",
+        "type": "integer",
+        "min": 65536,
+        "max": 1073741824,
+        "default": 67108864,
+        "unit": "bytes",
+        "doc": "Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket."
       }
     ]
   },

@@ -14,6 +14,7 @@
  * - `read`: a file, read into chunks
  * - `stream`: a pipe or another stream, read into chunks
  * - `memory`: frames made in memory
+ * - `remote`: packets that another host captures and sends, each copied once
  */
 export type CaptureMode =
   | 'ring'
@@ -26,12 +27,14 @@ export type CaptureMode =
   | 'copy'
   | 'read'
   | 'stream'
-  | 'memory';
+  | 'memory'
+  | 'remote';
 
 /**
  * Where a filter runs.
  *
  * - `none`: there is no filter
+ * - `remote`: on the host that captures and sends
  * - `hardware`: in the network card
  * - `xdp`: in the XDP program, which reads packets directly
  * - `xdp-load-bytes`: in the XDP program, which reads what lies beyond the first fragment by a call
@@ -40,6 +43,7 @@ export type CaptureMode =
  */
 export type FilterPlacement =
   | 'none'
+  | 'remote'
   | 'hardware'
   | 'xdp'
   | 'xdp-load-bytes'
@@ -53,6 +57,7 @@ export type FilterPlacement =
  * - `kernel`: the kernel's, when it received the packet
  * - `user`: this process's, once per batch or burst
  * - `file`: that of whoever wrote the trace
+ * - `remote`: that of the host which captures and sends
  * - `synthetic`: none: times are made up, and the same each time
  */
 export type TimestampSource =
@@ -60,6 +65,7 @@ export type TimestampSource =
   | 'kernel'
   | 'user'
   | 'file'
+  | 'remote'
   | 'synthetic';
 
 /**
@@ -73,6 +79,9 @@ export type TimestampSource =
  * - `rxInvalidDescs`: The kernel refused a frame that it was given.
  * - `error`: The device received a damaged frame.
  * - `mbuf`: The driver found no free packet buffer.
+ * - `network`: Between the host that captured it and this process, this process's socket included: the numbers of the packets have a gap.
+ * - `remoteKernel`: The kernel of the host that captures had no room, by what its daemon said last.
+ * - `remoteInterface`: The interface of the host that captures dropped it, by what its daemon said last.
  * - `injected`: Lost on purpose.
  */
 export type DropCause =
@@ -84,4 +93,7 @@ export type DropCause =
   | 'rxInvalidDescs'
   | 'error'
   | 'mbuf'
+  | 'network'
+  | 'remoteKernel'
+  | 'remoteInterface'
   | 'injected';

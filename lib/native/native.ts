@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
+import type { ErrorCode } from '../generated/errors.js';
 import type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from '../generated/vocabulary.js';
 
 /** What `next()` returns instead of a packet count; native/addon/slots.cc has the same list. */
@@ -65,6 +66,14 @@ export interface NativeSession {
   /** Whether `send()` would take a frame now. */
   hasRoomTx(): boolean;
   txStats(): { sent: number; queued: number; failed: number };
+  /** Of packets that another host sends: the port that datagrams are awaited at (0: none) and the program to filter with. */
+  remote(): { port: number; filter: Uint32Array } | undefined;
+  /** Packets come over a connection to that port of the other host. */
+  remoteConnect(port: number): Promise<void>;
+  /** What the other host has counted since the capture began there. */
+  remoteCounted(interfaceDropped: number, kernelDropped: number): void;
+  /** Nothing comes any more; once what has arrived was read, the capture fails with this. */
+  remoteEnd(code: ErrorCode, message: string, hint: string): void;
   close(): Promise<void>;
 }
 
@@ -201,12 +210,15 @@ export interface Addon {
     delayMs: number;
     application: string;
     comment: string | undefined;
+    compression: { method: string; level: number; sections: string } | undefined;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
+  /** The addresses of a host, in numbers and in the order in which to try them. */
+  lookup(name: string): Promise<string[]>;
 }
 
 let loaded: Addon | undefined;

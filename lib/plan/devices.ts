@@ -1,6 +1,10 @@
+import { CaptureError } from '../errors/errors.js';
+import type { OptionsOf } from '../generated/options.js';
 import { BACKENDS } from '../generated/schema.js';
 import { addon } from '../native/native.js';
+import { remoteInterfaces } from '../rpcap/interfaces.js';
 import { nearestName } from '../uri/nearest.js';
+import { type Request, resolve } from '../uri/request.js';
 import { interfaceAddresses, uriOf } from '../uri/uri.js';
 
 /** A network interface, or another thing that a capture method can open. */
@@ -23,12 +27,38 @@ export interface Device {
 }
 
 /**
- * Everything that can be opened here, with ready-to-use URIs.
- * @throws CaptureError RINGTAP_ADDON_MISSING, RINGTAP_SYSTEM
+ * Everything that can be opened here, with ready-to-use URIs; or, with `rpcap://host`, at the daemon there.
+ * @throws CaptureError RINGTAP_ADDON_MISSING, RINGTAP_SYSTEM; for a URI that lists nothing, and where no daemon answers; or
+ * the signal's reason
+ * @param uri such as `rpcap://sensor1` or `rpcap://sensor1:2002`
+ * @param options those of the scheme that are about the connection: `auth`, `replyMs`, `signal`
  * @example
  * for (const { name, up, uris } of await devices()) console.log(name, up, uris[0]);
  */
-export async function devices(): Promise<Device[]> {
+export async function devices<Uri extends string>(uri?: Uri, options?: OptionsOf<Uri>): Promise<Device[]> {
+  return uri === undefined ? devicesHere() : devicesAt(resolve(uri, options, true));
+}
+
+async function devicesAt(request: Request): Promise<Device[]> {
+  const { uri, scheme } = request;
+  if (scheme !== 'rpcap') {
+    throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: ${scheme}: lists nothing by a URI`, {
+      uri,
+      hint: 'devices() without a URI lists what this host has, devices("rpcap://host") what another one has.',
+    });
+  }
+  const found = await remoteInterfaces(request, request.settings('rpcap'));
+  return found.map(({ target: name, description, up, loopback, addresses, uri: opens }) => ({
+    name,
+    description,
+    up,
+    loopback,
+    addresses,
+    uris: name.includes('\ufffd') ? [] : [opens],
+  }));
+}
+
+async function devicesHere(): Promise<Device[]> {
   const found = new Map<string, Device & { uris: string[] }>();
   const addresses = new Map(Object.entries(interfaceAddresses()));
   for (const { name: backend, target, platforms } of BACKENDS) {

@@ -2,6 +2,7 @@ import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import type { MethodName } from '../generated/options.js';
 import { addon, type NativeSession, type Purpose } from '../native/native.js';
+import { openRpcap } from '../rpcap/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { reservedOf, schemaOf } from '../uri/uri.js';
@@ -14,11 +15,12 @@ let lastOpening = 0;
  * being opened.
  */
 export async function openSession(
-  { uri, target, signal }: Request,
+  request: Request,
   method: MethodName,
   settings: Settings,
   purpose: Purpose,
 ): Promise<NativeSession> {
+  const { uri } = request;
   const schema = schemaOf(method);
   if (schema === undefined || !schema.platforms.includes(process.platform)) {
     const where =
@@ -31,6 +33,19 @@ export async function openSession(
       hint: reservedOf(method)?.hint,
     });
   }
+  if (method !== 'rpcap') return openNative(request, method, settings, purpose);
+  return openRpcap(request, settings, purpose, (facts) =>
+    openNative(request, method, { ...settings, values: { ...settings.values, ...facts } }, purpose),
+  );
+}
+
+/** Opens what native code has of a method. */
+async function openNative(
+  { uri, target, signal }: Request,
+  method: MethodName,
+  settings: Settings,
+  purpose: Purpose,
+): Promise<NativeSession> {
   const number = ++lastOpening;
   const opening = addon().open({
     number,

@@ -3,9 +3,9 @@ import type { Batch } from '../capture/batch.js';
 
 /** What is written into: a writer. */
 export type BatchSink = {
-  /** Takes the packets of a batch, which may go when it settles. */
+  /** Takes a batch, which stays as it is until this settles. */
   readonly write: (batch: Batch) => Promise<void>;
-  /** Ends the output. */
+  /** Completes the file. */
   readonly close: () => Promise<void>;
 };
 

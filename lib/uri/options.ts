@@ -12,7 +12,8 @@ export function ownOptions(
   options: unknown = {},
   what = 'options are an object',
 ): OpenOptions & Readonly<Record<string, unknown>> {
-  const no = (given: string) => new CaptureError('RINGTAP_BAD_OPTION', `${uri}: ${what}, not ${given}`, { uri });
+  const hint = 'Write an object with a member for each option: { name: value }, or leave it out.';
+  const no = (given: string) => new CaptureError('RINGTAP_BAD_OPTION', `${uri}: ${what}, not ${given}`, { uri, hint });
   if (typeof options !== 'object' || options === null) throw no(show(options));
   // These would pass for an object without options.
   if (isSignal(options)) throw no('the signal itself: write { signal }');
@@ -63,7 +64,9 @@ function isSignal(value: unknown): value is AbortSignal {
   }
 }
 
+const HELP = 'Run `ringtap help uri` for the options of each scheme, their types, ranges and defaults.';
+
 /** What is wrong with an option. */
-export function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string, hint?: string): CaptureError {
+export function bad({ uri }: Pick<ParsedUri, 'uri'>, name: string, what: string, hint = HELP): CaptureError {
   return new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} ${what}`, { uri, hint });
 }

@@ -1,17 +1,19 @@
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import type { FilterProgram, MethodName, OpenOptions } from '../generated/options.js';
+import type { FilterProgram, MethodName, OpenOptions, RemoteAuth } from '../generated/options.js';
 import { type BackendSchema, OPEN_OPTIONS, type OptionSchema } from '../generated/schema.js';
 import { nearestName } from './nearest.js';
 import { bad } from './options.js';
 import { firstQueues } from './queues.js';
 import { type ParsedUri, schemaOf } from './uri.js';
-import { check, checkFilter, guarded, type OptionValue } from './values.js';
+import { check, checkAuth, checkFilter, guarded, type OptionValue } from './values.js';
 
 /** Options after validation: defaults filled in, every value of the type its schema says. */
 export interface Settings {
   readonly values: Readonly<Record<string, OptionValue>>;
   readonly filter: string | FilterProgram | undefined;
+  /** Apart from the values, which plans show. */
+  readonly auth: RemoteAuth | undefined;
   /** What was given but means nothing to this backend, as a note says it; only after a fallback. */
   readonly ignored: readonly string[];
 }
@@ -22,7 +24,7 @@ export interface Settings {
  */
 export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: MethodName, asked = backend): Settings {
   const schema = schemaOf(backend);
-  if (schema === undefined) return { values: {}, filter: undefined, ignored: [] };
+  if (schema === undefined) return { values: {}, filter: undefined, auth: undefined, ignored: [] };
   const lenient = backend !== asked;
   const given = new Map<string, unknown>(parsed.params);
   for (const [name, value] of Object.entries(options)) if (value !== undefined) given.set(name, value);
@@ -32,6 +34,7 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
   const ignored: string[] = [];
   const rest: string[] = [];
   let filter: Settings['filter'];
+  let auth: Settings['auth'];
   for (const option of schema.options) {
     if (option.default !== undefined) values[option.name] = check(parsed, option, option.default);
   }
@@ -49,6 +52,8 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
       throw bad(parsed, name, 'goes into the options object, not the URI');
     } else if (option.type === 'filter') {
       filter = guarded(parsed, name, () => checkFilter(parsed, value));
+    } else if (option.type === 'auth') {
+      auth = guarded(parsed, name, () => checkAuth(parsed, value));
     } else {
       try {
         values[name] = guarded(parsed, name, () => check(parsed, option, value));
@@ -62,7 +67,7 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
   if (schema.rest !== undefined && rest.length > 0) {
     values[schema.rest] = [...rest, values[schema.rest]].filter((part) => part !== '').join(',');
   }
-  return { values, filter, ignored };
+  return { values, filter, auth, ignored };
 }
 
 const warnedOf = new Set<string>();

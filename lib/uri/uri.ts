@@ -20,7 +20,10 @@ export interface ParsedUri {
 
 /** Schemes with a fixed meaning whose backends are not part of this build. */
 const RESERVED = {
-  rpcap: { target: 'device', hint: 'Until then: ssh HOST tcpdump -U -w - | ringtap read -' },
+  rpcaps: {
+    target: 'device',
+    hint: 'Until then: ssh -L 2002:localhost:2002 HOST, or ssh HOST tcpdump -U -w - | ringtap read -',
+  },
 } as const satisfies Record<string, { target: BackendSchema['target']; hint: string }>;
 
 export type ReservedScheme = keyof typeof RESERVED;
@@ -66,7 +69,7 @@ export function parseUri(uri: string): ParsedUri {
 
 /** The URI of what a method lists by this name: its target is the name, whatever stands in it. */
 export function uriOf(scheme: string, target: string): string {
-  return `${scheme}:${target.replace(/[%?\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|^\/(?=\/)/gu, encodeURIComponent)}`;
+  return `${scheme}${scheme.endsWith('/') ? '' : ':'}${target.replace(/[%?\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|^\/(?=\/)/gu, encodeURIComponent)}`;
 }
 
 /** Why a text would not arrive as it is at the kernel or a library; undefined where it would. */

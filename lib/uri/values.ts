@@ -1,6 +1,6 @@
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import type { FilterProgram } from '../generated/options.js';
+import type { FilterProgram, RemoteAuth } from '../generated/options.js';
 import type { OptionSchema } from '../generated/schema.js';
 import { bad } from './options.js';
 import { readQueues } from './queues.js';
@@ -100,6 +100,22 @@ export function checkFilter(parsed: ParsedUri, value: unknown): string | FilterP
     if (rows.every(isInsn)) return rows as unknown as FilterProgram;
   }
   throw badFilter(parsed, 'it must be an expression or a program [[code, jt, jf, k], …]');
+}
+
+/** A user and a password, which no message quotes. */
+export function checkAuth(parsed: ParsedUri, value: unknown): RemoteAuth {
+  const own: { user?: unknown; password?: unknown } =
+    typeof value === 'object' && value !== null ? Object.assign(Object.create(null), value) : {};
+  const { user, password } = own;
+  if (typeof user !== 'string' || typeof password !== 'string') {
+    throw bad(parsed, 'auth', 'must be an object { user, password } of two strings');
+  }
+  for (const text of [user, password]) {
+    if (faultIn(text) !== undefined || Buffer.byteLength(text) > 0xffff) {
+      throw bad(parsed, 'auth', 'must be of text without NUL characters, of up to 65535 bytes each');
+    }
+  }
+  return { user, password };
 }
 
 function badFilter(parsed: ParsedUri, what: string): CaptureError {

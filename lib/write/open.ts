@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
+import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
@@ -19,6 +20,11 @@ export interface WriterOptions {
   snaplen?: number | undefined;
   /** Times in nanoseconds (the default), or else in microseconds, rounded down, for readers that know no others. */
   nanosecond?: boolean | undefined;
+  /**
+   * How the trace is compressed: `'zstd'`, `'zstd:3'`, `'lz4'`, `'gzip:6'` (a method, and a level of it), an object, or
+   * `'none'`. Default: what the file's name says by `.zst`, `.lz4` or `.gz`.
+   */
+  compress?: string | false | CompressOptions | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
@@ -51,6 +57,7 @@ const OPTIONS = [
   'snaplen',
   'nanosecond',
   'comment',
+  'compress',
   'overwrite',
   'rotate',
   'fsync',
@@ -73,14 +80,15 @@ const MAX_FLUSH_MS = 60_000;
  * await writer.close(capture.stats());
  * console.log(writer.stats().packets);
  * @param options how it is written; `signal` gives the writer up
- * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap);
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap), with `.zst`, `.lz4`
+ * or `.gz` behind it for a compressed trace;
  * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
- * RINGTAP_SYSTEM (no thread can be made); or the signal's reason
+ * RINGTAP_LIBRARY_MISSING (of the compression), RINGTAP_UNSUPPORTED, RINGTAP_SYSTEM (no thread can be made); or the signal's reason
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const { format, path } = parseWriterUri(uri);
-  const { signal, ...settings } = readOptions(uri, format, options);
+  const { signal, ...settings } = readOptions(uri, format, path, options);
   if (settings.rotate !== undefined && path === '-') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
   }
@@ -99,7 +107,7 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   }
 }
 
-function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
+function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, options: unknown) {
   const own = ownOptions({ uri }, options);
   const bad = (name: string, what: string) =>
     new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} must be ${what}, not ${show(own[name])}`, { uri });
@@ -158,6 +166,7 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', options: unknown) {
     nanosecond: flag('nanosecond', true),
     delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
     comment: comment as string | undefined,
+    compression: compressionOf(uri, path, own.compress),
     signal: signalOf({ uri, params: new Map() }, own),
   };
 }
@@ -180,7 +189,7 @@ function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
   const isNamed = scheme === 'pcap' || scheme === 'pcapng';
-  return { format: isNamed ? scheme : /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap', path };
+  return { format: isNamed ? scheme : /\.pcapng$/i.test(withoutCompression(path).path) ? 'pcapng' : 'pcap', path };
 }
 
 /** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */

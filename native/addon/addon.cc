@@ -4,6 +4,7 @@
 #include "addon/decode.h"
 #include "addon/environment.h"
 #include "addon/looking.h"
+#include "addon/lookup.h"
 #include "addon/opening.h"
 #include "addon/session.h"
 #include "addon/writer.h"
@@ -29,6 +30,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));
+  exports.Set("lookup", Napi::Function::New<lookup>(env));
   exports.Set("source", "ringtap source " RINGTAP_SOURCE);
   return exports;
 }

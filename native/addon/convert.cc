@@ -61,6 +61,8 @@ Purpose to_purpose(const Napi::Value& value) {
 
 const char* name_of(FilterPlace place) {
   switch (place) {
+    case FilterPlace::kRemote:
+      return "remote";
     case FilterPlace::kHardware:
       return "hardware";
     case FilterPlace::kXdp:

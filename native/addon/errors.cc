@@ -9,6 +9,9 @@ Napi::Error to_js(Napi::Env env, const Error& error) {
   if (!error.syscall.empty()) made.Set("syscall", Napi::String::New(env, error.syscall));
   if (error.err != 0) made.Set("errno", Napi::Number::New(env, error.err));
   if (error.position >= 0) made.Set("position", Napi::Number::New(env, static_cast<double>(error.position)));
+  if (error.decompressed_position >= 0) {
+    made.Set("decompressedPosition", Napi::Number::New(env, static_cast<double>(error.decompressed_position)));
+  }
   return made;
 }
 

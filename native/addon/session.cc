@@ -41,6 +41,10 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::flush_tx>("flushTx"),
                          InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
+                         InstanceMethod<&Session::remote>("remote"),
+                         InstanceMethod<&Session::remote_connect>("remoteConnect"),
+                         InstanceMethod<&Session::remote_counted>("remoteCounted"),
+                         InstanceMethod<&Session::remote_end>("remoteEnd"),
                          InstanceMethod<&Session::close>("close"),
                      });
 }

@@ -77,6 +77,10 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
   Napi::Value has_room_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
+  Napi::Value remote(const Napi::CallbackInfo& info);
+  Napi::Value remote_connect(const Napi::CallbackInfo& info);
+  void remote_counted(const Napi::CallbackInfo& info);
+  void remote_end(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   Tx* sending(Napi::Env env, const char* what);

@@ -11,6 +11,7 @@
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "format/checked_packet.h"
+#include "io/compressing_output.h"
 #include "io/file_output.h"
 #include "io/file_series.h"
 
@@ -91,6 +92,23 @@ Result<Destination> destination(const Napi::Object& request, const RotateRequest
                    .sync = flag(request.Get("sync"))});
 }
 
+/// The same, compressed if that is asked for. Files of a rotation have no index: it would outlive the file it is of.
+Result<Destination> compressed_if(const Napi::Object& request, Result<Destination> to) {
+  const Napi::Value given = request.Get("compression");
+  if (!to || !given.IsObject()) return to;
+  const std::string path = text(request.Get("path"));
+  const auto compression = given.As<Napi::Object>();
+  const std::string sections = text(compression.Get("sections"));
+  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
+  return compressed(*std::move(to),
+                    {.compression = compression_named(text(compression.Get("method"))).value_or(Compression::kNone),
+                     .level = static_cast<int>(number(compression.Get("level"))),
+                     .sections = sections == "frames"                    ? Sections::kFrames
+                                 : sections == "index" && may_have_index ? Sections::kInside
+                                                                         : Sections::kNone},
+                    may_have_index ? path : std::string());
+}
+
 Napi::Object from_file(Napi::Env env, const FinishedFile& file) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("path", file.path);
@@ -138,7 +156,7 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
   const RotateRequest rotate = to_rotate(request.Get("rotate"));
-  auto to = destination(request, rotate);
+  auto to = compressed_if(request, destination(request, rotate));
   if (!to) {
     raise(env, to.error());
     return {};

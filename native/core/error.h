@@ -23,9 +23,10 @@ struct Error {
   Code code = Code::kInternal;
   std::string message = {};
   std::string hint = {};
-  std::string syscall = {};  // the system or library call that failed, if one did
-  int err = 0;               // its errno, 0 if none
-  int64_t position = -1;     // byte offset in a file, or character offset in a filter; -1 if none
+  std::string syscall = {};            // the system or library call that failed, if one did
+  int err = 0;                         // its errno, 0 if none
+  int64_t position = -1;               // byte offset in a file, or character offset in a filter; -1 if none
+  int64_t decompressed_position = -1;  // of compressed data: which byte of what was decompressed that is; -1 if none
 };
 
 /// How to mend a failure that ended in this errno; empty where the table has nothing for it.

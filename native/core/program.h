@@ -51,6 +51,7 @@ class Filter {
 
 /// Where a filter runs, nearest to the wire first.
 enum class FilterPlace : uint8_t {
+  kRemote,  // on the host that captures for us
   kHardware,
   kXdp,
   kXdpLoadBytes,  // in XDP, and slower: through a helper where the verifier allows no look of its own

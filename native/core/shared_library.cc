@@ -18,6 +18,8 @@ LibraryHandle open_library(const std::string& name, Lookup) {
                         has_folder ? LOAD_WITH_ALTERED_SEARCH_PATH : LOAD_LIBRARY_SEARCH_SYSTEM32);
 }
 
+LibraryHandle process_library() { return nullptr; }
+
 std::string library_error(const std::string& name) {
   return name + ": LoadLibrary failed with code " + std::to_string(GetLastError());
 }
@@ -29,9 +31,29 @@ void* find_symbol(LibraryHandle library, const char* name) {
 
 #else
 
+namespace {
+
+// Sanitizers refuse it, and their programs show nothing to libraries. musl has none.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define RINGTAP_SANITIZED
+#endif
+#endif
+#if defined(RTLD_DEEPBIND) && !defined(RINGTAP_SANITIZED) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+constexpr int kOwnFirst = RTLD_DEEPBIND;
+#else
+constexpr int kOwnFirst = 0;
+#endif
+
+}  // namespace
+
 LibraryHandle open_library(const std::string& name, Lookup lookup) {
-  return dlopen(name.c_str(), (lookup == Lookup::kAll ? RTLD_NOW : RTLD_LAZY) | RTLD_LOCAL);
+  const int when = lookup == Lookup::kNoneYet ? RTLD_LAZY : RTLD_NOW;
+  return dlopen(name.c_str(), when | RTLD_LOCAL | (lookup == Lookup::kOwnFirst ? kOwnFirst : 0));
 }
+
+LibraryHandle process_library() { return dlopen(nullptr, RTLD_NOW | RTLD_LOCAL); }
 
 std::string library_error(const std::string& name) {
   const char* text = dlerror();

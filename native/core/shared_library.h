@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/trusted_environment.h"
@@ -12,13 +13,16 @@ namespace ringtap {
 /// A library as the system names it. It stays open for as long as the process lives.
 using LibraryHandle = void*;
 
-/// Which of its own undefined functions a library must find when it is opened.
-enum class Lookup : uint8_t { kAll, kNoneYet };
+/// Which of its own undefined functions a library must find when it is opened. kOwnFirst: all, and its own before those
+/// of the same name that the process has.
+enum class Lookup : uint8_t { kAll, kNoneYet, kOwnFirst };
 
 /// Null if it cannot be opened. Its functions are shown to nobody who does not ask this handle for them.
 LibraryHandle open_library(const std::string& name, Lookup lookup);
 /// Why the last open_library() of this name failed.
 std::string library_error(const std::string& name);
+/// What the process itself brings and shows to the libraries that it opens.
+LibraryHandle process_library();
 /// Null where the library has no such function.
 void* find_symbol(LibraryHandle library, const char* name);
 
@@ -72,6 +76,21 @@ Loaded<Functions> load_library(std::vector<std::string> names, const char* varia
     why = name + " is too old: it has no " + missing;
   }
   return {std::nullopt, why};
+}
+
+/// The same for a library that the process may bring itself, as Node brings zlib: then all functions are its own.
+///
+/// WHY: a library that is opened plainly beside them calls some of the process's functions instead of its own, with
+/// structures that these do not know. Node crashes of that.
+template <class Functions>
+Loaded<Functions> load_own_or_library(std::vector<std::string> names, const char* variable, const char* telltale,
+                                      std::string (*bind)(LibraryHandle, Functions&)) {
+  if (trusted_environment(variable) == nullptr) {
+    const LibraryHandle own = process_library();
+    Functions functions{};
+    if (own != nullptr && find_symbol(own, telltale) != nullptr && bind(own, functions).empty()) return {functions, {}};
+  }
+  return load_library<Functions>(std::move(names), variable, Lookup::kOwnFirst, bind);
 }
 
 }  // namespace ringtap

@@ -20,6 +20,8 @@
 
 namespace ringtap {
 
+class Remote;
+
 /// What a receive() came back with.
 enum class Rx : uint8_t {
   kOk,        // a batch was lent
@@ -111,6 +113,10 @@ class Source {
 
   /// The sending side, or null where there is none. Owned by the source; gone with close().
   virtual Tx* tx() noexcept { return nullptr; }
+
+  /// What its control channel speaks to, or null where packets come without one. Owned by the source; gone with
+  /// close().
+  virtual Remote* remote() noexcept { return nullptr; }
 
   /// Stops and frees everything but the regions, which live as long as somebody holds them. Idempotent.
   virtual void close() noexcept = 0;

@@ -1,8 +1,5 @@
 // Which format a trace has, told from its first bytes and never from its name.
-#include <algorithm>
-#include <cctype>
 #include <string>
-#include <string_view>
 
 #include "core/byte_order.h"
 #include "format/erf_reader.h"
@@ -14,49 +11,6 @@
 namespace ringtap {
 namespace {
 
-struct Compression {
-  std::string_view magic;
-  const char* name;
-  const char* command;
-};
-
-using namespace std::string_view_literals;
-
-constexpr Compression kCompressions[] = {
-    {"\x1f\x8b"sv, "gzip", "gzip -dc"},
-    {"\x28\xb5\x2f\xfd"sv, "zstd", "zstd -dc"},
-    {"\xfd\x37\x7a\x58\x5a\x00"sv, "xz", "xz -dc"},
-    {"\x04\x22\x4d\x18"sv, "lz4", "lz4 -dc"},
-    {"BZh"sv, "bzip2", "bzip2 -dc"},
-};
-
-bool starts_with(std::span<const std::byte> head, std::string_view magic) noexcept {
-  return head.size() >= magic.size() && std::equal(magic.begin(), magic.end(), head.begin(),
-                                                   [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
-}
-
-/// A path as a shell takes it.
-std::string quoted(const std::string& path) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%=").find(c) != std::string_view::npos;
-  };
-  if (std::all_of(path.begin(), path.end(), plain)) return path;
-  std::string text = "'";
-  for (const char c : path) {
-    if (c == '\'') {
-      text += "'\\''";
-    } else {
-      text += c;
-    }
-  }
-  return text + "'";
-}
-
-std::string decompress_hint(const std::string& command, const std::string& path) {
-  if (path == "-") return "Decompress on the way: … | " + command + " | ringtap read -";
-  return "Decompress on the way: " + command + " " + quoted(path) + " | ringtap read -";
-}
-
 Error cut_header(size_t have, size_t of) {
   return Error{
       .code = Code::kFileTruncated,
@@ -66,20 +20,12 @@ Error cut_header(size_t have, size_t of) {
 
 }  // namespace
 
-Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole,
-                                                    const std::string& path, Told told) {
+Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole, Told told) {
   const auto more = [] { return std::unique_ptr<RecordReader>(); };
   if (head.empty() && whole) return Error{.code = Code::kFileFormat, .message = "the file is empty"};
   if (head.empty()) return more();
   // ERF has no magic number: nothing in it could confirm, or contradict, what was said.
   if (told == Told::kErf) return open_erf();
-  for (const Compression& compression : kCompressions) {
-    if (starts_with(head, compression.magic)) {
-      return Error{.code = Code::kFileFormat,
-                   .message = std::string("the file is compressed with ") + compression.name,
-                   .hint = decompress_hint(compression.command, path)};
-    }
-  }
   if (head.size() >= 4) {
     if (told != Told::kPcapng && is_pcap(head)) {
       auto reader = open_pcap(head);

@@ -106,8 +106,8 @@ class RecordReader {
 enum class Told : uint8_t { kNothing, kPcap, kPcapng, kErf };
 
 /// The reader for a trace that begins with these bytes; `whole`: there are no more of them. Null when
-/// more are needed to tell. `path` is for hints only: a name tells nothing.
+/// more are needed to tell.
 Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole,
-                                                    const std::string& path, Told told = Told::kNothing);
+                                                    Told told = Told::kNothing);
 
 }  // namespace ringtap

@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   std::unique_ptr<RecordReader> reader;
   for (;;) {
     const auto head = window(0, end);
-    auto found = detect_format({head.get(), end}, end == total, "fuzz", told);
+    auto found = detect_format({head.get(), end}, end == total, told);
     if (!found) return 0;
     if (*found != nullptr) {
       reader = *std::move(found);

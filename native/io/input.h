@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/region.h"
@@ -36,6 +37,9 @@ class Input {
 
   /// Whether it comes as somebody else sends it, and may have nothing to say for long; else it is all there.
   virtual bool stream() const noexcept = 0;
+
+  /// How it is compressed, where positions are those of what was decompressed; empty: it is not. After the first read.
+  virtual std::string_view compression() const noexcept { return {}; }
 
   /// What a failed read at this byte failed with; right after it.
   virtual Error failure(uint64_t at) const = 0;

@@ -1,1 +1,2 @@
+ringtap_test(compression SOURCES ${CMAKE_SOURCE_DIR}/native/test/compression_test.cc LINK ringtap_backend_file ringtap_io)
 ringtap_test(io SOURCES ${CMAKE_SOURCE_DIR}/native/test/io_test.cc LINK ringtap_io)

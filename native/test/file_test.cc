@@ -1178,8 +1178,10 @@ TEST_CASE("packets come out whole however their bytes arrive") {
   REQUIRE(whole.packets.size() == 300);
   for (const size_t piece : {size_t{1}, size_t{7}, size_t{1000}, size_t{100000}}) {
     const auto region = Region::allocate(4 * 4096);
-    file::FileSource source("trickle", std::make_unique<Trickle>(trace, piece), *region,
-                            {.chunks = 4, .grows = true, .snaplen = UINT32_MAX});
+    file::FileSource source(
+        "trickle", std::make_unique<Trickle>(trace, piece),
+        file::Chunks::Layout{.region = *region, .count = 4, .bytes = 4096, .first = 0, .stride = 4096},
+        {.grows = true, .snaplen = UINT32_MAX});
     REQUIRE(source.prepare(request_for("trickle")));
     Reading reading;
     drain(source, reading);

@@ -16,8 +16,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <span>
 #include <thread>
+#include <vector>
 
+#include "backends/pcap/cooked.h"
 #include "backends/pcap/source.h"
 #include "backends/pcap/target.h"
 #include "core/unique_fd.h"
@@ -579,6 +582,24 @@ TEST_CASE("loopback shows each packet once") {
   CHECK(std::count_if(taken.packets.begin(), taken.packets.end(), is_udp) == 5);
   CHECK(source->stats().pending == 0);
   check_ledger(*source);
+}
+
+TEST_CASE("a cooked header of the older kind becomes one of the newer, whatever is cut off") {
+  const uint8_t sll[] = {0, 4, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 8, 0, 0x45, 0x11};
+  const uint8_t sll2[] = {8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0, 0x45, 0x11};
+  const auto bytes = std::as_bytes(std::span(sll));
+  const auto expected = std::as_bytes(std::span(sll2));
+  for (uint32_t room : {20u, 21u, 22u, 64u}) {
+    for (uint32_t caplen = 0; caplen <= bytes.size(); caplen++) {
+      // Exactly as long as it says: a sanitizer sees what is read or written beyond.
+      const std::vector<std::byte> from(bytes.begin(), bytes.begin() + caplen);
+      std::vector<std::byte> to(room, std::byte{0xee});
+      const uint32_t written = pcap::to_sll2(from.data(), caplen, to.data(), room);
+      CHECK(written == std::min(room, std::max(caplen, 16u) + pcap::kCookedGrowth));
+      if (caplen >= 16) CHECK(std::equal(to.begin(), to.begin() + written, expected.begin()));
+      CHECK(std::all_of(to.begin() + written, to.end(), [](std::byte left) { return left == std::byte{0xee}; }));
+    }
+  }
 }
 
 TEST_CASE("any captures on all interfaces with cooked headers, filtered in user space") {

@@ -9,6 +9,7 @@ const tsType = (o) =>
     string: 'string',
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
+    auth: 'RemoteAuth',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
@@ -83,6 +84,14 @@ export const optionTypes = `// ${note}
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as \`tcpdump -dd\` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A user whom the daemon of another host knows. */
+export interface RemoteAuth {
+  /** The name, as UTF-8 up to 65535 bytes long. */
+  readonly user: string;
+  /** The password; sent as it is. */
+  readonly password: string;
+}
+
 /** What \`open()\` itself takes, for every scheme. */
 export interface OpeningOptions {
 ${opening.map((o) => member(o, facts(o))).join('\n')}
@@ -114,14 +123,14 @@ ${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join(
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: \`rpcap\` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcap';
+/** A capture method that a URI can name: \`rpcaps\` is one that this version knows of, but does not have. */
+export type MethodName = BackendName | 'rpcaps';
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
 ${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}
   /** Reserved: this version does not have it. */
-  rpcap: null;
+  rpcaps: null;
 }
 
 /**

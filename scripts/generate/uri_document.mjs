@@ -59,7 +59,7 @@ export const uriDocument = `<!-- ${note} -->
 An unknown name is \`RINGTAP_UNKNOWN_OPTION\` and names the nearest one; a bad value is \`RINGTAP_BAD_OPTION\`. TypeScript knows the options of each
 scheme: \`open('afpacket:eth0', { mbufs: 5 })\` does not compile. With a URI that is a mere \`string\`, or may be of several schemes, it takes those that more than one scheme has, with every value that one of them takes.
 
-- A bare interface (\`eth0\`) means \`auto:eth0\`: AF_PACKET first, then libpcap. A bare path or \`-\` means \`file:\`, taken literally.
+- A bare interface (\`eth0\`) means \`auto:eth0\`: AF_PACKET first, then libpcap, which has devices of its own (\`nflog\`). A bare path or \`-\` means \`file:\`, taken literally.
 - Booleans are \`true\`/\`false\` (also \`1\`/\`0\`); integers may end in \`k\`, \`M\` or \`G\` (binary multiples).
 - After the scheme, \`?\` and \`%\` are written \`%3F\` and \`%25\`; in values \`&\` is \`%26\`, too. \`devices()\` and \`ringtap list\` give URIs that are taken as they stand.
 - A URI has up to 524288 characters, its target up to 4096 bytes (each path of a list). NUL characters and halves of surrogate pairs are refused, percent-encoded or not.

@@ -243,7 +243,7 @@ for i in range(20):
     const error = await failure(() => start(to));
     expect(error).toMatchObject({ code: 'RINGTAP_INTERFACE_DOWN', uri: `${method}:${to}` });
     expect(error.message).toContain(to);
-    expect(error.hint).toContain('ip link set');
+    expect(error.hint).toContain(`ip link set dev ${to} up`);
   });
 
   test('refuses an interface that does not exist, and names the nearest', async () => {

@@ -9,6 +9,7 @@ import type {
   OptionsOf,
   PcapOptions,
   PfRingOptions,
+  RpcapOptions,
   SynthOptions,
 } from 'ringtap';
 import { explain, open, openTransmitter } from 'ringtap';
@@ -64,7 +65,8 @@ describe('a URI leads to the options of its scheme', () => {
     expectTypeOf<OptionsOf<string>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<`${string}:eth0`>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<`${string}.pcap`>>().toEqualTypeOf<OpenOptions>();
-    expectTypeOf<OptionsOf<'rpcap://host/eth0'>>().toEqualTypeOf<OpenOptions>();
+    expectTypeOf<OptionsOf<'rpcap://host/eth0'>>().toEqualTypeOf<RpcapOptions>();
+    expectTypeOf<OptionsOf<'rpcaps://host/eth0'>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<'nosuch:eth0'>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<never>>().toEqualTypeOf<OpenOptions>();
   });

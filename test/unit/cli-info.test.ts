@@ -93,7 +93,7 @@ describe('ringtap explain', () => {
   test('ends with 2 for a filter that cannot be parsed', async () => {
     const { code, stderr } = await ringtap('explain', 'synth:', '-f', 'udp prot 5');
     expect(code).toBe(2);
-    expect(stderr).toMatch(/\nhint: See pcap-filter\(7\) for the syntax\.\n$/);
+    expect(stderr).toMatch(/\nhint: `ringtap help filters` has examples; .*\n$/);
   });
 });
 

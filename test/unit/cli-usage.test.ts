@@ -62,11 +62,11 @@ describe('what cannot be done', () => {
       ['read', '/nonexistent/trace.pcap'],
       /^ringtap: .*\/nonexistent\/trace\.pcap: cannot open: No such file or directory\nhint: /,
     ],
-    [['read', '.'], /^ringtap: .*\.: cannot open: Is a directory\nhint: /],
+    [['read', '.'], /^ringtap: .*\.: no trace is in this folder: .*\nhint: /],
     [['read', 'EMPTY'], /^ringtap: .*empty\.pcap: the file is empty\nhint: Known formats are pcap, pcapng and ERF/],
     [['read', 'TEXT'], /^ringtap: .*text\.pcap: .*\nhint: Known formats are pcap, pcapng and ERF/],
     [['stats', 'no-such-if0'], /^ringtap: no-such-if0: interface "no-such-if0": No such device\nhint: /],
-    [['stats', 'rpcap:host/eth0'], /^ringtap: rpcap:host\/eth0: rpcap: .*\nhint: /],
+    [['stats', 'rpcaps:host/eth0'], /^ringtap: rpcaps:host\/eth0: rpcaps: .*\nhint: /],
     [
       ['capture', 'synth:', '-w', '/nonexistent/out.pcap'],
       /ringtap: .*\/nonexistent\/out\.pcap: cannot create: .*\nhint: /,

@@ -167,10 +167,10 @@ describe('a trace that cannot be read', () => {
     ['is empty', () => made('empty', ''), 'RINGTAP_FILE_FORMAT', /empty/],
     ['is text', () => made('text', 'hello, this is not a trace\n'.repeat(10)), 'RINGTAP_FILE_FORMAT', /text/],
     [
-      'is compressed',
-      () => made('x.pcap.gz', gzipSync(readFileSync(path('good.pcap')))),
+      'is text inside',
+      () => made('x.pcap.gz', gzipSync('hello, this is not a trace\n'.repeat(10))),
       'RINGTAP_FILE_FORMAT',
-      /gzip/,
+      /x\.pcap\.gz/,
     ],
     ['is /dev/null', () => '/dev/null', 'RINGTAP_FILE_FORMAT', /\/dev\/null/],
   ])('because it %s says so', async (_, make, code, text) => {

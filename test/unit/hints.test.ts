@@ -77,6 +77,8 @@ describe('a message', () => {
     expect((await failure(() => open('afpacket:lo?vlan=off'))).hint).toMatch(
       /^vlan: .*\(one of inline, metadata; default inline\)$/,
     );
+    expect((await failure(() => open('synth:', null as unknown as object))).hint).toContain('{ name: value }');
+    expect((await failure(() => open('synth:?signal=1'))).hint).toContain('ringtap help uri');
     expect((await failure(() => open('afxdp:lo?queues=x'))).hint).toMatch(/^queues: RX queues .*\(default all\)$/);
   });
 });

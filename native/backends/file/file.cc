@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "backends/file/bytes.h"
 #include "backends/file/file_source.h"
 #include "backends/file/many_source.h"
 #include "backends/file/paths.h"
-#include "io/file_input.h"
 
 namespace ringtap {
 namespace {
@@ -19,7 +19,7 @@ constexpr int64_t kMostBytes = 1 << 30;
 
 Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, const std::string& path,
                                          const file::FileSource::Limits& limits) {
-  auto input = open_input(path);
+  auto input = file::open_bytes(path, request);
   if (!input) return std::move(input).error();
   const int64_t wanted = std::min(request.options.integer("bufferBytes", kDefaultBytes), kMostBytes);
   const int64_t chunk = std::max(wanted / kChunks / kPage, int64_t{1}) * kPage;
@@ -48,7 +48,9 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   return std::unique_ptr<Source>(std::make_unique<file::ManySource>(*std::move(surveyed)));
 }
 
-Probe probe_file() { return {.available = true, .error = std::nullopt, .detail = "pcap, pcapng and ERF"}; }
+Probe probe_file() {
+  return {.available = true, .error = std::nullopt, .detail = "pcap, pcapng and ERF, also compressed"};
+}
 
 std::vector<Device> devices_file() { return {}; }
 

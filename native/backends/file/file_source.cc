@@ -148,7 +148,7 @@ FileSource::Fill FileSource::advance() noexcept {
       return Fill::kNothingYet;
     case Stop::kCorrupt:
       return fail({.code = Code::kFileCorrupt,
-                   .message = "damaged at byte " + std::to_string(walk_.record) + ": " + walk_.damage,
+                   .message = "damaged at byte " + place(walk_.record) + ": " + walk_.damage,
                    .position = static_cast<int64_t>(walk_.record)});
     case Stop::kStarved:
       return fill(std::max(walk_.need, walk_.end - walk_.pos + 1));
@@ -180,7 +180,7 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
 /// A chunk that holds a record of `need` bytes. What a length claims costs no memory: pages are there once they are
 /// written to, which is as the bytes arrive.
 bool FileSource::grow(uint32_t need) noexcept {
-  const std::string record = "the record at byte " + std::to_string(walk_.record) + " takes " + std::to_string(need);
+  const std::string record = "the record at byte " + place(walk_.record) + " takes " + std::to_string(need);
   if (!limits_.grows) {
     fail({.code = Code::kBadOption,
           .message = record + " bytes, but a chunk has " + std::to_string(chunks_.chunk_bytes()),
@@ -210,7 +210,7 @@ FileSource::Fill FileSource::end_of_input() noexcept {
   if (walk_.record == bytes_read_) return Fill::kEnd;
   return fail({.code = Code::kFileTruncated,
                .message = "the file ends " + std::to_string(bytes_read_ - walk_.record) +
-                          " bytes into the record at byte " + std::to_string(walk_.record) + ", which takes at least " +
+                          " bytes into the record at byte " + place(walk_.record) + ", which takes at least " +
                           std::to_string(walk_.record_bytes),
                .position = static_cast<int64_t>(walk_.record)});
 }
@@ -243,6 +243,11 @@ void FileSource::close() noexcept {
   input_->close();
   for (Segment& segment : info_.segments) segment.region.reset();
   chunks_.forget();
+}
+
+/// A position, as messages show it.
+std::string FileSource::place(uint64_t at) const {
+  return std::to_string(at) + (input_->compression().empty() ? "" : " of what was decompressed");
 }
 
 std::string FileSource::name() const { return path_ == "-" ? "standard input" : path_; }

@@ -53,6 +53,7 @@ class FileSource final : public Source {
 
   Result<Ok> detect(const OpenRequest& request);
   void describe();
+  std::string place(uint64_t at) const;
   std::string name() const;
   Result<Ok> use_filter(std::shared_ptr<Filter> filter, bool alone);
   RxBatch lend() noexcept;

@@ -68,7 +68,7 @@ Result<Ok> FileSource::detect(const OpenRequest& request) {
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
     const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), path_, told);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), told);
     if (!reader) return std::move(reader).error();
     if (*reader != nullptr) {
       reader_ = *std::move(reader);
@@ -100,6 +100,8 @@ void FileSource::describe() {
   info_.mode = input_->stream() ? "stream" : "read";
   info_.timestamp_source = "file";
   info_.notes = {reader_->description()};
+  if (const auto compression = input_->compression(); !compression.empty())
+    info_.notes.push_back("compressed with " + std::string(compression));
 }
 
 }  // namespace ringtap::file

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "backends/file/bytes.h"
 #include "backends/file/many_source.h"
-#include "io/file_input.h"
 
 namespace ringtap::file {
 namespace {
@@ -86,7 +86,7 @@ void note(SourceInfo& info, const std::string& text) {
 }  // namespace
 
 Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::string& path) const {
-  auto input = open_input(path);
+  auto input = open_bytes(path, request);
   if (!input) {
     Error error = std::move(input).error();
     if (error.err == EMFILE || error.err == ENFILE) {

@@ -23,7 +23,7 @@ bool is_cooked(const LibPcap& library, pcap_t* handle) {
 
 uint32_t to_sll2(const std::byte* bytes, uint32_t caplen, std::byte* to, uint32_t room) noexcept {
   std::byte from[kSllBytes] = {};
-  std::memcpy(from, bytes, std::min(caplen, kSllBytes));
+  std::copy_n(bytes, std::min(caplen, kSllBytes), from);
   const uint32_t rest = std::min(caplen - std::min(caplen, kSllBytes), room - kSll2Bytes);
   std::memcpy(to, from + 14, 2);
   std::memset(to + 2, 0, 6);

@@ -1,0 +1,40 @@
+// Who asks a daemon on another host: never in the URI, which other users of this host see in its list of processes.
+import { readFileSync } from 'node:fs';
+import { Option } from 'commander';
+import { CaptureError, type RemoteAuth } from '../index.js';
+
+const VARIABLE = 'RINGTAP_AUTH';
+
+/** A user as `open()` takes it; nothing where none is given. */
+interface Auth {
+  readonly auth?: RemoteAuth;
+}
+
+export function authFileOption(): Option {
+  return new Option('--auth-file <path>', `file with user:password for rpcap:// (or what ${VARIABLE} holds)`);
+}
+
+export function authFromFile(path: string | undefined): Auth {
+  return path === undefined ? {} : { auth: readAuth(readText(path), path) };
+}
+
+/** From the environment, for URIs that ask a daemon. */
+export function authFor(uri: string): Auth {
+  const text = process.env[VARIABLE];
+  return text === undefined || !/^rpcap:/i.test(uri) ? {} : { auth: readAuth(text, VARIABLE) };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    throw new CaptureError('RINGTAP_FILE_OPEN', `--auth-file: ${what}`, { cause });
+  }
+}
+
+function readAuth(text: string, where: string): RemoteAuth {
+  const match = /^([^:\n]*):([^\r\n]*)\r?\n?$/.exec(text);
+  if (match !== null) return { user: match[1]!, password: match[2]! };
+  throw new CaptureError('RINGTAP_BAD_OPTION', `${where}: expected one line user:password`);
+}

@@ -1,0 +1,264 @@
+// The control connection to a daemon: a request, an answer.
+import { connect as connectTo, isIP, type Socket } from 'node:net';
+import { onAbort } from '../errors/abort.js';
+import { CaptureError, type CaptureErrorFields, wrapNative } from '../errors/errors.js';
+import type { ErrorCode } from '../generated/errors.js';
+import { addon } from '../native/native.js';
+import { Fault, HEADER_BYTES, type MessageType, message, REPLY, Type } from './messages.js';
+
+/** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
+const MOST_PAYLOAD = 1 << 20;
+const MOST_TEXT = 256;
+/** How long the last words to a daemon may take to go out. */
+const PARTING_MS = 1000;
+
+/** Where to, for whom and how long. */
+export interface ControlOptions {
+  readonly uri: string;
+  readonly host: string;
+  readonly port: number;
+  /** How long the daemon may take for a connection and for each answer. */
+  readonly replyMs: number;
+  /** Ends the connection, and with it whatever is awaited. */
+  readonly signal: AbortSignal | undefined;
+}
+
+interface Waiting {
+  readonly type: MessageType;
+  readonly resolve: (payload: Buffer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #socket: Socket;
+  readonly #waiting: Waiting[] = [];
+  readonly #forgetSignal: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #received: Buffer[] = [];
+  #bytes = 0;
+  /** Of the message that arrives: nothing is joined before it is there. */
+  #needed = HEADER_BYTES;
+  #failure: unknown;
+  #isClosed = false;
+
+  /** Called once, when the connection is at its end but for {@link close}. */
+  onEnd: (why: unknown) => void = () => {};
+
+  /** Connects to the first of the host's addresses that answers. */
+  static async connect(options: ControlOptions): Promise<Control> {
+    const { host, signal } = options;
+    signal?.throwIfAborted();
+    const addresses = isIP(host) === 0 ? await lookup(options) : [host];
+    let failure: unknown;
+    for (const address of addresses) {
+      try {
+        return new Control(options, await connectSocket(address, options));
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason;
+        failure ??= error;
+      }
+    }
+    throw failure;
+  }
+
+  private constructor(options: ControlOptions, socket: Socket) {
+    this.#options = options;
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+    socket.on('data', (bytes: Buffer) => this.#take(bytes));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#lost(`the control connection broke: ${error.message}`));
+    socket.on('close', () => this.#lost('the daemon closed the control connection'));
+    this.#forgetSignal = options.signal === undefined ? () => {} : onAbort(options.signal, () => this.#aborted());
+  }
+
+  /** Our address, as the daemon's host sees it. */
+  get local(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  /** The daemon's address. */
+  get peer(): string {
+    const address = this.#socket.remoteAddress ?? '';
+    const [, scope] = this.#options.host.split('%');
+    return scope === undefined || address.includes('%') ? address : `${address}%${scope}`;
+  }
+
+  /** The payload of the daemon's answer. Rejects with a CaptureError, or the signal's reason. */
+  request(type: MessageType, payload?: Uint8Array): Promise<Buffer> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ type, resolve, reject });
+      this.#socket.write(message(type, payload));
+      this.#timer ??= this.#patience();
+    });
+  }
+
+  /** Whether an answer is awaited. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** From now on it does not keep the process alive. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  /** Tells the daemon that this is the end, and waits for nothing. */
+  close(): void {
+    if (this.#failure !== undefined || this.#isClosed) return;
+    this.#isClosed = true;
+    this.#finish(this.fault('RINGTAP_CLOSED', 'the connection was closed'));
+    this.#socket.end(message(Type.close));
+    setTimeout(() => this.#socket.destroy(), PARTING_MS).unref();
+    this.#socket.unref();
+  }
+
+  /** An error of this connection. */
+  fault(code: ErrorCode, what: string, fields: CaptureErrorFields = {}): CaptureError {
+    const { uri } = this.#options;
+    return new CaptureError(code, `${uri}: ${what}`, { uri, backend: 'rpcap', ...fields });
+  }
+
+  #patience(): NodeJS.Timeout {
+    const { replyMs } = this.#options;
+    return setTimeout(() => this.#lost(`the daemon has not answered for ${replyMs} ms`), replyMs);
+  }
+
+  #aborted(): void {
+    this.#fail(this.#options.signal?.reason);
+  }
+
+  #lost(what: string): void {
+    this.#fail(this.fault('RINGTAP_REMOTE_LOST', what));
+  }
+
+  #fail(why: unknown): void {
+    if (this.#failure !== undefined || this.#isClosed) return;
+    this.#finish(why);
+    this.#socket.destroy();
+    this.onEnd(why);
+  }
+
+  #finish(why: unknown): void {
+    this.#failure = why;
+    clearTimeout(this.#timer);
+    this.#forgetSignal();
+    this.#received = [];
+    for (const { reject } of this.#waiting.splice(0)) reject(why);
+  }
+
+  #take(bytes: Buffer): void {
+    this.#received.push(bytes);
+    this.#bytes += bytes.length;
+    while (this.#failure === undefined && this.#bytes >= this.#needed) {
+      const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
+      const length = all.readUInt32BE(4);
+      if (length > MOST_PAYLOAD) {
+        this.#fail(this.fault('RINGTAP_REMOTE_PROTOCOL', `the daemon announces an answer of ${length} bytes`));
+        return;
+      }
+      this.#received = [all];
+      this.#needed = HEADER_BYTES + length;
+      if (all.length < this.#needed) return;
+      const rest = all.subarray(this.#needed);
+      this.#received = rest.length > 0 ? [rest] : [];
+      this.#bytes = rest.length;
+      // A copy, so that nobody who keeps an answer keeps what came along with it.
+      const payload = Buffer.from(all.subarray(HEADER_BYTES, this.#needed));
+      this.#needed = HEADER_BYTES;
+      this.#answer(all.readUInt8(0), all.readUInt8(1), all.readUInt16BE(2), payload);
+    }
+  }
+
+  #answer(version: number, type: number, value: number, payload: Buffer): void {
+    const [asked] = this.#waiting;
+    if (type === Type.error) {
+      const error = this.#refusal(value, payload, asked === undefined);
+      if (asked === undefined) this.#fail(error);
+      else this.#settle()?.reject(error);
+    } else if (version !== 0 || asked === undefined || type !== (asked.type | REPLY)) {
+      const what = `a message of version ${version} and type ${type} that nobody asked for`;
+      this.#fail(this.fault('RINGTAP_REMOTE_PROTOCOL', `the daemon sends ${what}`));
+    } else {
+      this.#settle()?.resolve(payload);
+    }
+  }
+
+  /** What was asked first has its answer. */
+  #settle(): Waiting | undefined {
+    clearTimeout(this.#timer);
+    const settled = this.#waiting.shift();
+    this.#timer = this.#waiting.length > 0 ? this.#patience() : undefined;
+    return settled;
+  }
+
+  #refusal(number: number, text: Buffer, isUnasked: boolean): CaptureError {
+    const words = text.subarray(0, MOST_TEXT).toString().trim();
+    const what = `the daemon says: ${words === '' ? 'nothing but a number' : words} (error ${number})`;
+    switch (number) {
+      case Fault.auth:
+      case Fault.refusedUser:
+      case Fault.authType:
+        return this.fault('RINGTAP_REMOTE_AUTH', what);
+      case Fault.host:
+        return this.fault('RINGTAP_REMOTE_AUTH', what, {
+          hint: 'Add this host to the list of the daemon (rpcapd -l).',
+        });
+      case Fault.tls:
+        return this.fault('RINGTAP_REMOTE_REFUSED', what, {
+          hint: 'This version has no TLS for it yet: start a daemon without -S, and reach it through ssh -L.',
+        });
+      default:
+        return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what);
+    }
+  }
+}
+
+async function lookup({ uri, host, signal }: ControlOptions): Promise<readonly string[]> {
+  const looking = addon().lookup(host);
+  try {
+    return await (signal === undefined ? looking : Promise.race([looking, rejection(signal)]));
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    const cause = wrapNative(error, 'rpcap', uri) as Error;
+    throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${uri}: ${host}: ${cause.message}`, {
+      uri,
+      backend: 'rpcap',
+      hint: 'Check the name of the host.',
+    });
+  }
+}
+
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => onAbort(signal, () => reject(signal.reason)));
+}
+
+function connectSocket(address: string, { uri, port, replyMs, signal }: ControlOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTo({ host: address, port });
+    let forget = () => {};
+    const settle = () => {
+      clearTimeout(timer);
+      forget();
+      socket.removeAllListeners();
+    };
+    const fail = (what: string, fields: CaptureErrorFields = {}) => {
+      settle();
+      socket.on('error', () => {});
+      socket.destroy();
+      const message = `${uri}: cannot connect to ${address} port ${port}: ${what}`;
+      reject(new CaptureError('RINGTAP_REMOTE_UNREACHABLE', message, { uri, backend: 'rpcap', ...fields }));
+    };
+    const timer = setTimeout(() => fail(`no answer for ${replyMs} ms`), replyMs);
+    socket.once('connect', () => {
+      settle();
+      resolve(socket);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      fail(error.message, { syscall: 'connect', ...(error.errno === undefined ? {} : { errno: -error.errno }) });
+    });
+    if (signal !== undefined) forget = onAbort(signal, () => fail('it was given up'));
+  });
+}

@@ -1,0 +1,15 @@
+// A daemon tells the link type by its own system's number, which differs from that of traces for a few.
+const DIFFERENT: ReadonlyMap<number, number> = new Map([
+  [11, 100], // ATM RFC 1483
+  [12, 101], // raw IP; 14 on OpenBSD
+  [13, 102], // SLIP, BSD/OS
+  [14, 101],
+  [16, 103], // PPP, BSD/OS
+  [18, 246], // PFSYNC
+  [19, 106], // Classical IP over ATM
+]);
+
+/** LINKTYPE_ value of a DLT_ value. */
+export function linkTypeOf(dlt: number): number {
+  return DIFFERENT.get(dlt) ?? dlt;
+}

@@ -1,0 +1,31 @@
+import type { Request } from '../uri/request.js';
+import type { Settings } from '../uri/settings.js';
+import { Control } from './control.js';
+import { authPayload, readAuthReply, Type } from './messages.js';
+import type { Target } from './target.js';
+
+/** A connection to a daemon that has let us in. */
+export interface Login {
+  readonly control: Control;
+  /** The byte order of the daemon's host. */
+  readonly bigEndian: boolean;
+}
+
+export async function logIn(
+  { uri, signal }: Pick<Request, 'uri' | 'signal'>,
+  { host, port }: Target,
+  { values, auth }: Settings,
+): Promise<Login> {
+  const control = await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal });
+  try {
+    const reply = readAuthReply(await control.request(Type.auth, authPayload(auth)));
+    if (typeof reply === 'string')
+      throw control.fault('RINGTAP_REMOTE_PROTOCOL', `the daemon cannot be used: ${reply}`);
+    return { control, bigEndian: reply.bigEndian ?? hostIsBig };
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+}
+
+const hostIsBig = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0;

@@ -1,0 +1,114 @@
+// The messages of rpcap's control channel as bytes. Version 0, the only one; everything is big-endian but one field.
+import type { RemoteAuth } from '../generated/options.js';
+
+/** What a message is; the answer to it has {@link REPLY} as well. */
+export const Type = {
+  error: 1,
+  interfaces: 2,
+  open: 3,
+  start: 4,
+  close: 6,
+  auth: 8,
+  stats: 9,
+  sampling: 11,
+} as const;
+/** @internal */
+export type MessageType = (typeof Type)[keyof typeof Type];
+export const REPLY = 0x80;
+
+export const HEADER_BYTES = 8;
+
+/** What an ERROR message is about; protocol §errors has more of them. */
+export const Fault = { auth: 3, read: 9, host: 10, tls: 19, refusedUser: 18, authType: 20 } as const;
+
+const Flags = { promiscuous: 1, datagrams: 2 } as const;
+const BPF = 1;
+const NULL_AUTH = 0;
+const PASSWORD_AUTH = 1;
+const ONE_OF_EVERY = 1;
+
+export function message(type: MessageType, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES + payload.length);
+  bytes.writeUInt8(type, 1);
+  bytes.writeUInt32BE(payload.length, 4);
+  bytes.set(payload, HEADER_BYTES);
+  return bytes;
+}
+
+export function authPayload(auth: RemoteAuth | undefined): Buffer {
+  const user = Buffer.from(auth?.user ?? '');
+  const password = Buffer.from(auth?.password ?? '');
+  const head = Buffer.alloc(8);
+  head.writeUInt16BE(auth === undefined ? NULL_AUTH : PASSWORD_AUTH, 0);
+  head.writeUInt16BE(user.length, 4);
+  head.writeUInt16BE(password.length, 6);
+  return Buffer.concat([head, user, password]);
+}
+
+/**
+ * What the daemon says of itself when it lets somebody in.
+ * @returns whether its host is big-endian, undefined where it does not tell; a text where the answer makes no sense
+ */
+export function readAuthReply(payload: Buffer): { bigEndian: boolean | undefined } | string {
+  if (payload.length === 0) return { bigEndian: undefined };
+  if (payload.length === 2 || payload.length >= 8) {
+    const [least, most] = payload as unknown as [number, number];
+    if (least > most) return `it speaks versions ${least} to ${most}`;
+    if (least > 0) return `it speaks no version below ${least}, and this program 0`;
+    if (payload.length === 2) return { bigEndian: undefined };
+    // The one field in the daemon's own byte order.
+    if (payload.readUInt32BE(4) === 0xa1b2c3d4) return { bigEndian: true };
+    if (payload.readUInt32LE(4) === 0xa1b2c3d4) return { bigEndian: false };
+    return 'its byte order is none';
+  }
+  return `it answers ${payload.length} bytes`;
+}
+
+/** @internal */
+export interface StartRequest {
+  readonly snaplen: number;
+  readonly timeoutMs: number;
+  readonly promiscuous: boolean;
+  /** Where the daemon is to send datagrams to; 0: a TCP connection is made to it. */
+  readonly port: number;
+  /** code, jt, jf, k of each instruction. */
+  readonly filter: Uint32Array;
+}
+
+export function startPayload({ snaplen, timeoutMs, promiscuous, port, filter }: StartRequest): Buffer {
+  const bytes = Buffer.alloc(20 + filter.length * 2);
+  bytes.writeUInt32BE(snaplen, 0);
+  bytes.writeUInt32BE(timeoutMs, 4);
+  bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | (port === 0 ? 0 : Flags.datagrams), 8);
+  bytes.writeUInt16BE(port, 10);
+  bytes.writeUInt16BE(BPF, 12);
+  bytes.writeUInt32BE(filter.length / 4, 16);
+  for (let i = 0, at = 20; i < filter.length; i += 4, at += 8) {
+    bytes.writeUInt16BE(filter[i]!, at);
+    bytes.writeUInt8(filter[i + 1]!, at + 2);
+    bytes.writeUInt8(filter[i + 2]!, at + 3);
+    bytes.writeUInt32BE(filter[i + 3]!, at + 4);
+  }
+  return bytes;
+}
+
+export function samplingPayload(every: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt8(ONE_OF_EVERY, 0);
+  bytes.writeUInt32BE(every, 4);
+  return bytes;
+}
+
+/** @internal */
+export interface RemoteStats {
+  readonly received: number;
+  readonly interfaceDropped: number;
+  readonly kernelDropped: number;
+  readonly sent: number;
+}
+
+/** `payload` has 16 bytes. */
+export function readStats(payload: Buffer): RemoteStats {
+  const [received, interfaceDropped, kernelDropped, sent] = [0, 4, 8, 12].map((at) => payload.readUInt32BE(at));
+  return { received, interfaceDropped, kernelDropped, sent } as RemoteStats;
+}

@@ -1,0 +1,85 @@
+import { CaptureError } from '../errors/errors.js';
+import type { NativeSession, Purpose } from '../native/native.js';
+import type { Request } from '../uri/request.js';
+import type { Settings } from '../uri/settings.js';
+import type { OptionValue } from '../uri/values.js';
+import type { Control } from './control.js';
+import { linkTypeOf } from './link_type.js';
+import { logIn } from './login.js';
+import { samplingPayload, startPayload, Type } from './messages.js';
+import { targetOf } from './target.js';
+import { watch } from './watch.js';
+
+/** Opens the side that packets arrive at, with what the daemon has told as options. */
+export type OpenLocal = (facts: Readonly<Record<string, OptionValue>>) => Promise<NativeSession>;
+
+/**
+ * Opens a capture at a daemon. The session speaks with it until it is closed.
+ * @throws CaptureError, or the signal's reason
+ */
+export async function openRpcap(
+  request: Request,
+  settings: Settings,
+  purpose: Purpose,
+  openLocal: OpenLocal,
+): Promise<NativeSession> {
+  const { uri } = request;
+  const target = targetOf(request);
+  if (target.device === '') {
+    throw new CaptureError('RINGTAP_BAD_URI', `${uri}: no interface is named`, {
+      uri,
+      backend: 'rpcap',
+      hint: `Write it behind the host: rpcap://${target.host}/eth0. ringtap list ${uri} shows which there are.`,
+    });
+  }
+  if (purpose === 'transmit') {
+    throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: rpcap cannot send packets`, { uri, backend: 'rpcap' });
+  }
+  const { control, bigEndian } = await logIn(request, target, settings);
+  let session: NativeSession | undefined;
+  try {
+    const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(target.device)));
+    const linkType = linkTypeOf(opened.readUInt32BE(0));
+    session = await openLocal({ linkType, bigEndian, local: control.local, peer: control.peer });
+    if (purpose === 'capture') {
+      await start(control, session, settings);
+      watch(control, session, { ...settings.values, uri });
+    } else {
+      control.close();
+    }
+    return session;
+  } catch (error) {
+    control.close();
+    await session?.close();
+    throw error;
+  }
+}
+
+async function start(control: Control, session: NativeSession, { values }: Settings): Promise<void> {
+  const every = Number(values.sampleEvery);
+  if (every > 1) await control.request(Type.sampling, samplingPayload(every));
+  const { port, filter } = session.remote()!;
+  const reply = await control.request(
+    Type.start,
+    startPayload({
+      snaplen: Number(values.snaplen),
+      timeoutMs: Number(values.timeoutMs),
+      promiscuous: values.promiscuous === true,
+      port,
+      filter,
+    }),
+  );
+  if (port !== 0) return;
+  const theirs = answer(control, 'STARTCAP', 8, reply).readUInt16BE(4);
+  if (theirs === 0) throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
+  await session.remoteConnect(theirs);
+}
+
+/** An answer that has so many bytes at least. */
+function answer(control: Control, to: string, bytes: number, payload: Buffer): Buffer {
+  if (payload.length >= bytes) return payload;
+  throw control.fault(
+    'RINGTAP_REMOTE_PROTOCOL',
+    `the daemon's answer to ${to} has ${payload.length} bytes, not ${bytes}`,
+  );
+}

@@ -1,0 +1,47 @@
+// The connection that a remote capture's packets come on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/stats.h"
+#include "core/unique_fd.h"
+#include "format/rpcap.h"
+
+namespace ringtap::rpcap {
+
+/// Gives packets one after the other, and never waits.
+class Data {
+ public:
+  enum class Got : uint8_t { kPacket, kNothing, kEnd, kFailed };
+
+  virtual ~Data() = default;
+
+  /// A packet's data is valid until the next call.
+  virtual Got next(Packet& packet) noexcept = 0;
+  virtual int fd() const noexcept = 0;
+  /// Bytes that were received so far: what a receive() may take of them is bounded.
+  virtual uint64_t bytes() const noexcept = 0;
+  /// What next() failed with.
+  virtual const Error& error() const noexcept = 0;
+  virtual std::vector<DropCause> details() const { return {}; }
+};
+
+/// Messages on a TCP connection, which is made already.
+std::unique_ptr<Data> stream_data(UniqueFd connection, uint32_t most);
+
+/// A UDP socket and the port that it has.
+struct Listening {
+  std::unique_ptr<Data> data;
+  uint16_t port = 0;
+  std::optional<std::string> note = {};
+};
+
+/// Datagrams that `peer` sends to a port of `local`, both addresses in numbers.
+Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes, uint32_t most);
+
+}  // namespace ringtap::rpcap

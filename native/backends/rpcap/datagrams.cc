@@ -1,0 +1,146 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "backends/rpcap/address.h"
+#include "backends/rpcap/data.h"
+#include "core/byte_order.h"
+
+namespace ringtap::rpcap {
+namespace {
+
+constexpr uint32_t kBurst = 32;
+constexpr size_t kDatagramBytes = 65536;
+// WHY more: starts that are a power of two apart would share the lines of a cache.
+constexpr size_t kStride = kDatagramBytes + 4096 + 64;
+
+class DatagramData final : public Data {
+ public:
+  DatagramData(UniqueFd socket, const Address& peer, uint32_t most)
+      : socket_(std::move(socket)), peer_(peer), reader_(most) {
+    for (uint32_t i = 0; i < kBurst; i++) {
+      parts_[i] = {buffer_.data() + i * kStride, kDatagramBytes};
+      messages_[i].msg_hdr.msg_iov = &parts_[i];
+      messages_[i].msg_hdr.msg_iovlen = 1;
+      messages_[i].msg_hdr.msg_name = &senders_[i].storage;
+      messages_[i].msg_hdr.msg_control = controls_[i].data();
+    }
+  }
+
+  Got next(Packet& packet) noexcept override;
+  int fd() const noexcept override { return socket_.get(); }
+  uint64_t bytes() const noexcept override { return received_; }
+  const Error& error() const noexcept override { return error_; }
+  std::vector<DropCause> details() const override;
+
+ private:
+  Got fill() noexcept;
+  void begin(uint32_t i) noexcept;
+
+  UniqueFd socket_;
+  const Address peer_;
+  DatagramReader reader_;
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(kBurst * kStride);
+  mmsghdr messages_[kBurst] = {};
+  iovec parts_[kBurst] = {};
+  Address senders_[kBurst];
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(uint32_t))> controls_[kBurst] = {};
+  uint32_t begun_ = 0;  // of the datagrams that were received together
+  uint32_t count_ = 0;
+  uint64_t received_ = 0;
+  uint64_t strangers_ = 0;
+  uint32_t overflowed_ = 0;
+  Error error_;
+};
+
+Data::Got DatagramData::next(Packet& packet) noexcept {
+  for (;;) {
+    if (reader_.next(packet)) return Got::kPacket;
+    if (begun_ == count_) {
+      if (const Got got = fill(); got != Got::kPacket) return got;
+    }
+    begin(begun_++);
+  }
+}
+
+void DatagramData::begin(uint32_t i) noexcept {
+  const msghdr& header = messages_[i].msg_hdr;
+  if (const cmsghdr* control = CMSG_FIRSTHDR(&header);
+      control != nullptr && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
+    std::memcpy(&overflowed_, CMSG_DATA(control), sizeof overflowed_);
+  }
+  senders_[i].bytes = header.msg_namelen;
+  if (!senders_[i].same_host(peer_)) {
+    strangers_++;
+    return;
+  }
+  reader_.begin({buffer_.data() + i * kStride, messages_[i].msg_len});
+}
+
+/// kPacket: there are more datagrams now.
+Data::Got DatagramData::fill() noexcept {
+  for (mmsghdr& message : messages_) {
+    message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
+    message.msg_hdr.msg_controllen = sizeof controls_[0];
+  }
+  begun_ = count_ = 0;
+  const int n = recvmmsg(socket_.get(), messages_, kBurst, MSG_DONTWAIT, nullptr);
+  if (n > 0) {
+    count_ = static_cast<uint32_t>(n);
+    for (uint32_t i = 0; i < count_; i++) received_ += messages_[i].msg_len;
+    return Got::kPacket;
+  }
+  if (n == 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return Got::kNothing;
+  error_ = system_error(Code::kRemoteLost, "datagrams cannot be received", "recvmmsg", errno);
+  return Got::kFailed;
+}
+
+std::vector<DropCause> DatagramData::details() const {
+  const DatagramReader::Counters& counters = reader_.counters();
+  return {{"datagrams", counters.datagrams},    {"datagramsLost", counters.lost},
+          {"datagramsLate", counters.late},     {"datagramsDamaged", counters.damaged},
+          {"datagramsOfStrangers", strangers_}, {"datagramsOverflowed", overflowed_}};
+}
+
+/// As large as it is allowed to be; what it got.
+int64_t enlarge(int fd, int64_t bytes) noexcept {
+  const int wanted = static_cast<int>(std::min<int64_t>(bytes, INT32_MAX / 2));
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
+  int got = 0;
+  socklen_t size = sizeof got;
+  getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &size);
+  return got / 2;  // the kernel doubles it, for its own bookkeeping
+}
+
+}  // namespace
+
+Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes,
+                                uint32_t most) {
+  auto own = address_of(local, 0);
+  if (!own) return std::move(own).error();
+  auto theirs = address_of(peer, 0);
+  if (!theirs) return std::move(theirs).error();
+  UniqueFd socket(::socket(own->family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return system_error(Code::kSystem, "no socket for the packets", "socket", errno);
+  if (bind(socket.get(), own->get(), own->bytes) != 0)
+    return system_error(Code::kSystem, "no port at " + local + " for the packets", "bind", errno);
+  Address bound;
+  bound.bytes = sizeof bound.storage;
+  if (getsockname(socket.get(), bound.get(), &bound.bytes) != 0)
+    return system_error(Code::kSystem, "no port at " + local + " for the packets", "getsockname", errno);
+  const int on = 1;
+  setsockopt(socket.get(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+  Listening listening{.data = nullptr, .port = bound.port()};
+  if (const int64_t got = enlarge(socket.get(), buffer_bytes); got < buffer_bytes) {
+    listening.note = "the kernel gives the socket a buffer of " + std::to_string(got) + " of " +
+                     std::to_string(buffer_bytes) + " bytes: sysctl net.core.rmem_max allows more";
+  }
+  listening.data = std::make_unique<DatagramData>(std::move(socket), *theirs, most);
+  return listening;
+}
+
+}  // namespace ringtap::rpcap

@@ -1,0 +1,41 @@
+#include "backends/rpcap/rpcap.h"
+
+#include <algorithm>
+
+#include "backends/rpcap/source.h"
+#include "core/clock.h"
+#include "core/link_type.h"
+
+namespace ringtap {
+
+Result<std::unique_ptr<Source>> open_rpcap(const OpenRequest& request) {
+  const Options& options = request.options;
+  const int64_t buffer = options.integer("bufferBytes", 64 << 20);
+  auto arena = Arena::allocate(static_cast<uint64_t>(buffer), kMaxSnaplen);
+  if (!arena) return std::move(arena).error();
+  SourceInfo info;
+  info.mode = "remote";
+  info.copies = true;
+  info.timestamp_source = "remote";
+  info.epoch_ns = epoch_now_ns();
+  info.link_type = static_cast<uint32_t>(options.integer("linkType", kLinkEthernet));
+  info.snaplen = static_cast<uint32_t>(std::clamp<int64_t>(options.integer("snaplen", kMaxSnaplen), 1, kMaxSnaplen));
+  info.max_leases = arena->chunks();
+  info.segments = {{arena->region(), arena->region()->base(), arena->region()->bytes()}};
+  rpcap::RpcapSource::Setup setup{.local = options.text("local"),
+                                  .peer = options.text("peer"),
+                                  .datagrams = options.text("transport") == "udp",
+                                  .big_endian = options.flag("bigEndian"),
+                                  .buffer_bytes = buffer,
+                                  .patience = std::chrono::milliseconds(options.integer("replyMs", 5000))};
+  auto source = std::make_unique<rpcap::RpcapSource>(std::move(info), *std::move(arena), std::move(setup));
+  if (auto prepared = source->prepare(); !prepared) return std::move(prepared).error();
+  return std::unique_ptr<Source>(std::move(source));
+}
+
+Probe probe_rpcap() { return {.detail = "rpcap and udpstr, passive mode"}; }
+
+// Whose they are is asked for by host: devices('rpcap://host').
+std::vector<Device> devices_rpcap() { return {}; }
+
+}  // namespace ringtap

@@ -1,0 +1,204 @@
+#include "backends/rpcap/source.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "backends/rpcap/connect.h"
+#include "filter/opcodes.h"
+
+namespace ringtap::rpcap {
+namespace {
+
+// A receive() that finds nothing but rejected packets comes back after so many bytes: the event loop waits.
+constexpr uint64_t kMostBytesPerReceive = 4u << 20;
+// A daemon says on its control connection why it ends, which may be heard of after the data's end.
+constexpr itimerspec kReasonWait{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 300'000'000}};
+constexpr int64_t kSecond = 1'000'000'000;
+
+/// Of a counter that begins at 0 and wraps around.
+uint64_t since(uint32_t& last, uint32_t now) noexcept { return now - std::exchange(last, now); }
+
+}  // namespace
+
+RpcapSource::RpcapSource(SourceInfo info, Arena arena, Setup setup)
+    : info_(std::move(info)),
+      arena_(std::move(arena)),
+      setup_(std::move(setup)),
+      // A daemon wants a program in any case.
+      program_{{.code = bpf::kRet | bpf::kK, .k = kMaxSnaplen}} {}
+
+Result<Ok> RpcapSource::prepare() {
+  epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  woken_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll_ || !woken_ || !timer_)
+    return system_error(Code::kSystem, "no descriptor to wait for packets with", "epoll_create1", errno);
+  for (const int fd : {woken_.get(), timer_.get()}) {
+    if (auto watched = watch(fd); !watched) return watched;
+  }
+  if (!setup_.datagrams) return Ok{};
+  auto listening = datagram_data(setup_.local, setup_.peer, setup_.buffer_bytes, kMaxSnaplen);
+  if (!listening) return std::move(listening).error();
+  port_ = listening->port;
+  if (listening->note) info_.notes.push_back(*listening->note);
+  data_ = std::move(listening->data);
+  return watch(data_->fd());
+}
+
+Result<Ok> RpcapSource::watch(int fd) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return Ok{};
+  return system_error(Code::kSystem, "packets cannot be waited for", "epoll_ctl", errno);
+}
+
+Result<FilterPlacement> RpcapSource::set_filter(std::shared_ptr<Filter> filter) {
+  const FilterTarget target(static_cast<int>(info_.link_type), FilterTarget::Place::kFile, setup_.big_endian);
+  auto program = filter->program(target);
+  if (!program) return std::move(program).error();
+  program_ = **program;
+  filter_.place_here(program_, "");
+  return FilterPlacement{.where = FilterPlace::kRemote,
+                         .reason = "the daemon filters, and what arrives whole is looked at again here"};
+}
+
+Remote::Connecting RpcapSource::connecting(uint16_t port) const {
+  return [peer = setup_.peer, port, patience = setup_.patience, given_up = given_up_] {
+    return connect_to(peer, port, patience, *given_up);
+  };
+}
+
+Result<Ok> RpcapSource::attach(std::shared_ptr<Connection> connection) {
+  // SAFETY: connecting() makes no other.
+  data_ = stream_data(std::move(static_cast<TcpConnection&>(*connection).fd), kMaxSnaplen);
+  return watch(data_->fd());
+}
+
+void RpcapSource::counted(const RemoteCounters& counters) noexcept {
+  // WHY: of a capture that has ended, daemons count nothing at all.
+  if (counters.interface_dropped == 0 && counters.kernel_dropped == 0) return;
+  interface_dropped_ += since(last_counters_.interface_dropped, counters.interface_dropped);
+  kernel_dropped_ += since(last_counters_.kernel_dropped, counters.kernel_dropped);
+}
+
+void RpcapSource::end(Error why) noexcept {
+  if (!ended_) ended_ = std::move(why);
+  eventfd_write(woken_.get(), 1);
+}
+
+RxBatch RpcapSource::receive(DescBlock& block, uint32_t max) noexcept {
+  if (closed_) return {.rx = Rx::kEof};
+  if (arena_.exhausted()) return {.rx = Rx::kNoBuffer};
+  const uint32_t most = std::min(max, block.capacity());
+  const uint64_t enough = (data_ != nullptr ? data_->bytes() : 0) + kMostBytesPerReceive;
+  const uint32_t begin = arena_.next_offset();
+  const uint32_t end = begin + arena_.chunk_bytes();
+  uint32_t offset = begin;
+  uint32_t n = 0;
+  hurrying_ = false;
+  filter_.renew();
+  while (n < most) {
+    if (filter_.used_up() || (data_ != nullptr && data_->bytes() > enough)) {
+      hurrying_ = true;
+      break;
+    }
+    if (!head_ && !pull()) break;
+    if (end - offset < std::min(head_->caplen, info_.snaplen)) break;
+    if (take(block, n, offset, end - offset)) n++;
+    head_.reset();
+  }
+  if (n == 0) return {.rx = hurrying_ ? Rx::kAgain : outcome()};
+  delivered_ += n;
+  return {.rx = Rx::kOk, .count = n, .segment = 0, .link_type = info_.link_type, .lease = arena_.lend()};
+}
+
+/// The next packet becomes head_.
+bool RpcapSource::pull() noexcept {
+  if (data_ == nullptr || got_ == Data::Got::kEnd || got_ == Data::Got::kFailed) return false;
+  Packet packet;
+  do {
+    got_ = data_->next(packet);
+    if (got_ != Data::Got::kPacket) return false;
+  } while (!numbers_.take(packet.number));
+  head_ = packet;
+  return true;
+}
+
+/// Copies head_ and describes it as packet `i`. False where the filter rejects it.
+bool RpcapSource::take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept {
+  const Packet& packet = *head_;
+  uint32_t keep = std::min(packet.caplen, info_.snaplen);
+  // What was cut over there has passed the filter whole; here it might lack what the filter looks at.
+  const bool whole = packet.caplen >= packet.wirelen;
+  if (whole && filter_.judged() != Judged::kNone) {
+    const uint32_t accepted = filter_.run(packet.data, packet.wirelen, packet.caplen);
+    if (accepted == 0) return false;
+    keep = std::min(keep, accepted);
+  }
+  keep = std::min(keep, room);
+  std::memcpy(arena_.region()->base() + offset, packet.data, keep);
+  const int64_t time_ns = int64_t{packet.seconds} * kSecond + int64_t{packet.micros} * 1000 - info_.epoch_ns;
+  block.set_basic(i, offset, keep, packet.wirelen, time_ns, 0);
+  offset += keep;
+  delivered_bytes_ += packet.wirelen;
+  return true;
+}
+
+/// What receive() says where no packet is left.
+Rx RpcapSource::outcome() noexcept {
+  if (got_ == Data::Got::kFailed && !ended_) ended_ = data_->error();
+  if (ended_) {
+    error_ = *ended_;
+    return Rx::kError;
+  }
+  if (got_ != Data::Got::kEnd) return Rx::kAgain;
+  if (!is_waiting_for_reason_) {
+    is_waiting_for_reason_ = true;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, data_->fd(), nullptr);
+    timerfd_settime(timer_.get(), 0, &kReasonWait, nullptr);
+    return Rx::kAgain;
+  }
+  uint64_t expired = 0;
+  if (read(timer_.get(), &expired, sizeof expired) < 0) return Rx::kAgain;
+  ended_ = Error{.code = Code::kRemoteLost, .message = "the daemon closed the data connection"};
+  error_ = *ended_;
+  return Rx::kError;
+}
+
+Readiness RpcapSource::readiness() const noexcept {
+  return {.kind = Readiness::Kind::kFd, .fd = epoll_.get(), .owned = true, .again_ms = hurrying_ ? 1u : 0u};
+}
+
+Stats RpcapSource::stats() const noexcept {
+  Stats stats;
+  stats.delivered = delivered_;
+  stats.filtered = filter_.filtered();
+  stats.delivered_bytes = delivered_bytes_;
+  stats.pending = head_ ? 1 : 0;
+  const uint64_t lost = numbers_.lost();
+  stats.drops = {{"network", lost}, {"remoteKernel", kernel_dropped_}, {"remoteInterface", interface_dropped_}};
+  for (const DropCause& cause : stats.drops) stats.dropped += *cause.count;
+  stats.received = stats.delivered + stats.filtered + stats.dropped + stats.pending;
+  stats.details = data_ != nullptr ? data_->details() : last_details_;
+  return stats;
+}
+
+void RpcapSource::close() noexcept {
+  if (closed_) return;
+  closed_ = true;
+  given_up_->store(true, std::memory_order_relaxed);
+  if (data_ != nullptr) last_details_ = data_->details();
+  data_.reset();
+  epoll_.reset();
+  woken_.reset();
+  timer_.reset();
+  info_.segments.clear();
+}
+
+}  // namespace ringtap::rpcap

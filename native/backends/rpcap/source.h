@@ -1,0 +1,88 @@
+// The Source of the rpcap: backend.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "backends/rpcap/address.h"
+#include "backends/rpcap/data.h"
+#include "core/arena.h"
+#include "core/remote.h"
+#include "core/source.h"
+#include "filter/placement.h"
+#include "format/rpcap.h"
+
+namespace ringtap::rpcap {
+
+class RpcapSource final : public Source, private Remote {
+ public:
+  struct Setup {
+    std::string local;  // addresses in numbers: ours, as the daemon sees it
+    std::string peer;
+    bool datagrams = false;
+    bool big_endian = false;  // the daemon's host
+    int64_t buffer_bytes = 0;
+    std::chrono::milliseconds patience{};  // how long a connection may take
+  };
+  RpcapSource(SourceInfo info, Arena arena, Setup setup);
+  ~RpcapSource() override { close(); }
+
+  /// Makes what start() must not fail for.
+  Result<Ok> prepare();
+
+  const SourceInfo& info() const noexcept override { return info_; }
+  Result<FilterPlacement> set_filter(std::shared_ptr<Filter> filter) override;
+  Result<Ok> start() override { return Ok{}; }
+  RxBatch receive(DescBlock& block, uint32_t max) noexcept override;
+  bool release(Lease lease) noexcept override { return arena_.release(lease); }
+  Readiness readiness() const noexcept override;
+  Stats stats() const noexcept override;
+  const Error& error() const noexcept override { return error_; }
+  Remote* remote() noexcept override { return this; }
+  void close() noexcept override;
+
+ private:
+  const Program& filter() const noexcept override { return program_; }
+  uint16_t port() const noexcept override { return port_; }
+  Connecting connecting(uint16_t port) const override;
+  Result<Ok> attach(std::shared_ptr<Connection> connection) override;
+  void counted(const RemoteCounters& counters) noexcept override;
+  void end(Error why) noexcept override;
+
+  bool pull() noexcept;
+  bool take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept;
+  Rx outcome() noexcept;
+  Result<Ok> watch(int fd) noexcept;
+
+  SourceInfo info_;
+  Arena arena_;
+  const Setup setup_;
+  const std::shared_ptr<std::atomic<bool>> given_up_ = std::make_shared<std::atomic<bool>>(false);
+  Program program_;  // the daemon's; it accepts all unless set_filter() says otherwise
+  UserFilter filter_;
+  UniqueFd epoll_;
+  UniqueFd woken_;  // an eventfd: readable once end() was called
+  UniqueFd timer_;  // how long the reason for the end of the data is waited for
+  uint16_t port_ = 0;
+  std::unique_ptr<Data> data_;
+  Data::Got got_ = Data::Got::kNothing;  // what the data said last
+  std::optional<Packet> head_;           // it was read, and not lent yet
+  bool hurrying_ = false;                // the last receive() came back with work left
+
+  PacketNumbers numbers_;
+  RemoteCounters last_counters_;
+  uint64_t interface_dropped_ = 0;
+  uint64_t kernel_dropped_ = 0;
+  uint64_t delivered_ = 0;
+  uint64_t delivered_bytes_ = 0;
+  std::vector<DropCause> last_details_;
+
+  bool is_waiting_for_reason_ = false;
+  std::optional<Error> ended_;
+  bool closed_ = false;
+  Error error_;
+};
+
+}  // namespace ringtap::rpcap

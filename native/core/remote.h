@@ -1,0 +1,50 @@
+// A source whose packets another host sends: what its control channel, which is JavaScript's, asks and tells.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "core/error.h"
+#include "core/program.h"
+
+namespace ringtap {
+
+/// What the other host counted since the capture began there.
+struct RemoteCounters {
+  uint32_t interface_dropped = 0;
+  uint32_t kernel_dropped = 0;
+};
+
+/// One call at a time, like the source that it belongs to, and none after the source's close().
+class Remote {
+ public:
+  /// A connection on its way from connecting() to attach(); ends with its last owner.
+  class Connection {
+   public:
+    virtual ~Connection() = default;
+  };
+  using Connecting = std::function<Result<std::shared_ptr<Connection>>()>;
+
+  virtual ~Remote() = default;
+
+  /// The program that the other host is to filter with. Valid as long as the source is.
+  virtual const Program& filter() const noexcept = 0;
+
+  /// Where datagrams are awaited, since start(); 0 where connect() is called instead.
+  virtual uint16_t port() const noexcept = 0;
+
+  /// Connects to the other host's data port. What it gives runs on another thread, waits, and touches nothing of the
+  /// source, which may be gone by then; its answer goes to attach().
+  virtual Connecting connecting(uint16_t port) const = 0;
+  /// Packets come from this connection, which connecting() made.
+  virtual Result<Ok> attach(std::shared_ptr<Connection> connection) = 0;
+
+  /// The other host counts from 0, in 32 bits that wrap around.
+  virtual void counted(const RemoteCounters& counters) noexcept = 0;
+
+  /// Nothing comes any more, because of this: once what has arrived was received, receive() fails with it.
+  virtual void end(Error why) noexcept = 0;
+};
+
+}  // namespace ringtap

@@ -1,0 +1,159 @@
+#include "format/rpcap.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/byte_order.h"
+
+namespace ringtap::rpcap {
+namespace {
+
+constexpr uint8_t kVersion = 0;
+constexpr uint8_t kPacketType = 7;
+constexpr uint8_t kStretchType = 110;  // udpstr
+constexpr size_t kStretchBytes = 8;    // the header of its datagrams
+constexpr uint16_t kNoneBegins = 0xffff;
+
+uint8_t octet(std::span<const std::byte> bytes, size_t at) noexcept { return std::to_integer<uint8_t>(bytes[at]); }
+
+/// `at` has kPacketBytes.
+Packet packet_header(const std::byte* at) noexcept {
+  return {.seconds = load_big<uint32_t>(at),
+          .micros = load_big<uint32_t>(at + 4),
+          .caplen = load_big<uint32_t>(at + 8),
+          .wirelen = load_big<uint32_t>(at + 12),
+          .number = load_big<uint32_t>(at + 16)};
+}
+
+Message damage(const char* what, const char* hint = "") noexcept {
+  return {.kind = Message::Kind::kDamaged, .damage = what, .hint = hint};
+}
+
+}  // namespace
+
+Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept {
+  if (bytes.size() < kMessageBytes) return {.bytes = kMessageBytes};
+  if (octet(bytes, 0) != kVersion) return damage("a message is of another version of the protocol");
+  if (octet(bytes, 1) == kStretchType) {
+    return damage("packets come as udpstr, which a stream cannot carry",
+                  "Ask for them over UDP (transport=udp), or start the daemon with -t 0.");
+  }
+  if (octet(bytes, 1) != kPacketType) return damage("a message is no packet");
+  constexpr size_t kHeaders = kMessageBytes + kPacketBytes;
+  if (bytes.size() < kHeaders) return {.bytes = kHeaders};
+  Packet packet = packet_header(&bytes[kMessageBytes]);
+  if (packet.caplen > most) return damage("a packet is longer than was asked for");
+  const uint32_t needs = kPacketBytes + packet.caplen;
+  uint32_t length = load_big<uint32_t>(&bytes[4]);
+  // WHY: every rpcapd writes 16 bits of the length of a message, so that it lies about a packet of 64 KiB.
+  if (length < needs && length == (needs & 0xffff)) length = needs;
+  if (length < needs) return damage("a message ends in the middle of its packet");
+  if (length > kPacketBytes + most) return damage("a message is longer than its packet can be");
+  const uint64_t whole = kMessageBytes + uint64_t{length};
+  if (bytes.size() < whole) return {.bytes = whole};
+  packet.data = &bytes[0] + kHeaders;
+  return {.kind = Message::Kind::kPacket, .bytes = whole, .packet = packet};
+}
+
+bool PacketNumbers::take(uint32_t number) noexcept {
+  const auto step = static_cast<int32_t>(number - last_);
+  if (step <= 0) return false;
+  last_ = number;
+  lost_ += static_cast<uint32_t>(step) - 1;
+  return true;
+}
+
+void DatagramReader::begin(std::span<const std::byte> datagram) noexcept {
+  rest_ = {};
+  has_message_ = is_joined_ = false;
+  counters_.datagrams++;
+  if (datagram.size() > kStretchBytes && octet(datagram, 0) == kVersion && octet(datagram, 1) == kStretchType)
+    return begin_stretch(datagram);
+  const Message message = read_message(datagram, most_);
+  if (message.kind != Message::Kind::kPacket) {
+    counters_.damaged++;
+    return;
+  }
+  message_ = message.packet;
+  has_message_ = true;
+}
+
+void DatagramReader::begin_stretch(std::span<const std::byte> datagram) noexcept {
+  const auto first = load_big<uint16_t>(&datagram[2]);
+  const auto number = load_big<uint32_t>(&datagram[4]);
+  const bool begins = first != kNoneBegins;
+  if (begins && (first < kStretchBytes || size_t{first} + kPacketBytes > datagram.size())) {
+    damaged();
+    return;
+  }
+  const auto ahead = static_cast<int32_t>(number - expected_);
+  if (ahead < 0) {
+    counters_.late++;
+    return;
+  }
+  if (ahead > 0) {
+    counters_.lost += static_cast<uint32_t>(ahead);
+    is_partial_ = false;
+  }
+  expected_ = number + 1;
+  const std::span<const std::byte> begun =
+      datagram.subspan(kStretchBytes, (begins ? first : datagram.size()) - kStretchBytes);
+  if (is_partial_ && !join(begun)) return;
+  // Where the packet does not go on that was cut, the two do not fit together.
+  if (is_partial_ && begins) damaged();
+  if (begins) rest_ = datagram.subspan(first);
+}
+
+/// The packet that was cut goes on with these bytes, all of which are its own. False: nothing of the datagram is to be
+/// trusted.
+bool DatagramReader::join(std::span<const std::byte> more) noexcept {
+  const uint32_t missing = partial_.caplen - have_;
+  if (more.size() > missing) return damaged();
+  std::copy(more.begin(), more.end(), joined_.begin() + have_);
+  have_ += static_cast<uint32_t>(more.size());
+  if (have_ < partial_.caplen) return true;
+  partial_.data = joined_.data();
+  is_partial_ = false;
+  is_joined_ = true;
+  return true;
+}
+
+/// What is left cannot be told apart: it goes on with the next header that a datagram points to.
+bool DatagramReader::damaged() noexcept {
+  counters_.damaged++;
+  is_partial_ = false;
+  rest_ = {};
+  return false;
+}
+
+bool DatagramReader::next(Packet& packet) noexcept {
+  if (has_message_) {
+    has_message_ = false;
+    packet = message_;
+    return true;
+  }
+  if (is_joined_) {
+    is_joined_ = false;
+    packet = partial_;
+    return true;
+  }
+  if (rest_.empty()) return false;
+  if (rest_.size() < kPacketBytes) return damaged();
+  Packet begun = packet_header(rest_.data());
+  if (begun.caplen > most_) return damaged();
+  rest_ = rest_.subspan(kPacketBytes);
+  if (rest_.size() >= begun.caplen) {
+    begun.data = rest_.data();
+    packet = begun;
+    rest_ = rest_.subspan(begun.caplen);
+    return true;
+  }
+  std::copy(rest_.begin(), rest_.end(), joined_.begin());
+  have_ = static_cast<uint32_t>(rest_.size());
+  partial_ = begun;
+  is_partial_ = true;
+  rest_ = {};
+  return false;
+}
+
+}  // namespace ringtap::rpcap

@@ -1,0 +1,89 @@
+// Packets on the data connection of a remote capture: rpcap's messages on a stream and in datagrams, and udpstr, which
+// runs packets through datagrams without a gap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ringtap::rpcap {
+
+inline constexpr size_t kMessageBytes = 8;  // the header of every message
+inline constexpr size_t kPacketBytes = 20;  // that of a packet, behind it
+
+struct Packet {
+  uint32_t seconds = 0;  // since 1970
+  uint32_t micros = 0;
+  uint32_t caplen = 0;
+  uint32_t wirelen = 0;
+  uint32_t number = 0;  // by the sender: 1, 2, 3 …
+  const std::byte* data = nullptr;
+};
+
+/// What stands at the start of some bytes.
+struct Message {
+  enum class Kind : uint8_t { kPacket, kCut, kDamaged };
+  Kind kind = Kind::kCut;
+  uint64_t bytes = 0;  // of the message; of what is cut, how many must be there to know more
+  Packet packet = {};  // its data lies in these bytes
+  const char* damage = nullptr;
+  const char* hint = "";  // what mends the damage, where that is known
+};
+
+/// Reads the message that `bytes` begin with. No packet of more than `most` bytes is believed.
+Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept;
+
+/// Which packets did not come, by the numbers of those that did. Those that come late count as lost, and are not taken:
+/// so that packets stay in order, and taken + lost is what was sent.
+class PacketNumbers {
+ public:
+  /// Whether it is later than all before it.
+  bool take(uint32_t number) noexcept;
+  uint64_t lost() const noexcept { return lost_; }
+
+ private:
+  uint32_t last_ = 0;
+  uint64_t lost_ = 0;
+};
+
+/// Takes datagrams apart, in the order in which they arrive. Which of the two ways they are written in is told by each.
+class DatagramReader {
+ public:
+  struct Counters {
+    uint64_t datagrams = 0;
+    uint64_t lost = 0;  // of udpstr, by their numbers
+    uint64_t late = 0;  // after a later one, or twice: not read
+    uint64_t damaged = 0;
+  };
+
+  /// Packets of more than `most` bytes are damage.
+  explicit DatagramReader(uint32_t most) : most_(most), joined_(most) {}
+
+  /// A datagram, which stays where it is until next() has nothing more of it.
+  void begin(std::span<const std::byte> datagram) noexcept;
+  /// The next packet that is whole by now. Its data is valid until the next call of either.
+  bool next(Packet& packet) noexcept;
+
+  const Counters& counters() const noexcept { return counters_; }
+
+ private:
+  void begin_stretch(std::span<const std::byte> datagram) noexcept;
+  bool join(std::span<const std::byte> more) noexcept;
+  bool damaged() noexcept;
+
+  const uint32_t most_;
+  Counters counters_;
+  std::span<const std::byte> rest_;  // of the datagram, from where a header begins
+  Packet message_;                   // of a datagram with one packet
+  bool has_message_ = false;
+  // udpstr: a packet that a datagram ended in.
+  uint32_t expected_ = 0;  // the number of the next datagram
+  bool is_partial_ = false;
+  bool is_joined_ = false;  // it is whole, and next() has not given it yet
+  Packet partial_;
+  uint32_t have_ = 0;
+  std::vector<std::byte> joined_;
+};
+
+}  // namespace ringtap::rpcap
