@@ -1,7 +1,15 @@
 import { type BigIntStats, fstatSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { type Capture, CaptureError, openWriter, type Writer, type WriterOptions } from '../index.js';
+import {
+  type Capture,
+  CaptureError,
+  openWriter,
+  type Plan,
+  type Writer,
+  type WriterInterface,
+  type WriterOptions,
+} from '../index.js';
 import { UsageError } from './errors.js';
 import { addHelp } from './help.js';
 import { list } from './list.js';
@@ -57,7 +65,7 @@ async function capture(words: string[], flags: CaptureFlags): Promise<void> {
   const writing = writerOptions(flags);
   const lines = linesOf(flags, uris.length > 1);
   await withCaptures(uris, openOptions(flags, filter), async (captures) => {
-    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures[0]!);
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures[0]!, filter);
     const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
     if (writer !== undefined && writing.rotate !== undefined) void watchFiles(writer, run, writing.rotate, flags.quiet);
     // Lines on the same terminal would tear it apart.
@@ -129,12 +137,28 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */
-async function openTrace(file: string, options: WriterOptions, capture: Capture): Promise<Writer> {
+async function openTrace(
+  file: string,
+  options: WriterOptions,
+  capture: Capture,
+  filter: string | undefined,
+): Promise<Writer> {
   const { backend, linkType, plan } = capture;
   if (backend === 'file' && isSame(file, plan.target)) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
-  return openWriter(`${file.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${file}`, { ...options, linkType });
+  if (!file.endsWith('.pcapng')) return openWriter(`pcap:${file}`, { ...options, linkType });
+  return openWriter(`pcapng:${file}`, { ...options, linkType, interface: describe(plan, filter) });
+}
+
+/** What a capture is from, as far as the interface block of a pcapng trace can hold it. */
+function describe({ target, uri, backend, mode }: Plan, filter: string | undefined): WriterInterface {
+  const brief = (text: string) => (text === '' || Buffer.byteLength(text) > 1024 ? undefined : text);
+  return {
+    name: brief(target) ?? brief(uri),
+    description: `${backend}, ${mode}`,
+    filter: filter === undefined ? undefined : brief(filter),
+  };
 }
 
 function isSame(written: string, read: string): boolean {

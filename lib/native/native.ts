@@ -118,7 +118,12 @@ export interface NativeWriter {
   room(number: number): Promise<void>;
   /** Settles when all that was taken has reached the file. */
   flush(number: number): Promise<void>;
-  close(number: number, received?: number, dropped?: number): Promise<void>;
+  close(number: number): Promise<void>;
+  /** Counts of the capture by now; `causes`: `ring=5`, one on each line. */
+  ledger(received: number, dropped: number, causes: string): void;
+  /** A remark about the next packet. */
+  comment(text: string): void;
+  secrets(type: number, data: Uint8Array): void;
   /** Nobody waits for that any more: it resolves. */
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
@@ -134,6 +139,14 @@ export interface NativeFile {
   bytes: number;
   first?: bigint;
   last?: bigint;
+}
+
+/** What packets come from, as a pcapng trace describes it. */
+export interface NativeInterface {
+  name: string | undefined;
+  description: string | undefined;
+  filter: string | undefined;
+  bitsPerSecond: number | undefined;
 }
 
 /** When one file of a trace is complete, and the next begins. */
@@ -211,6 +224,10 @@ export interface Addon {
     application: string;
     comment: string | undefined;
     compression: { method: string; level: number; sections: string } | undefined;
+    hardware: string;
+    os: string;
+    interface: NativeInterface | undefined;
+    packetDetails: boolean;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;

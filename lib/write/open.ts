@@ -6,6 +6,7 @@ import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
+import { describeHost, readInterface, type WriterInterface } from './describe.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
@@ -27,6 +28,10 @@ export interface WriterOptions {
   compress?: string | false | CompressOptions | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
+  /** What the packets come from, for readers of the trace. `pcapng:` only. */
+  interface?: WriterInterface | undefined;
+  /** Direction, number and, of lent batches, queue of each packet are written, too. `pcapng:` only. */
+  packetDetails?: boolean | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
   overwrite?: boolean | undefined;
   /**
@@ -58,6 +63,8 @@ const OPTIONS = [
   'nanosecond',
   'comment',
   'compress',
+  'interface',
+  'packetDetails',
   'overwrite',
   'rotate',
   'fsync',
@@ -100,7 +107,7 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
     native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
-    return new Writer(uri, native, signal, forgetSignal);
+    return new Writer(uri, native, settings.rotate !== undefined, signal, forgetSignal);
   } catch (error) {
     forgetSignal();
     throw signal?.aborted ? signal.reason : wrapNative(error, undefined, uri);
@@ -143,7 +150,7 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
       });
     }
   }
-  const { rotate: asked } = own;
+  const { rotate: asked, interface: source } = own;
   const rotate = readRotation(uri, asked);
   const sync = flag('fsync', false);
   if (sync && rotate === undefined) {
@@ -157,7 +164,18 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
       hint: 'Give one of the two.',
     });
   }
+  const packetDetails = flag('packetDetails', false);
+  if (format === 'pcap' && (packetDetails || source !== undefined)) {
+    const what = packetDetails ? 'details of packets' : 'what they come from';
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for ${what}`, {
+      uri,
+      hint: `Write pcapng:, or leave out ${packetDetails ? 'packetDetails' : 'interface'}.`,
+    });
+  }
   return {
+    ...describeHost(),
+    interface: readInterface(uri, source),
+    packetDetails,
     overwrite: flag('overwrite', false),
     rotate,
     sync,

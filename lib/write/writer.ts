@@ -1,10 +1,12 @@
+import { types } from 'node:util';
 import { Batch } from '../capture/batch.js';
 import { onAbort, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
-import { Appended, type NativeWriter, type OwnedPackets } from '../native/native.js';
+import { Appended, type NativeSession, type NativeWriter, type OwnedPackets } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
+import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
@@ -43,6 +45,17 @@ interface ReadOptions {
 
 const ALL: ReadOptions = Object.freeze(Object.create(null));
 
+/** What decrypts packets: how it is written down, or its number in the pcapng format. */
+export type SecretsType = 'tls' | 'ssh' | 'wireguard' | number;
+
+type Counts = readonly [received: number, dropped: number, causes: string];
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** How old the counts at the end of a file may be. */
+const COUNT_MS = 100;
+const MOST_COMMENT_BYTES = 65_535;
+
 /** Takes packets of one batch from `first` on. Gives how many are taken by then where room was short; else none. */
 type Append = (first: number) => number | undefined;
 
@@ -67,17 +80,26 @@ export class Writer implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
   readonly #forgetSignal: () => void;
   readonly #files: FileFeed;
+  readonly #rotates: boolean;
+  #countedAt = Number.NEGATIVE_INFINITY;
   #waits = 0;
   #writing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal Use `openWriter()`. */
-  constructor(uri: string, native: NativeWriter, signal: AbortSignal | undefined, forgetSignal: () => void) {
+  constructor(
+    uri: string,
+    native: NativeWriter,
+    rotates: boolean,
+    signal: AbortSignal | undefined,
+    forgetSignal: () => void,
+  ) {
     this.uri = uri;
     this.#native = native;
     this.#signal = signal;
     this.#forgetSignal = forgetSignal;
     this.#files = new FileFeed(uri, native);
+    this.#rotates = rotates;
   }
 
   /**
@@ -152,7 +174,7 @@ export class Writer implements AsyncDisposable {
       return Promise.reject(error);
     }
     if (this.#closing === undefined) {
-      const counts = ledger === undefined ? [] : this.#countsOf(ledger);
+      const counts = ledger === undefined ? undefined : this.#countsOf(ledger);
       if (counts instanceof CaptureError) return Promise.reject(counts);
       this.#closing = this.#finish(counts);
     }
@@ -167,6 +189,48 @@ export class Writer implements AsyncDisposable {
    */
   stats(): WriterStats {
     return this.#native.stats();
+  }
+
+  /**
+   * A remark about the next packet that is written; it replaces one that no packet came for. `pcapng:` only.
+   * @example
+   * writer.comment('the first one after the restart');
+   * await writer.write(batch);
+   * @param text 1 to 65535 bytes of UTF-8
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (a `pcap:` file), RINGTAP_CLOSED
+   */
+  comment(text: string): void {
+    if (!isText(text, MOST_COMMENT_BYTES)) {
+      throw this.#error('RINGTAP_BAD_OPTION', `comment() takes text of 1 to ${MOST_COMMENT_BYTES} bytes`);
+    }
+    this.#tell(() => this.#native.comment(text));
+  }
+
+  /**
+   * What decrypts the packets that are written from now on: it stands in front of them, also in the files that follow
+   * when the writer rotates. `pcapng:` only.
+   * @example
+   * writer.secrets('tls', readFileSync(process.env['SSLKEYLOGFILE']!));
+   * @param type `tls` (lines of a key log file), `ssh`, `wireguard`, or a number of the pcapng format
+   * @param data text or bytes; 512 KiB of all secrets together
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (a `pcap:` file), RINGTAP_CLOSED
+   */
+  secrets(type: SecretsType, data: string | Uint8Array): void {
+    const number = typeof type === 'string' && Object.hasOwn(SECRETS, type) ? SECRETS[type]! : type;
+    if (!isCount(number) || number > 0xffffffff) {
+      throw this.#error('RINGTAP_BAD_OPTION', `secrets(): the type is ${Object.keys(SECRETS).join(', ')} or a number`);
+    }
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    if (!types.isUint8Array(bytes)) throw this.#error('RINGTAP_BAD_OPTION', 'secrets() takes text or a Uint8Array');
+    this.#tell(() => this.#native.secrets(number, bytes));
+  }
+
+  #tell(what: () => void): void {
+    try {
+      what();
+    } catch (error) {
+      throw this.#wrap(error);
+    }
   }
 
   /**
@@ -214,6 +278,7 @@ export class Writer implements AsyncDisposable {
     };
     const lender = Batch.lenderOf(batch);
     if (lender !== undefined) {
+      this.#count(lender);
       const { slot, lease } = batch;
       return this.#explained(isAll, (first) => native.append(first, choice(), lender.session, slot, lease));
     }
@@ -270,11 +335,12 @@ export class Writer implements AsyncDisposable {
     signal?.throwIfAborted();
   }
 
-  async #finish(counts: readonly number[]): Promise<void> {
+  async #finish(counts: Counts | undefined): Promise<void> {
     // Nobody opened the pipe: close() gives it up, and the write() that waits for it fails.
     if (this.#native.isOpen()) await this.#writing?.catch(() => {});
     try {
-      await this.#native.close(0, ...counts);
+      if (counts !== undefined) this.#native.ledger(...counts);
+      await this.#native.close(0);
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {
@@ -283,14 +349,25 @@ export class Writer implements AsyncDisposable {
   }
 
   /** The counts, each looked at once, or what is wrong with them. */
-  #countsOf(ledger: unknown): readonly [received: number, dropped: number] | CaptureError {
+  #countsOf(ledger: unknown): Counts | CaptureError {
     try {
-      const { received, dropped } = ledger as Record<'received' | 'dropped', number>;
-      if ([received, dropped].every((count) => Number.isSafeInteger(count) && count >= 0)) return [received, dropped];
+      const { received, dropped, drops } = ledger as Record<string, unknown>;
+      const causes = Object.entries((drops ?? {}) as object).filter(([, count]) => isCount(count));
+      const text = causes.map(([cause, count]) => `${cause}=${count}`).join('\n');
+      if (isCount(received) && isCount(dropped)) return [received, dropped, text];
     } catch {
       // It cannot be looked at.
     }
     return this.#error('RINGTAP_BAD_OPTION', 'close() takes the counts received and dropped, whole numbers');
+  }
+
+  /** Files that rotate end with what their capture counts by then; not asked for more often than is worth it. */
+  #count({ session }: { readonly session: NativeSession }): void {
+    const now = performance.now();
+    if (!this.#rotates || now < this.#countedAt + COUNT_MS) return;
+    this.#countedAt = now;
+    const counts = this.#countsOf(session.stats());
+    if (!(counts instanceof CaptureError)) this.#native.ledger(...counts);
   }
 
   #refuseToWrite(): void {

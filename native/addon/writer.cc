@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #include "addon/convert.h"
@@ -76,6 +78,15 @@ RotateRequest to_rotate(const Napi::Value& value) {
           .most_files = flag(object.Get("stop")) ? whole(object.Get("files")) : 0};
 }
 
+InterfaceInfo to_interface(const Napi::Value& value) {
+  if (!value.IsObject()) return {};
+  const auto object = value.As<Napi::Object>();
+  return {.name = text(object.Get("name")),
+          .description = text(object.Get("description")),
+          .filter = text(object.Get("filter")),
+          .bits_per_second = whole(object.Get("bitsPerSecond"))};
+}
+
 /// One file, or one after the other.
 Result<Destination> destination(const Napi::Object& request, const RotateRequest& rotate) {
   const std::string path = text(request.Get("path"));
@@ -143,6 +154,9 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::give_up>("giveUp"),
                          InstanceMethod<&Writer::stats>("stats"),
                          InstanceMethod<&Writer::files>("files"),
+                         InstanceMethod<&Writer::ledger>("ledger"),
+                         InstanceMethod<&Writer::comment>("comment"),
+                         InstanceMethod<&Writer::secrets>("secrets"),
                      });
 }
 
@@ -170,6 +184,10 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
        .delay = std::chrono::milliseconds(static_cast<int64_t>(number(request.Get("delayMs")))),
        .application = text(request.Get("application")),
        .comment = text(request.Get("comment")),
+       .hardware = text(request.Get("hardware")),
+       .os = text(request.Get("os")),
+       .interface = to_interface(request.Get("interface")),
+       .packet_details = flag(request.Get("packetDetails")),
        .rotate = rotate});
   if (!writer) {
     raise(env, writer.error());
@@ -326,11 +344,30 @@ Napi::Value Writer::flush(const Napi::CallbackInfo& info) {
   return promise(info, [this](TraceWriter::Done done) { return writer_->flush(std::move(done)); });
 }
 
-/// close(number, received, dropped) → Promise
+/// ledger(received, dropped, causes): of the capture by now; causes such as "ring=5", one on each line.
+void Writer::ledger(const Napi::CallbackInfo& info) {
+  DropCounts counts{.received = whole(info[0]), .dropped = whole(info[1])};
+  std::istringstream causes(text(info[2]));
+  for (std::string cause; std::getline(causes, cause);) counts.causes.push_back(cause);
+  writer_->set_drop_counts(std::move(counts));
+}
+
+/// comment(text)
+void Writer::comment(const Napi::CallbackInfo& info) {
+  if (const auto done = writer_->comment(text(info[0])); !done) raise(info.Env(), done.error());
+}
+
+/// secrets(type, bytes)
+void Writer::secrets(const Napi::CallbackInfo& info) {
+  const auto bytes = elements<std::byte>(info[1]);
+  // SAFETY: bytes are copied as characters, which may be any.
+  std::string data(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto done = writer_->secrets({.type = static_cast<uint32_t>(whole(info[0])), .data = std::move(data)});
+  if (!done) raise(info.Env(), done.error());
+}
+
+/// close(number) → Promise
 Napi::Value Writer::close(const Napi::CallbackInfo& info) {
-  if (info[1].IsNumber()) {
-    writer_->set_drop_counts(static_cast<uint64_t>(number(info[1])), static_cast<uint64_t>(number(info[2])));
-  }
   return promise(info, [this](TraceWriter::Done done) { return writer_->close(std::move(done)); });
 }
 

@@ -20,8 +20,8 @@ namespace ringtap::addon {
 class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, overwrite, sync, rotate})
-  /// → Writer, whose tried() tells what came of it.
+  /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interface,
+  /// packetDetails, overwrite, sync, rotate}) → Writer, whose tried() tells what came of it.
   /// Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
@@ -39,6 +39,9 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   void give_up(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value files(const Napi::CallbackInfo& info);
+  void ledger(const Napi::CallbackInfo& info);
+  void comment(const Napi::CallbackInfo& info);
+  void secrets(const Napi::CallbackInfo& info);
 
   /// Promises on their way, by the number that JS gave them. Shared with what settles them.
   struct Promised {

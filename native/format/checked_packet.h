@@ -77,6 +77,13 @@ class TimeSpan {
     earliest_ = std::min(earliest_, unix_ns);
     latest_ = std::max(latest_, unix_ns);
   }
+  void add(const TimeSpan& other) noexcept {
+    earliest_ = std::min(earliest_, other.earliest_);
+    latest_ = std::max(latest_, other.latest_);
+  }
+  bool is_empty() const noexcept { return earliest_ > latest_; }
+  uint64_t earliest_ns() const noexcept { return earliest_; }
+  uint64_t latest_ns() const noexcept { return latest_; }
   void put(EncodeBuffer& buffer) const noexcept {
     if (earliest_ > latest_) return;
     if (buffer.earliest_ns > buffer.latest_ns) buffer.first_ns = first_;

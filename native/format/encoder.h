@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/desc.h"
 #include "core/error.h"
@@ -22,6 +23,7 @@ struct BatchView {
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
   const uint16_t* vlan = nullptr;
+  const uint16_t* queue = nullptr;  // null: not known
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
@@ -45,6 +47,7 @@ struct BatchView {
             .wirelen = block.wirelen,
             .flags = block.flags,
             .vlan = block.vlan,
+            .queue = block.queue,
             .count = count,
             .segment = segment,
             .segment_bytes = segment_bytes,
@@ -57,6 +60,21 @@ struct BatchView {
 struct DropCounts {
   uint64_t received = 0;
   uint64_t dropped = 0;
+  std::vector<std::string> causes = {};  // "ring=5"
+};
+
+/// What packets come from, as a trace describes it; empty or 0: not known.
+struct InterfaceInfo {
+  std::string name = {};
+  std::string description = {};
+  std::string filter = {};
+  uint64_t bits_per_second = 0;
+};
+
+/// What decrypts packets.
+struct Secrets {
+  uint32_t type = 0;  // as pcapng numbers them
+  std::string data = {};
 };
 
 /// Memory that whole records are encoded into.
@@ -84,6 +102,12 @@ class Encoder {
   /// Encodes the packets to take from the `next`-th on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
+  /// A remark about the next packet.
+  virtual void comment(std::string) {}
+
+  /// False when the buffer has no room for them.
+  virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }
+
   /// The bytes that the file ends with …
   virtual void trailer(const DropCounts& counts, EncodeBuffer& buffer) = 0;
   /// … and how many they are at most.
@@ -102,8 +126,12 @@ struct EncoderOptions {
   uint32_t link_type = 1;
   uint32_t snaplen = kMaxSnaplen;
   bool nanosecond = true;
+  std::string hardware = {};
+  std::string os = {};
   std::string application = {};
   std::string comment = {};
+  InterfaceInfo interface = {};
+  bool packet_details = false;  // direction, number and queue of each packet
 };
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "core/byte_order.h"
@@ -11,7 +12,9 @@ namespace {
 
 using namespace pcapng;
 
-constexpr uint32_t kFlagsOptionBytes = 12;  // the option and the end of options
+constexpr uint32_t kEndOfOptionsBytes = 4;
+constexpr uint32_t kMostCauses = 16;
+constexpr uint32_t kMostCauseBytes = 48;
 
 /// Writes one block: type, length, what is put, length.
 class BlockWriter {
@@ -39,6 +42,11 @@ class BlockWriter {
     std::memcpy(at_, value, length);
     at_ += padded(length);
   }
+  void bytes(const std::string& value) {
+    std::memset(at_, 0, padded(value.size()));
+    std::memcpy(at_, value.data(), value.size());
+    at_ += padded(value.size());
+  }
   void text(uint16_t code, const std::string& value) {
     if (!value.empty()) option(code, value.data(), value.size());
   }
@@ -50,16 +58,46 @@ class BlockWriter {
   std::byte* at_;
 };
 
-std::string shortened(const std::string& text) {
-  constexpr size_t kMostTextBytes = 4096;
-  return text.substr(0, kMostTextBytes);
-}
+constexpr uint32_t kMostTextBytes = 4096;
+
+std::string shortened(const std::string& text) { return text.substr(0, kMostTextBytes); }
+
+/// What follows the bytes of a packet.
+struct PacketOptions {
+  uint32_t flags = 0;  // 0: none
+  uint64_t id = 0;     // 0: none
+  uint32_t queue = 0;
+  bool has_queue = false;
+  const std::string* comment = nullptr;
+
+  uint32_t bytes() const noexcept {
+    const uint32_t options = (flags != 0 ? 8 : 0) + (id != 0 ? 12 : 0) + (has_queue ? 8 : 0) +
+                             (comment != nullptr ? 4 + static_cast<uint32_t>(padded(comment->size())) : 0);
+    return options > 0 ? options + kEndOfOptionsBytes : 0;
+  }
+  std::byte* put(std::byte* at) const noexcept {
+    if (comment != nullptr) {
+      at = head(at, kComment, static_cast<uint16_t>(comment->size()));
+      std::memset(at, 0, padded(comment->size()));
+      std::memcpy(at, comment->data(), comment->size());
+      at += padded(comment->size());
+    }
+    if (flags != 0) at = store<uint32_t>(head(at, kPacketFlags, 4), flags);
+    if (id != 0) at = store<uint64_t>(head(at, kPacketId, 8), id);
+    if (has_queue) at = store<uint32_t>(head(at, kPacketQueue, 4), queue);
+    return store<uint32_t>(at, 0);
+  }
+
+ private:
+  static std::byte* head(std::byte* at, uint16_t code, uint16_t length) noexcept {
+    return store<uint16_t>(store<uint16_t>(at, code), length);
+  }
+};
 
 class PcapngEncoder final : public Encoder {
  public:
   explicit PcapngEncoder(const EncoderOptions& options)
-      : application_(shortened(options.application)),
-        comment_(shortened(options.comment)),
+      : options_(options),
         link_types_{options.link_type},
         unit_(options.nanosecond ? 1 : 1000),
         limits_{.snaplen = options.snaplen, .end_ns = uint64_t{1} << 63} {}
@@ -71,22 +109,46 @@ class PcapngEncoder final : public Encoder {
       section.put(uint16_t{1});
       section.put(uint16_t{0});
       section.put(UINT64_MAX);  // its length is not known yet
-      section.text(kComment, comment_);
-      section.text(kSectionApplication, application_);
+      section.text(kComment, shortened(options_.comment));
+      section.text(kSectionHardware, shortened(options_.hardware));
+      section.text(kSectionOs, shortened(options_.os));
+      section.text(kSectionApplication, shortened(options_.application));
       section.end_of_options();
     }
     link_types_.resize(1);
+    span_ = {};
     interface(link_types_[0], buffer);
   }
 
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
+  void comment(std::string text) override { comment_ = std::move(text); }
+
+  bool secrets(const Secrets& secrets, EncodeBuffer& buffer) override {
+    if (buffer.capacity - buffer.used < 20 + padded(secrets.data.size())) return false;
+    BlockWriter block(buffer, kSecrets);
+    block.put(secrets.type);
+    block.put(static_cast<uint32_t>(secrets.data.size()));
+    block.bytes(secrets.data);
+    return true;
+  }
+
   void trailer(const DropCounts& counts, EncodeBuffer& buffer) override {
     BlockWriter statistics(buffer, kStatistics);
     statistics.put(uint32_t{0});
     put_time(statistics, last_time_);
+    if (!span_.is_empty()) {
+      put_time(statistics, kStatisticsStart, span_.earliest_ns() / unit_);
+      put_time(statistics, kStatisticsEnd, span_.latest_ns() / unit_);
+    }
     statistics.option(kStatisticsReceived, &counts.received, sizeof counts.received);
     statistics.option(kStatisticsDropped, &counts.dropped, sizeof counts.dropped);
+    for (size_t i = 0; i < counts.causes.size() && i < kMostCauses; i++) {
+      std::string custom(4, '\0');
+      store(reinterpret_cast<std::byte*>(custom.data()), kExampleEnterprise);  // SAFETY: bytes of our own
+      custom += counts.causes[i].substr(0, kMostCauseBytes);
+      statistics.text(kCustomText, custom);
+    }
     statistics.end_of_options();
   }
   uint32_t trailer_bytes() const override { return kStatisticsBytes; }
@@ -97,21 +159,31 @@ class PcapngEncoder final : public Encoder {
   }
 
  private:
-  static constexpr uint32_t kInterfaceBlockBytes = 32;
-  static constexpr uint32_t kStatisticsBytes = 52;
+  static constexpr uint32_t kStatisticsBytes = 96 + kMostCauses * (8 + kMostCauseBytes);
 
   static void put_time(BlockWriter& block, uint64_t ticks) {
     block.put(static_cast<uint32_t>(ticks >> 32));
     block.put(static_cast<uint32_t>(ticks));
   }
+  static void put_time(BlockWriter& block, uint16_t code, uint64_t ticks) {
+    block.put(code);
+    block.put(uint16_t{8});
+    put_time(block, ticks);
+  }
 
   void interface(uint32_t link_type, EncodeBuffer& buffer) const {
+    const auto& [name, about, filter, bits_per_second] = options_.interface;
     BlockWriter description(buffer, kInterface);
     description.put(static_cast<uint16_t>(link_type));
     description.put(uint16_t{0});
     description.put(limits_.snaplen);
+    description.text(kInterfaceName, shortened(name));
+    description.text(kInterfaceDescription, shortened(about));
+    if (bits_per_second > 0) description.option(kInterfaceSpeed, &bits_per_second, sizeof bits_per_second);
     const uint8_t resolution = unit_ == 1 ? 9 : 6;
     description.option(kInterfaceResolution, &resolution, 1);
+    // A zero in front: the text of a filter, not its code.
+    if (!filter.empty()) description.text(kInterfaceFilter, std::string(1, '\0') + shortened(filter));
     description.end_of_options();
   }
 
@@ -120,18 +192,43 @@ class PcapngEncoder final : public Encoder {
     for (uint32_t i = 0; i < link_types_.size(); i++) {
       if (link_types_[i] == link_type) return i;
     }
-    if (buffer.capacity - buffer.used < kInterfaceBlockBytes) return std::nullopt;
+    const auto& [name, about, filter, bits_per_second] = options_.interface;
+    const size_t bytes = 72 + padded(name.size()) + padded(about.size()) + padded(filter.size());  // at most
+    if (buffer.capacity - buffer.used < bytes) return std::nullopt;
     interface(link_type, buffer);
     link_types_.push_back(link_type);
     return static_cast<uint32_t>(link_types_.size() - 1);
   }
 
-  const std::string application_;
-  const std::string comment_;
+  /// Where the packet ends; null when it has no room before `end`.
+  std::byte* put(std::byte* at, const std::byte* end, uint32_t interface_id, const CheckedPacket& packet,
+                 const PacketOptions& options) noexcept {
+    const uint32_t option_bytes = options.bytes();
+    const auto total = static_cast<uint32_t>(kEnhancedBytes + padded(packet.caplen) + option_bytes);
+    if (static_cast<size_t>(end - at) < total) return nullptr;
+    last_time_ = packet.unix_ns / unit_;
+    at = store<uint32_t>(at, kEnhancedPacket);
+    at = store(at, total);
+    at = store(at, interface_id);
+    at = store(at, static_cast<uint32_t>(last_time_ >> 32));
+    at = store(at, static_cast<uint32_t>(last_time_));
+    at = store(at, packet.caplen);
+    at = store(at, packet.wirelen);
+    std::byte* const after = at + padded(packet.caplen);
+    // The padding is part of the last word; what the copy leaves of it stays zero.
+    if (after != at) std::memset(after - 4, 0, 4);
+    std::memcpy(at, packet.data, packet.caplen);
+    return store(option_bytes > 0 ? options.put(after) : after, total);
+  }
+
+  const EncoderOptions options_;
   std::vector<uint32_t> link_types_;  // of each interface
   const uint32_t unit_;               // ns per tick
   const PacketLimits limits_;
   uint64_t last_time_ = 0;
+  uint64_t packets_ = 0;  // ever
+  TimeSpan span_;         // of this file
+  std::string comment_;   // about the next packet
 };
 
 std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
@@ -143,44 +240,39 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
   if (!interface_id) return std::nullopt;
   std::byte* at = buffer.data + buffer.used;
   const std::byte* const end = buffer.data + buffer.capacity;
+  const bool details = options_.packet_details;
   uint32_t i = next;
   std::optional<Error> error;
   TimeSpan times;
   for (; i < batch.size(); i++) {
-    const CheckedPacket packet = check_packet(batch, batch.index(i), limits_);
+    const uint32_t index = batch.index(i);
+    const CheckedPacket packet = check_packet(batch, index, limits_);
     if (packet.data == nullptr) [[unlikely]] {
-      error = bad_packet(batch, batch.index(i));
+      error = bad_packet(batch, index);
       break;
     }
-    const bool outgoing = (packet.flags & kFlagOutgoing) != 0;
-    const auto total =
-        static_cast<uint32_t>(kEnhancedBytes + padded(packet.caplen) + (outgoing ? kFlagsOptionBytes : 0));
-    if (static_cast<size_t>(end - at) < total) break;
-    last_time_ = packet.unix_ns / unit_;
-    at = store<uint32_t>(at, kEnhancedPacket);
-    at = store(at, total);
-    at = store(at, *interface_id);
-    at = store(at, static_cast<uint32_t>(last_time_ >> 32));
-    at = store(at, static_cast<uint32_t>(last_time_));
-    at = store(at, packet.caplen);
-    at = store(at, packet.wirelen);
-    std::byte* const after = at + padded(packet.caplen);
-    // The padding is part of the last word; what the copy leaves of it stays zero.
-    if (after != at) std::memset(after - 4, 0, 4);
-    std::memcpy(at, packet.data, packet.caplen);
-    times.add(packet.unix_ns);
-    at = after;
-    if (outgoing) {
-      at = store<uint16_t>(at, kPacketFlags);
-      at = store<uint16_t>(at, 4);
-      at = store<uint32_t>(at, kOutbound);
-      at = store<uint32_t>(at, 0);
+    PacketOptions options;
+    if ((packet.flags & kFlagOutgoing) != 0) options.flags = kOutbound;
+    if (details) {
+      if (options.flags == 0) options.flags = kInbound;
+      options.id = packets_ + 1;
+      options.has_queue = batch.queue != nullptr;
+      if (options.has_queue) options.queue = load_once(&batch.queue[index]);
     }
-    at = store(at, total);
+    if (!comment_.empty()) [[unlikely]]
+      options.comment = &comment_;
+    std::byte* const after = put(at, end, *interface_id, packet, options);
+    if (after == nullptr) break;
+    at = after;
+    packets_++;
+    times.add(packet.unix_ns);
+    if (!comment_.empty()) [[unlikely]]
+      comment_.clear();
   }
   buffer.used = static_cast<uint32_t>(at - buffer.data);
   buffer.packets += i - next;
   times.put(buffer);
+  span_.add(times);
   next = i;
   return error;
 }

@@ -187,7 +187,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, ethernet.view()));
   REQUIRE(write_all(*writer, raw.view()));
   REQUIRE(write_all(*writer, ethernet.view()));
-  writer->set_drop_counts(260, 10);
+  writer->set_drop_counts({.received = 260, .dropped = 10});
   REQUIRE(close(*writer));
   CHECK(writer->counts().bytes == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
@@ -344,7 +344,7 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
       }
     });
     std::thread closer([&] {
-      writer->set_drop_counts(1, 2);
+      writer->set_drop_counts({.received = 1, .dropped = 2});
       CHECK(close(*writer));
     });
     CHECK(close(*writer));

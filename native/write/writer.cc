@@ -82,9 +82,40 @@ TraceWriter::Ticket TraceWriter::flush(Done done) {
   return ticket;
 }
 
-void TraceWriter::set_drop_counts(uint64_t received, uint64_t dropped) {
+void TraceWriter::set_drop_counts(DropCounts counts) {
   const std::scoped_lock lock(mutex_);
-  drop_counts_ = DropCounts{.received = received, .dropped = dropped};
+  drop_counts_ = std::move(counts);
+}
+
+Result<Ok> TraceWriter::comment(std::string text) {
+  auto possible = unless_pcap("a comment");
+  if (!possible) return possible;
+  const std::scoped_lock lock(mutex_);
+  if (closing_) return closed();
+  comment_ = std::move(text);
+  return Ok{};
+}
+
+Result<Ok> TraceWriter::secrets(Secrets secrets) {
+  auto possible = unless_pcap("secrets");
+  if (!possible) return possible;
+  const std::scoped_lock lock(mutex_);
+  if (closing_) return closed();
+  if (secrets_bytes_ + secrets.data.size() > kMostSecrets) {
+    return Error{.code = Code::kBadOption,
+                 .message = request_.to.name + ": secrets of more than " + std::to_string(kMostSecrets) +
+                            " bytes together do not fit"};
+  }
+  secrets_bytes_ += secrets.data.size();
+  secrets_.push_back(std::move(secrets));
+  return Ok{};
+}
+
+Result<Ok> TraceWriter::unless_pcap(const char* what) const {
+  if (request_.format != TraceFormat::kPcap) return Ok{};
+  return Error{.code = Code::kUnsupported,
+               .message = request_.to.name + ": a pcap file has no place for " + what,
+               .hint = "Write pcapng:."};
 }
 
 TraceWriter::Ticket TraceWriter::close(Done done) {
@@ -191,8 +222,12 @@ std::optional<Error> TraceWriter::begin(uint32_t link_type) {
     const EncoderOptions options{.link_type = link_type,
                                  .snaplen = request_.snaplen,
                                  .nanosecond = request_.nanosecond,
+                                 .hardware = request_.hardware,
+                                 .os = request_.os,
                                  .application = request_.application,
-                                 .comment = request_.comment};
+                                 .comment = request_.comment,
+                                 .interface = request_.interface,
+                                 .packet_details = request_.packet_details};
     encoder_ = request_.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
   }
   encoder_->header(*filling_);
@@ -200,12 +235,18 @@ std::optional<Error> TraceWriter::begin(uint32_t link_type) {
   rotation_.begin();
   rotation_.add(filling_->used, 0);
   in_file_ = true;
+  secrets_put_ = 0;
   is_due(std::chrono::milliseconds(0));
   return std::nullopt;
 }
 
 /// Encodes what of the batch belongs into this file and has room in this buffer; ends what is full.
 std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
+  if (!put_secrets()) {
+    hand_over();
+    return std::nullopt;
+  }
+  if (!comment_.empty()) encoder_->comment(std::exchange(comment_, {}));
   const uint32_t end = rotation_.end_of(batch, next);
   const auto without_trailer = [trailer = uint64_t{encoder_->trailer_bytes()}](uint64_t bytes) {
     return bytes > trailer ? bytes - trailer : 0;
@@ -236,8 +277,20 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
   return std::nullopt;
 }
 
+/// What this file lacks of them, so that they are there before the packets. False when the buffer is full.
+bool TraceWriter::put_secrets() {
+  const uint32_t used = filling_->used;
+  const uint32_t trailer = encoder_->trailer_bytes();
+  const uint32_t capacity = std::exchange(filling_->capacity, filling_->capacity - trailer);
+  while (secrets_put_ < secrets_.size() && encoder_->secrets(secrets_[secrets_put_], *filling_)) secrets_put_++;
+  filling_->capacity = capacity;
+  rotation_.add(filling_->used - used, 0);
+  return secrets_put_ == secrets_.size();
+}
+
 /// There is a buffer, with room for what files end with.
 void TraceWriter::end_file() {
+  put_secrets();
   if (drop_counts_) encoder_->trailer(*drop_counts_, *filling_);
   filling_->ends_file = true;
   in_file_ = false;

@@ -36,7 +36,11 @@ struct WriterRequest {
   std::chrono::milliseconds delay{500};  // how long a packet may wait for others before it is written
   std::string application = {};          // pcapng: who wrote it, such as "ringtap 1.0.0"
   std::string comment = {};              // pcapng: about the section
-  RotateRequest rotate = {};             // `to` makes another file each time it is opened
+  std::string hardware = {};             // pcapng: of the host,
+  std::string os = {};
+  InterfaceInfo interface = {};  // pcapng: what the packets come from
+  bool packet_details = false;   // pcapng: direction, number and queue of each packet
+  RotateRequest rotate = {};     // `to` makes another file each time it is opened
 };
 
 /// A file that is complete.
@@ -84,7 +88,14 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Ticket flush(Done done);
 
   /// Counts of the capture that the packets come from: pcapng files end with them.
-  void set_drop_counts(uint64_t received, uint64_t dropped);
+  void set_drop_counts(DropCounts counts);
+
+  /// pcapng: a remark about the next packet, of up to 65535 bytes; instead of one that is not written yet.
+  Result<Ok> comment(std::string text);
+  /// pcapng: what decrypts the packets that come, also those of the files that follow. At most kMostSecrets bytes
+  /// together.
+  Result<Ok> secrets(Secrets secrets);
+  static constexpr size_t kMostSecrets = 1 << 19;
 
   /// Takes nothing more, writes what was taken, and closes the file. Whoever waits for room is told, and then refused.
   /// A second call answers as the first did.
@@ -156,6 +167,8 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<Error> begin(uint32_t link_type);
   std::optional<Error> fill(const BatchView& batch, uint32_t& next);
   void end_file();
+  bool put_secrets();
+  Result<Ok> unless_pcap(const char* what) const;
   Error closed() const;
   bool take_free();
   void is_due(std::chrono::milliseconds after);
@@ -199,6 +212,10 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   FilesDone for_files_;
   Ticket tickets_ = 0;
   std::optional<DropCounts> drop_counts_;
+  std::string comment_;  // that the encoder does not have yet
+  std::vector<Secrets> secrets_;
+  size_t secrets_bytes_ = 0;
+  size_t secrets_put_ = 0;  // how many are in this file
   Waiting for_try_;
   Waiting for_room_;
   Waiting for_end_;

@@ -1,0 +1,68 @@
+// What is in the file when a writer is killed, or the disk is full. test/long/crash.test.ts does it 200 times.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { script } from '../support/child.js';
+import { killWriter } from '../support/crash.js';
+import { temporaryFolder } from '../support/folder.js';
+
+const path = temporaryFolder();
+let folders = 0;
+
+function newFolder(): string {
+  const folder = path(`${++folders}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+test.each([
+  ['pcap', 100, {}],
+  ['pcapng', 1700, {}],
+  ['pcapng', 2300, { rotate: { packets: 7001 } }],
+])('%s killed after %i ms with %j holds every packet that was taken a second before', async (format, ms, options) => {
+  const folder = newFolder();
+  const { old, readable, files } = await killWriter(folder, `${format}:${join(folder, 'a')}`, ms, options);
+  expect(readable).toBeGreaterThanOrEqual(old);
+  if (ms > 1500) expect(old).toBeGreaterThan(0);
+  let theirs = 0;
+  for (const file of files) {
+    // It says so by its exit code when the last packet is cut.
+    const facts = execFileSync('sh', ['-c', 'capinfos -cM "$1" 2>/dev/null; true', 'sh', file]).toString();
+    theirs += Number(/:\s+(\d+)$/m.exec(facts)?.[1]);
+  }
+  expect(theirs).toBe(readable);
+});
+
+test('on a full disk every whole record stays readable, the error is typed, and what was not written is told', async () => {
+  const body = `
+    import { execFileSync } from 'node:child_process';
+    import { open, openWriter } from 'ringtap';
+    const [folder] = process.argv.slice(1);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'none', folder]);
+    for (const format of ['pcap', 'pcapng']) for (const rotate of [undefined, { packets: 100 }]) {
+      const capture = await open('synth:?count=10000&batchSize=50&sizes=300');
+      const writer = await openWriter(format + ':' + folder + '/a', { linkType: 1, rotate });
+      let taken = 0, code;
+      try { for await (const batch of capture) { await writer.write(batch); taken += batch.length; await writer.flush(); } }
+      catch (error) { code = error.code + ' ' + error.errno; taken = writer.stats().packets + writer.stats().queued; }
+      await writer.close().catch(() => {});
+      let readable = 0;
+      for (const name of (await import('node:fs')).readdirSync(folder)) {
+        const trace = await open('file:' + folder + '/' + name);
+        for await (const batch of trace) readable += batch.length;
+        await trace.close();
+        (await import('node:fs')).unlinkSync(folder + '/' + name);
+      }
+      const { packets, queued } = writer.stats();
+      console.log(format, code, readable === packets, packets + queued === taken, packets > 500);
+    }`;
+  const { stdout, stderr } = await script(body, {
+    args: [newFolder()],
+    prefix: ['unshare', '--mount', '--map-root-user'],
+  });
+  expect(stderr).toBe('');
+  expect(stdout).toBe(
+    `${['pcap', 'pcap', 'pcapng', 'pcapng'].map((f) => `${f} RINGTAP_FILE_WRITE 28 true true true`).join('\n')}\n`,
+  );
+});

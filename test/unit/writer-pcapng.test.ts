@@ -1,0 +1,162 @@
+// What a pcapng trace holds beside packets, as Wireshark's reader of the file format shows it.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { open, openWriter, type WriterOptions } from 'ringtap';
+import { expect, test } from 'vitest';
+import { ringtap } from '../support/cli.js';
+import { temporaryFolder } from '../support/folder.js';
+import { failure } from '../support/packets.js';
+
+const path = temporaryFolder();
+let files = 0;
+const newFile = () => path(`${++files}.pcapng`);
+
+/** Every block and option of the file. */
+const dissected = (file: string) =>
+  execFileSync('tshark', ['-X', 'read_format:MIME Files Format', '-r', file, '-V'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).toString();
+const fields = (file: string, ...names: string[]) =>
+  execFileSync('tshark', ['-r', file, '-T', 'fields', ...names.flatMap((name) => ['-e', name])], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split('\t'));
+
+async function record(file: string, options: WriterOptions, uri = 'synth:?count=20') {
+  await using capture = await open(uri);
+  const writer = await openWriter(file, { linkType: 1, ...options });
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close({
+    ...capture.stats(),
+    received: 25,
+    dropped: 5,
+    drops: { ring: 4, nic: 1, kernel: null },
+  } as never);
+}
+
+test('the section and the interface are described', async () => {
+  const file = newFile();
+  const description = { name: 'eth7', description: 'the uplink', filter: 'udp port 53', bitsPerSecond: 10_000_000_000 };
+  await record(file, { interface: description });
+  const text = dissected(file);
+  const about = execFileSync('capinfos', [file]).toString();
+  expect(about).toMatch(/^Capture oper-sys: +Linux \d/m);
+  expect(about).toMatch(/^Capture hardware: +\S/m);
+  expect(text).toMatch(/Option: User Application = ringtap \d/);
+  expect(text).toContain('Option: Interface Name = eth7');
+  expect(text).toContain('Option: Interface Description = the uplink');
+  expect(text).toContain('udp port 53');
+  expect(fields(file, 'frame.interface_name', 'frame.interface_description')[19]).toEqual(['eth7', 'the uplink']);
+  const infos = execFileSync('capinfos', ['-I', file]).toString();
+  expect(infos).toContain('Speed = 10000000000');
+  expect(infos).toContain('Filter string = udp port 53');
+  expect(execFileSync('tcpdump', ['-r', file], { stdio: 'pipe' }).toString().trimEnd().split('\n')).toHaveLength(20);
+});
+
+test('a trace ends with counts, times and each cause of loss, which is no packet to anybody', async () => {
+  const file = newFile();
+  await record(file, {});
+  const text = dissected(file);
+  expect(text).toMatch(/Number of Received Packets = 25/i);
+  expect(text).toMatch(/Number of Dropped Packets = 5/i);
+  const bytes = readFileSync(file, 'latin1');
+  expect(bytes).toContain('ring=4');
+  expect(bytes).toContain('nic=1');
+  expect(bytes).not.toContain('kernel=');
+  expect(text).toMatch(/Start Time/i);
+  expect(execFileSync('capinfos', ['-cM', file]).toString()).toMatch(/: +20$/m);
+});
+
+test('every file that rotates ends with what its capture counted', async () => {
+  const folder = path('rotated');
+  mkdirSync(folder);
+  await record(join(folder, 'a.pcapng'), { rotate: { packets: 5 } });
+  const names = readdirSync(folder);
+  expect(names).toHaveLength(4);
+  for (const name of names) expect(dissected(join(folder, name))).toMatch(/Number of Received Packets = \d+/i);
+});
+
+test('details of packets are those that tshark shows, and cost nothing where they are not wanted', async () => {
+  const [with_, without] = [newFile(), newFile()];
+  await record(with_, { packetDetails: true });
+  await record(without, {});
+  const names = ['frame.packet_flags_direction', 'frame.packet_id', 'frame.interface_queue'];
+  expect(fields(with_, ...names)).toEqual(Array.from({ length: 20 }, (_, i) => ['0x00000001', `${i + 1}`, '0']));
+  expect(fields(without, ...names).every((line) => line.join('') === '')).toBe(true);
+});
+
+test('a comment is about the next packet, whatever its length', async () => {
+  const file = newFile();
+  await using capture = await open('synth:?count=20&batchSize=5');
+  const writer = await openWriter(file, { linkType: 1 });
+  const long = 'é'.repeat(32_767);
+  for await (const batch of capture) {
+    writer.comment(batch.timeNs(0) % 2n === 0n ? 'replaced' : long);
+    writer.comment(`before ${batch.timeNs(0)}`);
+    await writer.write(batch);
+  }
+  writer.comment(long);
+  await using more = await open('synth:?count=1');
+  await writer.write(more.tryNext()!);
+  await writer.close();
+  const comments = fields(file, 'frame.comment').map(([text]) => text ?? '');
+  expect(comments.map((text, i) => (text === '' ? -1 : i)).filter((i) => i >= 0)).toEqual([0, 5, 10, 15, 20]);
+  expect(comments[5]).toBe('before 1600000000000005000');
+  expect(Buffer.byteLength(comments[20]!)).toBe(65_534);
+});
+
+test('secrets stand in front of the packets, in every file that follows', async () => {
+  const folder = path('secrets');
+  mkdirSync(folder);
+  const log = `CLIENT_RANDOM ${'ab'.repeat(32)} ${'cd'.repeat(48)}\n`;
+  await using capture = await open('synth:?count=20');
+  const writer = await openWriter(join(folder, 'a.pcapng'), { linkType: 1, rotate: { packets: 10 } });
+  writer.secrets('tls', log);
+  writer.secrets(0x57474b4c, Buffer.from('xyz'));
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close();
+  for (const name of readdirSync(folder)) {
+    const text = dissected(join(folder, name));
+    expect(text.match(/Secrets Type: /g)).toHaveLength(2);
+    expect(text.indexOf('Secrets Type: ')).toBeLessThan(text.indexOf('Enhanced Packet Block'));
+    expect(execFileSync('capinfos', ['-cM', join(folder, name)]).toString()).toMatch(/: +10$/m);
+  }
+});
+
+test('what a pcap file has no place for, and what is no text, is refused', async () => {
+  for (const options of [{ interface: { name: 'x' } }, { packetDetails: true }]) {
+    expect((await failure(() => openWriter('pcap:/dev/null', options))).message).toContain(
+      'a pcap file has no place for',
+    );
+  }
+  const bad = await failure(() => openWriter('pcapng:/dev/null', { interface: { speed: 1 } as never }));
+  expect(bad.message).toContain('interface has no option "speed"');
+  await using plain = await openWriter('pcap:/dev/null', { linkType: 1 });
+  for (const call of [() => plain.comment('x'), () => plain.secrets('tls', 'x')]) {
+    expect((await failure(async () => call())).code).toBe('RINGTAP_UNSUPPORTED');
+  }
+  await using writer = await openWriter('pcapng:/dev/null', { linkType: 1 });
+  const calls = [
+    () => writer.comment(''),
+    () => writer.comment('x'.repeat(65_536)),
+    () => writer.comment(5 as never),
+    () => writer.secrets('rsa' as never, 'x'),
+    () => writer.secrets('tls', 5 as never),
+    () => writer.secrets('tls', Buffer.alloc(600_000)),
+  ];
+  for (const call of calls) expect((await failure(async () => call())).code).toBe('RINGTAP_BAD_OPTION');
+  await writer.close();
+  expect((await failure(async () => writer.comment('x'))).code).toBe('RINGTAP_CLOSED');
+});
+
+test('the command describes what it captures from', async () => {
+  const file = newFile();
+  await ringtap('capture', 'synth:?count=20&protocols=udp', '-w', file, '-f', 'udp');
+  const infos = execFileSync('capinfos', ['-I', file]).toString();
+  expect(infos).toContain('Filter string = udp');
+  expect(infos).toMatch(/Name = \S/);
+});
