@@ -36,6 +36,7 @@ const MOST_WAITING = 65536;
  * @example
  * import { pipeline } from 'node:stream/promises';
  * await pipeline(readBatches(capture), writeTo(writer));
+ * console.log(writer.stats().packets);
  * @param capture which nobody else iterates meanwhile
  * @param options how much may wait
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION; RINGTAP_BUSY where somebody else iterates the capture

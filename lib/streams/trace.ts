@@ -24,7 +24,8 @@ const padded = (bytes: number) => (bytes + 3) & ~3;
  * It ends with the capture, which stays open.
  * @example
  * import { createServer } from 'node:http';
- * createServer((_, response) => readTrace(capture).pipe(response));
+ * const server = createServer((_, response) => readTrace(capture).pipe(response));
+ * console.log(server.listening); // server.listen(8080)
  * @param capture which nobody else iterates meanwhile
  * @param options the format
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION; RINGTAP_BUSY where somebody else iterates the capture. The

@@ -14,7 +14,8 @@ export type BatchSink = {
  * that is destroyed closes it, and what was written before is in it.
  * @example
  * import { pipeline } from 'node:stream/promises';
- * await pipeline(readBatches(capture), writeTo(await openWriter('trace.pcapng')));
+ * await pipeline(readBatches(capture), writeTo(await openWriter('out.pcapng')));
+ * console.log(capture.stats().delivered);
  * @param writer which nobody else writes with
  * @throws nothing; the stream fails with what `writer.write()` and `writer.close()` reject with
  */

@@ -70,7 +70,7 @@ export const isRun = ({ treatment }: Block) => treatment === 'run';
 /** It needs an interface: `eth0` is the lab's. */
 export const needsLab = ({ code }: Block) => /\beth0\b/.test(code);
 
-/** What a block without imports may use without saying what it is: the pages of the API say so to their readers. */
+/** What a block that does not import ringtap may use without saying what it is: the pages of the API say so to their readers. */
 const CONTEXT: Readonly<Record<string, string>> = {
   capture: "const capture = await open('synth:?count=2000&protocols=udp,tcp6&sizes=imix');",
   batch: "const batch = (await open('synth:?count=200&protocols=udp,tcp6')).nextSync()!.copy();",
@@ -80,7 +80,11 @@ const CONTEXT: Readonly<Record<string, string>> = {
 
 /** Every name that the package exports, with its entry. */
 const EXPORTS: ReadonlyMap<string, string> = new Map(
-  Object.entries({ 'ringtap/decode': 'ringtap-decode', ringtap: 'ringtap' }).flatMap(([entry, file]) => {
+  Object.entries({
+    'ringtap/streams': 'ringtap-streams',
+    'ringtap/decode': 'ringtap-decode',
+    ringtap: 'ringtap',
+  }).flatMap(([entry, file]) => {
     const report = readFileSync(join(root, `docs/api/${file}.api.md`), 'utf8');
     return [...report.matchAll(/^export (?:class|interface|type|const|function) (\w+)/gm)].map(
       ([, name]) => [name!, entry] as const,
@@ -90,7 +94,7 @@ const EXPORTS: ReadonlyMap<string, string> = new Map(
 
 /** A TypeScript block as a whole program, and how many lines were put before it. */
 export function programOf({ code }: Block): { readonly text: string; readonly before: number } {
-  if (/^import /m.test(code)) return { text: code, before: 0 };
+  if (/^import .* from 'ringtap/m.test(code)) return { text: code, before: 0 };
   const context: string[] = [];
   for (const [name, line] of Object.entries(CONTEXT)) {
     const isDeclared = new RegExp(`^(?:await using|const|let|using) ${name}\\b`, 'm').test(code);
