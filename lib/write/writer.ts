@@ -196,6 +196,7 @@ export class Writer implements AsyncDisposable {
    * @example
    * writer.comment('the first one after the restart');
    * await writer.write(batch);
+   * console.log(writer.stats().queued);
    * @param text 1 to 65535 bytes of UTF-8
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (a `pcap:` file), RINGTAP_CLOSED
    */
@@ -210,7 +211,10 @@ export class Writer implements AsyncDisposable {
    * What decrypts the packets that are written from now on: it stands in front of them, also in the files that follow
    * when the writer rotates. `pcapng:` only.
    * @example
-   * writer.secrets('tls', readFileSync(process.env['SSLKEYLOGFILE']!));
+   * const keys: string[] = []; // lines of `keylog` events of node:tls
+   * if (keys.length > 0) writer.secrets('tls', keys.join(''));
+   * await writer.write(batch);
+   * console.log(writer.stats().queued);
    * @param type `tls` (lines of a key log file), `ssh`, `wireguard`, or a number of the pcapng format
    * @param data text or bytes; 512 KiB of all secrets together
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (a `pcap:` file), RINGTAP_CLOSED

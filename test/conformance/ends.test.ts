@@ -274,7 +274,7 @@ describe.each([...subjects])('$name', (subject) => {
     const from = await subject.open(10);
     capture = from;
     const waiting = subject.live ? from[Symbol.asyncIterator]().next() : undefined;
-    await using writer = await openWriter(file('inherited.pcap'));
+    await using writer = await openWriter(file('inherited.pcap'), { overwrite: true });
     const opened = [...descriptors()].filter(([fd, target]) => before.get(fd) !== target);
     if (subject.live || subject.name === 'file') expect(opened.length).toBeGreaterThan(0);
     expect(opened.filter(([fd]) => isInherited(fd))).toEqual([]);

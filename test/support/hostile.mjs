@@ -350,7 +350,8 @@ function methodsOf(object) {
   for (let at = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const name of Reflect.ownKeys(at)) {
       const { value } = Object.getOwnPropertyDescriptor(at, name);
-      if (typeof value === 'function' && name !== 'constructor') names.add(name);
+      // WHY not inspect.custom: Node calls it, with options of its own making.
+      if (typeof value === 'function' && name !== 'constructor' && name !== inspect.custom) names.add(name);
     }
   }
   return names;
