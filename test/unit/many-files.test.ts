@@ -64,6 +64,9 @@ test('the command reads lists, patterns and folders, and says what is wrong with
   const read = await ringtap('read', `${path('dir')}/x*.pcap`);
   expect(read).toMatchObject({ code: 0, stderr: '' });
   expect(read.stdout.trim().split('\n')).toHaveLength(3);
+  writeFileSync(path('dir/x1.pcap.zst.rtidx'), 'RTID');
+  expect((await ringtap('read', path('dir'))).stdout).toBe(read.stdout);
+  expect((await ringtap('read', `${path('dir')}/x*`)).stdout).toBe(read.stdout);
   const none = await ringtap('read', `${path('dir')}/y*.pcap`);
   expect(none.code).toBe(1);
   expect(none.stderr).toContain('/y*.pcap: matches no file\nhint: Check the folder and the pattern');

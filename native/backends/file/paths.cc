@@ -65,6 +65,9 @@ Error nothing_found(std::string message, std::string hint) {
   return Error{.code = Code::kFileOpen, .message = std::move(message), .hint = std::move(hint)};
 }
 
+/// The index beside a compressed trace, which is meant only where it is named.
+bool is_index(const std::string& path) { return path.ends_with(".rtidx"); }
+
 #ifdef _WIN32
 
 Result<std::vector<std::string>> matching(const std::string& pattern) {
@@ -77,14 +80,15 @@ struct FreeGlob {
   void operator()(glob_t* found) const noexcept { globfree(found); }
 };
 
-/// The files that a pattern matches, by name. Folders that match are none of them.
+/// The files that a pattern matches, by name. Folders and indexes that match are none of them.
 Result<std::vector<std::string>> matching(const std::string& pattern) {
   glob_t memory{};
   const std::unique_ptr<glob_t, FreeGlob> found(&memory);
   std::vector<std::string> paths;
   if (glob(pattern.c_str(), GLOB_NOSORT, nullptr, found.get()) == 0) {
     for (size_t i = 0; i < found->gl_pathc; i++) {
-      if (!is_folder(found->gl_pathv[i])) paths.emplace_back(found->gl_pathv[i]);
+      const std::string path = found->gl_pathv[i];
+      if (!is_folder(path) && !is_index(path)) paths.push_back(path);
     }
   }
   if (paths.empty()) {
@@ -97,14 +101,14 @@ Result<std::vector<std::string>> matching(const std::string& pattern) {
 
 #endif
 
-/// The files in a folder, by name.
+/// The files in a folder, by name, without indexes.
 Result<std::vector<std::string>> files_in(const std::string& folder) {
   std::vector<std::string> paths;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     std::error_code none;
     const std::string name = entry->path().filename().string();
-    if (name[0] != '.' && entry->is_regular_file(none)) paths.push_back(entry->path().string());
+    if (name[0] != '.' && !is_index(name) && entry->is_regular_file(none)) paths.push_back(entry->path().string());
   }
   if (error) return system_error(Code::kFileOpen, folder + ": cannot read the folder", "readdir", error.value());
   if (paths.empty()) return nothing_found(folder + ": no file is in this folder", "Name a folder that has traces.");

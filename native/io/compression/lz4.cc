@@ -121,6 +121,7 @@ class Lz4Compressor final : public Compressor {
   Lz4Compressor(const Lz4& library, int level) : library_(library) {
     preferences_.frame.block_size_id = kMaxMiB;
     preferences_.frame.block_mode = kIndependent;
+    preferences_.frame.block_checksum = 1;  // of each block, so that damage ends the trace where it is
     preferences_.level = level;
     preferences_.auto_flush = 1;
   }

@@ -20,6 +20,7 @@ struct OutBuffer {
 };
 constexpr int kWindowLogMax = 100;  // of a decompressor
 constexpr int kLevel = 100;         // of a compressor, as what follows
+constexpr int kChecksum = 201;
 constexpr int kWorkers = 400;
 constexpr int kJobSize = 401;
 constexpr int kOverlapLog = 402;
@@ -145,7 +146,7 @@ class ZstdCompressor final : public Compressor {
     // lies between two flushes. A library without threads refuses, and does without sections.
     sections_ = request.sections == Sections::kInside && set(kWorkers, 1) && set(kOverlapLog, kNoOverlap) &&
                 set(kJobSize, kMostJobBytes);
-    return set(kLevel, request.level);
+    return set(kChecksum, 1) && set(kLevel, request.level);
   }
 
   bool run(std::span<const std::byte> in, After after, Packed& out) noexcept override {
@@ -166,7 +167,7 @@ class ZstdCompressor final : public Compressor {
   uint32_t head_bytes() const noexcept override { return sections_ ? kHeadBytes : 0; }
 
  private:
-  // Magic number, descriptor, window: there is neither a length, nor a checksum, nor a dictionary.
+  // Magic number, descriptor, window: there is neither a length nor a dictionary.
   static constexpr uint32_t kHeadBytes = 6;
   static constexpr int kMostJobBytes = 8 << 20;
 
