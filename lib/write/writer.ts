@@ -157,7 +157,7 @@ export class Writer implements AsyncDisposable {
   /**
    * Completes the file, after a `write()` that is under way. Idempotent. pcapng files end with the counts of `ledger`,
    * such as `capture.stats()`. A named pipe that nobody has opened for reading is given up, and rejects.
-   * @param ledger numbers of packets, of which a pcapng file tells at its end
+   * @param ledger numbers of packets, of which a pcapng file tells at its end; `drops` are those dropped by cause
    * @param options `signal` ends the waiting for a pipe's reader: what the pipe has no room for is lost then, which is
    * RINGTAP_FILE_WRITE and says how many packets are kept
    * @throws CaptureError RINGTAP_FILE_WRITE (what could not be written), RINGTAP_BAD_OPTION (counts that are none)
@@ -166,7 +166,14 @@ export class Writer implements AsyncDisposable {
    * await writer.close(capture.stats());
    * console.log(writer.stats().packets);
    */
-  close(ledger?: { readonly received: number; readonly dropped: number }, options?: WaitOptions): Promise<void> {
+  close(
+    ledger?: {
+      readonly received: number;
+      readonly dropped: number;
+      readonly drops?: Readonly<Record<string, number | null>>;
+    },
+    options?: WaitOptions,
+  ): Promise<void> {
     let signal: AbortSignal | undefined;
     try {
       if (options !== undefined) signal = this.#read('close', options, ['signal']).signal;
