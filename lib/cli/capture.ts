@@ -21,6 +21,7 @@ import { addRotateOptions, type RotateFlags, rotateOptions, watchFiles } from '.
 import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
+import { readTraceName } from './trace/trace-name.js';
 
 interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags {
   write?: string;
@@ -35,7 +36,10 @@ export function addCapture(program: Command): void {
   const command = addSource(program.command('capture'), '; repeatable, to capture from several')
     .description('capture packets: print a line for each, or write them to a file')
     .option('-D, --list-devices', 'list what can be captured from, as `ringtap list` does')
-    .option('-w, --write <file>', 'write a trace: pcapng if the name ends so, else pcap; - is standard output')
+    .option(
+      '-w, --write <file>',
+      'write a trace: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
+    )
     .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
@@ -96,7 +100,7 @@ function refuseContradictions(uris: readonly string[], flags: CaptureFlags): voi
   if (flags.write !== undefined && uris.length > 1) {
     throw new UsageError(
       `-w writes one capture, not ${uris.join(' and ')}: a trace would not say which packet is from where`,
-      'Run one for each, then: mergecap -w all.pcapng a.pcapng b.pcapng',
+      'Run one for each, then: ringtap merge -w all.pcapng a.pcapng b.pcapng',
     );
   }
   if (flags.write !== undefined && flags.json) {
@@ -144,10 +148,11 @@ async function openTrace(
   filter: string | undefined,
 ): Promise<Writer> {
   const { backend, linkType, plan } = capture;
+  const { scheme } = readTraceName(file);
   if (backend === 'file' && isSame(file, plan.target)) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
-  if (!file.endsWith('.pcapng')) return openWriter(`pcap:${file}`, { ...options, linkType });
+  if (scheme === 'pcap') return openWriter(`pcap:${file}`, { ...options, linkType });
   return openWriter(`pcapng:${file}`, { ...options, linkType, interface: describe(plan, filter) });
 }
 

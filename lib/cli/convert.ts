@@ -22,7 +22,9 @@ interface ConvertFlags {
 export function addConvert(program: Command): void {
   addHelp(
     program
-      .command('convert <in> <out>')
+      .command('convert')
+      .argument('<in>', 'a trace, a pattern of names in quotes, a folder, or -')
+      .argument('<out>', 'the trace to write')
       .description('write a trace in another format, or a part of it')
       .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
       .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
@@ -43,7 +45,7 @@ export function addConvert(program: Command): void {
         'ringtap convert tap.pcap once.pcap --dedup 5 -s 128',
       ],
       notes: [
-        'The output is pcapng if its name ends so, else pcap; - is standard output. The input may be a pattern in quotes, a folder, or -. Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.',
+        'The output is pcapng if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -. Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.',
         'A trace that is cut or damaged: every good packet is written, then the error, and the exit status is 1.',
       ],
     },
@@ -63,7 +65,8 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
   const range = from === undefined && to === undefined ? undefined : new TimeRange(from, to);
   const double = dedup === undefined ? undefined : new Dedup(dedup);
   const options = flags.filter === undefined ? {} : { filter: flags.filter };
-  await pass([input], options, async ({ linkType }) => {
+  await pass([input], options, async (capture) => {
+    const { linkType } = capture;
     const { snaplen } = flags;
     const output = await OutputFile.open(path, flags.force ?? false, { linkType, snaplen, nanosecond: !micro });
     let read = 0;
@@ -82,7 +85,7 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
       async finish() {
         await output.finish();
         const { packets } = output.writer.stats();
-        say(`${integer(packets)} of ${integer(read)} packets are in ${path}`);
+        say(`${integer(packets)} of ${integer(read + capture.stats().filtered)} packets are in ${path}`);
       },
       discard: () => output.discard(),
     };

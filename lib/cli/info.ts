@@ -17,7 +17,8 @@ interface InfoFlags {
 export function addInfo(program: Command): void {
   addHelp(
     program
-      .command('info <files...>')
+      .command('info')
+      .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
       .description('say what is in traces: packets, bytes, times, rates, link types, interfaces, order, gaps, losses')
       .option('--json', 'print a line of JSON for each file')
       .option('--hashes', 'also the SHA-256 and SHA-1 of each file'),

@@ -17,7 +17,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   '-v': 'a line has one length: -e and -X show more, and --json has ttl, fragments and lengths',
   '-y': '`ringtap explain URI` shows the link type, which is the interface’s own',
   '-Y': 'the filter is the last words, or -f: a pcap-filter(7) expression',
-  '-z': 'standard error names each file that is complete; in a program: writer.files()',
+  '-z': 'a trace is compressed when its name ends .pcap.gz, .zst or .lz4; standard error names each file that is complete; in a program: writer.files()',
   '-Z': 'no root is needed where node has the capabilities: see `ringtap doctor`',
   '-#': 'write | cat -n',
   '--immediate-mode': 'write -o timeoutMs=1',
@@ -38,9 +38,16 @@ const CAPTURE: Readonly<Record<string, string>> = {
   '-W': 'ringtap capture eth0 -w FILE -C 100 -W 10',
 };
 
+/** How the commands that read traces write one. */
+const WRITES: Readonly<Record<string, string>> = {
+  'ringtap convert': 'ringtap convert IN OUT',
+  'ringtap read': 'ringtap convert IN OUT, or ringtap capture -r IN -w OUT',
+};
+
 /** @param flag the option that is none, such as `-G` @param path the command it was given to, such as `ringtap read` */
 export function hintForOption(flag: string, path: string): string {
   const letter = flag.startsWith('--') ? flag.replace(/=.*/s, '') : flag.slice(0, 2);
+  if (letter === '-w' && Object.hasOwn(WRITES, path)) return `write ${WRITES[path]}`;
   if (Object.hasOwn(CAPTURE, letter)) return `write ${CAPTURE[letter]}`;
   if (path === 'ringtap' && letter === '-v') return 'write ringtap --version';
   if (path === 'ringtap' && !flag.startsWith('--'))

@@ -81,7 +81,9 @@ function example(one: string | readonly [string, string]): string {
   return typeof one === 'string' ? text(`$ ${one}`) : `${text(`# ${one[1]}`)}\n${text(`$ ${one[0]}`)}`;
 }
 
+/** Keywords, such as `duration:N`, stay as they are to be written. */
 function sentence(words: string): string {
+  if (/^\w+:/.test(words)) return text(`${words}.`);
   return text(`${words.charAt(0).toUpperCase()}${words.slice(1)}.`);
 }
 

@@ -15,11 +15,12 @@ interface MergeFlags {
 export function addMerge(program: Command): void {
   addHelp(
     program
-      .command('merge <files...>')
+      .command('merge')
+      .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
       .description('make one trace of several, in order of time')
       .requiredOption(
         '-w, --write <file>',
-        'the trace to write: pcapng if the name ends so, else pcap; - is standard output',
+        'the trace to write: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
       )
       .addOption(
         new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),

@@ -26,7 +26,7 @@ export function addSource(command: Command, several = ''): Command {
     .usage('[options] <uri> [filter...]')
     .argument('[uri]', 'an interface, a trace, or scheme:target?option=value (ringtap help uri)')
     .option('-i, --interface <uri>', `the URI; then all words are the filter${several}`, collect)
-    .option('-r, --read <file>', 'a trace, instead of a URI; - is standard input');
+    .option('-r, --read <file>', 'a trace, instead of a URI; - is standard input', once);
   return addFilter(source);
 }
 
@@ -35,7 +35,7 @@ export function addFile(command: Command): Command {
   const source = command
     .usage('[options] <file> [filter...]')
     .argument('[file]', 'a trace (pcap, pcapng, ERF); - is standard input')
-    .option('-r, --read <file>', 'the file; then all words are the filter');
+    .option('-r, --read <file>', 'the file; then all words are the filter', once);
   return addFilter(source);
 }
 
@@ -47,6 +47,15 @@ function addFilter(command: Command): Command {
 
 function collect(value: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, value];
+}
+
+/** Several traces are one URI, which says how they are read as one. */
+function once(value: string, previous?: string): string {
+  if (previous === undefined) return value;
+  throw new UsageError(
+    `-r names one trace, not ${previous} and ${value}`,
+    `Several, as one: -r file:${previous},${value}`,
+  );
 }
 
 /** The words of a command line, as commander hands them over. */

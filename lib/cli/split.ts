@@ -8,6 +8,7 @@ import { OutputFile, refuseInput } from './trace/output-file.js';
 import { Parts, partName } from './trace/parts.js';
 import { type Outputs, pass } from './trace/pass.js';
 import { parseSpan } from './trace/times.js';
+import { readTraceName } from './trace/trace-name.js';
 
 interface SplitFlags {
   write: string;
@@ -30,7 +31,8 @@ const UNITS: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
 export function addSplit(program: Command): void {
   addHelp(
     program
-      .command('split <file>')
+      .command('split')
+      .argument('<file>', 'a trace (pcap, pcapng, ERF), a pattern of names in quotes, or a folder')
       .description('make several traces of one')
       .requiredOption(
         '-w, --write <name>',
@@ -74,6 +76,7 @@ function parseRule(text: string): Rule {
 async function split(file: string, flags: SplitFlags): Promise<void> {
   const { by, write: path, force = false } = flags;
   if (path === '-') throw new UsageError('split writes several files: name them with -w NAME.pcap');
+  readTraceName(path); // while it has its suffix
   refuseInput(path, [file]);
   await pass([file], flags.filter === undefined ? {} : { filter: flags.filter }, async ({ linkType }) =>
     by.kind === 'flow' ? byFlow(path, by.count, force, { linkType }) : inTurn(path, by, force, { linkType }),

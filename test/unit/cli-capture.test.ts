@@ -1,7 +1,7 @@
 // `ringtap capture` on synth:, which needs no rights.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { linkSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,7 @@ describe('ringtap capture', () => {
   test.each([
     ['pcap', '4d3cb2a1'],
     ['pcapng', '0a0d0d0a'],
+    ['PCAPNG', '0a0d0d0a'],
     ['anything', '4d3cb2a1'],
   ])('-w writes the format that .%s names, and the packets that it would have printed', async (extension, magic) => {
     const path = outFile(extension);
@@ -81,6 +82,29 @@ describe('ringtap capture', () => {
     expect((await ringtap('read', '-t', path)).stdout).toBe(printed.stdout);
     expect(await packetsIn(path)).toBe(5000);
   });
+
+  test.each([
+    ['pcapng.zst', 'pcapng (zstd compressed)'],
+    ['PCAPNG.GZ', 'pcapng (gzip compressed)'],
+    ['pcap.lz4', 'nanosecond pcap (lz4 compressed)'],
+  ])('-w writes .%s compressed, in the format that is named before', async (extension, type) => {
+    const path = outFile(extension);
+    const { code } = await ringtap('capture', 'synth:?count=5000&seed=7', '-w', path);
+    expect(code).toBe(0);
+    const theirs = execFileSync('capinfos', ['-t', '-c', path], { encoding: 'utf8' });
+    expect(theirs).toContain(type);
+    expect(theirs).toMatch(/packets: +5000$/m);
+  });
+
+  test.each(['erf', 'ERF.gz', 'pcap.gzip', 'pcap.xz'])(
+    '-w refuses .%s, which no trace is written as',
+    async (extension) => {
+      const path = outFile(extension);
+      const { code, stderr } = await ringtap('capture', 'synth:?count=10', '-w', path);
+      expect(stderr).toMatch(/(ERF is read, but not written|no trace is written as).*\nhint: Name it \./);
+      expect({ code, isThere: existsSync(path) }).toEqual({ code: 2, isThere: false });
+    },
+  );
 
   test('-w - writes a trace to standard output, for tcpdump to read', async () => {
     const { stdout, stderr } = await shell(

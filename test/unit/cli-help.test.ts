@@ -121,6 +121,9 @@ describe('the manual page', () => {
       }
     }
     expect(stdout).not.toMatch(/^ {3}bench/m);
+    expect(stdout).not.toMatch(/^ +\.$/m); // an argument that nothing is said of
+    expect(stdout).toContain(' duration:N, interval:N'); // as it is typed
+    expect(stdout).toContain(' time:60s, bytes:100M');
     expect(stdout).toContain("jq -r '.[].uris[0]'");
   });
 });

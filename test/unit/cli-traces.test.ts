@@ -317,6 +317,13 @@ describe('convert', () => {
     expect(await readAll(ours)).toEqual(await readAll(theirs));
   });
 
+  test('says how many packets it read, and how many of them it wrote', async () => {
+    const { stderr } = await ringtap('convert', path('a.pcap'), path('told.pcap'), '-f', 'udp');
+    const written = await packetsIn(path('told.pcap'));
+    expect(written).toBeLessThan(5000);
+    expect(stderr).toBe(`ringtap: ${written.toLocaleString('en-US')} of 5,000 packets are in ${path('told.pcap')}\n`);
+  });
+
   test('keeps what matches, cut and moved in time, as editcap does', async () => {
     const args = ['-s', '64', '--time-shift', '-1.5s', '-f', 'udp'];
     expect((await ringtap('convert', path('a.pcap'), path('c.pcap'), ...args)).code).toBe(0);
@@ -398,4 +405,66 @@ describe('convert', () => {
       expect(kept).toEqual([...(await readAll(theirs)).map(({ timeNs }) => timeNs).filter((at) => at !== last), last]);
     }
   });
+});
+
+describe('a trace that is named as compressed', () => {
+  const kinds = [
+    ['pcapng.zst', 'pcapng (zstd compressed)', 'zstd', '-qt'],
+    ['pcap.gz', 'nanosecond pcap (gzip compressed)', 'gzip', '-t'],
+    ['PCAPNG.LZ4', 'pcapng (lz4 compressed)', 'lz4', '-qt'],
+  ] as const;
+
+  test.each(kinds)('is what its name says: .%s', async (suffix, type, tool, flag) => {
+    const folder = `compressed-${suffix}`;
+    mkdirSync(path(folder));
+    const named = (name: string) => path(`${folder}/${name}.${suffix}`);
+    const [a, b] = [path('a.pcap'), path('b.pcapng')];
+    for (const args of [
+      ['merge', '-w', named('merged'), a, b],
+      ['convert', a, named('converted')],
+      ['split', a, '-w', named('part'), '--by', 'packets:3000'],
+      ['split', a, '-w', named('flows'), '--by', 'flow:2'],
+    ]) {
+      const { code, stderr } = await ringtap(...args);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('hint') });
+    }
+    const made = readdirSync(path(folder));
+    expect(made).toHaveLength(6); // no index, and nothing by another name
+    const counts: Record<string, number> = {};
+    for (const name of made) {
+      const file = path(`${folder}/${name}`);
+      expect(name).toMatch(new RegExp(`\\.${suffix.replace('.', '\\.')}$`));
+      execFileSync(tool, [flag, file], { stdio: 'ignore' });
+      expect(execFileSync('capinfos', ['-t', file], { encoding: 'utf8' })).toContain(type);
+      const kind = /^[a-z]+/.exec(name)![0];
+      counts[kind] = (counts[kind] ?? 0) + Number(capinfos(file)['Number of packets']);
+    }
+    expect(counts).toEqual({ merged: 8000, converted: 5000, part: 5000, flows: 5000 });
+    const info = await ringtap('info', '--json', named('merged'));
+    expect(JSON.parse(info.stdout)).toMatchObject({ packets: 8000, format: expect.stringContaining(tool) });
+  });
+
+  test('has its suffix at the end of each part, also where that is all the suffix it has', async () => {
+    mkdirSync(path('bare'));
+    expect((await ringtap('split', path('a.pcap'), '-w', path('bare/x.zst'), '--by', 'flow:2')).code).toBe(0);
+    expect(readdirSync(path('bare')).sort()).toEqual(['x_00001.zst', 'x_00002.zst']);
+    for (const name of readdirSync(path('bare'))) execFileSync('zstd', ['-qt', path(`bare/${name}`)]);
+  });
+
+  test.each(['erf', 'ERF.gz', 'pcap.gzip', 'pcap.bz2'])(
+    'is refused as .%s, which none is written as',
+    async (suffix) => {
+      const out = path(`none.${suffix}`);
+      for (const args of [
+        ['convert', path('a.pcap'), out],
+        ['merge', path('a.pcap'), '-w', out],
+        ['split', path('a.pcap'), '-w', out, '--by', 'flow:2'],
+      ]) {
+        const { code, stderr } = await ringtap(...args);
+        expect(stderr).toMatch(/(ERF is read, but not written|no trace is written as).*\nhint: Name it \./);
+        expect(code).toBe(2);
+      }
+      expect(readdirSync(path('')).filter((name) => name.includes('none'))).toEqual([]);
+    },
+  );
 });

@@ -21,6 +21,14 @@ describe('a command line that means nothing', () => {
     [['captur', 'synth:'], /^ringtap: unknown command 'captur'\n\(Did you mean capture\?\)/],
     [['capture'], /^ringtap: capture: a URI is missing\nhint: For example: ringtap capture eth0/],
     [['read'], /^ringtap: read: a file is missing\nhint: /],
+    [['read', '-r', 'a', '-r', 'b'], /^ringtap: -r names one trace, not a and b\nhint: .*-r file:a,b\n$/],
+    [['capture', '-r', 'a', '-r', 'b'], /^ringtap: -r names one trace, not a and b\nhint: .*-r file:a,b\n$/],
+    [['convert', 'a', '-w', 'b'], /^ringtap: unknown option '-w'\nhint: write ringtap convert IN OUT\n$/],
+    [
+      ['read', 'a', '-w', 'b'],
+      /^ringtap: unknown option '-w'\nhint: .*convert IN OUT, or ringtap capture -r IN -w OUT\n$/,
+    ],
+    [['capture', 'synth:', '-z', 'gzip'], /^ringtap: unknown option '-z'\nhint: .*its name ends \.pcap\.gz/],
     [['capture', 'synth:', '--bogus'], /^ringtap: unknown option '--bogus'/],
     [
       ['capture', 'synth:', '-c', '0'],

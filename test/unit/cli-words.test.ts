@@ -58,7 +58,7 @@ describe('the words behind a URI', () => {
     [['capture', 'synth:', '-w', 'x.pcap', '--json'], /^ringtap: -w writes a trace, and --json prints/],
     [
       ['capture', '-i', 'synth:', '-i', 'synth:', '-w', 'x.pcap'],
-      /^ringtap: -w writes one capture.*\nhint: .*mergecap/,
+      /^ringtap: -w writes one capture.*\nhint: .*: ringtap merge -w all/,
     ],
   ])('that cannot be one are refused before anything is captured: %j', async (args, message) => {
     const { code, stdout, stderr } = await ringtap(...args);

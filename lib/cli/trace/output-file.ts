@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { openWriter, type Writer, type WriterOptions } from '../../index.js';
 import { UsageError } from '../errors.js';
 import { statOf } from './inputs.js';
+import { readTraceName } from './trace-name.js';
 
 let lastNumber = 0;
 
@@ -29,9 +30,12 @@ export class OutputFile {
       return new OutputFile(path, '', force, await openWriter('pcap:-', options));
     }
     refuseExisting(path, force);
+    const { scheme, method } = readTraceName(path);
+    // WHY no index: it would have the name that the trace has only until it is complete.
+    const compress = method === undefined ? 'none' : ({ method, sections: 'none' } as const);
+    const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, compress });
     // Special files, such as pipes, are written as they are.
-    if (statOf(path)?.isFile() === false)
-      return new OutputFile(path, '', force, await openWriter(uri(path, path), options));
+    if (statOf(path)?.isFile() === false) return new OutputFile(path, '', force, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
     try {
       closeSync(openSync(part, 'wx', 0o666));
@@ -42,7 +46,7 @@ export class OutputFile {
         : error;
     }
     try {
-      return new OutputFile(path, part, force, await openWriter(uri(part, path), options));
+      return new OutputFile(path, part, force, await openNamed(part));
     } catch (error) {
       unlinkSync(part);
       throw error;
@@ -95,11 +99,6 @@ function refuseExisting(path: string, force: boolean): void {
   if (stats?.isDirectory()) throw new UsageError(`${path} is a folder`, 'Name a file in it.');
   if (stats?.isFile() && !force)
     throw new UsageError(`${path} exists already`, 'Take another name, or overwrite it with --force.');
-}
-
-/** The format is told by the name that the file will have. */
-function uri(path: string, name: string): string {
-  return `${name.endsWith('.pcapng') ? 'pcapng' : 'pcap'}:${path}`;
 }
 
 /** What is read must not be written: its packets would be gone before they are read. */

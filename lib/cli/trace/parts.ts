@@ -5,7 +5,7 @@ import { isoNs } from './times.js';
 
 /** trace.pcapng → trace_00001_20261130100000.pcapng, as dumpcap names them; with no time where there is none. */
 export function partName(path: string, number: number, ns?: bigint): string {
-  const at = /^(.*?)(\.(?:pcap|pcapng|cap)(?:\.\w+)?)?$/s.exec(path)!;
+  const at = /^(.*?)(\.(?:pcap|pcapng|cap)(?:\.\w+)?|\.(?:zstd?|lz4|gz))?$/is.exec(path)!;
   const counter = `_${String(number).padStart(5, '0')}`;
   const time = ns === undefined ? '' : `_${isoNs(ns).slice(0, 19).replace(/\D/g, '')}`;
   return `${at[1]}${counter}${time}${at[2] ?? ''}`;
