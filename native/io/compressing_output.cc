@@ -86,17 +86,17 @@ bool CompressingOutput::finish(const std::atomic<bool>& give_up) noexcept {
   return true;
 }
 
-/// False with errno: then what is in the file ends with what did show before.
+/// False with errno: then what is in the file ends with what did show before, and what was kept back stays so for ever.
 bool CompressingOutput::put(std::span<const std::byte> bytes, After after, const std::atomic<bool>& give_up) noexcept {
   packed_.clear();
   if (!compressor_->run(bytes, after, packed_)) {
-    section_bytes_ = 0;
     errno = ENOMEM;
     return false;
   }
+  if (!write_packed(give_up)) return false;
   bytes_in_ += bytes.size();
   section_bytes_ = after == After::kMore ? section_bytes_ + bytes.size() : 0;
-  return write_packed(give_up);
+  return true;
 }
 
 bool CompressingOutput::write_packed(const std::atomic<bool>& give_up) noexcept {
@@ -107,7 +107,6 @@ bool CompressingOutput::write_packed(const std::atomic<bool>& give_up) noexcept 
   if (written == bytes.size()) return true;
   const int err = errno;
   if (to_->take_back(written)) bytes_out_ -= written;
-  section_bytes_ = 0;
   errno = err;
   return false;
 }

@@ -21,7 +21,7 @@ describe.skipIf(lab === null)('a process started beside', () => {
     async (name) => {
       const before = inherited(); // what the test runner leaves open
       const file = path('some.pcap');
-      await using writer = await openWriter(file);
+      await using writer = await openWriter(file, { overwrite: true });
       await using source = await open('synth:?count=5');
       for await (const batch of source) await writer.write(batch);
       await writer.flush();

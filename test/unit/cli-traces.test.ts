@@ -179,6 +179,16 @@ describe('merge', () => {
       path('m2.pcap'),
     );
     await refused('is one of the traces that are read', '--force', '-w', path('sub/in.pcap'), path('sub'));
+    const pattern = path('m?.[p]c*');
+    await refused('is one of the traces that are read', '--force', '-w', path('m1.pcap'), pattern);
+    await refused(
+      'is one of the traces that are read',
+      '--force',
+      '-w',
+      path('m1.pcap'),
+      `${path('a.pcap')},${pattern}`,
+    );
+    await refused('is one of', '--force', '-w', path('m1.pcap'), `file:${path('a.pcap')},${path('m1.pcap')}`);
     await refused('there is no folder', '-w', path('none/out.pcap'), path('m1.pcap'));
     await refused('is a folder', '-w', path('sub'), path('m1.pcap'));
     expect(readFileSync(path('m1.pcap')).equals(existing)).toBe(true);

@@ -66,3 +66,23 @@ test('on a full disk every whole record stays readable, the error is typed, and 
     `${['pcap', 'pcap', 'pcapng', 'pcapng'].map((f) => `${f} RINGTAP_FILE_WRITE 28 true true true`).join('\n')}\n`,
   );
 });
+
+test('of a compressed trace on a full disk the writer claims what can be read, and no more', async () => {
+  const body = `
+    import { execFileSync } from 'node:child_process';
+    import { open, openWriter } from 'ringtap';
+    const [folder] = process.argv.slice(1);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'none', folder]);
+    for (const compress of ['zstd', { method: 'zstd', sections: 'frames' }, 'lz4', 'gzip']) {
+      const capture = await open('synth:?count=100000&sizes=64-1518');
+      const writer = await openWriter('pcap:' + folder + '/a', { linkType: 1, compress, overwrite: true });
+      let code;
+      try { for await (const batch of capture) await writer.write(batch); } catch (error) { code = error.errno; }
+      await writer.close().catch(() => {});
+      let readable = 0;
+      try { for await (const batch of await open('file:' + folder + '/a')) readable += batch.length; } catch {}
+      console.log(code, readable > 0, writer.stats().packets - readable);
+    }`;
+  const { stdout } = await script(body, { args: [newFolder()], prefix: ['unshare', '--mount', '--map-root-user'] });
+  expect(stdout).toBe('28 true 0\n'.repeat(4));
+});

@@ -1,6 +1,6 @@
 // A trace that has its name when it is complete: until then it is written beside it by another one.
 import { closeSync, linkSync, openSync, renameSync, unlinkSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { openWriter, type Writer, type WriterOptions } from '../../index.js';
 import { UsageError } from '../errors.js';
 import { statOf } from './inputs.js';
@@ -109,9 +109,26 @@ export function refuseInput(output: string, inputs: readonly string[]): void {
     const stats = statOf(path);
     return stats !== undefined && stats.ino === out.ino && stats.dev === out.dev;
   };
-  const read = inputs.find(
-    (input) => same(input) || (statOf(input)?.isDirectory() && same(join(input, basename(output)))),
-  );
+  const names = (input: string) =>
+    same(input) || (statOf(input)?.isDirectory() && same(join(input, basename(output)))) || matches(input, output);
+  const read = inputs.find((input) => names(input) || (statOf(input) === undefined && listed(input).some(names)));
   if (read === undefined) return;
   throw new UsageError(`${output} is one of the traces that are read (${read})`, 'Write to another file.');
+}
+
+/** The names and patterns in a list, which may be a URI. */
+function listed(input: string): string[] {
+  const parts = input.replace(/^(file|pcapfile|erf):/i, '').split(/(?<!\\),/);
+  return [...parts, ...parts.map((part) => part.replace(/\\([,*?[\]\\])/g, '$1'))];
+}
+
+/** Whether a pattern matches a file by its path. WHY generous: a match too many asks for another name, one too few loses a trace. */
+function matches(pattern: string, path: string): boolean {
+  if (!/[*?[]/.test(pattern)) return false;
+  const parts = resolve(pattern).split(/(\[[^\]]*\]|[*?])/);
+  const source = parts.map((part, i) => {
+    if (i % 2 === 0) return part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+    return part === '*' ? '[^/]*' : '[^/]';
+  });
+  return new RegExp(`^${source.join('')}$`).test(resolve(path));
 }
