@@ -103,7 +103,7 @@ class Encoder {
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
   /// A remark about the next packet.
-  virtual void comment(std::string) {}
+  virtual void comment(const std::string&) {}
 
   /// False when the buffer has no room for them.
   virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }

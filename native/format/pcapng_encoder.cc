@@ -122,7 +122,7 @@ class PcapngEncoder final : public Encoder {
 
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
-  void comment(std::string text) override { comment_ = std::move(text); }
+  void comment(const std::string& text) override { comment_ = text; }
 
   bool secrets(const Secrets& secrets, EncodeBuffer& buffer) override {
     if (buffer.capacity - buffer.used < 20 + padded(secrets.data.size())) return false;

@@ -84,8 +84,11 @@ bool DecompressingInput::begin(std::span<const std::byte> head) noexcept {
     auto decompressor = make_decompressor(compression_, most_window_);
     if (decompressor) {
       auto thread = DecompressingThread::make(std::move(input_), *std::move(decompressor), head);
-      if (thread) thread_ = *std::move(thread);
-      if (!thread) error_ = std::move(thread).error();
+      if (thread) {
+        thread_ = *std::move(thread);
+      } else {
+        error_ = std::move(thread).error();
+      }
     } else {
       error_ = std::move(decompressor).error();
     }

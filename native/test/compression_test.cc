@@ -50,7 +50,7 @@ Bytes packed(const Bytes& bytes, const CompressionRequest& request, size_t piece
   REQUIRE((*output)->finish(kNever));
   CHECK_FALSE((*output)->keeps_back());
   REQUIRE((*output)->close() == 0);
-  const Bytes made = load_file(path);
+  Bytes made = load_file(path);
   CHECK((*output)->bytes_out() == made.size());
   return made;
 }
