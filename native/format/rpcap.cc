@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/byte_order.h"
 
@@ -55,11 +56,25 @@ Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept {
   return {.kind = Message::Kind::kPacket, .bytes = whole, .packet = packet};
 }
 
-bool PacketNumbers::take(uint32_t number) noexcept {
+bool Numbers::take(uint32_t number) noexcept {
+  constexpr int32_t kNear = 1 << 16;
   const auto step = static_cast<int32_t>(number - last_);
-  if (step <= 0) return false;
+  if (way_ == Way::kDatagrams) {
+    if (step <= 0 && step > -kNear) return false;
+    if (step <= 0 || step > kNear) return take_jump(number, step);
+  }
+  doubtful_.reset();
+  if (step > 0) lost_ += static_cast<uint32_t>(step) - 1;
   last_ = number;
-  lost_ += static_cast<uint32_t>(step) - 1;
+  return true;
+}
+
+/// What was doubted is not taken any more: it is lost.
+bool Numbers::take_jump(uint32_t number, int32_t step) noexcept {
+  if (std::exchange(doubtful_, number) != number - 1) return false;
+  doubtful_.reset();
+  lost_ += step > 0 ? static_cast<uint32_t>(step) - 1 : 1;
+  last_ = number;
   return true;
 }
 
@@ -86,15 +101,12 @@ void DatagramReader::begin_stretch(std::span<const std::byte> datagram) noexcept
     damaged();
     return;
   }
-  const auto ahead = static_cast<int32_t>(number - expected_);
-  if (ahead < 0) {
+  if (!numbers_.take(number)) {
     counters_.late++;
     return;
   }
-  if (ahead > 0) {
-    counters_.lost += static_cast<uint32_t>(ahead);
-    is_partial_ = false;
-  }
+  counters_.lost = numbers_.lost();
+  if (number != expected_) is_partial_ = false;
   expected_ = number + 1;
   const std::span<const std::byte> begun =
       datagram.subspan(kStretchBytes, (begins ? first : datagram.size()) - kStretchBytes);

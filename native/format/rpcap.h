@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,17 +35,28 @@ struct Message {
 /// Reads the message that `bytes` begin with. No packet of more than `most` bytes is believed.
 Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept;
 
-/// Which packets did not come, by the numbers of those that did. Those that come late count as lost, and are not taken:
-/// so that packets stay in order, and taken + lost is what was sent.
-class PacketNumbers {
+/// What did not come, by the numbers of what did. What comes late counts as lost, and is not taken: so that packets
+/// stay in order, and taken + lost is what was sent.
+class Numbers {
  public:
-  /// Whether it is later than all before it.
+  /// A stream brings everything, and in order: all of it is taken, also where the sender counts anew.
+  enum class Way : uint8_t { kStream, kDatagrams };
+
+  /// `last`: the number before the first one.
+  Numbers(Way way, uint32_t last) : way_(way), last_(last) {}
+
+  /// Whether what has this number is taken. WHY not everything that is later: one forged or damaged number far ahead
+  /// would make all that follow late. It is believed when the next one follows it, and so is a sender that counts anew.
   bool take(uint32_t number) noexcept;
   uint64_t lost() const noexcept { return lost_; }
 
  private:
-  uint32_t last_ = 0;
+  bool take_jump(uint32_t number, int32_t step) noexcept;
+
+  Way way_;
+  uint32_t last_;
   uint64_t lost_ = 0;
+  std::optional<uint32_t> doubtful_;
 };
 
 /// Takes datagrams apart, in the order in which they arrive. Which of the two ways they are written in is told by each.
@@ -78,7 +90,8 @@ class DatagramReader {
   Packet message_;                   // of a datagram with one packet
   bool has_message_ = false;
   // udpstr: a packet that a datagram ended in.
-  uint32_t expected_ = 0;  // the number of the next datagram
+  Numbers numbers_{Numbers::Way::kDatagrams, UINT32_MAX};  // of datagrams: 0, 1, 2 …
+  uint32_t expected_ = 0;                                  // the next one
   bool is_partial_ = false;
   bool is_joined_ = false;  // it is whole, and next() has not given it yet
   Packet partial_;

@@ -22,7 +22,7 @@ uint64_t touch(const rpcap::Packet& packet) {
 
 uint64_t read_stream(std::span<const std::byte> bytes) {
   uint64_t sum = 0;
-  rpcap::PacketNumbers numbers;
+  rpcap::Numbers numbers(rpcap::Numbers::Way::kDatagrams, 0);
   while (!bytes.empty()) {
     const rpcap::Message message = rpcap::read_message(bytes, kMost);
     if (message.kind == rpcap::Message::Kind::kDamaged && message.damage == nullptr) __builtin_trap();

@@ -108,16 +108,45 @@ TEST_CASE("the length of a message may have lost its upper half, but may not lie
 }
 
 TEST_CASE("numbers tell how many packets are missing, also where they begin anew") {
-  rpcap::PacketNumbers numbers;
+  rpcap::Numbers numbers(rpcap::Numbers::Way::kDatagrams, 0);
   CHECK(numbers.take(1));
   CHECK_FALSE(numbers.take(1));
   CHECK(numbers.take(5));
   CHECK_FALSE(numbers.take(3));
   CHECK(numbers.lost() == 3);
-  for (const uint32_t number : {0x70000000u, 0xe0000000u, 0xffffffffu}) CHECK(numbers.take(number));
-  const uint64_t lost = numbers.lost();
-  CHECK(numbers.take(1));  // 0 did not come
-  CHECK(numbers.lost() == lost + 1);
+  rpcap::Numbers wraps(rpcap::Numbers::Way::kDatagrams, 0xfffffffe);
+  CHECK(wraps.take(0xffffffff));
+  CHECK(wraps.take(1));  // 0 did not come
+  CHECK(wraps.lost() == 1);
+}
+
+TEST_CASE("one number far away is not believed, and hides nothing that follows") {
+  for (const uint32_t forged : {0x7fffffffu, 0x80000000u, 0xffff0000u, 200'000u}) {
+    rpcap::Numbers numbers(rpcap::Numbers::Way::kDatagrams, 0);
+    for (uint32_t number = 1; number <= 1000; number++) {
+      if (number == 500) CHECK_FALSE(numbers.take(forged));
+      CHECK(numbers.take(number));
+    }
+    CHECK(numbers.lost() == 0);
+  }
+}
+
+TEST_CASE("a sender that counts anew, or from far ahead, is followed from its second datagram on") {
+  for (const uint32_t anew : {1u, 5'000'000u}) {
+    rpcap::Numbers numbers(rpcap::Numbers::Way::kDatagrams, 1'000'000);
+    CHECK(numbers.take(1'000'001));
+    CHECK_FALSE(numbers.take(anew));
+    for (uint32_t number = anew + 1; number < anew + 100; number++) CHECK(numbers.take(number));
+    CHECK(numbers.lost() == (anew == 1 ? 1 : 5'000'000 - 1'000'001));
+  }
+}
+
+TEST_CASE("a stream loses nothing, whatever its numbers are") {
+  rpcap::Numbers numbers(rpcap::Numbers::Way::kStream, 0);
+  for (const uint32_t number : {0u, 0u, 1u, 2u, 1u, 2u}) CHECK(numbers.take(number));
+  CHECK(numbers.lost() == 0);
+  CHECK(numbers.take(5));
+  CHECK(numbers.lost() == 2);
 }
 
 TEST_CASE("of udpstr exactly the packets are lost that a lost datagram has a piece of") {

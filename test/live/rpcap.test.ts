@@ -224,6 +224,32 @@ describe.skipIf(lab === null)('packets on their way', () => {
     expect(capture.stats()).toMatchObject({ received: 6, delivered: 4, dropped: 2, drops: { network: 2 } });
   });
 
+  test('over TCP are all delivered, also where the daemon counts anew or not at all', async () => {
+    await using daemon = await FakeDaemon.listen();
+    await using capture = await open(daemon.uri());
+    const sink = await daemon.sink;
+    for (const number of [0, 0, 1, 2, 1, 2]) await sink.send(packet(sample(number)));
+    expect(numbersOf(await readAll(capture, 6))).toEqual([0, 0, 1, 2, 1, 2]);
+    expect(capture.stats()).toMatchObject({ received: 6, delivered: 6, dropped: 0 });
+  });
+
+  test.each([
+    ['a packet', (number: number) => packet(sample(number))],
+    ['a datagram of udpstr', (number: number) => Buffer.from(stretches([sample(number)])[0]!)],
+  ])('over UDP are not hidden by %s with a number far ahead', async (what, made) => {
+    await using daemon = await FakeDaemon.listen();
+    await using capture = await open(daemon.uri('?transport=udp'));
+    const sink = await daemon.sink;
+    const send = async (number: number) => {
+      const datagram = made(number);
+      if (what.includes('udpstr')) datagram.writeUInt32BE(number - 1, 4); // the datagram's own
+      await sink.send(datagram);
+    };
+    for (const number of [1, 2, 0x7fffffff, 3, 4, 5]) await send(number);
+    expect(numbersOf(await readAll(capture, 5))).toEqual([1, 2, 3, 4, 5]);
+    expect(capture.stats()).toMatchObject({ received: 5, delivered: 5, dropped: 0 });
+  });
+
   test('over UDP are read from nobody but the daemon, and nonsense is counted', async () => {
     await using daemon = await FakeDaemon.listen();
     await using capture = await open(daemon.uri('?transport=udp'));

@@ -71,7 +71,7 @@ class RpcapSource final : public Source, private Remote {
   std::optional<Packet> head_;           // it was read, and not lent yet
   bool hurrying_ = false;                // the last receive() came back with work left
 
-  PacketNumbers numbers_;
+  Numbers numbers_{setup_.datagrams ? Numbers::Way::kDatagrams : Numbers::Way::kStream, 0};
   RemoteCounters last_counters_;
   uint64_t interface_dropped_ = 0;
   uint64_t kernel_dropped_ = 0;
