@@ -4,6 +4,7 @@ export { type Batch, PacketFlags } from './capture/batch.js';
 export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';
 export type { CaptureStats } from './capture/stats.js';
+export { type Tunnel, TunnelWords, tunnelOf } from './capture/tunnel.js';
 export type { WaitOptions } from './errors/abort.js';
 export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
 export type { ErrorCode } from './generated/errors.js';

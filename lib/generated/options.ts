@@ -3,6 +3,9 @@
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as `tcpdump -dd` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A kind of tunnel that `decap` opens: `gtp-u` is the user plane of GTP version 1, and `gre` stands for GRE-TAP and NVGRE, too. */
+export type TunnelKind = 'vxlan' | 'geneve' | 'gre' | 'erspan' | 'tzsp' | 'mpls' | 'gtp-u';
+
 /** A user whom the daemon of another host knows. */
 export interface RemoteAuth {
   /** The name, as UTF-8 up to 65535 bytes long. */
@@ -45,6 +48,10 @@ export interface OpenOptions extends OpeningOptions {
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
   /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, pfring)) */
   share?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, rpcap, synth) */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, rpcap, synth) */
+  decapOthers?: 'pass' | 'drop' | undefined;
   /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
@@ -77,6 +84,10 @@ export interface AfPacketOptions extends OpeningOptions {
   share?: number | undefined;
   /** How the fanout group splits packets, in packet(7)'s words. (default hash) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `afxdp:` (AF_XDP (kernel bypass for sockets)). */
@@ -111,6 +122,10 @@ export interface AfXdpOptions extends OpeningOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. (default true) */
   needWakeup?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `dpdk:` (DPDK (poll-mode drivers, user space)). */
@@ -151,6 +166,10 @@ export interface DpdkOptions extends OpeningOptions {
   hugePages?: 'auto' | 'require' | 'off' | undefined;
   /** Let stats() carry every counter of the driver in details. (default false) */
   xstats?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `file:` (Trace files and pipes (pcap, pcapng, ERF)). */
@@ -169,6 +188,10 @@ export interface FileOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
   windowBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pcap:` (libpcap (loaded at run time)). */
@@ -189,6 +212,10 @@ export interface PcapOptions extends OpeningOptions {
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pfring:` (PF_RING (kernel module or ZC)). */
@@ -219,6 +246,10 @@ export interface PfRingOptions extends OpeningOptions {
   shareMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** What /proc/net/pf_ring calls the capture. (default ringtap) */
   appName?: string | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `rpcap:` (Remote capture (rpcapd, udpstr)). */
@@ -245,6 +276,10 @@ export interface RpcapOptions extends OpeningOptions {
   batchSize?: number | undefined;
   /** Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket. (in bytes; range 65536 – 1073741824; default 67108864) */
   bufferBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `synth:` (Seeded synthetic packets). */
@@ -283,6 +318,10 @@ export interface SynthOptions extends OpeningOptions {
   stallMs?: number | undefined;
   /** Fault: fail with RINGTAP_INJECTED after so many packets. (in packets; range 0 – 9007199254740991; default 0) */
   errorAfter?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of every capture method by its name. */

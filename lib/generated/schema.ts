@@ -4,12 +4,14 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth';
+  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'words';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Of words: the one that stands for all of them. */
+  readonly all?: string;
   /** Queues that may be named, where it is not any number of them. */
   readonly most?: number;
   /** Queues are 0 to the last one, without a gap, and never all. */
@@ -185,6 +187,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "hash",
         "doc": "How the fanout group splits packets, in packet(7)'s words."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -334,6 +362,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "boolean",
         "default": true,
         "doc": "Let the kernel say when it needs a system call to go on, instead of making one each time."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -503,6 +557,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "boolean",
         "default": false,
         "doc": "Let stats() carry every counter of the driver in details."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -588,6 +668,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 2147483648,
         "default": 67108864,
         "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -677,6 +783,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "auto",
         "doc": "The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -820,6 +952,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "string",
         "default": "ringtap",
         "doc": "What /proc/net/pf_ring calls the capture."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -925,6 +1083,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 67108864,
         "unit": "bytes",
         "doc": "Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -1082,6 +1266,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 0,
         "unit": "packets",
         "doc": "Fault: fail with RINGTAP_INJECTED after so many packets."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   }
