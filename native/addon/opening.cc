@@ -68,7 +68,7 @@ std::optional<Error> Opening::open() {
   const auto snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
   // It counts from where the inner packet begins.
   if (tunnels != 0 && snaplen < kMaxSnaplen) {
-    request.options.set("snaplen", double{std::min(snaplen + kDecapHeadroom, kMaxSnaplen)});
+    request.options.set("snaplen", static_cast<double>(std::min(snaplen + kDecapHeadroom, kMaxSnaplen)));
   }
   auto source = backend.open(request);
   if (!source) return std::move(source).error();

@@ -23,7 +23,18 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'words';
+  readonly type:
+    | 'integer'
+    | 'number'
+    | 'boolean'
+    | 'string'
+    | 'choice'
+    | 'filter'
+    | 'signal'
+    | 'queues'
+    | 'auth'
+    | 'tls'
+    | 'words';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
