@@ -117,7 +117,7 @@ test('tunnels in each other are opened to the innermost one, which is the one th
 test('what was captured begins outerBytes before the packet', async () => {
   const frame = tunnels.vxlan(5, inside());
   await using capture = await open(`file:${trace('before.pcap', [frame])}?decap=vxlan,gre`);
-  const batch = (await capture.next()).value!;
+  const batch = (await capture[Symbol.asyncIterator]().next()).value as Batch;
   const { outerBytes } = tunnelOf(batch, 0)!;
   const from = batch.offset[0]! - outerBytes;
   expect(Buffer.from(batch.bytes.slice(from, from + frame.length))).toEqual(frame);
@@ -203,7 +203,7 @@ test('a snaplen counts from where the inner packet begins', async () => {
 
 test('without decap nothing is told of tunnels', async () => {
   await using capture = await open(`file:${trace('off.pcap', [tunnels.vxlan(1, inside())])}`);
-  const batch = (await capture.next()).value!;
+  const batch = (await capture[Symbol.asyncIterator]().next()).value as Batch;
   expect(batch.tunnel).toHaveLength(0);
   expect(tunnelOf(batch, 0)).toBeUndefined();
 });
