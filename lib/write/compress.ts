@@ -29,11 +29,10 @@ const SECTIONS = ['index', 'frames', 'none'];
 const OPTIONS = ['method', 'level', 'sections'];
 const SUFFIXES: Record<string, string> = { zst: 'zstd', zstd: 'zstd', lz4: 'lz4', gz: 'gzip', xz: 'xz', bz2: 'bzip2' };
 
-/** Whether traces are written with this one. */
-export const isMethod = (name: unknown): name is CompressOptions['method'] =>
+const isMethod = (name: unknown): name is keyof typeof MOST_LEVEL =>
   typeof name === 'string' && Object.hasOwn(MOST_LEVEL, name);
 
-/** A path without the suffix of a compression, and which one that is, whether or not traces are written with it. */
+/** A path without the suffix of a compression, and which one that is. */
 export function withoutCompression(path: string): { path: string; method: string | undefined } {
   const match = /^(.*)\.(zst|zstd|lz4|gz|xz|bz2)$/is.exec(path);
   if (match === null) return { path, method: undefined };

@@ -1,5 +1,4 @@
 // What the name of a trace that is to be written says of it.
-import { isMethod, withoutCompression } from '../../write/compress.js';
 import { UsageError } from '../errors.js';
 
 export interface TraceName {
@@ -7,17 +6,23 @@ export interface TraceName {
   readonly method: 'zstd' | 'lz4' | 'gzip' | undefined;
 }
 
+const METHODS: Readonly<Record<string, TraceName['method']>> = { zst: 'zstd', zstd: 'zstd', lz4: 'lz4', gz: 'gzip' };
+
 /**
  * pcapng if the name ends so, before the suffix of a compression, and any other is pcap: as `openWriter()` reads a bare
  * path, for files that are written by another name first, or whose name looks like a URI.
  * @throws UsageError of what no trace is written as
  */
 export function readTraceName(name: string): TraceName {
-  const { path, method } = withoutCompression(name);
-  if (method !== undefined && !isMethod(method)) {
-    throw new UsageError(`${name}: no trace is written as ${method}`, 'Name it .zst, .lz4 or .gz.');
+  const [, path = name, suffix] = /^(.*)\.(zst|zstd|lz4|gz|xz|bz2|gzip)$/is.exec(name) ?? [];
+  const method = suffix === undefined ? undefined : METHODS[suffix.toLowerCase()];
+  if (suffix !== undefined && method === undefined) {
+    const isGzip = suffix.toLowerCase() === 'gzip';
+    throw new UsageError(
+      `${name}: no trace is written as .${suffix}`,
+      isGzip ? 'Name it .gz.' : 'Name it .zst, .lz4 or .gz.',
+    );
   }
-  if (/\.gzip$/i.test(name)) throw new UsageError(`${name}: no trace is written as .gzip`, 'Name it .gz.');
   if (/\.erf$/i.test(path)) {
     throw new UsageError(`${name}: ERF is read, but not written in this version`, 'Name it .pcap or .pcapng.');
   }
