@@ -715,6 +715,139 @@ export const BACKENDS: readonly BackendSchema[] = [
     ]
   },
   {
+    "name": "mirror",
+    "title": "Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN)",
+    "aliases": [
+      "vxlan",
+      "geneve",
+      "tzsp",
+      "gre",
+      "erspan"
+    ],
+    "aliasOptions": {
+      "vxlan": {
+        "kind": "vxlan"
+      },
+      "geneve": {
+        "kind": "geneve"
+      },
+      "tzsp": {
+        "kind": "tzsp"
+      },
+      "gre": {
+        "kind": "gre"
+      },
+      "erspan": {
+        "kind": "erspan"
+      }
+    },
+    "target": "device",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "transmits": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. It is about what is mirrored, and the tunnel: tunnel vni 4711."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "kind",
+        "type": "choice",
+        "values": [
+          "vxlan",
+          "geneve",
+          "tzsp",
+          "gre",
+          "erspan"
+        ],
+        "default": "vxlan",
+        "doc": "What packets arrive in: vxlan:// and the others mean mirror:// with theirs."
+      },
+      {
+        "name": "share",
+        "type": "integer",
+        "min": 0,
+        "max": 65535,
+        "default": 0,
+        "doc": "Any number but 0 lets several captures receive at one port: each mirror's flow goes to one of them. Not gre and erspan, which each capture gets whole."
+      },
+      {
+        "name": "healthPort",
+        "type": "integer",
+        "min": 0,
+        "max": 65535,
+        "default": 0,
+        "doc": "A TCP port at the same address that accepts connections and closes them, for a load balancer that asks whether somebody is here. It does so only while packets are read. 0 has none."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 1,
+        "max": 10000,
+        "default": 10,
+        "unit": "ms",
+        "doc": "How long packets may gather under load (10,000 a second) before the reader wakes up."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "bufferBytes",
+        "type": "integer",
+        "min": 16777216,
+        "max": 2147483648,
+        "default": 67108864,
+        "unit": "bytes",
+        "doc": "Memory that packets wait in: half of it for batches, half for the socket."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
+      }
+    ]
+  },
+  {
     "name": "pcap",
     "title": "libpcap (loaded at run time)",
     "aliases": [
