@@ -6,13 +6,13 @@
 #include <memory>
 #include <optional>
 
-#include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
 #include "core/arena.h"
 #include "core/remote.h"
 #include "core/source.h"
 #include "filter/placement.h"
 #include "format/rpcap.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 
