@@ -128,6 +128,18 @@ RINGTAP_INLINE TunnelKind find_tunnel(const Bytes& bytes, Outer& out) noexcept {
   return out.protocol == kGreProtocol ? TunnelKind::kGre : TunnelKind::kNone;
 }
 
+/// WHY the largest of three: mirrors cut packets, and what is around a cut one fits around what is left of it.
+RINGTAP_INLINE Inner inner_of(const Bytes& bytes, const Place& place) noexcept {
+  const uint64_t around = place.end - place.at;
+  const uint64_t own = place.announced > place.at ? place.announced - place.at : 0;
+  Inner inner;
+  inner.at = static_cast<uint32_t>(place.at);
+  inner.caplen = static_cast<uint32_t>(std::min<uint64_t>(bytes.size, place.end) - place.at);
+  inner.wirelen = static_cast<uint32_t>(std::max({around, own, place.told_wirelen}));
+  inner.link_type = place.link_type;
+  return inner;
+}
+
 }  // namespace
 
 bool find_inner(const Bytes& bytes, uint32_t wirelen, uint32_t link_type, TunnelKinds kinds, Inner& inner,

@@ -1,5 +1,8 @@
 #include "decode/tunnel_headers.h"
 
+#include <algorithm>
+#include <optional>
+
 namespace ringtap::decode {
 namespace {
 

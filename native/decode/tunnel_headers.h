@@ -1,13 +1,10 @@
 // The headers of each kind of tunnel.
 #pragma once
 
-#include <algorithm>
-
 #include "core/link_type.h"
 #include "core/tunnel.h"
 #include "decode/headers.h"
 #include "decode/link.h"
-#include "decode/tunnel.h"
 
 namespace ringtap::decode {
 
@@ -119,18 +116,6 @@ RINGTAP_INLINE bool open_header(const Bytes& bytes, TunnelKind kind, TunnelKinds
     default:
       return false;
   }
-}
-
-/// WHY the largest of three: mirrors cut packets, and what is around a cut one fits around what is left of it.
-RINGTAP_INLINE Inner inner_of(const Bytes& bytes, const Place& place) noexcept {
-  const uint64_t around = place.end - place.at;
-  const uint64_t own = place.announced > place.at ? place.announced - place.at : 0;
-  Inner inner;
-  inner.at = static_cast<uint32_t>(place.at);
-  inner.caplen = static_cast<uint32_t>(std::min<uint64_t>(bytes.size, place.end) - place.at);
-  inner.wirelen = static_cast<uint32_t>(std::max({around, own, place.told_wirelen}));
-  inner.link_type = place.link_type;
-  return inner;
 }
 
 }  // namespace ringtap::decode

@@ -51,7 +51,7 @@ describe.skipIf(lab === null)('a mirror', () => {
     await until(() => {
       capture.tryNext();
       return capture.stats().filtered === 3;
-    });
+    }, 'what is no packet');
     expect(capture.stats()).toMatchObject({ received: 4, delivered: 1, filtered: 3, details: { notTunnels: 3 } });
     expectBalanced(capture.stats());
   });
@@ -110,7 +110,7 @@ describe.skipIf(lab === null)('a mirror', () => {
       one.tryNext();
       two.tryNext();
       return one.stats().delivered + two.stats().delivered === count;
-    });
+    }, 'the packets');
     expect(one.stats().delivered).toBeGreaterThan(0);
     expect(two.stats().delivered).toBeGreaterThan(0);
   });
@@ -141,6 +141,7 @@ describe.skipIf(lab === null)("the kernel's vxlan device as the mirror", () => {
         execFileSync('readlink', [`/proc/${other.pid}/ns/net`]).compare(
           execFileSync('readlink', ['/proc/self/ns/net']),
         ) !== 0,
+      'the other namespace',
     );
     run(['ip', 'link', 'add', 'mi0', 'type', 'veth', 'peer', 'name', 'mi1', 'netns', String(other.pid)]);
     run(['ip', 'address', 'add', '10.77.0.1/24', 'dev', 'mi0']);
