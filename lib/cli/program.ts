@@ -14,6 +14,7 @@ import { hintForOption } from './letters.js';
 import { addList } from './list.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addRpcapd } from './rpcapd.js';
 import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addRpcapd,
   addBench,
   addCompletion,
   addHelpCommand,
