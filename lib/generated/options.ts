@@ -11,6 +11,33 @@ export interface RemoteAuth {
   readonly password: string;
 }
 
+/**
+ * TLS with another host: how each end is known to be itself. PEM is what the file holds, as text or bytes. Members that
+ * are not given are as Node.js has them.
+ */
+export interface TlsOptions {
+  /**
+   * PEM of those whose signature is trusted, instead of those that Node.js trusts. At a server: who signs the
+   * certificates of its clients, each of which has to show one then.
+   */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of our own certificate, with those between it and its authority: for a server, and a client that is asked. */
+  readonly cert?: string | Uint8Array | undefined;
+  /** PEM of its private key. */
+  readonly key?: string | Uint8Array | undefined;
+  /** What the key is encrypted with. */
+  readonly passphrase?: string | undefined;
+  /**
+   * SHA-256 of the other end's certificate, in hexadecimal digits with or without colons, or several of which it may be
+   * any: whoever signed it and whatever its name, unless `ca` is given, too.
+   */
+  readonly fingerprint?: string | readonly string[] | undefined;
+  /** true accepts any certificate: everybody on the way can read and change what is sent. */
+  readonly insecure?: boolean | undefined;
+  /** The name in the other end's certificate, where it is not the one in the URI. */
+  readonly serverName?: string | undefined;
+}
+
 /** What `open()` itself takes, for every scheme. */
 export interface OpeningOptions {
   /** Try the next method where the host lacks this one. false makes that an error. (default true) */
@@ -163,6 +190,8 @@ export interface FileOptions extends OpeningOptions {
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
+  /** Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself. (default false) */
+  follow?: boolean | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */

@@ -4,7 +4,7 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth';
+  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'tls';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
@@ -563,6 +563,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "time",
         "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
+      },
+      {
+        "name": "follow",
+        "type": "boolean",
+        "default": false,
+        "doc": "Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself."
       },
       {
         "name": "batchSize",

@@ -1,8 +1,21 @@
 import { Readable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
 
 /** What is read: a capture, which lends one batch at a time. */
 export type BatchSource = AsyncIterable<Batch> & { readonly uri: string; readonly linkType: number };
+
+/** The capture, if it is one: programs without types may give anything. */
+export function checked(capture: unknown, method: string): BatchSource {
+  const source = capture as Partial<BatchSource> | null | undefined;
+  if (typeof source?.[Symbol.asyncIterator] === 'function' && typeof source.uri === 'string') {
+    return source as BatchSource;
+  }
+  throw new CaptureError('RINGTAP_BAD_OPTION', `${method}() reads a capture, not ${show(capture)}`, {
+    hint: "Give it what open() resolves to: await open('afpacket:eth0').",
+  });
+}
 
 /** Turns a lent batch into what goes down the stream. The batch is lent only meanwhile. */
 export type Take<T> = (batch: Batch) => Iterable<T>;

@@ -3,7 +3,7 @@ import type { Batch } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { callOptions } from '../uri/options.js';
-import { type BatchSource, CaptureReadable } from './pull.js';
+import { type BatchSource, CaptureReadable, checked } from './pull.js';
 
 /** How a capture is read as a stream. */
 export interface ReadOptions {
@@ -75,7 +75,8 @@ function* packetsOf(batch: Batch): Iterable<OwnedPacket> {
   }
 }
 
-function waiting({ uri }: BatchSource, method: string, options: unknown, usual: number): number {
+function waiting(capture: BatchSource, method: string, options: unknown, usual: number): number {
+  const { uri } = checked(capture, method);
   const { highWaterMark = usual } = callOptions({ uri }, method, options, ['highWaterMark']);
   if (Number.isInteger(highWaterMark) && (highWaterMark as number) > 0 && (highWaterMark as number) <= MOST_WAITING) {
     return highWaterMark as number;

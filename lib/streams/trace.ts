@@ -3,7 +3,7 @@ import { type Batch, PacketFlags } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { callOptions } from '../uri/options.js';
-import { type BatchSource, CaptureReadable } from './pull.js';
+import { type BatchSource, CaptureReadable, checked } from './pull.js';
 
 /** What a trace as a stream of bytes is like. */
 export interface TraceOptions {
@@ -32,7 +32,7 @@ const padded = (bytes: number) => (bytes + 3) & ~3;
  * stream fails with RINGTAP_BAD_OPTION at a second link type (pcap), and RINGTAP_UNSUPPORTED at a time that the format cannot hold
  */
 export function readTrace(capture: BatchSource, options: TraceOptions = {}): Readable {
-  const { uri, linkType } = capture;
+  const { uri, linkType } = checked(capture, 'readTrace');
   const { format = 'pcap' } = callOptions({ uri }, 'readTrace', options, ['format']);
   if (format !== 'pcap' && format !== 'pcapng') {
     const what = `format must be pcap or pcapng, not ${show(format)}`;

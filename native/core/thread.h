@@ -5,6 +5,9 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#ifndef _WIN32
+#include <signal.h>
+#endif
 
 #include "core/error.h"
 
@@ -27,6 +30,15 @@ Result<std::thread> start_thread(Body&& body) {
   } catch (...) {
     return no_thread(ENOMEM);
   }
+}
+
+/// The thread that calls it leaves signals to those that expect them.
+inline void block_signals() {
+#ifndef _WIN32
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+#endif
 }
 
 }  // namespace ringtap

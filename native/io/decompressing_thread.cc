@@ -14,7 +14,6 @@
 #endif
 #ifndef _WIN32
 #include <poll.h>
-#include <signal.h>
 #endif
 
 namespace ringtap {
@@ -22,15 +21,6 @@ namespace {
 
 // How often to look whether anybody still wants it, where that cannot be waited for together.
 constexpr int kSliceMs = 20;
-
-/// Signals are for other threads.
-void block_signals() {
-#ifndef _WIN32
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-#endif
-}
 
 }  // namespace
 

@@ -69,6 +69,7 @@ class Series {
 
   Result<std::unique_ptr<Output>> open();
   Result<std::string> complete(int64_t begin_ns);
+  void discard() const { std::remove(part_.c_str()); }
 
  private:
   Error failed(const std::string& what, const char* syscall, int err) const;
@@ -144,7 +145,8 @@ Result<Destination> to_files(const SeriesRequest& request) {
   if (auto error = series->check()) return *std::move(error);
   return Destination{.name = request.pattern,
                      .open = [series] { return series->open(); },
-                     .complete = [series](int64_t begin_ns) { return series->complete(begin_ns); }};
+                     .complete = [series](int64_t begin_ns) { return series->complete(begin_ns); },
+                     .discard = [series] { series->discard(); }};
 }
 
 }  // namespace ringtap

@@ -53,6 +53,8 @@ struct Destination {
   /// What was opened last is closed and complete; its first packet was captured at this Unix time in ns (below 0: it
   /// has none). Answers what it is called now. Null: it has its name already, and is the only one.
   std::function<Result<std::string>(int64_t begin_ns)> complete = {};
+  /// Instead of complete(), for what has no packet since writing it failed: it is not there any more. Null: it stays.
+  std::function<void()> discard = {};
 };
 
 }  // namespace ringtap

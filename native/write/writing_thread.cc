@@ -3,10 +3,8 @@
 #include <cerrno>
 #include <iterator>
 #include <utility>
-#ifndef _WIN32
-#include <signal.h>
-#endif
 
+#include "core/thread.h"
 #include "write/writer.h"
 
 namespace ringtap {
@@ -18,19 +16,10 @@ constexpr std::chrono::milliseconds kLookForReader{50};
 constexpr std::chrono::milliseconds kMostKeptBack{250};
 constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
-/// Signals are for other threads; and a write(2) that fails is an error, not SIGPIPE or SIGXFSZ.
-void block_signals() {
-#ifndef _WIN32
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-#endif
-}
-
 }  // namespace
 
 void TraceWriter::run() {
-  block_signals();
+  block_signals();  // a write(2) that fails is an error, not SIGPIPE or SIGXFSZ
   if (open_output()) {
     while (EncodeBuffer* buffer = next_full()) {
       if (!write_out(*buffer)) break;
@@ -198,9 +187,15 @@ void TraceWriter::count(const EncodeBuffer& buffer, const Whole& whole) {
 /// Closes the file, gives it its name, and tells of it. False when that fails: then error_ says why.
 bool TraceWriter::finish_file(std::unique_lock<std::mutex>& lock) {
   if (!error_) show(lock, true);
+  const bool has_nothing = error_ && file_.packets == 0 && request_.to.discard;
   lock.unlock();
   const int err = std::exchange(output_, nullptr)->close();
   Result<std::string> name = request_.to.name;
+  if (has_nothing) {
+    request_.to.discard();
+    lock.lock();
+    return false;
+  }
   if (err != 0) {
     name = system_error(Code::kFileWrite, request_.to.name + ": cannot close", "close", err);
   } else if (request_.to.complete) {

@@ -10,6 +10,7 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     auth: 'RemoteAuth',
+    tls: 'boolean | TlsOptions',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
@@ -90,6 +91,33 @@ export interface RemoteAuth {
   readonly user: string;
   /** The password; sent as it is. */
   readonly password: string;
+}
+
+/**
+ * TLS with another host: how each end is known to be itself. PEM is what the file holds, as text or bytes. Members that
+ * are not given are as Node.js has them.
+ */
+export interface TlsOptions {
+  /**
+   * PEM of those whose signature is trusted, instead of those that Node.js trusts. At a server: who signs the
+   * certificates of its clients, each of which has to show one then.
+   */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of our own certificate, with those between it and its authority: for a server, and a client that is asked. */
+  readonly cert?: string | Uint8Array | undefined;
+  /** PEM of its private key. */
+  readonly key?: string | Uint8Array | undefined;
+  /** What the key is encrypted with. */
+  readonly passphrase?: string | undefined;
+  /**
+   * SHA-256 of the other end's certificate, in hexadecimal digits with or without colons, or several of which it may be
+   * any: whoever signed it and whatever its name, unless \`ca\` is given, too.
+   */
+  readonly fingerprint?: string | readonly string[] | undefined;
+  /** true accepts any certificate: everybody on the way can read and change what is sent. */
+  readonly insecure?: boolean | undefined;
+  /** The name in the other end's certificate, where it is not the one in the URI. */
+  readonly serverName?: string | undefined;
 }
 
 /** What \`open()\` itself takes, for every scheme. */

@@ -1,18 +1,26 @@
 import { execFileSync } from 'node:child_process';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { CaptureError, open, openWriter } from 'ringtap';
 import { type OwnedPacket, readBatches, readPackets, readTrace, writeTo } from 'ringtap/streams';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { readAll } from '../support/packets.js';
 import { pcapFile } from '../support/trace.js';
 import { within } from '../support/wait.js';
 
 const path = temporaryFolder();
-const source = 'synth:?count=3000&seed=4&sizes=60-900&rate=50000';
+const source = `file:${path('source')}` as const;
+
+// WHY not synth: itself each time: its packets have the time at which it was opened.
+beforeAll(async () => {
+  await using capture = await open('synth:?count=3000&seed=4&sizes=60-900&rate=50000');
+  const writer = await openWriter(`pcapng:${path('source')}`);
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close();
+});
 
 test('packets come as objects that are owned, all of them, and at the pace of the reader', async () => {
   await using expected = await open(source);
@@ -68,7 +76,6 @@ test('a pcapng stream has what the capture had, and tshark reads it', async () =
 
 test('a second link type is an interface of pcapng, and an error of pcap', async () => {
   const packet = { data: Buffer.alloc(20, 0x45), time: 1_700_000_000_000_000_000n };
-  const { writeFileSync } = await import('node:fs');
   writeFileSync(path('eth'), pcapFile([packet]));
   writeFileSync(path('raw'), pcapFile([packet], 101));
   const both = `file:${path('eth')},${path('raw')}` as const;
@@ -100,7 +107,6 @@ test('a stream that is destroyed while it waits lets the capture be read by othe
 });
 
 test('a damaged trace fails the stream after its good packets, and bad options are refused', async () => {
-  const { writeFileSync } = await import('node:fs');
   writeFileSync(path('cut'), pcapFile([{ data: Buffer.alloc(60) }, { data: Buffer.alloc(60) }]).subarray(0, -5));
   await using capture = await open(path('cut'));
   const seen: OwnedPacket[] = [];
@@ -113,4 +119,33 @@ test('a damaged trace fails the stream after its good packets, and bad options a
   expect(() => readPackets(other, { highWaterMark: 0 })).toThrow('highWaterMark must be a whole number from 1');
   expect(() => readTrace(other, { format: 'erf' as 'pcap' })).toThrow('format must be pcap or pcapng, not "erf"');
   expect(() => readBatches(other, { high: 1 } as object)).toThrow('readBatches() has no option "high"');
+});
+
+test('what a damaged trace had before its damage is all written, however slow the writer', async () => {
+  const packets = Array.from({ length: 500 }, (_, i) => ({ data: Buffer.alloc(60, i) }));
+  writeFileSync(path('cut-short'), pcapFile(packets).subarray(0, -5));
+  await using capture = await open(path('cut-short'), { batchSize: 8 });
+  const writer = await openWriter(path('saved.pcap'));
+  const slow = {
+    write: async (batch: Parameters<typeof writer.write>[0]) => {
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      await writer.write(batch);
+    },
+    close: () => writer.close(),
+  };
+  const into = writeTo(slow);
+  const closed = new Promise((resolve) => into.once('close', resolve));
+  await expect(pipeline(readBatches(capture), into)).rejects.toMatchObject({ code: 'RINGTAP_FILE_TRUNCATED' });
+  await closed; // a pipeline that fails does not wait for it
+  await using saved = await open(path('saved.pcap'));
+  expect(await readAll(saved)).toHaveLength(499);
+});
+
+test('what is no capture, or no writer, is refused with what to give', () => {
+  for (const wrong of [null, undefined, 'afpacket:eth0', {}, Promise.resolve()]) {
+    for (const read of [readBatches, readPackets, readTrace]) {
+      expect(() => read(wrong as never)).toThrow(/\(\) reads a capture, not /);
+    }
+    expect(() => writeTo(wrong as never)).toThrow(/^writeTo\(\) writes with a writer, not /);
+  }
 });

@@ -86,3 +86,27 @@ test('of a compressed trace on a full disk the writer claims what can be read, a
   const { stdout } = await script(body, { args: [newFolder()], prefix: ['unshare', '--mount', '--map-root-user'] });
   expect(stdout).toBe('28 true 0\n'.repeat(4));
 });
+
+test('a full disk leaves no file of a rotation that has no packet', async () => {
+  const body = `
+    import { execFileSync } from 'node:child_process';
+    import { readdirSync } from 'node:fs';
+    import { open, openWriter } from 'ringtap';
+    const [folder] = process.argv.slice(1);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=320k', 'none', folder]);
+    const capture = await open('synth:?count=10000&batchSize=50&sizes=300');
+    const writer = await openWriter('pcap:' + folder + '/a.pcap', { linkType: 1, rotate: { packets: 50 } });
+    let code;
+    try { for await (const batch of capture) { await writer.write(batch); await writer.flush(); } } catch (error) { code = error.errno; }
+    await writer.close().catch(() => {});
+    let empty = 0, readable = 0;
+    for (const name of readdirSync(folder)) {
+      let packets = 0;
+      for await (const batch of await open('file:' + folder + '/' + name)) packets += batch.length;
+      readable += packets;
+      empty += packets === 0 ? 1 : 0;
+    }
+    console.log(code, empty, readable === writer.stats().packets);`;
+  const { stdout } = await script(body, { args: [newFolder()], prefix: ['unshare', '--mount', '--map-root-user'] });
+  expect(stdout).toBe('28 0 true\n');
+});
