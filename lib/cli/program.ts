@@ -15,6 +15,7 @@ import { hintForOption } from './letters.js';
 import { addList } from './list.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addRpcapd } from './rpcapd.js';
 import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
@@ -31,6 +32,7 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addRpcapd,
   addExtcap,
   addBench,
   addCompletion,
