@@ -21,10 +21,11 @@ import { addRotateOptions, type RotateFlags, rotateOptions, watchFiles } from '.
 import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
+import { addStorageOptions, type StorageFlags, storageOptions } from './storage.js';
 import { addCompress, type CompressFlags } from './trace/compress.js';
 import { readTraceName } from './trace/trace-name.js';
 
-interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags, CompressFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags, StorageFlags, CompressFlags {
   write?: string;
   count?: number;
   duration?: number;
@@ -45,7 +46,7 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addHelp(addPrintOptions(addOpenOptions(addRotateOptions(addCompress(command)))), {
+  addHelp(addPrintOptions(addOpenOptions(addStorageOptions(addRotateOptions(addCompress(command))))), {
     examples: [
       'ringtap capture eth0 -c 10',
       'ringtap capture eth0 udp port 53',
@@ -142,7 +143,8 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
   if (flags.compress !== undefined && flags.write === undefined) {
     throw new UsageError('--compress is for a trace: name it with -w FILE');
   }
-  return { ...options, packetBuffered: flags.packetBuffered, compress: flags.compress };
+  const { packetBuffered, compress } = flags;
+  return { ...options, ...storageOptions(flags, flags.write), packetBuffered, compress };
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */

@@ -128,7 +128,7 @@ export interface NativeWriter {
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number; queued: number; files: number };
+  stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number };
   /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
   files(): Promise<NativeFile[]>;
 }
@@ -272,6 +272,10 @@ export interface Addon {
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;
+    direct: boolean;
+    preallocateBytes: number | undefined;
+    queueBytes: number;
+    drops: boolean;
   }): NativeWriter;
   /** Not on every platform. */
   openOutlet?(request: {
