@@ -1,5 +1,5 @@
 // A trace that has its name when it is complete: until then it is written beside it by another one.
-import { closeSync, linkSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CaptureError, openWriter, type Writer, type WriterOptions } from '../../index.js';
 import { UsageError } from '../errors.js';
@@ -18,13 +18,16 @@ export class OutputFile {
   readonly #path: string;
   readonly #part: string;
   readonly #force: boolean;
+  /** What `#part` stood for when it was made. */
+  readonly #made: BigIntStats | undefined;
   #isNamed = false;
   readonly writer: Writer;
 
-  private constructor(path: string, part: string, force: boolean, writer: Writer) {
+  private constructor(path: string, part: string, force: boolean, writer: Writer, made?: BigIntStats) {
     this.#path = path;
     this.#part = part;
     this.#force = force;
+    this.#made = made;
     this.writer = writer;
   }
 
@@ -44,8 +47,11 @@ export class OutputFile {
     // Special files, such as pipes, are written as they are.
     if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    let made: BigIntStats;
     try {
-      closeSync(openSync(part, 'wx', 0o666));
+      const fd = openSync(part, 'wx', 0o666);
+      made = fstatSync(fd, { bigint: true });
+      closeSync(fd);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw code === 'ENOENT' || code === 'ENOTDIR'
@@ -53,7 +59,7 @@ export class OutputFile {
         : error;
     }
     try {
-      return new OutputFile(path, part, force === true, await openNamed(part));
+      return new OutputFile(path, part, force === true, await openNamed(part), made);
     } catch (error) {
       unlinkSync(part);
       throw error;
@@ -76,6 +82,7 @@ export class OutputFile {
         throw this.#ofUser(error);
       });
       if (this.#part === '') return;
+      this.#refuseExchanged();
       if (this.#force) renameSync(this.#part, this.#path);
       else this.#nameNew();
       this.#isNamed = true;
@@ -100,6 +107,23 @@ export class OutputFile {
     return new CaptureError(error.code, own, { uri, syscall, errno, position, hint, cause: error });
   }
 
+  /** What somebody else has put there meanwhile is not what was written. */
+  #refuseExchanged(): void {
+    if (this.#isOurs()) return;
+    throw new CaptureError('RINGTAP_FILE_WRITE', `${this.#part} is another file than the one that was written`, {
+      hint: 'Somebody has exchanged it: nothing is called what was asked for.',
+    });
+  }
+
+  get #name(): string {
+    return this.#isNamed ? this.#path : this.#part;
+  }
+
+  #isOurs(): boolean {
+    const stats = lstatSync(this.#name, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && stats.ino === this.#made?.ino && stats.dev === this.#made.dev;
+  }
+
   /** WHY not renamed: that would overwrite a file that was made meanwhile. */
   #nameNew(): void {
     try {
@@ -113,9 +137,9 @@ export class OutputFile {
   }
 
   #remove(): void {
-    if (this.#part === '') return;
+    if (this.#part === '' || !this.#isOurs()) return;
     try {
-      unlinkSync(this.#isNamed ? this.#path : this.#part);
+      unlinkSync(this.#name);
     } catch {
       // It is gone already.
     }
