@@ -3,16 +3,15 @@ import { say } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { parseCount } from './options.js';
-import { Dedup, type DedupWindow, shiftTimes, TimeRange } from './trace/changes.js';
+import { Dedup, type DedupWindow, shiftTimes } from './trace/changes.js';
 import { OutputFile, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
-import { type Moment, parseMoment, parseSpan } from './trace/times.js';
+import { addRange, RANGE_NOTE, type RangeFlags, rangeOptions } from './trace/range.js';
+import { parseSpan } from './trace/times.js';
 
-interface ConvertFlags {
+interface ConvertFlags extends RangeFlags {
   filter?: string;
   snaplen?: number;
-  from?: Moment;
-  to?: Moment;
   timeShift?: bigint;
   dedup?: DedupWindow;
   micro?: true;
@@ -20,16 +19,15 @@ interface ConvertFlags {
 }
 
 export function addConvert(program: Command): void {
+  const command = program
+    .command('convert')
+    .argument('<in>', 'a trace, a pattern of names in quotes, a folder, or -')
+    .argument('<out>', 'the trace to write')
+    .description('write a trace in another format, or a part of it')
+    .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+    .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount);
   addHelp(
-    program
-      .command('convert')
-      .argument('<in>', 'a trace, a pattern of names in quotes, a folder, or -')
-      .argument('<out>', 'the trace to write')
-      .description('write a trace in another format, or a part of it')
-      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-      .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
-      .option('--from <time>', 'only packets from this time on', parseMoment)
-      .option('--to <time>', 'only packets up to this time', parseMoment)
+    addRange(command)
       .option('--time-shift <span>', 'move all times, such as 1h or -0.25s', parseSpan)
       .option(
         '--dedup <window>',
@@ -45,7 +43,8 @@ export function addConvert(program: Command): void {
         'ringtap convert tap.pcap once.pcap --dedup 5 -s 128',
       ],
       notes: [
-        'The output is pcapng if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -. Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.',
+        'The output is pcapng if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -.',
+        RANGE_NOTE,
         'A trace that is cut or damaged: every good packet is written, then the error, and the exit status is 1.',
       ],
     },
@@ -61,10 +60,9 @@ function parseWindow(text: string): DedupWindow {
 
 async function convert(input: string, path: string, flags: ConvertFlags): Promise<void> {
   refuseInput(path, [input]);
-  const { from, to, timeShift, dedup, micro } = flags;
-  const range = from === undefined && to === undefined ? undefined : new TimeRange(from, to);
+  const { timeShift, dedup, micro } = flags;
   const double = dedup === undefined ? undefined : new Dedup(dedup);
-  const options = flags.filter === undefined ? {} : { filter: flags.filter };
+  const options = { ...rangeOptions(flags), ...(flags.filter === undefined ? {} : { filter: flags.filter }) };
   await pass([input], options, async (capture) => {
     const { linkType } = capture;
     const { snaplen } = flags;
@@ -74,10 +72,9 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
       async take(batch) {
         read += batch.length;
         let select: Uint8Array | undefined;
-        if (range !== undefined || double !== undefined) {
+        if (double !== undefined) {
           select = new Uint8Array(batch.length).fill(1);
-          range?.apply(batch, select);
-          double?.apply(batch, select);
+          double.apply(batch, select);
         }
         if (timeShift !== undefined) shiftTimes(batch, timeShift);
         await output.writer.write(batch, { select });

@@ -9,6 +9,7 @@ import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
 import { addHelpCommand } from './help-command.js';
+import { addIndex } from './index-command.js';
 import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addIndex,
   addBench,
   addCompletion,
   addHelpCommand,

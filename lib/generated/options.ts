@@ -190,6 +190,10 @@ export interface FileOptions extends OpeningOptions {
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
+  /** Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets. */
+  from?: string | number | Date | undefined;
+  /** Only packets up to this time, which is written as from. */
+  to?: string | number | Date | undefined;
   /** Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself. (default false) */
   follow?: boolean | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */

@@ -4,7 +4,7 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'tls';
+  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'tls' | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
@@ -563,6 +563,16 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "time",
         "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
+      },
+      {
+        "name": "from",
+        "type": "time",
+        "doc": "Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets."
+      },
+      {
+        "name": "to",
+        "type": "time",
+        "doc": "Only packets up to this time, which is written as from."
       },
       {
         "name": "follow",

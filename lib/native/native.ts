@@ -234,6 +234,8 @@ export interface Addon {
   }): NativeWriter;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
+  /** An Error where it cannot be made. */
+  indexTrace(path: string): Promise<{ path: string; packets: number; sections: number } | Error>;
   /** The addresses of a host, in numbers and in the order in which to try them. */
   lookup(name: string): Promise<string[]>;
 }

@@ -4,6 +4,7 @@ import type { FilterProgram, RemoteAuth } from '../generated/options.js';
 import type { OptionSchema } from '../generated/schema.js';
 import { bad } from './options.js';
 import { readQueues } from './queues.js';
+import { MOMENTS, momentText, readMoment } from './times.js';
 import { faultIn, type ParsedUri } from './uri.js';
 
 /** The value of an option after validation; a number is in the unit of its option. */
@@ -37,6 +38,11 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
       if (typeof value === 'string') return value;
       if (typeof value === 'number') return String(value);
       throw refused(`must be a string, not ${shown}`);
+    case 'time': {
+      const moment = readMoment(value);
+      if (moment === undefined) throw refused(`must be ${MOMENTS}, not ${shown}`);
+      return momentText(moment);
+    }
     case 'queues':
       return checkQueues(parsed, option, value);
     default: {

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "io/input.h"
+#include "io/section_index.h"
 
 namespace ringtap {
 
@@ -17,6 +19,13 @@ inline constexpr uint64_t kMostWindow = 64u << 20;
 ///
 /// Damage, or an end in the middle, is an error after all that came before it, and says where both in the file and in
 /// what was decompressed. A library that is missing is one, too.
-std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow);
+///
+/// `parts`: only these are read, and nothing of what lies in between is decompressed. Of a regular file.
+struct Parts {
+  uint32_t head_bytes = 0;         // as of the index
+  uint64_t length = 0;             // of the file
+  std::vector<Piece> pieces = {};  // empty: all
+};
+std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow, Parts parts = {});
 
 }  // namespace ringtap

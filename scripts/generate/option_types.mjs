@@ -10,6 +10,7 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     auth: 'RemoteAuth',
+    time: 'string | number | Date',
     tls: 'boolean | TlsOptions',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
