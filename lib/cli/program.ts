@@ -16,6 +16,7 @@ import { hintForOption } from './letters.js';
 import { addList } from './list.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addRpcapd } from './rpcapd.js';
 import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
@@ -29,10 +30,11 @@ const COMMANDS = [
   addStats,
   addRead,
   addInfo,
+  addIndex,
   addMerge,
   addSplit,
   addConvert,
-  addIndex,
+  addRpcapd,
   addExtcap,
   addBench,
   addCompletion,
