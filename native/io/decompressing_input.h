@@ -3,10 +3,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "io/input.h"
-#include "io/section_index.h"
+#include "io/parts.h"
 
 namespace ringtap {
 
@@ -21,10 +20,7 @@ inline constexpr uint64_t kMostWindow = 64u << 20;
 /// what was decompressed. A library that is missing is one, too.
 ///
 /// `parts`: only these are read, and nothing of what lies in between is decompressed. Of a regular file.
-struct Parts {
-  uint32_t head_bytes = 0;         // as of the index
-  uint64_t length = 0;             // of the file
-  std::vector<Piece> pieces = {};  // empty: all
+// empty: all
 };
 std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow, Parts parts = {});
 

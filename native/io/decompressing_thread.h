@@ -14,9 +14,9 @@
 #include "core/region.h"
 #include "core/source.h"
 #include "io/compression/codec.h"
-#include "io/decompressing_input.h"
 #include "io/descriptor.h"
 #include "io/input.h"
+#include "io/parts.h"
 
 namespace ringtap {
 
