@@ -20,8 +20,6 @@ inline constexpr uint64_t kMostWindow = 64u << 20;
 /// what was decompressed. A library that is missing is one, too.
 ///
 /// `parts`: only these are read, and nothing of what lies in between is decompressed. Of a regular file.
-// empty: all
-};
 std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow, Parts parts = {});
 
 }  // namespace ringtap
