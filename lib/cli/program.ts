@@ -7,6 +7,7 @@ import { addCompletion } from './completion/index.js';
 import { addConvert } from './convert.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
+import { addExtcap } from './extcap/index.js';
 import { addHelp } from './help.js';
 import { addHelpCommand } from './help-command.js';
 import { addInfo } from './info.js';
@@ -32,6 +33,7 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addExtcap,
   addBench,
   addCompletion,
   addHelpCommand,

@@ -6,6 +6,7 @@
 #include "addon/looking.h"
 #include "addon/lookup.h"
 #include "addon/opening.h"
+#include "addon/outlet.h"
 #include "addon/session.h"
 #include "addon/writer.h"
 
@@ -20,6 +21,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
+#ifdef __linux__
+  environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
+  exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
+#endif
   exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("cancel", Napi::Function::New<cancel>(env));
   exports.Set("exiting", Napi::Function::New<exiting>(env));
