@@ -16,6 +16,7 @@ import { addList } from './list.js';
 import { addListen } from './listen.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addRpcapd } from './rpcapd.js';
 import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
@@ -33,6 +34,7 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addRpcapd,
   addExtcap,
   addBench,
   addCompletion,

@@ -265,22 +265,29 @@ export class Conversation {
 
   /** Where the packets of a stream go, now or as soon as the client has connected. @returns our port for that, or 0 */
   async #way(leg: StreamLeg, serving: Serving, theirs: number): Promise<number> {
-    const begin = (socket: Socket) => {
-      leg.attach(this.#secure === undefined ? socket : this.#secure(socket));
+    const begin = async (socket: Socket) => {
+      leg.attach(this.#secure === undefined ? socket : await this.#secure(socket));
       serving.begin(this.#sampling);
     };
     if (theirs !== 0) {
-      begin(await connectData(this.peer.address, theirs));
+      const socket = await connectData(this.peer.address, theirs);
+      // WHY not awaited: the handshake may wait for our answer.
+      begin(socket).catch((error) => this.#fails(serving, error));
       return 0;
     }
     const port = await DataPort.listen(this.peer.local, this.peer.address);
     this.#port = port;
-    void port.connected.then((socket) => {
-      if (this.#port !== port) return socket?.destroy();
-      this.#port = undefined;
-      if (socket !== undefined) return begin(socket);
-      void this.#fails(serving, new Error('nobody has connected to the port for packets'));
-    });
+    port.connected
+      .then((socket) => {
+        if (this.#port !== port) {
+          socket?.destroy();
+          return undefined;
+        }
+        this.#port = undefined;
+        if (socket !== undefined) return begin(socket);
+        throw new Error('nobody has connected to the port for packets');
+      })
+      .catch((error) => this.#fails(serving, error));
     return port.port;
   }
 

@@ -4,9 +4,11 @@ import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import { addon } from '../native/native.js';
 import { explain } from '../plan/explain.js';
-import { Conversation, type ConversationSettings, type Listener } from './conversation.js';
-import { Refusal, Refused, refusal } from './messages.js';
-import { networks, type Offer, offers } from './offered.js';
+import { call, type Outcome } from './active.js';
+import { type ActiveSettings, Conversation, type ConversationSettings, type Listener } from './conversation.js';
+import { secured, turnAway } from './greeting.js';
+import { Refusal, Refused } from './messages.js';
+import { isNetwork, networks, type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
 import type { OpenCapture } from './serving.js';
 import { readSettings, type ServeOptions, type Settings } from './settings.js';
@@ -53,6 +55,8 @@ export class Daemon implements AsyncDisposable {
   #allowed: BlockList | undefined;
   #server: Server | undefined;
   #closing: Promise<void> | undefined;
+  readonly #arriving = new Set<Socket>();
+  readonly #calls = new Map<string, AbortController>();
   #forgetSignal = () => {};
   #offers: { readonly until: number; readonly list: Promise<readonly Offer[]> } | undefined;
 
@@ -66,7 +70,9 @@ export class Daemon implements AsyncDisposable {
       });
     }
     const daemon = new Daemon(settings, open);
+    daemon.#allowed = await allowed(settings);
     if (settings.passive) await daemon.#listen();
+    daemon.#callAll();
     if (settings.signal !== undefined) daemon.#forgetSignal = onAbort(settings.signal, () => void daemon.close());
     return daemon;
   }
@@ -75,7 +81,6 @@ export class Daemon implements AsyncDisposable {
     this.#open = open;
     this.#settings = settings;
     this.#talk = this.#talkOf(settings);
-    this.#allowed = settings.allow.length === 0 ? undefined : networks(settings.allow);
   }
 
   /** The port number that it listens at; 0: nowhere. */
@@ -99,6 +104,26 @@ export class Daemon implements AsyncDisposable {
   }
 
   /**
+   * Serves as these options say from now on; where it listens stays. What runs goes on as it is, but for hosts that it is not
+   * to connect to any more.
+   * @param options all of them: what is left out has its default
+   * @throws CaptureError as `serve()`; then nothing has changed
+   * @example
+   * await using daemon = await serve({ host: '127.0.0.1', port: 0, nullAuth: true });
+   * await daemon.reload({ nullAuth: true, datagramBytes: 1472 });
+   * console.log(daemon.clients());
+   */
+  async reload(options: ServeOptions): Promise<void> {
+    const settings = readSettings(options);
+    const list = await allowed(settings);
+    this.#settings = settings;
+    this.#talk = this.#talkOf(settings);
+    this.#allowed = list;
+    this.#offers = undefined;
+    this.#callAll();
+  }
+
+  /**
    * Ends every capture with what has arrived, then the connections. Idempotent.
    * @throws nothing
    */
@@ -114,6 +139,8 @@ export class Daemon implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#forgetSignal();
+    for (const call of this.#calls.values()) call.abort();
+    for (const socket of this.#arriving) socket.destroy();
     const server = this.#server;
     const isClosed = new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
     await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
@@ -160,16 +187,64 @@ export class Daemon implements AsyncDisposable {
       turnAway(socket, new Refused(Refusal.network, 'too many clients are connected'));
       return;
     }
-    this.#converse(new Conversation(socket, this.#talk, this.#listener));
+    this.#greet(socket, address).then(
+      (greeted) => void this.#converse(greeted),
+      (error: Error) => this.#event(`refused: ${error.message}`, address, socket.remotePort),
+    );
   }
 
-  #converse(conversation: Conversation): void {
+  /** Its encryption first. Whoever waits longest for that has to go when there are too many. */
+  async #greet(socket: Socket, address: string): Promise<Socket> {
+    const { tls, maxClients } = this.#settings;
+    if (tls === undefined) return socket;
+    const [oldest] = this.#arriving;
+    if (this.#arriving.size >= maxClients) oldest?.destroy();
+    this.#arriving.add(socket);
+    try {
+      return await secured(socket, tls, address);
+    } finally {
+      this.#arriving.delete(socket);
+    }
+  }
+
+  #converse(socket: Socket, active?: ActiveSettings): Promise<Outcome> {
+    const { tls } = this.#settings;
+    const secure = tls === undefined ? undefined : (data: Socket) => secured(data, tls, conversation.peer.address);
+    const conversation: Conversation = new Conversation(socket, this.#talk, this.#listener, secure, active);
     this.#conversations.add(conversation);
     this.#listener.event('connected', conversation);
-    conversation.onEnd = () => {
-      this.#conversations.delete(conversation);
-      this.#listener.event('disconnected', conversation);
-    };
+    return new Promise((resolve) => {
+      conversation.onEnd = () => {
+        this.#conversations.delete(conversation);
+        this.#listener.event('disconnected', conversation);
+        resolve(conversation.hasParted ? 'parted' : 'lost');
+      };
+    });
+  }
+
+  /** Connects to those that are to be connected to, and to no others any more. */
+  #callAll(): void {
+    const wanted = new Map(this.#settings.active.map((one) => [JSON.stringify(one), one]));
+    for (const [key, controller] of this.#calls) {
+      if (wanted.has(key)) continue;
+      controller.abort();
+      this.#calls.delete(key);
+    }
+    for (const [key, { host, port, ifname, ifaddr }] of wanted) {
+      if (this.#calls.has(key)) continue;
+      const controller = new AbortController();
+      const { signal } = controller;
+      this.#calls.set(key, controller);
+      const converse = async (socket: Socket): Promise<Outcome> => {
+        const end = () => socket.destroy();
+        signal.addEventListener('abort', end, { once: true });
+        const greeted = await this.#greet(socket, plainAddress(socket.remoteAddress));
+        return this.#converse(greeted, { preselection: { ifname, ifaddr } }).finally(() =>
+          signal.removeEventListener('abort', end),
+        );
+      };
+      void call({ host, port, converse, event: (what) => this.#event(what, host, port) }, signal);
+    }
   }
 
   /** Whoever has waited longest without saying who he is has to go. */
@@ -221,9 +296,16 @@ function nameOf(address: string, port: number): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Says why, and has nothing more to do with it. */
-function turnAway(socket: Socket, refused: Refused): void {
-  socket.end(refusal(refused));
-  socket.resume();
-  setTimeout(() => socket.destroy(), 1000).unref();
+/** Names are looked up once. Nothing: everybody. */
+async function allowed({ allow }: Settings): Promise<BlockList | undefined> {
+  if (allow.length === 0) return undefined;
+  const addresses = allow.map(async (one) => {
+    if (isNetwork(one)) return [one];
+    try {
+      return await addon().lookup(one);
+    } catch (cause) {
+      throw new CaptureError('RINGTAP_BAD_OPTION', `serve(): allow: there is no host ${one}`, { cause });
+    }
+  });
+  return networks((await Promise.all(addresses)).flat());
 }

@@ -7,7 +7,7 @@ import { plainAddress } from './peer.js';
 const CONNECT_MS = 10_000;
 
 /** Wraps what is connected, where the conversation is encrypted. */
-export type Secure = (socket: Socket) => Socket;
+export type Secure = (socket: Socket) => Promise<Socket>;
 
 /** A port that one peer may connect to, once. */
 export class DataPort {

@@ -86,6 +86,16 @@ export interface StartRequest {
   readonly filter: Uint32Array;
 }
 
+/**
+ * WHY: libpcap's clients that were given no filter send a STARTCAP whose length does not count the only instruction of the
+ * filter that they make up, which keeps all of every packet. It comes behind.
+ */
+export function lacksInstruction(payload: Buffer): boolean {
+  return payload.length === 20 && payload.readUInt16BE(12) === BPF && payload.readUInt32BE(16) === 1;
+}
+
+const KEEP_ALL = Uint32Array.of(6, 0, 0, 0xffffffff);
+
 const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4 } as const;
 
 export function readStart(payload: Buffer): StartRequest {
@@ -98,7 +108,7 @@ export function readStart(payload: Buffer): StartRequest {
     datagrams: (flags & Flags.datagrams) !== 0,
     daemonConnects: (flags & Flags.daemonConnects) !== 0,
     port: payload.readUInt16BE(10),
-    filter: readFilter(payload.subarray(12), Refusal.start),
+    filter: lacksInstruction(payload) ? KEEP_ALL : readFilter(payload.subarray(12), Refusal.start),
   };
 }
 

@@ -1,7 +1,7 @@
 // A control connection: messages out of bytes, one after the other.
 import type { Socket } from 'node:net';
 import { HEADER_BYTES } from '../rpcap/messages.js';
-import { Refusal, Refused, Request, refusal } from './messages.js';
+import { lacksInstruction, Refusal, Refused, Request, refusal } from './messages.js';
 
 /** A request, whole. */
 export interface Asked {
@@ -14,6 +14,9 @@ export interface Asked {
 const MOST_PAYLOAD = 1 << 18;
 /** Requests that may wait for their turn; clients send one and wait. */
 const MOST_WAITING = 8;
+/** What TLS begins with, and how it is told that nobody speaks it: a fatal alert, in its own words. */
+const HANDSHAKE = 22;
+const NO_TLS = Buffer.from([21, 3, 1, 0, 2, 2, 40]);
 /** How long the last words may take to go out. */
 const PARTING_MS = 1000;
 
@@ -36,6 +39,9 @@ export class Peer {
   #needed = HEADER_BYTES;
   #isBusy = false;
   #isEnding = false;
+  #isNew = true;
+  /** The last request was one of those that {@link lacksInstruction} is about. */
+  #lacksInstruction = false;
 
   /** Called once, when the connection is gone. */
   onEnd: () => void = () => {};
@@ -89,31 +95,49 @@ export class Peer {
 
   #take(bytes: Buffer): void {
     if (this.#isEnding) return;
+    if (bytes[0] === HANDSHAKE && this.#isNew) {
+      this.#socket.write(NO_TLS);
+      this.end();
+      return;
+    }
+    this.#isNew = false;
     this.#received.push(bytes);
     this.#bytes += bytes.length;
-    while (!this.#isEnding && this.#bytes >= this.#needed) {
-      const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
-      this.#received = [all];
-      const length = all.readUInt32BE(4);
-      if (length > MOST_PAYLOAD) {
-        this.#refuseLength(all, length);
-        return;
-      }
-      this.#needed = HEADER_BYTES + length;
-      if (all.length < this.#needed) return;
-      this.#waiting.push({
-        version: all.readUInt8(0),
-        type: all.readUInt8(1),
-        payload: Buffer.from(all.subarray(HEADER_BYTES, this.#needed)),
-      });
-      const rest = all.subarray(this.#needed);
-      this.#received = rest.length > 0 ? [rest] : [];
-      this.#bytes = rest.length;
-      this.#needed = HEADER_BYTES;
-      this.onRequest();
-    }
+    while (!this.#isEnding && this.#bytes >= this.#needed) if (!this.#cut()) break;
     if (this.#waiting.length >= MOST_WAITING) this.#socket.pause();
     void this.#work();
+  }
+
+  /** Takes the next request out of the bytes. False: it is not whole yet, or will never be. */
+  #cut(): boolean {
+    const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
+    this.#received = [all];
+    if (this.#lacksInstruction && isInstruction(all)) return this.#keep(all.subarray(HEADER_BYTES));
+    const length = all.readUInt32BE(4);
+    if (length > MOST_PAYLOAD) {
+      this.#refuseLength(all, length);
+      return false;
+    }
+    this.#needed = HEADER_BYTES + length;
+    if (all.length < this.#needed) return false;
+    const asked = {
+      version: all.readUInt8(0),
+      type: all.readUInt8(1),
+      payload: Buffer.from(all.subarray(HEADER_BYTES, this.#needed)),
+    };
+    this.#waiting.push(asked);
+    this.onRequest();
+    this.#keep(all.subarray(this.#needed));
+    this.#lacksInstruction = asked.type === Request.start && lacksInstruction(asked.payload);
+    return true;
+  }
+
+  #keep(rest: Buffer): true {
+    this.#received = rest.length > 0 ? [rest] : [];
+    this.#bytes = rest.length;
+    this.#needed = HEADER_BYTES;
+    this.#lacksInstruction = false;
+    return true;
   }
 
   #refuseLength(header: Buffer, length: number): void {
@@ -150,6 +174,11 @@ export class Peer {
       if (refused !== error) process.nextTick(() => Promise.reject(error)); // a fault of ours must be seen
     }
   }
+}
+
+/** An instruction that keeps packets, where a header would be: as such it was a CLOSE, which has no payload. */
+function isInstruction(bytes: Buffer): boolean {
+  return bytes.readUInt32BE(0) === 0x00060000 && bytes.readUInt32BE(4) > 0;
 }
 
 /** Why nobody answers such a message. */

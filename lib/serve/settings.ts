@@ -2,8 +2,9 @@
 
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import type { AfPacketOptions } from '../generated/options.js';
+import type { AfPacketOptions, TlsOptions } from '../generated/options.js';
 import { ownOptions, signalOf } from '../uri/options.js';
+import { checkTls, type TlsSettings } from '../uri/tls.js';
 import { faultIn } from '../uri/uri.js';
 import { isNetwork } from './offered.js';
 import { type Authenticate, usersIn } from './users.js';
@@ -46,7 +47,7 @@ export interface ServeOptions {
   readonly users?: string | undefined;
   /** Clients need no user: in a network that you trust. Without it `authenticate` or `users` has to be given. */
   readonly nullAuth?: boolean | undefined;
-  /** Addresses and networks (`10.0.0.0/8`, `2001:db8::/32`) that may connect; default: all. */
+  /** Addresses, networks (`10.0.0.0/8`, `2001:db8::/32`) and names, which are looked up once, that may connect; default: all. */
   readonly allow?: readonly string[] | undefined;
   /** The scheme that interfaces are captured with: `afpacket` (the default), `afxdp`, `pcap`, `auto` … */
   readonly scheme?: string | undefined;
@@ -66,6 +67,8 @@ export interface ServeOptions {
   readonly snaplen?: number | undefined;
   /** The limit of connections at a time (1 to 65536, default 128). Where one more comes, who has waited longest without saying who he is goes. */
   readonly maxClients?: number | undefined;
+  /** Clients speak TLS, on control and data connections; never over UDP. `cert` and `key` are ours; with `ca` or a fingerprint clients show a certificate, too. */
+  readonly tls?: TlsOptions | undefined;
   /** What a socket for datagrams may keep, in bytes; default 8 MiB. */
   readonly sendBufferBytes?: number | undefined;
   /** Hears what happens. */
@@ -77,7 +80,7 @@ export interface ServeOptions {
 const OPTIONS = [
   ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
   ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
-  ...['onEvent', 'signal'],
+  ...['tls', 'onEvent', 'signal'],
 ];
 export const PORT = 2002;
 export const ACTIVE_PORT = 2003;
@@ -103,6 +106,7 @@ export interface Settings {
   readonly snaplen: number;
   readonly maxClients: number;
   readonly sendBufferBytes: number;
+  readonly tls: TlsSettings | undefined;
   readonly onEvent: (event: ServeEvent) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -125,8 +129,8 @@ export function readSettings(options: unknown): Settings {
     authenticate: readAuthenticate(read),
     nullAuth: read.flag('nullAuth', false),
     allow: read.list('allow').map((one, i) => {
-      if (typeof one === 'string' && isNetwork(one)) return one;
-      throw bad(`allow[${i}]`, 'is an address or a network such as 10.0.0.0/8', one);
+      if (typeof one === 'string' && (isNetwork(one) || /^[\w.-]+$/.test(one))) return one;
+      throw bad(`allow[${i}]`, 'is an address, a network such as 10.0.0.0/8 or the name of a host', one);
     }),
     scheme: read.text('scheme') ?? 'afpacket',
     sources: readSources(own.sources),
@@ -138,6 +142,7 @@ export function readSettings(options: unknown): Settings {
     snaplen: read.whole('snaplen', 14, 262144) ?? SNAPLEN,
     maxClients: read.whole('maxClients', 1, 65536) ?? 128,
     sendBufferBytes: read.whole('sendBufferBytes', 4096, 1 << 30) ?? 1 << 23,
+    tls: readTls(own.tls),
     onEvent: read.callback('onEvent') ?? (() => {}),
     signal: signalOf({ uri: AT.uri, params: new Map() }, own),
   };
@@ -215,6 +220,14 @@ function readActive(value: unknown, name: string): ActiveClient & { readonly por
     throw bad(`${name}.ifaddr`, 'is an address or a network such as 10.0.0.0/8', ifaddr);
   }
   return { host, port: read.whole('port', 1, 65535) ?? ACTIVE_PORT, ifname: read.text('ifname'), ifaddr };
+}
+
+function readTls(value: unknown): TlsSettings | undefined {
+  const tls = checkTls(AT, value);
+  if (tls === undefined || tls.cert !== undefined) return tls;
+  throw new CaptureError('RINGTAP_BAD_OPTION', 'serve(): TLS needs a certificate', {
+    hint: 'Give tls: { cert, key }.',
+  });
 }
 
 function readSources(value: unknown): ReadonlyMap<string, string> {

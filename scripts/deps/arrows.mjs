@@ -51,7 +51,7 @@ export const ROOMS = {
   write: { uses: CAPTURE },
   transmit: { uses: CAPTURE },
   remote: { uses: [...CAPTURE, 'rpcap', 'write', 'transmit'] },
-  serve: { uses: [...CAPTURE, 'rpcap'] },
+  serve: { uses: [...CAPTURE, 'rpcap', 'tls'] },
   parallel: { uses: CAPTURE },
   decode: { uses: BASE, types: ['capture'] },
   flow: { uses: [...BASE, 'decode'], types: ['capture'] },

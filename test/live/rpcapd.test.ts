@@ -219,6 +219,29 @@ describe.skipIf(lab === null)('whoever says something else', () => {
     await endless.closed();
   });
 
+  test('without a filter of its own, as libpcap does, gets everything, though its STARTCAP is too short by one instruction', async () => {
+    for (const pieces of [1, 3]) {
+      await using daemon = await start();
+      using client = await RpcapClient.login(daemon.port);
+      await client.ask(Rpcap.open, Buffer.from('made'));
+      const whole = bytes(
+        0,
+        Rpcap.start,
+        u16(0),
+        u32(20),
+        startOf({ filter: bytes(u16(1), u16(0), u32(1), u16(6), 0, 0, u32(65535)) }),
+      );
+      const at = whole.length - (pieces === 1 ? 0 : 6);
+      client.socket.write(whole.subarray(0, at));
+      const answer = await client.next();
+      expect(answer.type).toBe(Rpcap.start | 0x80);
+      client.socket.write(whole.subarray(at));
+      const data = connect(answer.payload.readUInt16BE(4), '127.0.0.1').resume();
+      await until(async () => (await client.stats()).sent === 5000, 'packets');
+      data.destroy();
+    }
+  });
+
   test('who connects to the port for packets from elsewhere gets none, and the control channel goes on', async () => {
     await using daemon = await start();
     using client = await RpcapClient.login(daemon.port);
