@@ -4,11 +4,12 @@ import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { parseCount } from './options.js';
 import { Dedup, type DedupWindow, shiftTimes, TimeRange } from './trace/changes.js';
-import { OutputFile, refuseInput } from './trace/output-file.js';
+import { addCompress } from './trace/compress.js';
+import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
 import { type Moment, parseMoment, parseSpan } from './trace/times.js';
 
-interface ConvertFlags {
+interface ConvertFlags extends OutputFlags {
   filter?: string;
   snaplen?: number;
   from?: Moment;
@@ -16,33 +17,35 @@ interface ConvertFlags {
   timeShift?: bigint;
   dedup?: DedupWindow;
   micro?: true;
-  force?: true;
 }
 
 export function addConvert(program: Command): void {
   addHelp(
-    program
-      .command('convert')
-      .argument('<in>', 'a trace, a pattern of names in quotes, a folder, or -')
-      .argument('<out>', 'the trace to write')
-      .description('write a trace in another format, or a part of it')
-      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-      .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
-      .option('--from <time>', 'only packets from this time on', parseMoment)
-      .option('--to <time>', 'only packets up to this time', parseMoment)
-      .option('--time-shift <span>', 'move all times, such as 1h or -0.25s', parseSpan)
-      .option(
-        '--dedup <window>',
-        'drop a packet that is equal to one of so many before it (5), or of a time (10ms)',
-        parseWindow,
-      )
-      .option('--micro', 'times in microseconds, rounded down, for readers that know no others')
-      .option('--force', 'overwrite an existing file'),
+    addCompress(
+      program
+        .command('convert')
+        .argument('<in>', 'a trace, a pattern of names in quotes, a folder, or -')
+        .argument('<out>', 'the trace to write')
+        .description('write a trace in another format, or a part of it')
+        .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+        .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet', parseCount)
+        .option('--from <time>', 'only packets from this time on', parseMoment)
+        .option('--to <time>', 'only packets up to this time', parseMoment)
+        .option('--time-shift <span>', 'move all times, such as 1h or -0.25s', parseSpan)
+        .option(
+          '--dedup <window>',
+          'drop a packet that is equal to one of so many before it (5), or of a time (10ms)',
+          parseWindow,
+        )
+        .option('--micro', 'times in microseconds, rounded down, for readers that know no others')
+        .option('--force', 'overwrite an existing file'),
+    ),
     {
       examples: [
         'ringtap convert trace.pcapng trace.pcap',
         'ringtap convert day.pcapng dns.pcapng -f "udp port 53" --from 2026-11-30T10:00Z --to 2026-11-30T10:05Z',
         'ringtap convert tap.pcap once.pcap --dedup 5 -s 128',
+        'ringtap convert trace.pcap trace.pcap.zst --compress zstd:9',
       ],
       notes: [
         'The output is pcapng if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -. Times are 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, or +90s after the first packet.',
@@ -68,7 +71,7 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
   await pass([input], options, async (capture) => {
     const { linkType } = capture;
     const { snaplen } = flags;
-    const output = await OutputFile.open(path, flags.force ?? false, { linkType, snaplen, nanosecond: !micro });
+    const output = await OutputFile.open(path, flags, { linkType, snaplen, nanosecond: !micro });
     let read = 0;
     return {
       async take(batch) {
@@ -80,7 +83,7 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
           double?.apply(batch, select);
         }
         if (timeShift !== undefined) shiftTimes(batch, timeShift);
-        await output.writer.write(batch, { select });
+        await output.write(batch, { select });
       },
       async finish() {
         await output.finish();
