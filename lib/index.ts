@@ -5,6 +5,7 @@ export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';
 export type { Peer } from './capture/peer.js';
 export type { CaptureStats } from './capture/stats.js';
+export { type Tunnel, TunnelWords, tunnelOf } from './capture/tunnel.js';
 export type { WaitOptions } from './errors/abort.js';
 export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
 export type { ErrorCode } from './generated/errors.js';

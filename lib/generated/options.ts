@@ -3,6 +3,9 @@
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as `tcpdump -dd` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A kind of tunnel that `decap` opens: `gtp-u` is the user plane of GTP version 1, and `gre` stands for GRE-TAP and NVGRE, too. */
+export type TunnelKind = 'vxlan' | 'geneve' | 'gre' | 'erspan' | 'tzsp' | 'mpls' | 'gtp-u';
+
 /** A user whom the daemon of another host knows. */
 export interface RemoteAuth {
   /** The name, as UTF-8 up to 65535 bytes long. */
@@ -52,26 +55,30 @@ export interface OpeningOptions {
  * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
-  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, rpcap, synth) */
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
   filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, pcap, pfring, rpcap, synth), 134217728 (file)) */
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, mirror, pcap, pfring, rpcap, synth), 134217728 (file)) */
   snaplen?: number | undefined;
   /** Ask the interface for frames addressed to others, too. (default true (afpacket, afxdp, dpdk, pcap, pfring, rpcap)) */
   promiscuous?: boolean | undefined;
   /** Which way packets must go, seen from this host. (default both (afpacket, pcap, pfring)) */
   direction?: 'both' | 'in' | 'out' | undefined;
-  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, pcap, rpcap), none (file), 1048576 (synth)) */
+  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, mirror, pcap, rpcap), none (file), 1048576 (synth)) */
   bufferBytes?: number | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, pcap, pfring, rpcap, synth)) */
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, mirror, pcap, pfring, rpcap, synth)) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
+  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, mirror, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto (afpacket, afxdp, dpdk, pcap, pfring)) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
   /** Receive queues to take packets from: one (0), a list (0,2), a range (0-3) or all. (default all (afxdp, pfring), 0 (dpdk)) */
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
-  /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, pfring)) */
+  /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, mirror, pfring)) */
   share?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
+  decapOthers?: 'pass' | 'drop' | undefined;
   /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
@@ -104,6 +111,10 @@ export interface AfPacketOptions extends OpeningOptions {
   share?: number | undefined;
   /** How the fanout group splits packets, in packet(7)'s words. (default hash) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `afxdp:` (AF_XDP (kernel bypass for sockets)). */
@@ -138,6 +149,10 @@ export interface AfXdpOptions extends OpeningOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. (default true) */
   needWakeup?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `dpdk:` (DPDK (poll-mode drivers, user space)). */
@@ -178,6 +193,10 @@ export interface DpdkOptions extends OpeningOptions {
   hugePages?: 'auto' | 'require' | 'off' | undefined;
   /** Let stats() carry every counter of the driver in details. (default false) */
   xstats?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `file:` (Trace files and pipes (pcap, pcapng, ERF)). */
@@ -198,6 +217,34 @@ export interface FileOptions extends OpeningOptions {
   bufferBytes?: number | undefined;
   /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
   windowBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
+}
+
+/** Options of `mirror:` (Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN)). */
+export interface MirrorOptions extends OpeningOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. It is about what is mirrored, and the tunnel: tunnel vni 4711. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** What packets arrive in: vxlan:// and the others mean mirror:// with theirs. (default vxlan) */
+  kind?: 'vxlan' | 'geneve' | 'tzsp' | 'gre' | 'erspan' | undefined;
+  /** Any number but 0 lets several captures receive at one port: each mirror's flow goes to one of them. Not gre and erspan, which each capture gets whole. (range 0 – 65535; default 0) */
+  share?: number | undefined;
+  /** A TCP port at the same address that accepts connections and closes them, for a load balancer that asks whether somebody is here. It does so only while packets are read. 0 has none. (range 0 – 65535; default 0) */
+  healthPort?: number | undefined;
+  /** How long packets may gather under load (10,000 a second) before the reader wakes up. (in ms; range 1 – 10000; default 10) */
+  timeoutMs?: number | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** Memory that packets wait in: half of it for batches, half for the socket. (in bytes; range 16777216 – 2147483648; default 67108864) */
+  bufferBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pcap:` (libpcap (loaded at run time)). */
@@ -218,6 +265,10 @@ export interface PcapOptions extends OpeningOptions {
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pfring:` (PF_RING (kernel module or ZC)). */
@@ -248,6 +299,10 @@ export interface PfRingOptions extends OpeningOptions {
   shareMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** What /proc/net/pf_ring calls the capture. (default ringtap) */
   appName?: string | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `rpcap:` (Remote capture (rpcapd, udpstr)). */
@@ -274,6 +329,10 @@ export interface RpcapOptions extends OpeningOptions {
   batchSize?: number | undefined;
   /** Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket. (in bytes; range 65536 – 1073741824; default 67108864) */
   bufferBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `synth:` (Seeded synthetic packets). */
@@ -312,6 +371,10 @@ export interface SynthOptions extends OpeningOptions {
   stallMs?: number | undefined;
   /** Fault: fail with RINGTAP_INJECTED after so many packets. (in packets; range 0 – 9007199254740991; default 0) */
   errorAfter?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of every capture method by its name. */
@@ -324,6 +387,8 @@ export interface BackendOptions {
   dpdk: DpdkOptions;
   /** Trace files and pipes (pcap, pcapng, ERF) */
   file: FileOptions;
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  mirror: MirrorOptions;
   /** libpcap (loaded at run time) */
   pcap: PcapOptions;
   /** PF_RING (kernel module or ZC) */
@@ -362,6 +427,18 @@ export interface Schemes {
   pcapfile: 'file';
   /** Trace files and pipes (pcap, pcapng, ERF) */
   erf: 'file';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  mirror: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  vxlan: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  geneve: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  tzsp: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  gre: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  erspan: 'mirror';
   /** libpcap (loaded at run time) */
   pcap: 'pcap';
   /** libpcap (loaded at run time) */

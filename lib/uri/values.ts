@@ -39,6 +39,8 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
       throw refused(`must be a string, not ${shown}`);
     case 'queues':
       return checkQueues(parsed, option, value);
+    case 'words':
+      return checkWords(parsed, option, value);
     default: {
       const number = typeof value === 'string' ? parseNumber(value) : value;
       const whole = option.type === 'integer' ? 'a whole number' : 'a number';
@@ -66,11 +68,25 @@ function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): O
   return queues;
 }
 
+/** One word for all of them, or some of them, as a list or with commas in between: the latter is what it becomes. */
+function checkWords(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
+  const { values = [], all = '' } = option;
+  if (value === all) return all;
+  const words: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? [...value] : [value];
+  const wrong = words.find((word) => typeof word !== 'string' || !values.includes(word));
+  if (words.length === 0 || wrong !== undefined) {
+    const what = words.length === 0 ? 'an empty list' : show(wrong);
+    throw bad(parsed, option.name, `must be ${all}, or some of ${values.join(', ')}, not ${what}`, usageOf(option));
+  }
+  return [...new Set(words)].join(',');
+}
+
 /** What an option is for, and what it takes. */
-function usageOf({ name, doc, values, min, max, unit, default: usual }: OptionSchema): string | undefined {
+function usageOf({ name, doc, values, all, min, max, unit, default: usual }: OptionSchema): string | undefined {
   if (doc === '') return undefined;
   const facts = [
-    ...(values === undefined ? [] : [`one of ${values.join(', ')}`]),
+    ...(all === undefined ? [] : [`${all}, or some of ${values?.join(', ')}`]),
+    ...(values === undefined || all !== undefined ? [] : [`one of ${values.join(', ')}`]),
     ...(min === undefined ? [] : [`${min} to ${max}${unit === undefined ? '' : ` ${unit}`}`]),
     ...(usual === undefined ? [] : [`default ${usual === '' ? 'none' : usual}`]),
   ];

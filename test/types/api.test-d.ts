@@ -195,6 +195,7 @@ test('what is internal shows nowhere', () => {
     | 'queue'
     | 'vlan'
     | 'hash'
+    | 'tunnel'
     | 'view'
     | 'bytes'
     | 'linkType'
