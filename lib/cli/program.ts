@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   doctor: async () => (await import('./doctor.js')).addDoctor,
   explain: async () => (await import('./explain.js')).addExplain,
   capture: async () => (await import('./capture.js')).addCapture,
+  listen: async () => (await import('./listen.js')).addListen,
   stats: async () => (await import('./stats.js')).addStats,
   read: async () => (await import('./read.js')).addRead,
   info: async () => (await import('./info.js')).addInfo,

@@ -321,6 +321,8 @@ export interface RpcapOptions extends OpeningOptions {
   transport?: 'tcp' | 'udp' | undefined;
   /** The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody. (not in a URI) */
   auth?: RemoteAuth | undefined;
+  /** TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. */
+  tls?: boolean | TlsOptions | undefined;
   /** Ask the daemon for one packet of so many. Most daemons take note of it, and send them all. (in packets; range 1 – 4294967295; default 1) */
   sampleEvery?: number | undefined;
   /** How long a packet may wait for others at the daemon. (in ms; range 1 – 10000; default 100) */
@@ -406,8 +408,8 @@ export interface BackendOptions {
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: `rpcaps` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
@@ -453,12 +455,12 @@ export interface Schemes {
   pfringold: 'pfring';
   /** Remote capture (rpcapd, udpstr) */
   rpcap: 'rpcap';
+  /** Remote capture (rpcapd, udpstr) */
+  rpcaps: 'rpcap';
   /** Seeded synthetic packets */
   synth: 'synth';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
 }
 
 /**

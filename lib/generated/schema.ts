@@ -1145,8 +1145,14 @@ export const BACKENDS: readonly BackendSchema[] = [
   {
     "name": "rpcap",
     "title": "Remote capture (rpcapd, udpstr)",
-    "aliases": [],
-    "aliasOptions": {},
+    "aliases": [
+      "rpcaps"
+    ],
+    "aliasOptions": {
+      "rpcaps": {
+        "tls": "true"
+      }
+    },
     "target": "device",
     "platforms": [
       "linux"
@@ -1190,6 +1196,11 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "auth",
         "from": "object",
         "doc": "The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody."
+      },
+      {
+        "name": "tls",
+        "type": "tls",
+        "doc": "TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only."
       },
       {
         "name": "sampleEvery",

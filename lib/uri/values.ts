@@ -106,7 +106,7 @@ function parseNumber(text: string): number {
 }
 
 /** A filter; none where it is blank. */
-export function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
+export function checkFilter(parsed: Pick<ParsedUri, 'uri'>, value: unknown): string | FilterProgram | undefined {
   if (typeof value === 'string') {
     const fault = faultIn(value);
     if (fault !== undefined) throw badFilter(parsed, fault);
@@ -140,7 +140,7 @@ export function checkAuth(parsed: ParsedUri, value: unknown): RemoteAuth {
   return { user, password };
 }
 
-function badFilter(parsed: ParsedUri, what: string): CaptureError {
+function badFilter(parsed: Pick<ParsedUri, 'uri'>, what: string): CaptureError {
   return new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter: ${what}`, { uri: parsed.uri });
 }
 
