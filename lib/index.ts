@@ -29,6 +29,7 @@ export type { OptionValue } from './uri/values.js';
 export type { CompressOptions } from './write/compress.js';
 export type { WriterInterface } from './write/describe.js';
 export type { WrittenFile } from './write/files.js';
+export { indexTrace, type TraceIndex } from './write/index-trace.js';
 export { openWriter, type WriterOptions } from './write/open.js';
 export type { RotateOptions } from './write/rotate.js';
 export type { Selection } from './write/selection.js';

@@ -209,6 +209,10 @@ export interface FileOptions extends OpeningOptions {
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
+  /** Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets. */
+  from?: string | number | Date | undefined;
+  /** Only packets up to this time, which is written as from. */
+  to?: string | number | Date | undefined;
   /** Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself. (default false) */
   follow?: boolean | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
@@ -317,6 +321,8 @@ export interface RpcapOptions extends OpeningOptions {
   transport?: 'tcp' | 'udp' | undefined;
   /** The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody. (not in a URI) */
   auth?: RemoteAuth | undefined;
+  /** TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. */
+  tls?: boolean | TlsOptions | undefined;
   /** Ask the daemon for one packet of so many. Most daemons take note of it, and send them all. (in packets; range 1 – 4294967295; default 1) */
   sampleEvery?: number | undefined;
   /** How long a packet may wait for others at the daemon. (in ms; range 1 – 10000; default 100) */
@@ -402,8 +408,8 @@ export interface BackendOptions {
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: `rpcaps` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
@@ -449,12 +455,12 @@ export interface Schemes {
   pfringold: 'pfring';
   /** Remote capture (rpcapd, udpstr) */
   rpcap: 'rpcap';
+  /** Remote capture (rpcapd, udpstr) */
+  rpcaps: 'rpcap';
   /** Seeded synthetic packets */
   synth: 'synth';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
 }
 
 /**

@@ -15,7 +15,8 @@ export interface OptionSchema {
     | 'queues'
     | 'auth'
     | 'tls'
-    | 'words';
+    | 'words'
+    | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
@@ -656,6 +657,16 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
       },
       {
+        "name": "from",
+        "type": "time",
+        "doc": "Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets."
+      },
+      {
+        "name": "to",
+        "type": "time",
+        "doc": "Only packets up to this time, which is written as from."
+      },
+      {
         "name": "follow",
         "type": "boolean",
         "default": false,
@@ -1134,8 +1145,14 @@ export const BACKENDS: readonly BackendSchema[] = [
   {
     "name": "rpcap",
     "title": "Remote capture (rpcapd, udpstr)",
-    "aliases": [],
-    "aliasOptions": {},
+    "aliases": [
+      "rpcaps"
+    ],
+    "aliasOptions": {
+      "rpcaps": {
+        "tls": "true"
+      }
+    },
     "target": "device",
     "platforms": [
       "linux"
@@ -1179,6 +1196,11 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "auth",
         "from": "object",
         "doc": "The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody."
+      },
+      {
+        "name": "tls",
+        "type": "tls",
+        "doc": "TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only."
       },
       {
         "name": "sampleEvery",

@@ -5,7 +5,7 @@ import { addon, type NativeSession, type Purpose } from '../native/native.js';
 import { openRpcap } from '../rpcap/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
-import { reservedOf, schemaOf } from '../uri/uri.js';
+import { schemaOf } from '../uri/uri.js';
 import { flatten } from '../uri/values.js';
 
 let lastOpening = 0;
@@ -30,7 +30,6 @@ export async function openSession(
     throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
       backend: method,
       uri,
-      hint: reservedOf(method)?.hint,
     });
   }
   if (method !== 'rpcap') return openNative(request, method, settings, purpose);

@@ -4,6 +4,7 @@ import type { FilterProgram, RemoteAuth } from '../generated/options.js';
 import type { OptionSchema } from '../generated/schema.js';
 import { bad } from './options.js';
 import { readQueues } from './queues.js';
+import { MOMENTS, momentText, readMoment } from './times.js';
 import { faultIn, type ParsedUri } from './uri.js';
 
 /** The value of an option after validation; a number is in the unit of its option. */
@@ -37,6 +38,11 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
       if (typeof value === 'string') return value;
       if (typeof value === 'number') return String(value);
       throw refused(`must be a string, not ${shown}`);
+    case 'time': {
+      const moment = readMoment(value);
+      if (moment === undefined) throw refused(`must be ${MOMENTS}, not ${shown}`);
+      return momentText(moment);
+    }
     case 'queues':
       return checkQueues(parsed, option, value);
     case 'words':
@@ -100,7 +106,7 @@ function parseNumber(text: string): number {
 }
 
 /** A filter; none where it is blank. */
-export function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
+export function checkFilter(parsed: Pick<ParsedUri, 'uri'>, value: unknown): string | FilterProgram | undefined {
   if (typeof value === 'string') {
     const fault = faultIn(value);
     if (fault !== undefined) throw badFilter(parsed, fault);
@@ -134,7 +140,7 @@ export function checkAuth(parsed: ParsedUri, value: unknown): RemoteAuth {
   return { user, password };
 }
 
-function badFilter(parsed: ParsedUri, what: string): CaptureError {
+function badFilter(parsed: Pick<ParsedUri, 'uri'>, what: string): CaptureError {
   return new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter: ${what}`, { uri: parsed.uri });
 }
 

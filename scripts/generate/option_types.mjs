@@ -10,6 +10,7 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     auth: 'RemoteAuth',
+    time: 'string | number | Date',
     tls: 'boolean | TlsOptions',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
@@ -157,14 +158,12 @@ ${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join(
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: \`rpcaps\` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
 ${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
 }
 
 /**

@@ -34,7 +34,8 @@ export interface OptionSchema {
     | 'queues'
     | 'auth'
     | 'tls'
-    | 'words';
+    | 'words'
+    | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;

@@ -178,6 +178,7 @@ test('what is internal shows nowhere', () => {
     | 'ended'
     | 'tryNext'
     | 'nextSync'
+    | 'setFilter'
     | 'stats'
     | 'ref'
     | 'unref'

@@ -62,6 +62,16 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
   return Ok{};
 }
 
+std::optional<int64_t> FileSource::first_time() {
+  if (!first_second_ || walk_.stop != Stop::kFull) return std::nullopt;
+  DescBlock block(1);
+  Walk ahead = walk_;
+  ahead.filter = nullptr;
+  reader_->walk(ahead, block, 1);
+  if (ahead.count == 0) return std::nullopt;
+  return info_.epoch_ns + key_of(block.time[0], block.rest[0], block.flags[0]);
+}
+
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
   const Told told = told_format(request.options.text("format", "auto"));
