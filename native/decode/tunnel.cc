@@ -92,12 +92,12 @@ RINGTAP_INLINE bool skip_ipv6(const Bytes& bytes, Outer& out) noexcept {
   }
   out.protocol = bytes.u8(place.at + 6);
   out.is_6 = true;
-  for (uint32_t i = 0; i < 4; i++) out.source[i] = bytes.u32(place.at + 8 + i * 4);
+  for (size_t i = 0; i < 4; i++) out.source[i] = bytes.u32(place.at + 8 + i * 4);
   place.at += 40;
   for (int i = 0; out.protocol == kHopByHop || out.protocol == kRouting || out.protocol == kDestinationOptions; i++) {
     if (i == kMostExtensions || !bytes.has(place.at, 2)) return false;
     out.protocol = bytes.u8(place.at);
-    place.at += (bytes.u8(place.at + 1) + 1u) * 8u;
+    place.at += (size_t{bytes.u8(place.at + 1)} + 1) * 8;
   }
   return true;
 }

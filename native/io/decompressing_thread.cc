@@ -221,15 +221,18 @@ DecompressingThread::Outcome DecompressingThread::next_piece() {
     if (n == Input::kNothingYet && !wait_for_input()) return Outcome::kStopped;
   }
   auto decompressor = make_decompressor(anew_.compression, anew_.most_window);
-  if (decompressor) decompressor_ = *std::move(decompressor);
+  if (!decompressor) {
+    fail(std::move(decompressor).error());
+    return Outcome::kEnded;
+  }
+  decompressor_ = *std::move(decompressor);
   read_ = piece.compressed;
   made_ = piece.decompressed;
   piece_left_ = piece.bytes;
   unread_ = {};
   was_last_ = has_more_ = false;
-  if (!decompressor || !input_->seek(piece.compressed) || !feed_head()) {
-    fail(decompressor ? Error{.code = Code::kFileCorrupt, .message = "the index of the trace does not fit it"}
-                      : std::move(decompressor).error());
+  if (!input_->seek(piece.compressed) || !feed_head()) {
+    fail({.code = Code::kFileCorrupt, .message = "the index of the trace does not fit it"});
     return Outcome::kEnded;
   }
   return Outcome::kMore;

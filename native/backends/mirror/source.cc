@@ -62,7 +62,7 @@ MirrorSource::MirrorSource(Setup setup)
 }
 
 Result<Ok> MirrorSource::prepare() {
-  auto region = Region::allocate(chunks_.size() * kSlots * kStride);
+  auto region = Region::allocate(size_t{chunks_.size()} * kSlots * kStride);
   if (!region) return std::move(region).error();
   region_ = *std::move(region);
   info_.segments = {{region_, region_->base(), region_->bytes()}};
@@ -186,7 +186,7 @@ uint64_t MirrorSource::skip_outer(uint32_t message) const noexcept {
   if (!setup_.is_raw || senders_[message].ss_family != AF_INET || messages_[message].msg_len < 20) return 0;
   // SAFETY: a slot has room for more, and what it says is checked by whoever uses it.
   const auto first = load_once(static_cast<const uint8_t*>(parts_[message].iov_base));
-  return (first & 15) * 4u;
+  return static_cast<uint64_t>(first & 15) * 4;
 }
 
 /// The message becomes the one at hand.
@@ -243,9 +243,12 @@ bool MirrorSource::take_one(DescBlock& block, uint32_t& n) {
   if (filter_.is_set()) {
     if (vm_ == nullptr) {
       auto vm = filter_.soon(inner.link_type);
-      failed_ = !vm;
-      if (failed_) error_ = std::move(vm).error();
-      if (failed_ || *vm == nullptr) return false;
+      if (!vm) {
+        failed_ = true;
+        error_ = std::move(vm).error();
+        return false;
+      }
+      if (*vm == nullptr) return false;
       vm_ = *vm;
     }
     if (filter_.used_up()) return false;
