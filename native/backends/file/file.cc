@@ -39,7 +39,7 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
   const file::FileSource::Limits limits{.grows = !request.options.has("bufferBytes"),
                                         .snaplen = static_cast<uint32_t>(snaplen)};
-  if (file::is_one_path(request.target)) return open_one(request, request.target, limits);
+  if (request.connection != nullptr || file::is_one_path(request.target)) return open_one(request, request.target, limits);
   auto traces = file::named_traces(request.target);
   if (!traces) return std::move(traces).error();
   if (traces->size() == 1 && traces->front().folder.empty()) return open_one(request, traces->front().path, limits);

@@ -1,0 +1,36 @@
+import { CaptureError } from '../errors/errors.js';
+import type { NativeConnection, NativeSession, Purpose } from '../native/native.js';
+import type { Request } from '../uri/request.js';
+import type { Settings } from '../uri/settings.js';
+import { connect } from './connect.js';
+import { handOver } from './handover.js';
+import { targetOf } from './target.js';
+
+/**
+ * Opens a capture of the trace that somebody sends: connects, and reads it as a file is read.
+ * @throws CaptureError, or the signal's reason
+ */
+export async function openTcp(
+  request: Request,
+  settings: Settings,
+  purpose: Purpose,
+  openConnected: (connection: NativeConnection) => Promise<NativeSession>,
+): Promise<NativeSession> {
+  const { uri, signal } = request;
+  const { host, port } = targetOf(request);
+  if (purpose === 'transmit') {
+    throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: a trace is written, not sent packet by packet`, {
+      uri,
+      backend: 'tcp',
+      hint: `Use openWriter('${uri}').`,
+    });
+  }
+  const timeoutMs = Number(settings.values.replyMs);
+  const connection = handOver(await connect({ uri, backend: 'tcp', host, port, tls: settings.tls, timeoutMs, signal }));
+  try {
+    return await openConnected(connection);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
