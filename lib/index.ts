@@ -3,6 +3,7 @@
 export { type Batch, PacketFlags } from './capture/batch.js';
 export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';
+export type { Peer } from './capture/peer.js';
 export type { CaptureStats } from './capture/stats.js';
 export type { WaitOptions } from './errors/abort.js';
 export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
@@ -15,6 +16,9 @@ export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';
 export type { Candidate, Plan } from './plan/plan.js';
 export { type ProbeResult, probe } from './plan/probe.js';
+export type { ChooseInterface, DaemonInterface, RemoteDaemon } from './remote/daemon.js';
+export { type ListenOptions, listen } from './remote/listen.js';
+export type { Listener, ListenerStats } from './remote/listener.js';
 export type { TransmitStats, Transmitter } from './transmit/transmit.js';
 export type { OptionValue } from './uri/values.js';
 export type { CompressOptions } from './write/compress.js';

@@ -6,6 +6,7 @@ import type { Transmitter } from '../transmit/transmit.js';
 import type { Batch } from './batch.js';
 import { Faults } from './faults.js';
 import { Lending } from './lending.js';
+import type { Peer } from './peer.js';
 import { Reader } from './reader.js';
 import { type CaptureStats, toStats } from './stats.js';
 
@@ -35,6 +36,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly plan: Plan;
   /** Sends packets through the same method; null where it cannot. */
   readonly transmit: Transmitter | null;
+  /** Who connected to `listen()` with these packets; null for what was opened. */
+  readonly peer: Peer | null;
 
   readonly #session: NativeSession;
   readonly #faults: Faults;
@@ -50,12 +53,14 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     plan: Plan,
     transmit: Transmitter | null,
     signal?: AbortSignal,
+    peer: Peer | null = null,
   ) {
     this.#session = session;
     this.uri = plan.uri;
     this.backend = plan.backend;
     this.plan = plan;
     this.transmit = transmit;
+    this.peer = peer;
     this.linkType = info.linkType;
     this.#faults = new Faults(plan.uri, plan.backend);
     this.#lending = new Lending(this, session, info, this.#faults);

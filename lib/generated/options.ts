@@ -196,6 +196,8 @@ export interface FileOptions extends OpeningOptions {
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
+  /** Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself. (default false) */
+  follow?: boolean | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */

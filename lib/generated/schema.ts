@@ -567,6 +567,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
       },
       {
+        "name": "follow",
+        "type": "boolean",
+        "default": false,
+        "doc": "Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself."
+      },
+      {
         "name": "batchSize",
         "type": "integer",
         "min": 1,

@@ -46,8 +46,8 @@ export async function openSession(
 }
 
 /** Opens what native code has of a method. */
-async function openNative(
-  { uri, target, signal }: Request,
+export async function openNative(
+  { uri, target, signal }: Pick<Request, 'uri' | 'target' | 'signal'>,
   method: MethodName,
   settings: Settings,
   purpose: Purpose,

@@ -12,15 +12,19 @@ const MOST_TEXT = 256;
 /** How long the last words to a daemon may take to go out. */
 const PARTING_MS = 1000;
 
-/** Where to, for whom and how long. */
+/** For whom, and how long. */
 export interface ControlOptions {
   readonly uri: string;
-  readonly host: string;
-  readonly port: number;
   /** How long the daemon may take for a connection and for each answer. */
   readonly replyMs: number;
   /** Ends the connection, and with it whatever is awaited. */
   readonly signal: AbortSignal | undefined;
+}
+
+/** Where to. */
+export interface ConnectOptions extends ControlOptions {
+  readonly host: string;
+  readonly port: number;
 }
 
 interface Waiting {
@@ -31,6 +35,8 @@ interface Waiting {
 
 export class Control {
   readonly #options: ControlOptions;
+  readonly #scope: string | undefined;
+  readonly #isActive: boolean;
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
   readonly #forgetSignal: () => void;
@@ -46,14 +52,14 @@ export class Control {
   onEnd: (why: unknown) => void = () => {};
 
   /** Connects to the first of the host's addresses that answers. */
-  static async connect(options: ControlOptions): Promise<Control> {
+  static async connect(options: ConnectOptions): Promise<Control> {
     const { host, signal } = options;
     signal?.throwIfAborted();
     const addresses = isIP(host) === 0 ? await lookup(options) : [host];
     let failure: unknown;
     for (const address of addresses) {
       try {
-        return new Control(options, await connectSocket(address, options));
+        return new Control(options, await connectSocket(address, options), host.split('%')[1]);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         failure ??= error;
@@ -62,8 +68,15 @@ export class Control {
     throw failure;
   }
 
-  private constructor(options: ControlOptions, socket: Socket) {
+  /** Of a connection that the daemon has made. */
+  static accepted(options: ControlOptions, socket: Socket): Control {
+    return new Control(options, socket, undefined, true);
+  }
+
+  private constructor(options: ControlOptions, socket: Socket, scope: string | undefined, isActive = false) {
     this.#options = options;
+    this.#scope = scope;
+    this.#isActive = isActive;
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
@@ -73,16 +86,20 @@ export class Control {
     this.#forgetSignal = options.signal === undefined ? () => {} : onAbort(options.signal, () => this.#aborted());
   }
 
+  /** Whether it was the daemon who connected: then it also opens the way for packets. */
+  get isActive(): boolean {
+    return this.#isActive;
+  }
+
   /** Our address, as the daemon's host sees it. */
   get local(): string {
-    return this.#socket.localAddress ?? '';
+    return plainAddress(this.#socket.localAddress);
   }
 
   /** The daemon's address. */
   get peer(): string {
-    const address = this.#socket.remoteAddress ?? '';
-    const [, scope] = this.#options.host.split('%');
-    return scope === undefined || address.includes('%') ? address : `${address}%${scope}`;
+    const address = plainAddress(this.#socket.remoteAddress);
+    return this.#scope === undefined || address.includes('%') ? address : `${address}%${this.#scope}`;
   }
 
   /** The payload of the daemon's answer. Rejects with a CaptureError, or the signal's reason. */
@@ -105,12 +122,16 @@ export class Control {
     this.#socket.unref();
   }
 
-  /** Tells the daemon that this is the end, and waits for nothing. */
+  /**
+   * Tells the daemon that this is the end, and waits for nothing. WHY not one that has connected: told so it never comes
+   * again, and left alone it does, to whoever listens then.
+   */
   close(): void {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#isClosed = true;
     this.#finish(this.fault('RINGTAP_CLOSED', 'the connection was closed'));
-    this.#socket.end(message(Type.close));
+    if (this.#isActive) this.#socket.end();
+    else this.#socket.end(message(Type.close));
     setTimeout(() => this.#socket.destroy(), PARTING_MS).unref();
     this.#socket.unref();
   }
@@ -119,6 +140,11 @@ export class Control {
   fault(code: ErrorCode, what: string, fields: CaptureErrorFields = {}): CaptureError {
     const { uri } = this.#options;
     return new CaptureError(code, `${uri}: ${what}`, { uri, backend: 'rpcap', ...fields });
+  }
+
+  /** It ends: what the daemon said cannot be used. */
+  fail(code: ErrorCode, what: string): void {
+    this.#fail(this.fault(code, what));
   }
 
   #patience(): NodeJS.Timeout {
@@ -216,7 +242,7 @@ export class Control {
   }
 }
 
-async function lookup({ uri, host, signal }: ControlOptions): Promise<readonly string[]> {
+async function lookup({ uri, host, signal }: ConnectOptions): Promise<readonly string[]> {
   const looking = addon().lookup(host);
   try {
     return await (signal === undefined ? looking : Promise.race([looking, rejection(signal)]));
@@ -231,11 +257,16 @@ async function lookup({ uri, host, signal }: ControlOptions): Promise<readonly s
   }
 }
 
+/** An address of IPv4 is that, also at a socket of IPv6. */
+export function plainAddress(address = ''): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
 function rejection(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => onAbort(signal, () => reject(signal.reason)));
 }
 
-function connectSocket(address: string, { uri, port, replyMs, signal }: ControlOptions): Promise<Socket> {
+function connectSocket(address: string, { uri, port, replyMs, signal }: ConnectOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectTo({ host: address, port });
     let forget = () => {};

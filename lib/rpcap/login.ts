@@ -16,7 +16,11 @@ export async function logIn(
   { host, port }: Target,
   { values, auth }: Settings,
 ): Promise<Login> {
-  const control = await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal });
+  return greet(await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal }), auth);
+}
+
+/** Begins a conversation; where that fails, ends it. */
+export async function greet(control: Control, auth: Settings['auth']): Promise<Login> {
   try {
     const reply = readAuthReply(await control.request(Type.auth, authPayload(auth)));
     if (typeof reply === 'string')

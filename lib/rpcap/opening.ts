@@ -5,7 +5,7 @@ import type { Settings } from '../uri/settings.js';
 import type { OptionValue } from '../uri/values.js';
 import type { Control } from './control.js';
 import { linkTypeOf } from './link_type.js';
-import { logIn } from './login.js';
+import { type Login, logIn } from './login.js';
 import { samplingPayload, startPayload, Type } from './messages.js';
 import { targetOf } from './target.js';
 import { watch } from './watch.js';
@@ -35,15 +35,26 @@ export async function openRpcap(
   if (purpose === 'transmit') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: rpcap cannot send packets`, { uri, backend: 'rpcap' });
   }
-  const { control, bigEndian } = await logIn(request, target, settings);
+  return openAt(await logIn(request, target, settings), target.device, { ...settings, uri }, purpose, openLocal);
+}
+
+/** The same at a daemon that has let us in. Where that fails, the conversation with it is over. */
+export async function openAt(
+  { control, bigEndian }: Login,
+  device: string,
+  settings: Settings & { readonly uri: string },
+  purpose: Purpose,
+  openLocal: OpenLocal,
+): Promise<NativeSession> {
   let session: NativeSession | undefined;
   try {
-    const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(target.device)));
+    const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(device)));
     const linkType = linkTypeOf(opened.readUInt32BE(0));
-    session = await openLocal({ linkType, bigEndian, local: control.local, peer: control.peer });
+    const { local, peer, isActive: active } = control;
+    session = await openLocal({ linkType, bigEndian, local, peer, active });
     if (purpose === 'capture') {
       await start(control, session, settings);
-      watch(control, session, { ...settings.values, uri });
+      watch(control, session, { ...settings.values, uri: settings.uri });
     } else {
       control.close();
     }
@@ -66,6 +77,7 @@ async function start(control: Control, session: NativeSession, { values }: Setti
       timeoutMs: Number(values.timeoutMs),
       promiscuous: values.promiscuous === true,
       port,
+      datagrams: values.transport === 'udp',
       filter,
     }),
   );

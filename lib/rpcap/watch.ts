@@ -3,7 +3,7 @@ import { CaptureError, warn } from '../errors/errors.js';
 import type { NativeSession } from '../native/native.js';
 import type { OptionValue } from '../uri/values.js';
 import type { Control } from './control.js';
-import { type RemoteStats, readStats, Type } from './messages.js';
+import { type RemoteStats, readStats, STATS_BYTES, Type } from './messages.js';
 
 /** After so long without one of the packets that the daemon sends, something is in their way. */
 const BLOCKED_MS = 2000;
@@ -21,7 +21,13 @@ export function watch(control: Control, session: NativeSession, values: Readonly
     if (control.isWaiting) return;
     control.request(Type.stats).then(
       (payload) => {
-        if (payload.length < 16) return;
+        if (payload.length < STATS_BYTES) {
+          control.fail(
+            'RINGTAP_REMOTE_PROTOCOL',
+            `the daemon's answer to STATS has ${payload.length} bytes, not ${STATS_BYTES}`,
+          );
+          return;
+        }
         const stats = readStats(payload);
         there.remoteCounted(stats.interfaceDropped, stats.kernelDropped);
         silence.heard(stats, there.stats().received);

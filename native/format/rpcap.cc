@@ -121,10 +121,10 @@ void DatagramReader::begin_stretch(std::span<const std::byte> datagram) noexcept
 bool DatagramReader::join(std::span<const std::byte> more) noexcept {
   const uint32_t missing = partial_.caplen - have_;
   if (more.size() > missing) return damaged();
-  std::copy(more.begin(), more.end(), joined_.begin() + have_);
+  std::copy(more.begin(), more.end(), joined_.get() + have_);
   have_ += static_cast<uint32_t>(more.size());
   if (have_ < partial_.caplen) return true;
-  partial_.data = joined_.data();
+  partial_.data = joined_.get();
   is_partial_ = false;
   is_joined_ = true;
   return true;
@@ -160,7 +160,7 @@ bool DatagramReader::next(Packet& packet) noexcept {
     rest_ = rest_.subspan(begun.caplen);
     return true;
   }
-  std::copy(rest_.begin(), rest_.end(), joined_.begin());
+  std::copy(rest_.begin(), rest_.end(), joined_.get());
   have_ = static_cast<uint32_t>(rest_.size());
   partial_ = begun;
   is_partial_ = true;

@@ -325,6 +325,14 @@ describe.skipIf(lab === null)('a capture at a daemon that fails', () => {
     expect(await failure(() => open(daemon.uri()))).toMatchObject({ code: 'RINGTAP_REMOTE_PROTOCOL' });
   });
 
+  test('for counters that are cut off is RINGTAP_REMOTE_PROTOCOL', async () => {
+    await using daemon = await FakeDaemon.listen({ [Rpcap.stats]: () => reply(Rpcap.stats, bytes(u32(0), u32(0))) });
+    await using capture = await open(daemon.uri('?statsMs=50'));
+    const error = await failure(reads(capture));
+    expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_PROTOCOL', backend: 'rpcap' });
+    expect(error.message).toContain('STATS has 8 bytes, not 16');
+  });
+
   test('for silence ends when the time is up, before the capture and in it', async () => {
     await using mute = await FakeDaemon.listen({ [Rpcap.auth]: () => undefined });
     expect(await failure(() => open(mute.uri('?replyMs=100')))).toMatchObject({ code: 'RINGTAP_REMOTE_LOST' });

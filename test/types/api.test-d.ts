@@ -174,6 +174,7 @@ test('what is internal shows nowhere', () => {
     | 'epoch'
     | 'plan'
     | 'transmit'
+    | 'peer'
     | 'ended'
     | 'tryNext'
     | 'nextSync'

@@ -15,11 +15,12 @@
 
 namespace ringtap::file {
 
-inline Result<std::unique_ptr<Input>> open_bytes(const std::string& path, const OpenRequest& request) {
+inline Result<std::unique_ptr<Input>> open_bytes(const std::string& path, const OpenRequest& request,
+                                                 const std::shared_ptr<Tail>& tail = nullptr) {
 #ifndef _WIN32
-  auto opened = request.connection != nullptr ? connection_input(request.connection) : open_input(path);
+  auto opened = request.connection != nullptr ? connection_input(request.connection) : open_input(path, tail);
 #else
-  auto opened = open_input(path);
+  auto opened = open_input(path, tail);
 #endif
   if (!opened) return opened;
   const int64_t most_window = std::max<int64_t>(request.options.integer("windowBytes", int64_t{kMostWindow}), 0);

@@ -6,6 +6,7 @@
 
 #include "backends/file/bytes.h"
 #include "backends/file/file_source.h"
+#include "backends/file/followed.h"
 #include "backends/file/many_source.h"
 #include "backends/file/paths.h"
 
@@ -39,7 +40,13 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
   const file::FileSource::Limits limits{.grows = !request.options.has("bufferBytes"),
                                         .snaplen = static_cast<uint32_t>(snaplen)};
-  if (request.connection != nullptr || file::is_one_path(request.target)) return open_one(request, request.target, limits);
+  if (request.connection != nullptr) return open_one(request, request.target, limits);
+  if (request.options.flag("follow") && file::can_be_followed(request.target)) {
+    auto followed = file::survey_followed(request, limits);
+    if (!followed) return std::move(followed).error();
+    return std::unique_ptr<Source>(std::make_unique<file::ManySource>(*std::move(followed)));
+  }
+  if (file::is_one_path(request.target)) return open_one(request, request.target, limits);
   auto traces = file::named_traces(request.target);
   if (!traces) return std::move(traces).error();
   if (traces->size() == 1 && traces->front().folder.empty()) return open_one(request, traces->front().path, limits);

@@ -32,24 +32,6 @@ Result<std::shared_ptr<Region>> memory_for(uint32_t slots, uint32_t chunk_bytes)
 #endif
 }
 
-Result<std::shared_ptr<Slots>> slots_for(size_t traces, const OpenRequest& request) {
-  const bool given = request.options.has("bufferBytes");
-  const auto asked = static_cast<uint64_t>(request.options.integer("bufferBytes", 0));
-  const uint64_t chunk = given ? std::max<uint64_t>(asked / Slots::kChunks / kPage, 1) * kPage
-                               : (traces <= kFew ? kFewChunkBytes : kManyChunkBytes);
-  const uint64_t most = kMaxSegmentBytes / (Slots::kChunks * chunk);
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>(traces, most));
-  if (given && count < std::min(traces, kFew)) {
-    return Error{.code = Code::kBadOption,
-                 .message = "option bufferBytes is for each trace, and that is too much for " + std::to_string(traces) +
-                            " of them",
-                 .hint = "Leave it out, or let it times the traces be below 2 GiB."};
-  }
-  auto region = memory_for(count, static_cast<uint32_t>(chunk));
-  if (!region) return std::move(region).error();
-  return std::make_shared<Slots>(*std::move(region), count, static_cast<uint32_t>(chunk));
-}
-
 /// A second as a key, relative to another one.
 int64_t key_of(int64_t second, int64_t epoch) noexcept {
   constexpr int64_t kMost = INT64_MAX / 1'000'000'000 - 1;
@@ -85,8 +67,27 @@ void note(SourceInfo& info, const std::string& text) {
 
 }  // namespace
 
-Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::string& path) const {
-  auto input = open_bytes(path, request);
+Result<std::shared_ptr<Slots>> slots_for(size_t traces, const OpenRequest& request) {
+  const bool given = request.options.has("bufferBytes");
+  const auto asked = static_cast<uint64_t>(request.options.integer("bufferBytes", 0));
+  const uint64_t chunk = given ? std::max<uint64_t>(asked / Slots::kChunks / kPage, 1) * kPage
+                               : (traces <= kFew ? kFewChunkBytes : kManyChunkBytes);
+  const uint64_t most = kMaxSegmentBytes / (Slots::kChunks * chunk);
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(traces, most));
+  if (given && count < std::min(traces, kFew)) {
+    return Error{.code = Code::kBadOption,
+                 .message = "option bufferBytes is for each trace, and that is too much for " + std::to_string(traces) +
+                            " of them",
+                 .hint = "Leave it out, or let it times the traces be below 2 GiB."};
+  }
+  auto region = memory_for(count, static_cast<uint32_t>(chunk));
+  if (!region) return std::move(region).error();
+  return std::make_shared<Slots>(*std::move(region), count, static_cast<uint32_t>(chunk));
+}
+
+Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::string& path,
+                                                   const std::shared_ptr<Tail>& tail) const {
+  auto input = open_bytes(path, request, tail);
   if (!input) {
     Error error = std::move(input).error();
     if (error.err == EMFILE || error.err == ENFILE) {
@@ -97,8 +98,8 @@ Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::st
   }
   const auto slot = slots->take();
   if (!slot) {
-    return Error{.code = Code::kNoMemory,
-                 .message = path + ": too many traces overlap in time",
+    return Error{.code = Code::kFileOpen,
+                 .message = path + ": more than " + std::to_string(slots->count()) + " traces overlap in time",
                  .hint = "Merge some of them first, or read them by order=given."};
   }
   auto source = std::make_unique<FileSource>(path, *std::move(input), slots->layout(*slot), limits);

@@ -42,7 +42,17 @@ Result<Ok> RpcapSource::prepare() {
   for (const int fd : {woken_.get(), timer_.get()}) {
     if (auto watched = watch(fd); !watched) return watched;
   }
-  if (!setup_.datagrams) return Ok{};
+  if (!setup_.datagrams && !setup_.awaits) return Ok{};
+  if (!setup_.datagrams) {
+    auto peer = address_of(setup_.peer, 0);
+    if (!peer) return std::move(peer).error();
+    auto listener = Listener::at(setup_.local);
+    if (!listener) return std::move(listener).error();
+    peer_ = *peer;
+    listener_ = *std::move(listener);
+    port_ = listener_->port;
+    return watch(listener_->fd.get());
+  }
   auto listening = datagram_data(setup_.local, setup_.peer, setup_.buffer_bytes, kMaxSnaplen);
   if (!listening) return std::move(listening).error();
   port_ = listening->port;
@@ -118,9 +128,21 @@ RxBatch RpcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   return {.rx = Rx::kOk, .count = n, .segment = 0, .link_type = info_.link_type, .lease = arena_.lend()};
 }
 
+/// Whether the daemon has connected by now.
+bool RpcapSource::accept() noexcept {
+  if (!listener_) return false;
+  UniqueFd connection = listener_->accept_from(peer_);
+  if (!connection) return false;
+  listener_.reset();
+  data_ = stream_data(std::move(connection), kMaxSnaplen);
+  if (auto watched = watch(data_->fd()); !watched) end(std::move(watched).error());
+  return true;
+}
+
 /// The next packet becomes head_.
 bool RpcapSource::pull() noexcept {
-  if (data_ == nullptr || got_ == Data::Got::kEnd || got_ == Data::Got::kFailed) return false;
+  if (data_ == nullptr && !accept()) return false;
+  if (got_ == Data::Got::kEnd || got_ == Data::Got::kFailed) return false;
   Packet packet;
   do {
     got_ = data_->next(packet);
@@ -195,6 +217,7 @@ void RpcapSource::close() noexcept {
   given_up_->store(true, std::memory_order_relaxed);
   if (data_ != nullptr) last_details_ = data_->details();
   data_.reset();
+  listener_.reset();
   epoll_.reset();
   woken_.reset();
   timer_.reset();

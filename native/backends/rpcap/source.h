@@ -8,6 +8,7 @@
 
 #include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
+#include "backends/rpcap/listener.h"
 #include "core/arena.h"
 #include "core/remote.h"
 #include "core/source.h"
@@ -22,6 +23,7 @@ class RpcapSource final : public Source, private Remote {
     std::string local;  // addresses in numbers: ours, as the daemon sees it
     std::string peer;
     bool datagrams = false;
+    bool awaits = false;      // of a connection: the daemon makes it
     bool big_endian = false;  // the daemon's host
     int64_t buffer_bytes = 0;
     std::chrono::milliseconds patience{};  // how long a connection may take
@@ -51,6 +53,7 @@ class RpcapSource final : public Source, private Remote {
   void counted(const RemoteCounters& counters) noexcept override;
   void end(Error why) noexcept override;
 
+  bool accept() noexcept;
   bool pull() noexcept;
   bool take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept;
   Rx outcome() noexcept;
@@ -66,6 +69,8 @@ class RpcapSource final : public Source, private Remote {
   UniqueFd woken_;  // an eventfd: readable once end() was called
   UniqueFd timer_;  // how long the reason for the end of the data is waited for
   uint16_t port_ = 0;
+  std::optional<Listener> listener_;  // until the daemon has connected
+  Address peer_;
   std::unique_ptr<Data> data_;
   Data::Got got_ = Data::Got::kNothing;  // what the data said last
   std::optional<Packet> head_;           // it was read, and not lent yet
