@@ -12,6 +12,7 @@ import { addHelpCommand } from './help-command.js';
 import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
 import { addList } from './list.js';
+import { addListen } from './listen.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
 import { addSplit } from './split.js';
@@ -24,6 +25,7 @@ const COMMANDS = [
   addDoctor,
   addExplain,
   addCapture,
+  addListen,
   addStats,
   addRead,
   addInfo,

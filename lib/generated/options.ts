@@ -404,6 +404,8 @@ export interface Schemes {
   synth: 'synth';
   /** pcap over IP */
   tcp: 'tcp';
+  /** pcap over IP */
+  'tcp-listen': 'tcp';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
   /** Reserved: this version does not have it. */

@@ -1096,7 +1096,9 @@ export const BACKENDS: readonly BackendSchema[] = [
   {
     "name": "tcp",
     "title": "pcap over IP",
-    "aliases": [],
+    "aliases": [
+      "tcp-listen"
+    ],
     "aliasOptions": {},
     "native": "file",
     "target": "host",

@@ -4,7 +4,7 @@ import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { connect } from './connect.js';
 import { handOver } from './handover.js';
-import { targetOf } from './target.js';
+import { isListening, targetOf } from './target.js';
 
 /**
  * Opens a capture of the trace that somebody sends: connects, and reads it as a file is read.
@@ -17,6 +17,13 @@ export async function openTcp(
   openConnected: (connection: NativeConnection) => Promise<NativeSession>,
 ): Promise<NativeSession> {
   const { uri, signal } = request;
+  if (isListening(uri)) {
+    throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: others connect to this, each with a trace of its own`, {
+      uri,
+      backend: 'tcp',
+      hint: `Use listen('${uri}'), or ringtap listen: it gives a capture for each.`,
+    });
+  }
   const { host, port } = targetOf(request);
   if (purpose === 'transmit') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: a trace is written, not sent packet by packet`, {

@@ -1,5 +1,4 @@
 import { CaptureError } from '../errors/errors.js';
-import { bad } from '../uri/options.js';
 import type { Request } from '../uri/request.js';
 
 /** The two ends of a connection are told by a host and a port. */
@@ -16,10 +15,10 @@ export function targetOf({ uri, target }: Pick<Request, 'uri' | 'target'>, least
   const no = (what: string) =>
     new CaptureError('RINGTAP_BAD_URI', `${uri}: ${what}`, {
       uri,
-      hint: 'Write it as tcp://host:57012 or tcp://[2001:db8::7]:57012.',
+      hint: 'Write it as tcp://host:57012, tcp://[2001:db8::7]:57012 or tcp-listen://0.0.0.0:57012.',
     });
   if (target.includes('@')) throw no('a user has no meaning here');
-  const match = /^(?:\[([^[\]]+)\]|([^:[\]/]+))(?::(\d{1,5}))?\/?$/.exec(target);
+  const match = /^(?:\[([^[\]]+)\]|([^\s:[\]/]+))(?::(\d{1,5}))?\/?$/.exec(target);
   const host = match?.[1] ?? match?.[2];
   if (match === null || host === undefined) throw no(`"${target}" is no host and port`);
   if (match[3] === undefined) throw no('the port is missing');
@@ -28,9 +27,7 @@ export function targetOf({ uri, target }: Pick<Request, 'uri' | 'target'>, least
   return { host, port };
 }
 
-/** How long the other end may take, out of the options. */
-export function replyMsOf(uri: string, value: unknown): number {
-  const ms = value ?? 5000;
-  if (Number.isInteger(ms) && (ms as number) >= 50 && (ms as number) <= 600_000) return ms as number;
-  throw bad({ uri }, 'replyMs', `must be a whole number from 50 to 600000, not ${String(ms)}`);
+/** Whether others connect to it. */
+export function isListening(uri: string): boolean {
+  return /^tcp-listen:/i.test(uri);
 }

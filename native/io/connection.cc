@@ -37,8 +37,7 @@ class ConnectionInput final : public Input {
   bool stream() const noexcept override { return true; }
   Error failure(uint64_t at) const override {
     if (auto why = connection_->why()) return *std::move(why);
-    Error error =
-        system_error(Code::kRemoteLost, "the connection broke at byte " + std::to_string(at), "recv", errno_);
+    Error error = system_error(Code::kRemoteLost, "the connection broke at byte " + std::to_string(at), "recv", errno_);
     error.position = static_cast<int64_t>(at);
     return error;
   }

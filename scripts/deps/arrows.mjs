@@ -50,7 +50,7 @@ export const ROOMS = {
   capture: { uses: [...BASE, 'uri', 'plan'], types: ['transmit'] },
   write: { uses: CAPTURE },
   transmit: { uses: CAPTURE },
-  remote: { uses: [...CAPTURE, 'rpcap', 'write', 'transmit'] },
+  remote: { uses: [...CAPTURE, 'rpcap', 'tcp', 'tls', 'write', 'transmit'] },
   parallel: { uses: CAPTURE },
   decode: { uses: BASE, types: ['capture'] },
   flow: { uses: [...BASE, 'decode'], types: ['capture'] },

@@ -67,9 +67,10 @@ std::optional<Error> FileSource::given_up(const OpenRequest& request) const {
   // A header that is there, and a link type: then it may take its time with packets.
   if (most_ms <= 0 || (reader_ != nullptr && reader_->link_type())) return std::nullopt;
   if (Clock::now() - begun_ < std::chrono::milliseconds(most_ms)) return std::nullopt;
-  return Error{.code = Code::kRemoteLost,
-               .message = "no header of a trace for " + std::to_string(most_ms) + " ms",
-               .hint = "Check that it sends pcap or pcapng, and whether with TLS (tls); replyMs says how long to wait."};
+  return Error{
+      .code = Code::kRemoteLost,
+      .message = "no header of a trace for " + std::to_string(most_ms) + " ms",
+      .hint = "Check that it sends pcap or pcapng, and whether with TLS (tls); replyMs says how long to wait."};
 }
 
 Result<Ok> FileSource::detect(const OpenRequest& request) {
