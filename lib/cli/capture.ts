@@ -21,9 +21,10 @@ import { addRotateOptions, type RotateFlags, rotateOptions, watchFiles } from '.
 import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
+import { addStorageOptions, type StorageFlags, storageOptions } from './storage.js';
 import { readTraceName } from './trace/trace-name.js';
 
-interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags, StorageFlags {
   write?: string;
   count?: number;
   duration?: number;
@@ -44,7 +45,7 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addHelp(addPrintOptions(addOpenOptions(addRotateOptions(command))), {
+  addHelp(addPrintOptions(addOpenOptions(addStorageOptions(addRotateOptions(command)))), {
     examples: [
       'ringtap capture eth0 -c 10',
       'ringtap capture eth0 udp port 53',
@@ -137,7 +138,7 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
   if (options.rotate !== undefined && (flags.write === undefined || flags.write === '-')) {
     throw new UsageError('files that follow each other (-C, -G, -b) need a name: -w FILE');
   }
-  return { ...options, packetBuffered: flags.packetBuffered };
+  return { ...options, ...storageOptions(flags, flags.write), packetBuffered: flags.packetBuffered };
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */

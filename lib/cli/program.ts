@@ -7,6 +7,7 @@ import { addCompletion } from './completion/index.js';
 import { addConvert } from './convert.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
+import { addExtcap } from './extcap/index.js';
 import { addHelp } from './help.js';
 import { addHelpCommand } from './help-command.js';
 import { addInfo } from './info.js';
@@ -15,6 +16,7 @@ import { addList } from './list.js';
 import { addListen } from './listen.js';
 import { addMerge } from './merge.js';
 import { addRead } from './read.js';
+import { addRpcapd } from './rpcapd.js';
 import { addSplit } from './split.js';
 import { addStats } from './stats.js';
 import { columns } from './text.js';
@@ -32,6 +34,8 @@ const COMMANDS = [
   addMerge,
   addSplit,
   addConvert,
+  addRpcapd,
+  addExtcap,
   addBench,
   addCompletion,
   addHelpCommand,

@@ -128,7 +128,7 @@ export interface NativeWriter {
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number; queued: number; files: number };
+  stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number };
   /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
   files(): Promise<NativeFile[]>;
 }
@@ -183,6 +183,47 @@ export interface NativeConnection {
   end(message: string, hint: string): void;
   /** Nothing was opened with it. */
   close(): void;
+}
+
+/** Packets that leave for a client of the daemon. */
+export interface NativeOutlet {
+  /**
+   * Chooses, numbers and encodes what the slot lends in this generation, from the `first`-th on: {@link Appended}, or how
+   * many it is done with by then. Without `waits` what has no room is dropped. `since`, `until`: Unix times in ns.
+   */
+  put(
+    session: number,
+    slot: number,
+    generation: number,
+    first: number,
+    waits: boolean,
+    since: number | undefined,
+    until: number | undefined,
+    into: Uint8Array | undefined,
+  ): number;
+  /** How many bytes the last `put()` has written into its memory. */
+  written(): number;
+  /** False: the socket takes nothing now. */
+  flush(): boolean;
+  /** Whether `flush()` has something to send. */
+  hasMore(): boolean;
+  /** code, jt, jf, k of each instruction; none keeps all packets. */
+  setFilter(program: Uint32Array): void;
+  setSampling(method: number, value: number): void;
+  stats(): NativeOutletStats;
+}
+
+export interface NativeOutletStats {
+  looked: number;
+  outside: number;
+  filtered: number;
+  sampled: number;
+  damaged: number;
+  sent: number;
+  dropped: number;
+  lost: number;
+  datagrams: number;
+  bytes: number;
 }
 
 export interface NativeProbe {
@@ -241,7 +282,21 @@ export interface Addon {
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;
+    direct: boolean;
+    preallocateBytes: number | undefined;
+    queueBytes: number;
+    drops: boolean;
   }): NativeWriter;
+  /** Not on every platform. */
+  openOutlet?(request: {
+    datagrams: boolean;
+    local: string;
+    peer: string;
+    port: number;
+    datagramBytes: number;
+    bufferBytes: number;
+    snaplen: number;
+  }): NativeOutlet;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
   /** The addresses of a host, in numbers and in the order in which to try them. */

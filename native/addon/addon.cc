@@ -9,6 +9,7 @@
 #include "addon/looking.h"
 #include "addon/lookup.h"
 #include "addon/opening.h"
+#include "addon/outlet.h"
 #include "addon/session.h"
 #include "addon/writer.h"
 
@@ -27,6 +28,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
   exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
+#endif
+#ifdef __linux__
+  environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
+  exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
 #endif
   exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("cancel", Napi::Function::New<cancel>(env));

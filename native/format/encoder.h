@@ -105,6 +105,9 @@ class Encoder {
   /// A remark about the next packet.
   virtual void comment(const std::string&) {}
 
+  /// So many packets are missing before the next one.
+  virtual void lost(uint64_t) {}
+
   /// False when the buffer has no room for them.
   virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }
 

@@ -5,15 +5,10 @@
 #include <utility>
 
 #include "core/byte_order.h"
+#include "format/rpcap_wire.h"
 
 namespace ringtap::rpcap {
 namespace {
-
-constexpr uint8_t kVersion = 0;
-constexpr uint8_t kPacketType = 7;
-constexpr uint8_t kStretchType = 110;  // udpstr
-constexpr size_t kStretchBytes = 8;    // the header of its datagrams
-constexpr uint16_t kNoneBegins = 0xffff;
 
 uint8_t octet(std::span<const std::byte> bytes, size_t at) noexcept { return std::to_integer<uint8_t>(bytes[at]); }
 

@@ -98,7 +98,10 @@ Result<std::unique_ptr<Output>> Series::open() {
     part_ = name;
     if (i > 1) part_.append(".").append(std::to_string(i));
     part_.append(".part");
-    auto output = open_new_file(part_);
+    auto output = open_new_file(part_, request_.how);
+    // A ring goes on with what room there is: its oldest file goes when this one is complete.
+    if (!output && output.error().err == ENOSPC && number_ > 1)
+      output = open_new_file(part_, {.direct = request_.how.direct});
     if (output || output.error().err != EEXIST) return output;
   }
   return failed("too many of that name were left over", "open", EEXIST);

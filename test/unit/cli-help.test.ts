@@ -95,7 +95,9 @@ describe('ringtap help', () => {
   });
 });
 
-const commands = 'list doctor explain capture stats read info merge split convert completion help'.split(' ');
+const commands = 'list doctor explain capture stats read info merge split convert rpcapd extcap completion help'.split(
+  ' ',
+);
 
 describe('the manual page', () => {
   const page = join(root, 'dist/man/ringtap.1');

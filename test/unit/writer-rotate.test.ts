@@ -123,6 +123,7 @@ describe.each(formats)('%s files that follow each other', (format) => {
         packets: 1000,
         bytes: files.reduce((sum, file) => sum + file.bytes, 0),
         queued: 0,
+        dropped: 0,
         files: files.length,
       });
     },

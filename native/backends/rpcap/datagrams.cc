@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
 #include "core/byte_order.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "backends/rpcap/address.h"
 #include "core/error.h"
 #include "core/unique_fd.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 
-#include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
 #include "backends/rpcap/listener.h"
 #include "core/arena.h"
@@ -14,6 +13,7 @@
 #include "core/source.h"
 #include "filter/placement.h"
 #include "format/rpcap.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 
