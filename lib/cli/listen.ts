@@ -1,112 +1,214 @@
-// `ringtap listen`: a trace for each who connects.
+import { existsSync } from 'node:fs';
+import { extname } from 'node:path';
 import type { Command } from 'commander';
-import { type Capture, type Listener, listen, openWriter, type Writer } from '../index.js';
+import {
+  type Batch,
+  type Capture,
+  type Listener,
+  listen,
+  openWriter,
+  type Writer,
+  type WriterOptions,
+} from '../index.js';
 import { authFor } from './auth.js';
 import { say, tell, UsageError } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
-import { addOpenOptions, type OpenFlags, openOptions, parseCount } from './options.js';
-import { readTraceName } from './trace/trace-name.js';
+import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
+import { print } from './output.js';
+import { addPrintOptions, type Lines, linesOf, type PrintFlags } from './print/options.js';
+import { addRotateOptions, type RotateFlags, rotateOptions } from './rotate.js';
+import { onSignal } from './run.js';
 
-interface ListenFlags extends OpenFlags {
-  write: string;
-  filter?: string;
+interface ListenFlags extends OpenFlags, PrintFlags, RotateFlags {
+  interface?: string;
   allow?: readonly string[];
-  connections?: number;
+  filter?: string;
+  write?: string;
   count?: number;
+  duration?: number;
   quiet?: true;
 }
 
 export function addListen(program: Command): void {
   const command = program
     .command('listen')
-    .argument('<uri>', 'where to listen: rpcap://0.0.0.0:2003 for daemons, tcp-listen://0.0.0.0:57012 for traces')
-    .description('write a trace for each daemon or sender of a trace that connects')
-    .requiredOption(
-      '-w, --write <file>',
-      'where to: %h is its address, %p its port, %i its interface, %n how often it has come, %% a %',
+    .usage('[options] <uri> [filter...]')
+    .argument(
+      '<uri>',
+      'rpcap://ADDRESS[:PORT], an address of this host (0.0.0.0: all; port 2003), or tcp-listen://ADDRESS:PORT',
     )
-    .option('-f, --filter <expression>', 'only packets that match it')
-    .option('--allow <addresses>', 'who may connect: addresses and networks with commas in between', (text) =>
-      text.split(','),
+    .argument('[filter...]', 'only packets that this pcap-filter(7) expression matches (ringtap help filters)')
+    .description(
+      'wait for daemons (rpcapd -a HOST) or senders of traces that connect, and print or write what comes from each',
     )
-    .option('--connections <number>', 'the most at once', parseCount)
-    .option('-c, --count <captures>', 'end after so many captures', parseCount)
-    .option('-q, --quiet', 'say nothing but what goes wrong');
-  addHelp(addOpenOptions(command), {
+    .option(
+      '-i, --interface <name>',
+      'what to capture from at each daemon, instead of the interface that it comes from',
+    )
+    .option('-f, --filter <expression>', 'the filter as one word')
+    .option('--allow <address>', 'who may connect: an address, or a network such as 10.0.0.0/8; repeatable', collect)
+    .option('-w, --write <file>', 'a trace for each: %h in its name is the host, %p its port, %i the interface')
+    .option('-c, --count <packets>', 'stop after so many', parseCount)
+    .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
+    .option('-q, --quiet', 'say nothing of those who come and go, and print no packets');
+  addHelp(addPrintOptions(addOpenOptions(addRotateOptions(command))), {
     examples: [
-      "ringtap listen tcp-listen://0.0.0.0:57012 -w '%h-%p.pcapng'",
-      "ringtap listen rpcap://0.0.0.0:2003 -w '%h-%i.pcapng' --allow 10.0.0.0/8",
-      "ringtap listen tcp-listen://0.0.0.0:57012 --tls-cert cert.pem --tls-key key.pem -w '%h-%n.pcap.zst'",
+      "ringtap listen rpcap://0.0.0.0:2003 -w '%h-%i.pcapng'",
+      "ringtap listen tcp-listen://0.0.0.0:57012 --tls-cert cert.pem --tls-key key.pem -w '%h-%p.pcapng'",
+      'ringtap listen rpcap://0.0.0.0 --allow 10.0.0.0/8 udp port 53',
+      "ringtap listen 'rpcap://[::]:2003?transport=udp' -i eth0 -q -w '%h.pcapng.zst'",
     ],
     notes: [
-      'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order.',
-      'A file that exists is not overwritten: who comes again needs %p or %n in the name.',
+      'Who comes back is written to another file: NAME-2.pcapng, NAME-3.pcapng, ….',
+      'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.',
     ],
-  }).action(run);
+  }).action((uri: string, words: string[], flags: ListenFlags) => run(uri, words, flags));
 }
 
-async function run(uri: string, flags: ListenFlags): Promise<void> {
-  const { write: pattern, allow, connections: mostConnections, count, quiet } = flags;
-  if (!/%[hpin]/.test(pattern)) {
-    throw new UsageError(`${pattern} is one file for all who connect`, "Write %h in its name: -w '%h-%p.pcapng'.");
-  }
-  const options = { ...authFor(uri), ...openOptions(flags, flags.filter), allow, mostConnections };
-  const listener: Listener = await listen(uri as 'tcp-listen:', options);
-  const open = new Set<Capture>();
-  const end = () => {
-    void listener.close();
-    for (const capture of open) void capture.close();
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.once(signal, end);
-  if (!quiet) say(`listening at ${uri}, port ${listener.port}`);
-  const writing: Promise<void>[] = [];
-  try {
-    for await (const capture of listener) {
-      open.add(capture);
-      writing.push(record(capture, pattern, quiet).finally(() => open.delete(capture)));
-      if (count !== undefined && writing.length >= count) break;
-    }
-    await listener.close();
-    await Promise.all(writing);
-  } finally {
-    for (const signal of signals) process.off(signal, end);
-  }
-}
+const collect = (text: string, previous: readonly string[] = []): readonly string[] => [...previous, text];
 
-/** One that fails ends itself, and no other. */
-async function record(capture: Capture, pattern: string, quiet: true | undefined): Promise<void> {
-  const path = nameOf(pattern, capture);
-  let writer: Writer | undefined;
-  try {
-    const { scheme } = readTraceName(path);
-    const { linkType, plan } = capture;
-    const about = { name: plan.target, description: `${plan.backend}, ${plan.mode}` };
-    writer = await openWriter(`${scheme}:${path}`, { linkType, ...(scheme === 'pcapng' ? { interface: about } : {}) });
-    if (!quiet) say(`${capture.uri} goes to ${path}`);
-    for await (const batch of capture) await writer.write(batch);
-  } catch (error) {
-    tell(`${capture.uri}: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
-  } finally {
-    await writer?.close(capture.stats()).catch((error: Error) => tell(error.message));
-    await capture.close();
-    if (!quiet && writer !== undefined) say(`${path}: ${integer(writer.stats().packets)} packets`);
+async function run(uri: string, words: readonly string[], flags: ListenFlags): Promise<void> {
+  if (flags.filter !== undefined && words.length > 0) {
+    throw new UsageError(
+      `there are two filters: -f "${flags.filter}", and "${words.join(' ')}"`,
+      'Write one, with "and".',
+    );
   }
-}
-
-/** What comes from the other end becomes no path: letters, digits and a few more. */
-function nameOf(pattern: string, { peer }: Capture): string {
-  const plain = (text: string) =>
-    text
-      .replace(/[^\w.-]/g, '_')
-      .replace(/^\.+/, '_')
-      .slice(0, 64) || '_';
-  return pattern.replace(/%([hpin%])/g, (_, letter: string) => {
-    if (letter === '%') return '%';
-    if (letter === 'h') return plain(peer?.address ?? '');
-    if (letter === 'i') return plain(peer?.interface ?? '');
-    return String((letter === 'p' ? peer?.port : peer?.connection) ?? 0);
+  if (flags.write === '-') throw new UsageError('-w names a file for each who connects, such as %h-%i.pcapng');
+  const filter = flags.filter ?? (words.length === 0 ? undefined : words.join(' '));
+  const writing = rotateOptions(flags);
+  if (writing.rotate !== undefined && flags.write === undefined) {
+    throw new UsageError('files that follow each other (-C, -G, -b) need a name: -w FILE');
+  }
+  const lines = linesOf(flags, true);
+  const listener = await listen(uri, {
+    ...authFor(uri),
+    ...openOptions(flags, filter),
+    allow: flags.allow,
+    interface: flags.interface,
   });
+  const all = new All(listener, flags, writing, lines);
+  onSignal(() => all.stop());
+  const timer = flags.duration === undefined ? undefined : setTimeout(() => all.stop(), flags.duration);
+  if (!flags.quiet) say(`listening at port ${listener.port}`);
+  const following = new Set<Promise<void>>();
+  for await (const capture of listener) {
+    const follow = all.follow(capture).finally(() => following.delete(follow));
+    following.add(follow);
+  }
+  await Promise.all(following);
+  clearTimeout(timer);
+  all.summarize();
+}
+
+/** Everybody who came: what is done with their packets, and the account. */
+class All {
+  readonly #listener: Listener;
+  readonly #flags: ListenFlags;
+  readonly #writing: WriterOptions;
+  readonly #lines: (capture: Capture) => Lines;
+  /** How to end the wait of each. */
+  readonly #waiting = new Set<() => void>();
+  /** Of traces, also of those that are not there yet. */
+  readonly #names = new Set<string>();
+  #isStopping = false;
+  #packets = 0;
+  #dropped = 0;
+  #failures = 0;
+
+  constructor(listener: Listener, flags: ListenFlags, writing: WriterOptions, lines: (capture: Capture) => Lines) {
+    this.#listener = listener;
+    this.#flags = flags;
+    this.#writing = writing;
+    this.#lines = lines;
+  }
+
+  stop(): void {
+    this.#isStopping = true;
+    void this.#listener.close();
+    for (const end of this.#waiting) end();
+  }
+
+  /** Until it ends, which is nothing that ends the others. */
+  async follow(capture: Capture): Promise<void> {
+    const { write, quiet } = this.#flags;
+    const who = capture.plan.target;
+    let packets = 0;
+    let writer: Writer | undefined;
+    try {
+      const name = write === undefined ? undefined : freeName(write, capture, this.#names);
+      writer = name === undefined ? undefined : await openTrace(name, this.#writing, capture);
+      if (!quiet) say(`${who}: capturing${name === undefined ? '' : `, into ${name}`}`);
+      const printer = writer === undefined && !quiet ? this.#lines(capture) : undefined;
+      const batches = capture[Symbol.asyncIterator]();
+      const end = () => void batches.return?.();
+      while (!this.#isStopping) {
+        this.#waiting.add(end);
+        const { value: batch } = await batches.next();
+        this.#waiting.delete(end);
+        if (batch === undefined) break;
+        packets += await this.#take(batch, writer, printer);
+      }
+      await batches.return?.();
+    } catch (error) {
+      if (!quiet || writer !== undefined) say(error instanceof Error ? error.message : String(error));
+      this.#failures++;
+    }
+    const stats = capture.stats();
+    this.#dropped += stats.dropped;
+    await writer?.close(stats).catch((error: Error) => say(error.message));
+    await capture.close();
+    if (!quiet) say(`${who}: ${integer(packets)} packets captured, ${integer(stats.dropped)} dropped`);
+  }
+
+  summarize(): void {
+    const { captures, refused, failed } = this.#listener.stats();
+    const ended = this.#failures === 0 ? '' : `, ${integer(this.#failures)} of them cut off`;
+    tell(`${integer(this.#packets)} packets captured from ${integer(captures)} connections${ended}`);
+    tell(`${integer(this.#dropped)} packets dropped`);
+    if (refused + failed > 0) tell(`${integer(refused)} connections refused, ${integer(failed)} failed`);
+  }
+
+  async #take(batch: Batch, writer: Writer | undefined, printer: Lines | undefined): Promise<number> {
+    const { count = Number.POSITIVE_INFINITY } = this.#flags;
+    const taken = Math.max(0, Math.min(batch.length, count - this.#packets));
+    this.#packets += taken;
+    if (this.#packets >= count) this.stop();
+    if (taken === 0) return 0;
+    const select = taken < batch.length ? Array.from({ length: taken }, (_, i) => i) : undefined;
+    if (writer !== undefined) await writer.write(batch, { select });
+    else if (printer !== undefined) await print(printer.lines(batch, taken));
+    return taken;
+  }
+}
+
+/** The name of a capture's trace, of which there is none yet. */
+function freeName(pattern: string, capture: Capture, names: Set<string>): string {
+  const wanted = nameOf(pattern, capture);
+  const packed = /\.(zst|lz4|gz)$/i.exec(wanted)?.[0] ?? '';
+  const bare = wanted.slice(0, wanted.length - packed.length);
+  const end = `${extname(bare)}${packed}`;
+  const stem = wanted.slice(0, wanted.length - end.length);
+  let name = wanted;
+  for (let number = 2; names.has(name) || existsSync(name); number++) name = `${stem}-${number}${end}`;
+  names.add(name);
+  return name;
+}
+
+/** WHY changed: a daemon's interface has any name it likes. */
+function nameOf(pattern: string, { peer }: Capture): string {
+  const plain = (text: string) => text.replace(/[^\w.:-]/g, '_').replace(/^\.+/, '_');
+  return pattern
+    .replaceAll('%h', plain(peer?.address ?? 'unknown'))
+    .replaceAll('%p', String(peer?.port ?? 0))
+    .replaceAll('%i', plain(peer?.interface || 'unknown'));
+}
+
+function openTrace(name: string, options: WriterOptions, capture: Capture): Promise<Writer> {
+  const { linkType, peer, plan } = capture;
+  const isNg = /\.(pcapng|ntar)(\.\w+)?$/i.test(name);
+  if (!isNg) return openWriter(`pcap:${name}`, { ...options, linkType });
+  const described = { name: peer?.interface || plan.target, description: `${plan.backend}, ${peer?.address}` };
+  return openWriter(`pcapng:${name}`, { ...options, linkType, interface: described });
 }

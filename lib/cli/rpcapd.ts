@@ -108,11 +108,13 @@ export function addRpcapd(program: Command): void {
 
 async function run(flags: RpcapdFlags): Promise<void> {
   const daemon = await serve(optionsOf(flags));
-  if (!flags.quiet) say(daemon.port === 0 ? 'connects, and listens nowhere' : `listens at port ${daemon.port}`);
-  await new Promise<void>((resolve) => {
+  // WHY first: whoever sees it listen may send a signal.
+  const asked = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
     process.on('SIGHUP', () => void reload(daemon, flags));
   });
+  if (!flags.quiet) say(daemon.port === 0 ? 'connects, and listens nowhere' : `listens at port ${daemon.port}`);
+  await asked;
   await daemon.close();
 }
 

@@ -70,6 +70,18 @@ export interface NativeSession {
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */
   remoteConnect(port: number): Promise<void>;
+  /** A descriptor, the caller's, that packets are written to as the daemon sends them; -1 where it is closed. */
+  remotePipe(): number;
+  /** A program for the other host, of another filter; undefined is none. */
+  remoteCompile(filter: string | Uint32Array | undefined): Promise<Uint32Array>;
+  /** Whether packets that the other host let pass are looked at here, too: not while it changes its filter. */
+  remoteLook(on: boolean): void;
+  /** The other host filters with what was compiled last from now on, and so do we. */
+  remoteAdopt(): void;
+  /** Whether a byte of a packet has come by now, read or not. */
+  remoteArrived(): boolean;
+  /** Changes the filter of a running capture. Of captures that can, and not the addon's: lib/rpcap puts it there. */
+  changeFilter?(filter: string | Uint32Array | undefined): Promise<void>;
   /** What the other host has counted since the capture began there. */
   remoteCounted(interfaceDropped: number, kernelDropped: number): void;
   /** Nothing comes any more; once what has arrived was read, the capture fails with this. */
@@ -299,6 +311,8 @@ export interface Addon {
   }): NativeOutlet;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
+  /** An Error where it cannot be made. */
+  indexTrace(path: string): Promise<{ path: string; packets: number; sections: number } | Error>;
   /** The addresses of a host, in numbers and in the order in which to try them. */
   lookup(name: string): Promise<string[]>;
   /** The connection of a socket that is about to be closed here; undefined where the descriptor is no socket's. */

@@ -6,7 +6,7 @@ import { openRpcap } from '../rpcap/opening.js';
 import { openTcp } from '../tcp/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
-import { reservedOf, schemaOf } from '../uri/uri.js';
+import { schemaOf } from '../uri/uri.js';
 import { flatten } from '../uri/values.js';
 
 let lastOpening = 0;
@@ -31,7 +31,6 @@ export async function openSession(
     throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
       backend: method,
       uri,
-      hint: reservedOf(method)?.hint,
     });
   }
   if (method === 'tcp') {

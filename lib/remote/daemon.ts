@@ -6,7 +6,8 @@ import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { openNative } from '../plan/opening.js';
 import { planOf } from '../plan/plan.js';
-import { Control, plainAddress } from '../rpcap/control.js';
+import { plainAddress, secured } from '../rpcap/connect.js';
+import { Control } from '../rpcap/control.js';
 import { type FoundInterface, listInterfaces } from '../rpcap/interfaces.js';
 import { greet } from '../rpcap/login.js';
 import { openAt } from '../rpcap/opening.js';
@@ -53,12 +54,18 @@ export async function captureOf(socket: Socket, { settings, signal, choose, coun
   const address = plainAddress(socket.remoteAddress);
   const port = socket.remotePort ?? 0;
   const host = isIPv6(address) ? `[${address}]` : address;
-  const replyMs = Number(settings.values.replyMs);
-  const control = Control.accepted({ uri: `rpcap://${host}:${port}`, replyMs, signal }, socket);
+  const scheme = settings.tls === undefined ? 'rpcap://' : 'rpcaps://';
+  const options = {
+    uri: `${scheme}${host}:${port}`,
+    replyMs: Number(settings.values.replyMs),
+    signal,
+    tls: settings.tls,
+  };
+  const control = Control.accepted(options, await secured(socket, { ...options, host: address }));
   const login = await greet(control, settings.auth);
   const name = await chosen(control, { address, port }, choose);
   const target = `${host}/${name}`;
-  const uri = uriOf('rpcap://', target);
+  const uri = uriOf(scheme, target);
   try {
     const session = await openAt(login, name, { ...settings, uri }, 'capture', (facts) =>
       openNative(

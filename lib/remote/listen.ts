@@ -1,6 +1,7 @@
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { OptionsOf } from '../generated/options.js';
+import { refuseSecretDatagrams } from '../rpcap/opening.js';
 import { targetOf } from '../rpcap/target.js';
 import { bad, ownOptions } from '../uri/options.js';
 import { resolve } from '../uri/request.js';
@@ -81,6 +82,7 @@ export async function listen<Uri extends string>(
   const known = new Known();
   const complain = complainer();
   const { signal } = request;
+  if (request.scheme === 'rpcap') refuseSecretDatagrams(uri, settings);
   return Listener.open({
     uri,
     signal,

@@ -1,9 +1,10 @@
 // The control connection to a daemon: a request, an answer.
-import { connect as connectTo, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
-import { CaptureError, type CaptureErrorFields, wrapNative } from '../errors/errors.js';
+import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 import type { ErrorCode } from '../generated/errors.js';
-import { addon } from '../native/native.js';
+import type { TlsSettings } from '../uri/tls.js';
+import { type ConnectOptions, dial, plainAddress } from './connect.js';
 import { Fault, HEADER_BYTES, type MessageType, message, REPLY, Type } from './messages.js';
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
@@ -19,12 +20,7 @@ export interface ControlOptions {
   readonly replyMs: number;
   /** Ends the connection, and with it whatever is awaited. */
   readonly signal: AbortSignal | undefined;
-}
-
-/** Where to. */
-export interface ConnectOptions extends ControlOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly tls: TlsSettings | undefined;
 }
 
 interface Waiting {
@@ -35,7 +31,7 @@ interface Waiting {
 
 export class Control {
   readonly #options: ControlOptions;
-  readonly #scope: string | undefined;
+  readonly #host: string;
   readonly #isActive: boolean;
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
@@ -48,34 +44,25 @@ export class Control {
   #failure: unknown;
   #isClosed = false;
 
+  /** What packets come by, where they pass through here: it ends with this. */
+  data: Socket | undefined;
+
   /** Called once, when the connection is at its end but for {@link close}. */
   onEnd: (why: unknown) => void = () => {};
 
   /** Connects to the first of the host's addresses that answers. */
-  static async connect(options: ConnectOptions): Promise<Control> {
-    const { host, signal } = options;
-    signal?.throwIfAborted();
-    const addresses = isIP(host) === 0 ? await lookup(options) : [host];
-    let failure: unknown;
-    for (const address of addresses) {
-      try {
-        return new Control(options, await connectSocket(address, options), host.split('%')[1]);
-      } catch (error) {
-        if (signal?.aborted) throw signal.reason;
-        failure ??= error;
-      }
-    }
-    throw failure;
+  static async connect(options: ControlOptions & ConnectOptions): Promise<Control> {
+    return new Control(options, await dial(options), options.host);
   }
 
   /** Of a connection that the daemon has made. */
   static accepted(options: ControlOptions, socket: Socket): Control {
-    return new Control(options, socket, undefined, true);
+    return new Control(options, socket, plainAddress(socket.remoteAddress), true);
   }
 
-  private constructor(options: ControlOptions, socket: Socket, scope: string | undefined, isActive = false) {
+  private constructor(options: ControlOptions, socket: Socket, host: string, isActive = false) {
     this.#options = options;
-    this.#scope = scope;
+    this.#host = host;
     this.#isActive = isActive;
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -86,9 +73,18 @@ export class Control {
     this.#forgetSignal = options.signal === undefined ? () => {} : onAbort(options.signal, () => this.#aborted());
   }
 
+  get options(): ControlOptions {
+    return this.#options;
+  }
+
   /** Whether it was the daemon who connected: then it also opens the way for packets. */
   get isActive(): boolean {
     return this.#isActive;
+  }
+
+  /** Whom its certificate has to be for. */
+  get host(): string {
+    return this.#host;
   }
 
   /** Our address, as the daemon's host sees it. */
@@ -99,7 +95,8 @@ export class Control {
   /** The daemon's address. */
   get peer(): string {
     const address = plainAddress(this.#socket.remoteAddress);
-    return this.#scope === undefined || address.includes('%') ? address : `${address}%${this.#scope}`;
+    const [, scope] = this.#host.split('%');
+    return scope === undefined || address.includes('%') ? address : `${address}%${scope}`;
   }
 
   /** The payload of the daemon's answer. Rejects with a CaptureError, or the signal's reason. */
@@ -129,6 +126,7 @@ export class Control {
   close(): void {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#isClosed = true;
+    this.data?.destroy();
     this.#finish(this.fault('RINGTAP_CLOSED', 'the connection was closed'));
     if (this.#isActive) this.#socket.end();
     else this.#socket.end(message(Type.close));
@@ -233,63 +231,11 @@ export class Control {
           hint: 'Add this host to the list of the daemon (rpcapd -l).',
         });
       case Fault.tls:
-        return this.fault('RINGTAP_REMOTE_REFUSED', what, {
-          hint: 'This version has no TLS for it yet: start a daemon without -S, and reach it through ssh -L.',
+        return this.fault('RINGTAP_REMOTE_TLS', what, {
+          hint: `It speaks nothing but TLS: rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}.`,
         });
       default:
         return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what);
     }
   }
-}
-
-async function lookup({ uri, host, signal }: ConnectOptions): Promise<readonly string[]> {
-  const looking = addon().lookup(host);
-  try {
-    return await (signal === undefined ? looking : Promise.race([looking, rejection(signal)]));
-  } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    const cause = wrapNative(error, 'rpcap', uri) as Error;
-    throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${uri}: ${host}: ${cause.message}`, {
-      uri,
-      backend: 'rpcap',
-      hint: 'Check the name of the host.',
-    });
-  }
-}
-
-/** An address of IPv4 is that, also at a socket of IPv6. */
-export function plainAddress(address = ''): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => onAbort(signal, () => reject(signal.reason)));
-}
-
-function connectSocket(address: string, { uri, port, replyMs, signal }: ConnectOptions): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTo({ host: address, port });
-    let forget = () => {};
-    const settle = () => {
-      clearTimeout(timer);
-      forget();
-      socket.removeAllListeners();
-    };
-    const fail = (what: string, fields: CaptureErrorFields = {}) => {
-      settle();
-      socket.on('error', () => {});
-      socket.destroy();
-      const message = `${uri}: cannot connect to ${address} port ${port}: ${what}`;
-      reject(new CaptureError('RINGTAP_REMOTE_UNREACHABLE', message, { uri, backend: 'rpcap', ...fields }));
-    };
-    const timer = setTimeout(() => fail(`no answer for ${replyMs} ms`), replyMs);
-    socket.once('connect', () => {
-      settle();
-      resolve(socket);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      fail(error.message, { syscall: 'connect', ...(error.errno === undefined ? {} : { errno: -error.errno }) });
-    });
-    if (signal !== undefined) forget = onAbort(signal, () => fail('it was given up'));
-  });
 }

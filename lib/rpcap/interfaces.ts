@@ -25,7 +25,7 @@ export async function remoteInterfaces(request: Request, settings: Settings): Pr
   const { control } = await logIn(request, target, settings);
   try {
     const list = await listInterfaces(control);
-    return list.map((found) => ({ ...found, uri: uriAt(target, found.target) }));
+    return list.map((found) => ({ ...found, uri: uriAt(target, found.target, settings) }));
   } finally {
     control.close();
   }
@@ -39,8 +39,8 @@ export async function listInterfaces(control: Control): Promise<readonly FoundIn
   return list;
 }
 
-function uriAt({ host, port }: Target, device: string): string {
-  return uriOf('rpcap://', `${isIPv6(host) ? `[${host}]` : host}:${port}/${device}`);
+function uriAt({ host, port }: Target, device: string, { tls }: Settings): string {
+  return uriOf(tls === undefined ? 'rpcap://' : 'rpcaps://', `${isIPv6(host) ? `[${host}]` : host}:${port}/${device}`);
 }
 
 const ENTRY_BYTES = 12;

@@ -14,9 +14,9 @@ export interface Login {
 export async function logIn(
   { uri, signal }: Pick<Request, 'uri' | 'signal'>,
   { host, port }: Target,
-  { values, auth }: Settings,
+  { values, auth, tls }: Settings,
 ): Promise<Login> {
-  return greet(await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal }), auth);
+  return greet(await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal, tls }), auth);
 }
 
 /** Begins a conversation; where that fails, ends it. */

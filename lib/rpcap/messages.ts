@@ -7,6 +7,7 @@ export const Type = {
   interfaces: 2,
   open: 3,
   start: 4,
+  filter: 5,
   close: 6,
   auth: 8,
   stats: 9,
@@ -78,15 +79,21 @@ export interface StartRequest {
 }
 
 export function startPayload({ snaplen, timeoutMs, promiscuous, port, datagrams, filter }: StartRequest): Buffer {
-  const bytes = Buffer.alloc(20 + filter.length * 2);
+  const bytes = Buffer.alloc(12);
   const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonOpens;
   bytes.writeUInt32BE(snaplen, 0);
   bytes.writeUInt32BE(timeoutMs, 4);
   bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way, 8);
   bytes.writeUInt16BE(port, 10);
-  bytes.writeUInt16BE(BPF, 12);
-  bytes.writeUInt32BE(filter.length / 4, 16);
-  for (let i = 0, at = 20; i < filter.length; i += 4, at += 8) {
+  return Buffer.concat([bytes, filterPayload(filter)]);
+}
+
+/** code, jt, jf, k of each instruction. */
+export function filterPayload(filter: Uint32Array): Buffer {
+  const bytes = Buffer.alloc(8 + filter.length * 2);
+  bytes.writeUInt16BE(BPF, 0);
+  bytes.writeUInt32BE(filter.length / 4, 4);
+  for (let i = 0, at = 8; i < filter.length; i += 4, at += 8) {
     bytes.writeUInt16BE(filter[i]!, at);
     bytes.writeUInt8(filter[i + 1]!, at + 2);
     bytes.writeUInt8(filter[i + 2]!, at + 3);

@@ -4,6 +4,8 @@ import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import type { OptionValue } from '../uri/values.js';
 import type { Control } from './control.js';
+import { wayOf } from './data.js';
+import { allowChanges } from './filter.js';
 import { linkTypeOf } from './link_type.js';
 import { type Login, logIn } from './login.js';
 import { samplingPayload, startPayload, Type } from './messages.js';
@@ -35,7 +37,18 @@ export async function openRpcap(
   if (purpose === 'transmit') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: rpcap cannot send packets`, { uri, backend: 'rpcap' });
   }
+  refuseSecretDatagrams(uri, settings);
   return openAt(await logIn(request, target, settings), target.device, { ...settings, uri }, purpose, openLocal);
+}
+
+/** What no daemon does. */
+export function refuseSecretDatagrams(uri: string, { values, tls }: Settings): void {
+  if (tls === undefined || values.transport !== 'udp') return;
+  throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: over TLS packets come by transport=tcp, not udp`, {
+    uri,
+    backend: 'rpcap',
+    hint: 'Leave transport out, or reach the daemon by rpcap:// in a network that you trust.',
+  });
 }
 
 /** The same at a daemon that has let us in. Where that fails, the conversation with it is over. */
@@ -51,9 +64,11 @@ export async function openAt(
     const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(device)));
     const linkType = linkTypeOf(opened.readUInt32BE(0));
     const { local, peer, isActive: active } = control;
-    session = await openLocal({ linkType, bigEndian, local, peer, active });
+    const piped = control.options.tls !== undefined;
+    session = await openLocal({ linkType, bigEndian, local, peer, active: active && !piped });
     if (purpose === 'capture') {
       await start(control, session, settings);
+      allowChanges(control, session);
       watch(control, session, { ...settings.values, uri: settings.uri });
     } else {
       control.close();
@@ -69,22 +84,26 @@ export async function openAt(
 async function start(control: Control, session: NativeSession, { values }: Settings): Promise<void> {
   const every = Number(values.sampleEvery);
   if (every > 1) await control.request(Type.sampling, samplingPayload(every));
-  const { port, filter } = session.remote()!;
-  const reply = await control.request(
-    Type.start,
-    startPayload({
-      snaplen: Number(values.snaplen),
-      timeoutMs: Number(values.timeoutMs),
-      promiscuous: values.promiscuous === true,
-      port,
-      datagrams: values.transport === 'udp',
-      filter,
-    }),
-  );
-  if (port !== 0) return;
-  const theirs = answer(control, 'STARTCAP', 8, reply).readUInt16BE(4);
-  if (theirs === 0) throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
-  await session.remoteConnect(theirs);
+  const way = await wayOf(control, session);
+  try {
+    const reply = await control.request(
+      Type.start,
+      startPayload({
+        snaplen: Number(values.snaplen),
+        timeoutMs: Number(values.timeoutMs),
+        promiscuous: values.promiscuous === true,
+        port: way.port,
+        datagrams: values.transport === 'udp',
+        filter: session.remote()!.filter,
+      }),
+    );
+    const theirs = way.port === 0 ? answer(control, 'STARTCAP', 8, reply).readUInt16BE(4) : 0;
+    if (way.port === 0 && theirs === 0)
+      throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
+    await way.ready(theirs);
+  } finally {
+    way.close();
+  }
 }
 
 /** An answer that has so many bytes at least. */

@@ -30,7 +30,7 @@ export function watch(control: Control, session: NativeSession, values: Readonly
         }
         const stats = readStats(payload);
         there.remoteCounted(stats.interfaceDropped, stats.kernelDropped);
-        silence.heard(stats, there.stats().received);
+        silence.heard(stats, there.remoteArrived());
       },
       () => {}, // onEnd() has it, or the daemon has no counters
     );
@@ -60,7 +60,8 @@ export function watch(control: Control, session: NativeSession, values: Readonly
 /** Says once each what a user would look for in vain in the packets. */
 class Silence {
   readonly #uri: string;
-  readonly #began = performance.now();
+  /** When nothing had been sent yet. */
+  #before = performance.now();
   #last: RemoteStats | undefined;
   #still = 0;
   #isToldBlocked = false;
@@ -70,9 +71,10 @@ class Silence {
     this.#uri = uri;
   }
 
-  /** @param arrived packets, lost ones among them */
-  heard(stats: RemoteStats, arrived: number): void {
-    if (stats.sent > 0 && arrived === 0 && performance.now() - this.#began >= BLOCKED_MS && !this.#isToldBlocked) {
+  heard(stats: RemoteStats, hasArrived: boolean): void {
+    const now = performance.now();
+    if (stats.sent === 0) this.#before = now;
+    if (!hasArrived && now - this.#before >= BLOCKED_MS && !this.#isToldBlocked) {
       this.#isToldBlocked = true;
       this.#say(
         `the daemon has sent ${stats.sent} packets, and none has arrived: a firewall may stop them on the way (transport=tcp goes another one)`,

@@ -43,6 +43,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));
+  exports.Set("indexTrace", Napi::Function::New<index_of>(env));
   exports.Set("lookup", Napi::Function::New<lookup>(env));
   exports.Set("source", "ringtap source " RINGTAP_SOURCE);
   return exports;

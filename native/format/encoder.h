@@ -86,6 +86,7 @@ struct EncodeBuffer {
   uint64_t first_ns = 0;  // Unix times: of its first packet,
   uint64_t earliest_ns = UINT64_MAX;
   uint64_t latest_ns = 0;
+  bool describes = false;    // later packets cannot be read without what it says of interfaces
   bool begins_file = false;  // the header of the file is in front of its records
   bool ends_file = false;    // nothing of the file comes after it
 

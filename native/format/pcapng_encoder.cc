@@ -199,6 +199,7 @@ class PcapngEncoder final : public Encoder {
     const size_t bytes = 72 + padded(name.size()) + padded(about.size()) + padded(filter.size());  // at most
     if (buffer.capacity - buffer.used < bytes) return std::nullopt;
     interface(link_type, buffer);
+    buffer.describes = true;
     link_types_.push_back(link_type);
     return static_cast<uint32_t>(link_types_.size() - 1);
   }

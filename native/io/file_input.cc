@@ -36,6 +36,9 @@ class FileInput final : public Input {
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override { return thread_ == nullptr || thread_->pending(); }
   bool stream() const noexcept override { return stream_; }
+  bool seek(uint64_t at) noexcept override {
+    return !stream_ && !reading() && (thread_ != nullptr ? thread_->file() : file_).seek(at);
+  }
   Error failure(uint64_t at) const override;
   void close() noexcept override;
 

@@ -147,6 +147,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   EncodeBuffer* next_full();
   bool write_out(EncodeBuffer& buffer);
   size_t put(const EncodeBuffer& buffer);
+  Output::Held held_by(const EncodeBuffer& buffer) const;
   void cannot_write(int err, bool is_clean);
   bool must_show() const;
   bool show(std::unique_lock<std::mutex>& lock, bool is_last);

@@ -10,9 +10,11 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     auth: 'RemoteAuth',
+    time: 'string | number | Date',
     tls: 'boolean | TlsOptions',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
+    words: o.type === 'words' ? `'${o.all}' | readonly TunnelKind[] | (string & {})` : '',
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
 
 /** A mere number is one queue, and no count of them: of a scheme whose queues begin at 0 it can be the first alone. */
@@ -72,6 +74,8 @@ const shared = [...new Set([...common, ...backends.flatMap((b) => b.options)].ma
     type: unionOf(taken),
   }));
 
+const tunnels = common.find(({ name }) => name === 'decap').values;
+
 const titleOf = (name) => backends.find((b) => b.name === name).title;
 
 const schemes = [
@@ -84,6 +88,9 @@ export const optionTypes = `// ${note}
 
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as \`tcpdump -dd\` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
+
+/** A kind of tunnel that \`decap\` opens: \`gtp-u\` is the user plane of GTP version 1, and \`gre\` stands for GRE-TAP and NVGRE, too. */
+export type TunnelKind = ${tunnels.map((word) => `'${word}'`).join(' | ')};
 
 /** A user whom the daemon of another host knows. */
 export interface RemoteAuth {
@@ -151,14 +158,12 @@ ${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join(
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: \`rpcaps\` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
 ${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${/^\w+$/.test(scheme) ? scheme : `'${scheme}'`}: '${name}';`).join('\n')}
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
 }
 
 /**

@@ -24,12 +24,26 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth' | 'tls';
+  readonly type:
+    | 'integer'
+    | 'number'
+    | 'boolean'
+    | 'string'
+    | 'choice'
+    | 'filter'
+    | 'signal'
+    | 'queues'
+    | 'auth'
+    | 'tls'
+    | 'words'
+    | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Of words: the one that stands for all of them. */
+  readonly all?: string;
   /** Queues that may be named, where it is not any number of them. */
   readonly most?: number;
   /** Queues are 0 to the last one, without a gap, and never all. */

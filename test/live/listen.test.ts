@@ -1,7 +1,10 @@
 // Daemons that connect to us (rpcap's active mode). Those here answer as recorded ones did.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { type Capture, listen, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { startRingtap } from '../support/cli.js';
+import { temporaryFolder } from '../support/folder.js';
 import { lab } from '../support/lab.js';
 import { expectBalanced, failure, readAll } from '../support/packets.js';
 import {
@@ -19,7 +22,7 @@ import {
   stretches,
 } from '../support/rpcap.js';
 import { bytes } from '../support/trace.js';
-import { until, within } from '../support/wait.js';
+import { sleep, until, within } from '../support/wait.js';
 
 const URI = 'rpcap://127.0.0.1:0';
 const sample = (number: number): Sample => ({ number, data: Buffer.alloc(60, number).fill(0xff, 0, 6) });
@@ -272,3 +275,51 @@ describe.skipIf(lab === null)('listen()', () => {
     await expect(within(readAll(capture), 'its end')).rejects.toBe(reason);
   });
 });
+
+describe.skipIf(lab === null)('ringtap listen', () => {
+  const path = temporaryFolder();
+
+  test('writes a trace for each daemon and interface, another one when it comes back, and never outside', async () => {
+    const port = await freePort();
+    const running = startRingtap(['listen', `rpcap://127.0.0.1:${port}`, '-w', path('%h-%i.pcapng')]);
+    const daemons: FakeDaemon[] = [];
+    const come = async (name: string, local: string) => {
+      const daemon = await retried(() => FakeDaemon.connect(port, named(name), local));
+      daemons.push(daemon);
+      const sink = await daemon.sink;
+      await sink.send(packet(sample(1)));
+      await sink.send(packet(sample(2)));
+    };
+    await come('eth0', '127.0.0.1');
+    await come('../../evil', '127.0.0.2');
+    await until(() => existsSync(path('127.0.0.2-__.._evil.pcapng')), 'the second file', 20_000);
+    await come('eth0', '127.0.0.1');
+    await until(() => existsSync(path('127.0.0.1-eth0-2.pcapng')), 'the third file', 20_000);
+    await sleep(500);
+    running.process.kill('SIGINT');
+    const { code, stderr } = await running.outcome;
+    expect(stderr).toContain('6 packets captured from 3 connections');
+    expect(code).toBe(0);
+    for (const name of ['127.0.0.1-eth0', '127.0.0.2-__.._evil', '127.0.0.1-eth0-2']) {
+      const facts = execFileSync('capinfos', ['-rTMc', path(`${name}.pcapng`)], { encoding: 'utf8' });
+      expect(facts.trim().split('\t').at(-1)).toBe('2');
+    }
+    for (const daemon of daemons) await daemon[Symbol.asyncDispose]();
+  }, 60_000);
+});
+
+async function freePort(): Promise<number> {
+  await using listener = await listen(URI);
+  return listener.port;
+}
+
+async function retried<T>(what: () => Promise<T>): Promise<T> {
+  for (let left = 400; ; left--) {
+    try {
+      return await what();
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(100);
+    }
+  }
+}

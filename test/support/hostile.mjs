@@ -222,7 +222,7 @@ async function outcomes() {
     'synth:?count=3&filter=udp or tcp',
     'synth:?seed=x',
     'file:nosuch.pcap',
-    'rpcaps:x',
+    'rpcap:x',
     'x:y',
     'auto:',
   ]) {

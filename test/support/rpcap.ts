@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { bytes, u16, u32 } from './trace.js';
 
@@ -11,6 +12,7 @@ export const Rpcap = {
   interfaces: 2,
   open: 3,
   start: 4,
+  filter: 5,
   close: 6,
   packet: 7,
   auth: 8,
@@ -77,6 +79,7 @@ const ORDINARY: Answers = {
   },
   [Rpcap.stats]: () => reply(Rpcap.stats, bytes(u32(0), u32(0), u32(0), u32(0))),
   [Rpcap.sampling]: () => reply(Rpcap.sampling),
+  [Rpcap.filter]: () => reply(Rpcap.filter),
   [Rpcap.interfaces]: () => interfacesReply([{ name: 'eth0' }]),
 };
 
@@ -94,6 +97,12 @@ export function interfacesReply(
   return message(Rpcap.interfaces | 0x80, list.length, bytes(...entries));
 }
 
+/** What a daemon that speaks TLS shows. */
+export interface Identity {
+  readonly key: string;
+  readonly cert: string;
+}
+
 export class FakeDaemon implements AsyncDisposable {
   /** What was asked, in order. */
   readonly asked: { readonly type: number; readonly payload: Buffer }[] = [];
@@ -101,26 +110,33 @@ export class FakeDaemon implements AsyncDisposable {
   /** Resolves when there is a way for packets. */
   readonly sink: Promise<Sink>;
   readonly #answers: Answers;
+  readonly #tls: Identity | undefined;
   readonly #servers: Server[] = [];
   readonly #sinks: Sink[] = [];
   #gaveSink: (sink: Sink) => void = () => {};
 
-  static async listen(answers: Answers = {}, host = '127.0.0.1'): Promise<FakeDaemon> {
-    const daemon = new FakeDaemon(answers);
+  static async listen(answers: Answers = {}, host = '127.0.0.1', tls?: Identity): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(answers, tls);
     await daemon.#serve(host, (peer) => daemon.#converse(peer));
     return daemon;
   }
 
   /** One that connects to whoever listens. @param localAddress where it comes from */
-  static async connect(port: number, answers: Answers = {}, localAddress = '127.0.0.1'): Promise<FakeDaemon> {
-    const daemon = new FakeDaemon(answers);
+  static async connect(
+    port: number,
+    answers: Answers = {},
+    localAddress = '127.0.0.1',
+    tls?: Identity,
+  ): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(answers, tls);
     const socket = connect({ port, host: '127.0.0.1', localAddress });
-    daemon.#converse(socket);
     await once(socket, 'connect');
+    daemon.#converse(daemon.#secured(socket));
     return daemon;
   }
 
-  private constructor(answers: Answers) {
+  private constructor(answers: Answers, tls?: Identity) {
+    this.#tls = tls;
     this.#answers = { ...ORDINARY, ...answers };
     this.sink = new Promise((resolve) => {
       this.#gaveSink = resolve;
@@ -131,9 +147,9 @@ export class FakeDaemon implements AsyncDisposable {
     return (this.#servers[0]!.address() as AddressInfo).port;
   }
 
-  uri(parameters = ''): `rpcap://${string}` {
+  uri(parameters = ''): `rpcap${'' | 's'}://${string}` {
     const { address, family, port } = this.#servers[0]!.address() as AddressInfo;
-    return `rpcap://${family === 'IPv6' ? `[${address}]` : address}:${port}/eth0${parameters}`;
+    return `rpcap${this.#tls === undefined ? '' : 's'}://${family === 'IPv6' ? `[${address}]` : address}:${port}/eth0${parameters}`;
   }
 
   types(): number[] {
@@ -161,7 +177,7 @@ export class FakeDaemon implements AsyncDisposable {
   async connectData(port: number, peer: Socket): Promise<void> {
     const socket = connect({ port, host: peer.remoteAddress!, localAddress: peer.localAddress! });
     await once(socket, 'connect');
-    this.#take(streamSink(socket));
+    this.#take(streamSink(this.#secured(socket)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -176,10 +192,14 @@ export class FakeDaemon implements AsyncDisposable {
   }
 
   async #serve(host: string, serve: (socket: Socket) => void): Promise<Server> {
-    const server = createServer(serve).listen(0, host);
+    const server = (this.#tls === undefined ? createServer(serve) : createTlsServer(this.#tls, serve)).listen(0, host);
     this.#servers.push(server);
     await once(server, 'listening');
     return server;
+  }
+
+  #secured(socket: Socket): Socket {
+    return this.#tls === undefined ? socket : new TLSSocket(socket, { isServer: true, ...this.#tls });
   }
 
   #converse(peer: Socket): void {

@@ -69,7 +69,7 @@ describe('a URI leads to the options of its scheme', () => {
     expectTypeOf<OptionsOf<`${string}:eth0`>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<`${string}.pcap`>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<'rpcap://host/eth0'>>().toEqualTypeOf<RpcapOptions>();
-    expectTypeOf<OptionsOf<'rpcaps://host/eth0'>>().toEqualTypeOf<OpenOptions>();
+    expectTypeOf<OptionsOf<'rpcaps://host/eth0'>>().toEqualTypeOf<RpcapOptions>();
     expectTypeOf<OptionsOf<'nosuch:eth0'>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<never>>().toEqualTypeOf<OpenOptions>();
   });

@@ -95,9 +95,8 @@ describe('ringtap help', () => {
   });
 });
 
-const commands = 'list doctor explain capture stats read info merge split convert rpcapd extcap completion help'.split(
-  ' ',
-);
+const commands =
+  'list doctor explain capture stats read info index merge split convert rpcapd extcap completion help'.split(' ');
 
 describe('the manual page', () => {
   const page = join(root, 'dist/man/ringtap.1');

@@ -74,7 +74,6 @@ describe('what cannot be done', () => {
     [['read', 'EMPTY'], /^ringtap: .*empty\.pcap: the file is empty\nhint: Known formats are pcap, pcapng and ERF/],
     [['read', 'TEXT'], /^ringtap: .*text\.pcap: .*\nhint: Known formats are pcap, pcapng and ERF/],
     [['stats', 'no-such-if0'], /^ringtap: no-such-if0: interface "no-such-if0": No such device\nhint: /],
-    [['stats', 'rpcaps:host/eth0'], /^ringtap: rpcaps:host\/eth0: rpcaps: .*\nhint: /],
     [
       ['capture', 'synth:', '-w', '/nonexistent/out.pcap'],
       /ringtap: .*\/nonexistent\/out\.pcap: cannot create: .*\nhint: /,

@@ -108,7 +108,7 @@ describe('listen() at tcp-listen:', () => {
 
 describe('ringtap listen', () => {
   test('writes a trace for each who connects', async () => {
-    const args = ['dist/cli/main.js', 'listen', 'tcp-listen://127.0.0.1:0', '-w', path('%h-%n.pcapng'), '-c', '2'];
+    const args = ['dist/cli/main.js', 'listen', 'tcp-listen://127.0.0.1:0', '-w', path('%h.pcapng'), '-c', '23'];
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (text) => {
@@ -121,7 +121,7 @@ describe('ringtap listen', () => {
     const [code] = await within(once(child, 'close'), 'its end');
     expect(code, said).toBe(0);
     const written = readdirSync(join(path('.'))).filter((name) => name.endsWith('.pcapng'));
-    expect(written.sort()).toEqual(['127.0.0.1-1.pcapng', '127.0.0.1-2.pcapng']);
+    expect(written.sort()).toEqual(['127.0.0.1-2.pcapng', '127.0.0.1.pcapng']);
     let packets = 0;
     for (const name of written) {
       await using capture = await open(`file:${path(name)}`);

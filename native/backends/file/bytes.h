@@ -16,7 +16,7 @@
 namespace ringtap::file {
 
 inline Result<std::unique_ptr<Input>> open_bytes(const std::string& path, const OpenRequest& request,
-                                                 const std::shared_ptr<Tail>& tail = nullptr) {
+                                                 const std::shared_ptr<Tail>& tail = nullptr, Parts parts = {}) {
 #ifndef _WIN32
   auto opened = request.connection != nullptr ? connection_input(request.connection) : open_input(path, tail);
 #else
@@ -24,7 +24,7 @@ inline Result<std::unique_ptr<Input>> open_bytes(const std::string& path, const 
 #endif
   if (!opened) return opened;
   const int64_t most_window = std::max<int64_t>(request.options.integer("windowBytes", int64_t{kMostWindow}), 0);
-  return decompressed(*std::move(opened), static_cast<uint64_t>(most_window));
+  return decompressed(*std::move(opened), static_cast<uint64_t>(most_window), std::move(parts));
 }
 
 }  // namespace ringtap::file

@@ -60,6 +60,14 @@ Result<Surveyed> survey_followed(const OpenRequest& request, FileSource::Limits 
   auto member = surveyed.opener.open_next(0, followed);
   if (!member) return std::move(member).error();
   FileSource& source = (*member)->source();
+  const auto asked = AskedRange::of(request.options);
+  if (!asked) return asked.error();
+  if (asked->is_any()) {
+    auto range = asked->resolved(source.first_time());
+    if (!range) return std::move(range).error();
+    surveyed.opener.range = *range;
+    source.keep_between(*range);
+  }
   surveyed.info = source.info();
   surveyed.epoch = source.info().epoch_ns / 1'000'000'000;
   surveyed.announced = source.announced();

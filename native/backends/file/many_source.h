@@ -28,6 +28,7 @@ struct MemberOpener {
   OpenRequest request;
   FileSource::Limits limits;
   std::shared_ptr<Slots> slots;
+  std::optional<TimeRange> range = {};  // of the packets that are wanted
 
   Result<std::shared_ptr<Member>> open(uint32_t index, const std::string& path,
                                        const std::shared_ptr<Tail>& tail = nullptr) const;

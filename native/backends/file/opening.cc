@@ -73,6 +73,16 @@ std::optional<Error> FileSource::given_up(const OpenRequest& request) const {
       .hint = "Check that it sends pcap or pcapng, and whether with TLS (tls); replyMs says how long to wait."};
 }
 
+std::optional<int64_t> FileSource::first_time() {
+  if (!first_second_ || walk_.stop != Stop::kFull) return std::nullopt;
+  DescBlock block(1);
+  Walk ahead = walk_;
+  ahead.filter = nullptr;
+  reader_->walk(ahead, block, 1);
+  if (ahead.count == 0) return std::nullopt;
+  return info_.epoch_ns + key_of(block.time[0], block.rest[0], block.flags[0]);
+}
+
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
   const Told told = told_format(request.options.text("format", "auto"));

@@ -47,9 +47,14 @@ class RpcapSource final : public Source, private Remote {
 
  private:
   const Program& filter() const noexcept override { return program_; }
+  Compiling compiling(std::shared_ptr<Filter> filter) const override;
+  void look(bool on) noexcept override { looks_ = on; }
+  void adopt(Program program) override;
   uint16_t port() const noexcept override { return port_; }
   Connecting connecting(uint16_t port) const override;
   Result<Ok> attach(std::shared_ptr<Connection> connection) override;
+  Result<UniqueFd> pipe() override;
+  bool arrived() const noexcept override;
   void counted(const RemoteCounters& counters) noexcept override;
   void end(Error why) noexcept override;
 
@@ -65,6 +70,7 @@ class RpcapSource final : public Source, private Remote {
   const std::shared_ptr<std::atomic<bool>> given_up_ = std::make_shared<std::atomic<bool>>(false);
   Program program_;  // the daemon's; it accepts all unless set_filter() says otherwise
   UserFilter filter_;
+  bool looks_ = true;  // at what has passed the daemon's filter
   UniqueFd epoll_;
   UniqueFd woken_;  // an eventfd: readable once end() was called
   UniqueFd timer_;  // how long the reason for the end of the data is waited for
