@@ -34,27 +34,33 @@ export function addListen(program: Command): void {
   const command = program
     .command('listen')
     .usage('[options] <uri> [filter...]')
-    .argument('<uri>', 'rpcap://ADDRESS[:PORT], an address of this host (0.0.0.0: all; port 2003)')
+    .argument(
+      '<uri>',
+      'rpcap://ADDRESS[:PORT], an address of this host (0.0.0.0: all; port 2003), or tcp-listen://ADDRESS:PORT',
+    )
     .argument('[filter...]', 'only packets that this pcap-filter(7) expression matches (ringtap help filters)')
-    .description('wait for daemons that connect (rpcapd -a HOST), and print or write what each captures')
+    .description(
+      'wait for daemons (rpcapd -a HOST) or senders of traces that connect, and print or write what comes from each',
+    )
     .option(
       '-i, --interface <name>',
       'what to capture from at each daemon, instead of the interface that it comes from',
     )
     .option('-f, --filter <expression>', 'the filter as one word')
     .option('--allow <address>', 'who may connect: an address, or a network such as 10.0.0.0/8; repeatable', collect)
-    .option('-w, --write <file>', 'a trace for each: %h in its name is the host, %i the interface')
+    .option('-w, --write <file>', 'a trace for each: %h in its name is the host, %p its port, %i the interface')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'say nothing of those who come and go, and print no packets');
   addHelp(addPrintOptions(addOpenOptions(addRotateOptions(command))), {
     examples: [
       "ringtap listen rpcap://0.0.0.0:2003 -w '%h-%i.pcapng'",
+      "ringtap listen tcp-listen://0.0.0.0:57012 --tls-cert cert.pem --tls-key key.pem -w '%h-%p.pcapng'",
       'ringtap listen rpcap://0.0.0.0 --allow 10.0.0.0/8 udp port 53',
       "ringtap listen 'rpcap://[::]:2003?transport=udp' -i eth0 -q -w '%h.pcapng.zst'",
     ],
     notes: [
-      'A daemon that comes back is written to another file: NAME-2.pcapng, NAME-3.pcapng, ….',
+      'Who comes back is written to another file: NAME-2.pcapng, NAME-3.pcapng, ….',
       'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.',
     ],
   }).action((uri: string, words: string[], flags: ListenFlags) => run(uri, words, flags));
@@ -69,7 +75,7 @@ async function run(uri: string, words: readonly string[], flags: ListenFlags): P
       'Write one, with "and".',
     );
   }
-  if (flags.write === '-') throw new UsageError('-w names a file for each daemon, such as %h-%i.pcapng');
+  if (flags.write === '-') throw new UsageError('-w names a file for each who connects, such as %h-%i.pcapng');
   const filter = flags.filter ?? (words.length === 0 ? undefined : words.join(' '));
   const writing = rotateOptions(flags);
   if (writing.rotate !== undefined && flags.write === undefined) {
@@ -104,6 +110,8 @@ class All {
   readonly #lines: (capture: Capture) => Lines;
   /** How to end the wait of each. */
   readonly #waiting = new Set<() => void>();
+  /** Of traces, also of those that are not there yet. */
+  readonly #names = new Set<string>();
   #isStopping = false;
   #packets = 0;
   #dropped = 0;
@@ -129,7 +137,7 @@ class All {
     let packets = 0;
     let writer: Writer | undefined;
     try {
-      const name = write === undefined ? undefined : freeName(write, capture);
+      const name = write === undefined ? undefined : freeName(write, capture, this.#names);
       writer = name === undefined ? undefined : await openTrace(name, this.#writing, capture);
       if (!quiet) say(`${who}: capturing${name === undefined ? '' : `, into ${name}`}`);
       const printer = writer === undefined && !quiet ? this.#lines(capture) : undefined;
@@ -175,24 +183,32 @@ class All {
   }
 }
 
-/** The name of a capture's trace, of which there is none yet. WHY changed: a daemon's interface has any name it likes. */
-function freeName(pattern: string, { peer }: Capture): string {
-  const plain = (text: string) => text.replace(/[^\w.:-]/g, '_').replace(/^\.+/, '_');
-  const name = pattern
-    .replaceAll('%h', plain(peer?.address ?? 'unknown'))
-    .replaceAll('%i', plain(peer?.interface ?? 'unknown'));
-  if (!existsSync(name)) return name;
-  const packed = /\.(zst|lz4|gz)$/i.exec(name)?.[0] ?? '';
-  const bare = name.slice(0, name.length - packed.length);
+/** The name of a capture's trace, of which there is none yet. */
+function freeName(pattern: string, capture: Capture, names: Set<string>): string {
+  const wanted = nameOf(pattern, capture);
+  const packed = /\.(zst|lz4|gz)$/i.exec(wanted)?.[0] ?? '';
+  const bare = wanted.slice(0, wanted.length - packed.length);
   const end = `${extname(bare)}${packed}`;
-  const stem = name.slice(0, name.length - end.length);
-  for (let number = 2; ; number++) if (!existsSync(`${stem}-${number}${end}`)) return `${stem}-${number}${end}`;
+  const stem = wanted.slice(0, wanted.length - end.length);
+  let name = wanted;
+  for (let number = 2; names.has(name) || existsSync(name); number++) name = `${stem}-${number}${end}`;
+  names.add(name);
+  return name;
+}
+
+/** WHY changed: a daemon's interface has any name it likes. */
+function nameOf(pattern: string, { peer }: Capture): string {
+  const plain = (text: string) => text.replace(/[^\w.:-]/g, '_').replace(/^\.+/, '_');
+  return pattern
+    .replaceAll('%h', plain(peer?.address ?? 'unknown'))
+    .replaceAll('%p', String(peer?.port ?? 0))
+    .replaceAll('%i', plain(peer?.interface || 'unknown'));
 }
 
 function openTrace(name: string, options: WriterOptions, capture: Capture): Promise<Writer> {
   const { linkType, peer, plan } = capture;
   const isNg = /\.(pcapng|ntar)(\.\w+)?$/i.test(name);
   if (!isNg) return openWriter(`pcap:${name}`, { ...options, linkType });
-  const described = { name: peer?.interface, description: `${plan.backend}, ${peer?.address}` };
+  const described = { name: peer?.interface || plan.target, description: `${plan.backend}, ${peer?.address}` };
   return openWriter(`pcapng:${name}`, { ...options, linkType, interface: described });
 }

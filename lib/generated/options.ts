@@ -55,17 +55,17 @@ export interface OpeningOptions {
  * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
-  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
   filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, mirror, pcap, pfring, rpcap, synth), 134217728 (file)) */
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, mirror, pcap, pfring, rpcap, synth), 134217728 (file, tcp)) */
   snaplen?: number | undefined;
   /** Ask the interface for frames addressed to others, too. (default true (afpacket, afxdp, dpdk, pcap, pfring, rpcap)) */
   promiscuous?: boolean | undefined;
   /** Which way packets must go, seen from this host. (default both (afpacket, pcap, pfring)) */
   direction?: 'both' | 'in' | 'out' | undefined;
-  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, mirror, pcap, rpcap), none (file), 1048576 (synth)) */
+  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, mirror, pcap, rpcap), none (file, tcp), 1048576 (synth)) */
   bufferBytes?: number | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, mirror, pcap, pfring, rpcap, synth)) */
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file, tcp), 256 (afxdp, dpdk, mirror, pcap, pfring, rpcap, synth)) */
   batchSize?: number | undefined;
   /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, mirror, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
   timeoutMs?: number | undefined;
@@ -75,14 +75,22 @@ export interface OpenOptions extends OpeningOptions {
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
   /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, mirror, pfring)) */
   share?: number | undefined;
-  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
   decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
-  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth) */
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
   decapOthers?: 'pass' | 'drop' | undefined;
   /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
   hugePages?: boolean | 'auto' | 'require' | 'off' | undefined;
+  /** file: The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. tcp: The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto (file, tcp)) */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** file: The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. tcp: The most memory that decompressing zstd and xz may keep of what was decompressed. (default 67108864 (file, tcp)) */
+  windowBytes?: number | undefined;
+  /** rpcap: TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. tcp: true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false. (taken by rpcap, tcp) */
+  tls?: boolean | TlsOptions | undefined;
+  /** rpcap: How long the daemon may take to accept a connection, and for each answer. Silence for longer ends the capture. tcp: How long the other end may take for the connection, for TLS, and for the header of its trace. (default 5000 (rpcap, tcp)) */
+  replyMs?: number | undefined;
 }
 
 /** Options of `afpacket:` (AF_PACKET (TPACKET_V3 ring)). */
@@ -383,6 +391,30 @@ export interface SynthOptions extends OpeningOptions {
   decapOthers?: 'pass' | 'drop' | undefined;
 }
 
+/** Options of `tcp:` (pcap over IP). */
+export interface TcpOptions extends OpeningOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 134217728; default 134217728) */
+  snaplen?: number | undefined;
+  /** true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false. */
+  tls?: boolean | TlsOptions | undefined;
+  /** How long the other end may take for the connection, for TLS, and for the header of its trace. (in ms; range 50 – 600000; default 5000) */
+  replyMs?: number | undefined;
+  /** The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto) */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
+  batchSize?: number | undefined;
+  /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. (in bytes; range 1048576 – 1073741824) */
+  bufferBytes?: number | undefined;
+  /** The most memory that decompressing zstd and xz may keep of what was decompressed. (range 1048576 – 2147483648; default 67108864) */
+  windowBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
+}
+
 /** Options of every capture method by its name. */
 export interface BackendOptions {
   /** AF_PACKET (TPACKET_V3 ring) */
@@ -403,6 +435,8 @@ export interface BackendOptions {
   rpcap: RpcapOptions;
   /** Seeded synthetic packets */
   synth: SynthOptions;
+  /** pcap over IP */
+  tcp: TcpOptions;
 }
 
 /** The name of a capture method that this version knows. */
@@ -459,6 +493,10 @@ export interface Schemes {
   rpcaps: 'rpcap';
   /** Seeded synthetic packets */
   synth: 'synth';
+  /** pcap over IP */
+  tcp: 'tcp';
+  /** pcap over IP */
+  'tcp-listen': 'tcp';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
 }

@@ -44,7 +44,9 @@ export interface BackendSchema {
   readonly aliases: readonly string[];
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Whose native code it is, where it has none of its own: bytes that come another way. */
+  readonly native?: BackendName;
+  readonly target: 'interface' | 'path' | 'device' | 'host' | 'none';
   /** Characters that make a target one which no other method can read. */
   readonly ownTarget?: string;
   readonly platforms: readonly string[];
@@ -1438,6 +1440,116 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 0,
         "unit": "packets",
         "doc": "Fault: fail with RINGTAP_INJECTED after so many packets."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
+      }
+    ]
+  },
+  {
+    "name": "tcp",
+    "title": "pcap over IP",
+    "aliases": [
+      "tcp-listen"
+    ],
+    "aliasOptions": {},
+    "native": "file",
+    "target": "host",
+    "platforms": [
+      "linux",
+      "darwin"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "transmits": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 134217728,
+        "default": 134217728,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "tls",
+        "type": "tls",
+        "doc": "true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false."
+      },
+      {
+        "name": "replyMs",
+        "type": "integer",
+        "min": 50,
+        "max": 600000,
+        "default": 5000,
+        "unit": "ms",
+        "doc": "How long the other end may take for the connection, for TLS, and for the header of its trace."
+      },
+      {
+        "name": "format",
+        "type": "choice",
+        "values": [
+          "auto",
+          "pcap",
+          "pcapng",
+          "erf"
+        ],
+        "default": "auto",
+        "doc": "The format of the trace. auto tells it from the content, which for ERF is a guess."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 1024,
+        "unit": "packets",
+        "doc": "The most packets in one batch."
+      },
+      {
+        "name": "bufferBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 1073741824,
+        "unit": "bytes",
+        "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused."
+      },
+      {
+        "name": "windowBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 2147483648,
+        "default": 67108864,
+        "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed."
       },
       {
         "name": "decap",

@@ -183,8 +183,18 @@ export interface OpenRequest {
   options: Record<string, unknown>;
   filter: string | Uint32Array | undefined;
   purpose: Purpose;
+  /** Where its bytes come from, instead of what the target names. */
+  connection?: NativeConnection | undefined;
   batchSize: number;
   external: boolean;
+}
+
+/** A connection for native code to read from, or to write to. It owns its socket until something is opened with it. */
+export interface NativeConnection {
+  /** Why it ends, which whoever reads it fails with: before its bytes do. */
+  end(message: string, hint: string): void;
+  /** Nothing was opened with it. */
+  close(): void;
 }
 
 /** Packets that leave for a client of the daemon. */
@@ -305,6 +315,10 @@ export interface Addon {
   indexTrace(path: string): Promise<{ path: string; packets: number; sections: number } | Error>;
   /** The addresses of a host, in numbers and in the order in which to try them. */
   lookup(name: string): Promise<string[]>;
+  /** The connection of a socket that is about to be closed here; undefined where the descriptor is no socket's. */
+  adopt(fd: number): NativeConnection | undefined;
+  /** Two ends of a new connection, of which the second one is the caller's to close. */
+  pair(): [NativeConnection, number];
 }
 
 let loaded: Addon | undefined;

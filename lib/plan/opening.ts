@@ -1,8 +1,9 @@
 import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import type { MethodName } from '../generated/options.js';
-import { addon, type NativeSession, type Purpose } from '../native/native.js';
+import { addon, type NativeConnection, type NativeSession, type Purpose } from '../native/native.js';
 import { openRpcap } from '../rpcap/opening.js';
+import { openTcp } from '../tcp/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { schemaOf } from '../uri/uri.js';
@@ -32,6 +33,11 @@ export async function openSession(
       uri,
     });
   }
+  if (method === 'tcp') {
+    return openTcp(request, settings, purpose, (connection) =>
+      openNative(request, method, settings, purpose, connection),
+    );
+  }
   if (method !== 'rpcap') return openNative(request, method, settings, purpose);
   return openRpcap(request, settings, purpose, (facts) =>
     openNative(request, method, { ...settings, values: { ...settings.values, ...facts } }, purpose),
@@ -44,13 +50,15 @@ export async function openNative(
   method: MethodName,
   settings: Settings,
   purpose: Purpose,
+  connection?: NativeConnection,
 ): Promise<NativeSession> {
   const number = ++lastOpening;
   const opening = addon().open({
     number,
-    backend: method,
+    backend: schemaOf(method)?.native ?? method,
     uri,
     target,
+    connection,
     options: settings.values,
     filter: flatten(settings.filter),
     purpose,

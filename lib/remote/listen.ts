@@ -8,6 +8,7 @@ import { resolve } from '../uri/request.js';
 import { type ChooseInterface, captureOf, nearest } from './daemon.js';
 import { Door, readAllow } from './door.js';
 import { Listener } from './listener.js';
+import { captureOfStream, streamsAt } from './stream.js';
 
 /** Who may connect to {@link listen}, and what is captured there; the options of a scheme are those of its captures. */
 export interface ListenOptions {
@@ -31,14 +32,14 @@ const MOST_KNOWN = 65536;
 const MOST_WARNINGS = 100;
 
 /**
- * Listens for daemons that connect to us: `rpcapd -a HOST`, rpcap's active mode. Each becomes a capture, which runs when
- * it is given; a daemon that comes back is a new one, with `capture.peer.connection` above 1. When a capture is closed
- * its daemon is left, and free to come again.
+ * Listens for daemons that connect to us: `rpcapd -a HOST`, rpcap's active mode; or, with `tcp-listen:`, for whoever
+ * sends a trace (pcap over IP). Each becomes a capture, which runs when it is given; a daemon that comes back is a new
+ * one, with `capture.peer.connection` above 1. When a capture is closed its daemon is left, and free to come again.
  *
  * A connection that becomes no capture (refused, silent, nonsense) is a process warning, `RINGTAP_REMOTE_CONNECTION`,
  * and ends nothing.
- * @param uri such as `rpcap://0.0.0.0:2003`, an address of this host; port 2003 where none is given, 0 where the system
- * is to choose; with `/eth0` behind it that is the interface
+ * @param uri such as `rpcap://0.0.0.0:2003` or `tcp-listen://0.0.0.0:57012`, an address of this host; of rpcap port 2003
+ * where none is given; 0 where the system is to choose; with `/eth0` behind it that is the interface
  * @param options those of the scheme, and who may connect; `signal` ends the listening and its captures
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION; RINGTAP_BUSY where somebody else has
  * the port, RINGTAP_NO_PERMISSION, RINGTAP_SYSTEM; RINGTAP_UNSUPPORTED for a scheme that nobody connects by; or the
@@ -62,13 +63,17 @@ export async function listen<Uri extends string>(
     ...rest
   } = ownOptions({ uri }, options) as ListenOptions;
   const request = resolve(uri, rest, true);
-  if (request.scheme !== 'rpcap') {
+  if (request.scheme !== 'rpcap' && request.scheme !== 'tcp') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: nobody connects to us by ${request.scheme}:`, {
       uri,
-      hint: 'listen() takes rpcap://0.0.0.0:2003.',
+      hint: 'listen() takes rpcap://0.0.0.0:2003 and tcp-listen://0.0.0.0:57012.',
     });
   }
-  const { host, port, device } = targetOf(request, ACTIVE_PORT);
+  const settings = request.settings(request.scheme);
+  const at =
+    request.scheme === 'tcp' ? { ...streamsAt(request, settings), device: '' } : targetOf(request, ACTIVE_PORT);
+  const { host, port, device } = at;
+  if (request.scheme === 'tcp' && wanted !== undefined) throw bad({ uri }, 'interface', 'is for rpcap: daemons');
   const choose = readChoice(uri, wanted, device);
   if (!Number.isInteger(mostConnections) || mostConnections < 1 || mostConnections > 65536) {
     throw bad({ uri }, 'mostConnections', `must be 1 to 65536 connections, not ${show(mostConnections)}`);
@@ -77,15 +82,19 @@ export async function listen<Uri extends string>(
   const known = new Known();
   const complain = complainer();
   const { signal } = request;
-  const settings = request.settings('rpcap');
-  refuseSecretDatagrams(uri, settings);
+  if (request.scheme === 'rpcap') refuseSecretDatagrams(uri, settings);
   return Listener.open({
     uri,
     signal,
     open: (listener) =>
       Door.open(door, async (socket) => {
         try {
-          listener.take(await captureOf(socket, { settings, signal, choose, count: known.count }));
+          const { count } = known;
+          listener.take(
+            await (request.scheme === 'tcp'
+              ? captureOfStream(socket, { settings, signal, count })
+              : captureOf(socket, { settings, signal, choose, count })),
+          );
         } catch (error) {
           listener.failed();
           if (!signal?.aborted) complain(error);

@@ -28,6 +28,8 @@ export function schemaOf(name: string): BackendSchema | undefined {
   return BACKENDS.find((backend) => backend.name === name);
 }
 
+const MISSING = { path: 'a path', host: 'a host', device: 'an interface', interface: 'an interface' };
+
 /** Characters of a URI; an option that needs more goes into the options object. */
 const MOST_URI = 1 << 19;
 /** Bytes of a target, as the kernel takes of a path. */
@@ -83,7 +85,7 @@ function parseText(uri: string): ParsedUri {
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
   const wants = schemaOf(scheme)?.target ?? 'interface';
   if (target === '' && wants !== 'none') {
-    throw badUri(uri, `${wants === 'path' ? 'a path' : 'an interface'} is missing after "${match[1]}:"`);
+    throw badUri(uri, `${MISSING[wants]} is missing after "${match[1]}:"`);
   }
   if (target !== '' && wants === 'none') {
     throw badUri(uri, `"${target}" cannot follow "${match[1]}:", but ?option=value can`);

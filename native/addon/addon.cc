@@ -1,6 +1,9 @@
 // The module: what lib/native/native.ts sees.
 #include <napi.h>
 
+#ifndef _WIN32
+#include "addon/connection.h"
+#endif
 #include "addon/decode.h"
 #include "addon/environment.h"
 #include "addon/looking.h"
@@ -21,6 +24,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
+#ifndef _WIN32
+  environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
+  exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
+  exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
+#endif
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
   exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));

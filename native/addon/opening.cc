@@ -9,6 +9,9 @@
 #include <utility>
 
 #include "addon/backends.h"
+#ifndef _WIN32
+#include "addon/connection.h"
+#endif
 #include "addon/convert.h"
 #include "addon/deferred.h"
 #include "addon/environment.h"
@@ -112,6 +115,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
                            .target = text(request.Get("target")),
                            .options = to_options(request.Get("options")),
                            .purpose = to_purpose(request.Get("purpose"))};
+#ifndef _WIN32
+  open_request.connection = ConnectionHandle::of(request.Get("connection"));
+#endif
   if (const auto cut = cut_text(open_request)) {
     Deferred failed(env);
     failed.reject(to_js(env, *cut).Value());

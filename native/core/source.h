@@ -20,6 +20,7 @@
 
 namespace ringtap {
 
+class Connection;  // io's
 class Remote;
 
 /// What a receive() came back with.
@@ -138,6 +139,8 @@ struct OpenRequest {
   Purpose purpose = Purpose::kCapture;
   /// Set from another thread when nobody waits for the source any more. Who waits for others looks at it.
   std::shared_ptr<const std::atomic<bool>> cancelled = {};
+  /// Where its bytes come from, instead of what the target names: somebody else has connected to that.
+  std::shared_ptr<Connection> connection = {};
 
   bool is_cancelled() const noexcept { return cancelled != nullptr && cancelled->load(std::memory_order_relaxed); }
 };

@@ -163,7 +163,7 @@ export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
-${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}
+${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${/^\w+$/.test(scheme) ? scheme : `'${scheme}'`}: '${name}';`).join('\n')}
 }
 
 /**

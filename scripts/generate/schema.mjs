@@ -6,6 +6,7 @@ const schemas = backends.map((b) => ({
   title: b.title,
   aliases: b.aliases,
   aliasOptions: b.aliasOptions ?? {},
+  native: b.native,
   target: b.target,
   ownTarget: b.ownTarget,
   platforms: b.platforms,
@@ -63,7 +64,9 @@ export interface BackendSchema {
   readonly aliases: readonly string[];
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Whose native code it is, where it has none of its own: bytes that come another way. */
+  readonly native?: BackendName;
+  readonly target: 'interface' | 'path' | 'device' | 'host' | 'none';
   /** Characters that make a target one which no other method can read. */
   readonly ownTarget?: string;
   readonly platforms: readonly string[];

@@ -134,7 +134,7 @@ describe('ringtap doctor', () => {
       'huge pages',
       'RLIMIT_MEMLOCK',
       'addon',
-      ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'pcap:', 'pfring:', 'rpcap:', 'synth:'],
+      ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'mirror:', 'pcap:', 'pfring:', 'rpcap:', 'synth:', 'tcp:'],
     ]);
     for (const { status, hint } of checks) expect(typeof hint).toBe(status === 'ok' ? 'undefined' : 'string');
   });

@@ -6,6 +6,7 @@ import { entry, paragraph } from '../text.js';
 const TARGETS: Readonly<Record<BackendSchema['target'], string>> = {
   interface: 'eth0',
   device: 'DEVICE',
+  host: '//HOST:PORT',
   path: 'trace.pcapng',
   none: '',
 };

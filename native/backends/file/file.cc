@@ -62,6 +62,7 @@ Result<std::unique_ptr<Source>> open_file(const OpenRequest& request) {
   const int64_t snaplen = std::clamp<int64_t>(request.options.integer("snaplen", UINT32_MAX), 1, UINT32_MAX);
   const file::FileSource::Limits limits{.grows = !request.options.has("bufferBytes"),
                                         .snaplen = static_cast<uint32_t>(snaplen)};
+  if (request.connection != nullptr) return open_one(request, request.target, limits);
   if (request.options.flag("follow") && file::can_be_followed(request.target)) {
     auto followed = file::survey_followed(request, limits);
     if (!followed) return std::move(followed).error();

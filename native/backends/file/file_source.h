@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +70,7 @@ class FileSource final : public Source {
   enum class Fill : uint8_t { kMore, kNothingYet, kEnd, kFailed };
 
   Result<Ok> detect(const OpenRequest& request);
+  std::optional<Error> given_up(const OpenRequest& request) const;
   void describe();
   std::string place(uint64_t at) const;
   std::string name() const;
@@ -87,6 +89,7 @@ class FileSource final : public Source {
   Fill fail(Error error) noexcept;
 
   const std::string path_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   const std::unique_ptr<Input> input_;
   const Limits limits_;
   Chunks chunks_;
