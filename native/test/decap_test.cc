@@ -16,7 +16,7 @@ using decode::Frame;
 using decode::hex;
 using decode::ipv4;
 using decode::kUdpDatagram;
-using decode::operator+;
+using decode::operator+;  // NOLINT(misc-unused-using-decls): found by no argument, whose type is of std
 
 namespace {
 
