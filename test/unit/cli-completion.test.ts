@@ -106,7 +106,7 @@ test('every option of every command is in each script', async () => {
   for (const command of 'list doctor explain capture stats read info index merge split convert'.split(' ')) {
     const { stdout } = await ringtap(command, '--help');
     const options = [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map((match) => match[1]!);
-    expect(options.length).toBeGreaterThan(1);
+    expect(options.length).toBeGreaterThan(0);
     for (const option of options) for (const script of scripts) expect(script).toContain(option);
   }
 });

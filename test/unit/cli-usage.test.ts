@@ -28,7 +28,7 @@ describe('a command line that means nothing', () => {
       ['read', 'a', '-w', 'b'],
       /^ringtap: unknown option '-w'\nhint: .*convert IN OUT, or ringtap capture -r IN -w OUT\n$/,
     ],
-    [['capture', 'synth:', '-z', 'gzip'], /^ringtap: unknown option '-z'\nhint: .*its name ends \.pcap\.gz/],
+    [['capture', 'synth:', '-z', 'gzip'], /^ringtap: unknown option '-z'\nhint: .*its name ends \.zst/],
     [['capture', 'synth:', '--bogus'], /^ringtap: unknown option '--bogus'/],
     [
       ['capture', 'synth:', '-c', '0'],

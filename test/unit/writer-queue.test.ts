@@ -230,7 +230,7 @@ test('a disk that has no room for what is to be claimed says so before there is 
         .catch((error) => console.log(error.code, error.syscall, error.errno));
     }
     console.log(readdirSync(folder).filter((name) => name.endsWith('.part')).length);`);
-  expect({ stdout, stderr }).toEqual({ stdout: 'RINGTAP_FILE_WRITE fallocate 28\n'.repeat(2) + '0\n', stderr: '' });
+  expect({ stdout, stderr }).toEqual({ stdout: `${'RINGTAP_FILE_WRITE fallocate 28\n'.repeat(2)}0\n`, stderr: '' });
 });
 
 test.each(['', ', direct: true', ', preallocateBytes: 2 ** 20', ", overflow: 'drop'"])(
