@@ -11,6 +11,7 @@ import type { Batch } from './batch.js';
  *   const at = i * TunnelWords.perPacket;
  *   if ((tunnel[at]! & 0xff) === 1) console.log('VNI', tunnel[at + TunnelWords.id]!);
  * }
+ * console.log(tunnel.length / TunnelWords.perPacket, 'rows for', length, 'packets');
  */
 export const TunnelWords = {
   /** Kind, depth, bits, and bytes of outer headers. */

@@ -5,9 +5,10 @@ import { refuseSecretDatagrams } from '../rpcap/opening.js';
 import { targetOf } from '../rpcap/target.js';
 import { bad, ownOptions } from '../uri/options.js';
 import { resolve } from '../uri/request.js';
-import { type ChooseInterface, captureOf, nearest } from './daemon.js';
+import { captureOf, nearest } from './daemon.js';
 import { Door, readAllow } from './door.js';
 import { Listener } from './listener.js';
+import type { ChooseInterface } from './remote-daemon.js';
 import { captureOfStream, streamsAt } from './stream.js';
 
 /** Who may connect to {@link listen}, and what is captured there; the options of a scheme are those of its captures. */
@@ -46,11 +47,9 @@ const MOST_WARNINGS = 100;
  * signal's reason
  * @example
  * await using listener = await listen('rpcap://127.0.0.1:0', { allow: ['10.0.0.0/8'], filter: 'udp port 53' });
+ * console.log('daemons connect to', listener.port);
  * setTimeout(() => listener.close(), 10);
- * for await (const capture of listener) {
- *   console.log(capture.peer?.address, capture.peer?.interface);
- *   void read(capture);
- * }
+ * for await (const capture of listener) console.log(capture.peer?.address, capture.peer?.interface);
  */
 export async function listen<Uri extends string>(
   uri: Uri,

@@ -106,7 +106,8 @@ export class Listener implements AsyncIterable<Capture>, AsyncDisposable {
    * Waiting for daemons keeps the process alive; this is the default.
    * @throws nothing
    * @example
-   * listener.ref(); // until it is closed
+   * setTimeout(() => listener.close(), 10);
+   * console.log(listener.ref().port); // until it is closed
    */
   ref(): this {
     this.#door?.ref(true);
@@ -117,7 +118,7 @@ export class Listener implements AsyncIterable<Capture>, AsyncDisposable {
    * Waiting for daemons does not keep the process alive.
    * @throws nothing
    * @example
-   * listener.unref(); // the program may end while none comes
+   * console.log(listener.unref().port); // the program may end while none comes
    */
   unref(): this {
     this.#door?.ref(false);
@@ -130,6 +131,7 @@ export class Listener implements AsyncIterable<Capture>, AsyncDisposable {
    * @throws nothing
    * @example
    * process.once('SIGTERM', () => listener.close()); // the loop ends
+   * setTimeout(() => listener.close().then(() => console.log('closed')), 10);
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;
