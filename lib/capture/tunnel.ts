@@ -1,3 +1,5 @@
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
 import type { TunnelKind } from '../generated/options.js';
 import type { Batch } from './batch.js';
 
@@ -55,14 +57,15 @@ export interface Tunnel {
  * object: loops over many packets read `batch.tunnel`.
  * @param batch of a capture with `decap`, or of a mirror
  * @param i index of the packet
- * @throws nothing; a packet that the batch does not have came out of no tunnel
+ * @throws CaptureError RINGTAP_BAD_OPTION where it is no batch, or no index; a packet beyond the end came out of no tunnel
  * @example
  * for (let i = 0; i < batch.length; i++) console.log(tunnelOf(batch, i)?.id);
  */
 export function tunnelOf(batch: Batch, i: number): Tunnel | undefined {
+  const { words, length } = lookedAt(batch);
+  if (!Number.isSafeInteger(i) || i < 0) throw refused(`tunnelOf(): an index is a whole number from 0, not ${show(i)}`);
   const at = i * TunnelWords.perPacket;
-  const words = batch.tunnel;
-  const about = i < batch.length ? (words[at] ?? 0) : 0;
+  const about = i < length ? (words[at] ?? 0) : 0;
   const kind = KINDS[(about & 0xff) - 1];
   if (kind === undefined) return undefined;
   const source = words.subarray(at + TunnelWords.source, at + TunnelWords.source + 4);
@@ -76,6 +79,23 @@ export function tunnelOf(batch: Batch, i: number): Tunnel | undefined {
     timeNs: about & (1 << 14) ? (BigInt(words[time + 1]!) << 32n) | BigInt(words[time]!) : undefined,
     cut: (about & (1 << 15)) !== 0,
   };
+}
+
+/** What is to be known of a batch, each looked at once: it may be anything. */
+function lookedAt(batch: Batch): { readonly words: Uint32Array; readonly length: number } {
+  try {
+    const { tunnel: words, length } = batch;
+    if (words instanceof Uint32Array && typeof length === 'number') return { words, length };
+  } catch {
+    // Said below.
+  }
+  throw refused(`tunnelOf() takes a batch, not ${show(batch)}`);
+}
+
+function refused(message: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', message, {
+    hint: 'Write tunnelOf(batch, i), with i below batch.length.',
+  });
 }
 
 function address4(word: number): string | undefined {

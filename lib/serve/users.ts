@@ -31,17 +31,21 @@ const OTHERS = 0o007;
 
 /**
  * A line for the file of users of a daemon: `name:scrypt$…`, with a salt of its own.
- * @param user without a colon and without line ends
+ * @param user up to 255 characters, without colons, # and control characters
  * @param password of any length
  * @throws CaptureError RINGTAP_BAD_OPTION for a name that a line cannot have
  * @example
  * console.log(await userLine('capture', 'correct horse battery staple'));
  */
 export async function userLine(user: string, password: string): Promise<string> {
-  if (typeof user !== 'string' || typeof password !== 'string' || !/^[^:\n\r#]+$/.test(user)) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', 'userLine(): a user is a text without colons, # and line ends', {
-      hint: 'Call it with a name and a password.',
-    });
+  if (typeof user !== 'string' || typeof password !== 'string' || !/^[^:#\p{Cc}\p{Cs}]{1,255}$/u.test(user)) {
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      'userLine(): a user is up to 255 characters without colons, # and control characters',
+      {
+        hint: 'Call it with a name and a password.',
+      },
+    );
   }
   const salt = randomBytes(16);
   const hash = await hashOf(password, { cost: COST, blockSize: BLOCK, parallelization: 1, salt });

@@ -78,10 +78,13 @@ function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): O
 function checkWords(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
   const { values = [], all = '' } = option;
   if (value === all) return all;
-  const words: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? [...value] : [value];
+  const given: readonly unknown[] =
+    typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [value];
+  // One more than there may be: a list can claim billions of holes.
+  const words = given.slice(0, values.length + 1);
   const wrong = words.find((word) => typeof word !== 'string' || !values.includes(word));
-  if (words.length === 0 || wrong !== undefined) {
-    const what = words.length === 0 ? 'an empty list' : show(wrong);
+  if (words.length === 0 || wrong !== undefined || given.length > values.length) {
+    const what = words.length === 0 ? 'an empty list' : wrong === undefined ? `${given.length} of them` : show(wrong);
     throw bad(parsed, option.name, `must be ${all}, or some of ${values.join(', ')}, not ${what}`, usageOf(option));
   }
   return [...new Set(words)].join(',');

@@ -145,6 +145,7 @@ async function watched(plant, uri, options) {
   await ringtap.devices();
   await ringtap.probe();
   await (await open('synth:?count=1')).close();
+  await (await ringtap.listen('rpcap://127.0.0.1:0')).close(); // libuv keeps a spare descriptor from its first socket on
   await sleep(100);
   const before = traces();
   await plant();
@@ -280,6 +281,11 @@ const GOOD = {
   probe: [],
   devices: [],
   linkTypeName: [],
+  listen: ['rpcap://127.0.0.1:0', {}],
+  indexTrace: ['nowhere/trace.pcap'],
+  serve: [{}],
+  userLine: ['name', 'password'],
+  tunnelOf: [{}, 0],
 };
 /** Exported for `instanceof`; only ringtap makes them. */
 const CLASSES = ['CaptureError'];
@@ -316,7 +322,8 @@ async function plantArguments() {
         const call = () => value(...good.slice(0, i), argument, ...good.slice(i + 1));
         // Own properties are options, and these have none.
         const isBlank = place === 'options' && /^an object|boxed|looks like/.test(what);
-        await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank ? 'open' : '');
+        const isText = name === 'userLine' && typeof planted === 'string'; // any password, and most names
+        await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank || isText ? 'open' : '');
       }
     }
   }
