@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Batch, type Capture, type OpenOptions, open } from 'ringtap';
 import { root } from './child.js';
-import { lab, send } from './lab.js';
+import { lab, send, traffic } from './lab.js';
 import { bytes, ethernet, ipv4, pcapFile, u32, udp } from './trace.js';
 
 export interface Subject {
@@ -18,6 +18,8 @@ export interface Subject {
   /** A capture to which `feed(count)` makes exactly so many packets come. */
   open(count: number, options?: OpenOptions): Promise<Capture>;
   feed(count: number): Promise<unknown>;
+  /** Sends packets with 64 source ports until it is stopped; settles then. */
+  flood(stop: AbortSignal): Promise<unknown>;
   /** The running number of a packet. */
   number(batch: Batch, i: number): number;
 }
@@ -80,6 +82,11 @@ async function sendDatagrams(count: number, { port, header }: NonNullable<Row['d
   }
 }
 
+/** WHY not at full speed: it shares a thread with whoever reads. */
+async function floodDatagrams(way: NonNullable<Row['datagrams']>, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) await sendDatagrams(640, way);
+}
+
 function subject(
   backend: string,
   { name = backend, uri, number = 'payload', copies = false, datagrams }: Row,
@@ -100,6 +107,12 @@ function subject(
         ? sendDatagrams(count, datagrams)
         : live
           ? send({ count, rate: 100_000, flows: 64 })
+          : Promise.resolve(),
+    flood: (stop) =>
+      datagrams !== undefined
+        ? floodDatagrams(datagrams, stop)
+        : live
+          ? traffic({ count: 0, rate: 50_000, flows: 64 }, stop).sent
           : Promise.resolve(),
     number: NUMBER[number],
   };
