@@ -7,4 +7,4 @@ import { root } from './files.mjs';
 
 const folder = join(root, 'dist/man');
 mkdirSync(folder, { recursive: true });
-writeFileSync(join(folder, 'ringtap.1'), manual(createProgram()));
+writeFileSync(join(folder, 'ringtap.1'), manual(await createProgram()));

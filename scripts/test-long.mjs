@@ -46,8 +46,12 @@ const RUNS = {
     argv: vitest('--project=long', 'test/long/installs.test.ts'),
   },
   killed: {
-    what: 'writers killed at 200 random moments for each format and compression: all but the last second is there',
-    argv: vitest('--project=long', 'test/long/killed-writer.test.ts'),
+    what: 'writers killed at 200 random moments for each format, compression and with rotation: all but the last second is there',
+    argv: vitest('--project=long', 'test/long/killed-writer.test.ts', 'test/long/crash.test.ts'),
+  },
+  sustained: {
+    what: 'a minute of capture to disk, flat out, and on a disk that stands still: nothing is lost',
+    argv: vitest('--project=long', 'test/long/sustained.test.ts'),
   },
   asan: {
     what: 'native tests with AddressSanitizer and UndefinedBehaviorSanitizer',

@@ -4,6 +4,7 @@ import { show } from '../errors/printable.js';
 import { linkTypeName } from '../generated/link_types.js';
 import type { NativeSession } from '../native/native.js';
 import { isoTime, Packet } from './packet.js';
+import { TunnelWords } from './tunnel.js';
 
 /** Bits of `batch.flags[i]`. */
 export const PacketFlags = {
@@ -37,7 +38,7 @@ const POISON = 0x7fffffff;
 /** Segment, link type, when the batch was received, and its generation. */
 const CONTROL_WORDS = 4;
 /** As DescBlock::bytes_for() in native/core/desc.h. */
-const descriptorBytes = (capacity: number) => capacity * 40 + CONTROL_WORDS * 4;
+const descriptorBytes = (capacity: number, tunnelWords: number) => capacity * 40 + (CONTROL_WORDS + tunnelWords) * 4;
 
 /** The descriptors of a slot, one array for each thing that is told of a packet. */
 export interface Columns {
@@ -51,6 +52,8 @@ export interface Columns {
   readonly queue: Uint16Array;
   readonly vlan: Uint16Array;
   readonly control: Uint32Array;
+  /** Empty where nothing is told of tunnels. */
+  readonly tunnel: Uint32Array;
 }
 
 /** @internal Arrays over `descriptors`, laid out as native/core/desc.h says. */
@@ -72,6 +75,7 @@ export function columnsOf(descriptors: ArrayBuffer, capacity: number): Columns {
     queue: new Uint16Array(descriptors, take(2), capacity),
     vlan: new Uint16Array(descriptors, take(2), capacity),
     control: new Uint32Array(descriptors, at, CONTROL_WORDS),
+    tunnel: new Uint32Array(descriptors, at + CONTROL_WORDS * 4),
   };
 }
 
@@ -116,6 +120,12 @@ export class Batch implements Iterable<Packet> {
   readonly vlan: Uint16Array;
   /** Flow hash by the NIC or kernel; 0 where the method does not tell. */
   readonly hash: Uint32Array;
+  /**
+   * The innermost tunnel that each packet came out of: {@link TunnelWords.perPacket} words a packet, the first of which is 0
+   * where it came out of none. {@link TunnelWords} says where in them things stand, and {@link tunnelOf} reads them. Empty
+   * where tunnels are not opened: without `decap`, and not of a mirror.
+   */
+  readonly tunnel: Uint32Array;
   /** The memory that all packets of the batch lie in. */
   readonly view: DataView;
   /** The same memory as bytes. */
@@ -144,6 +154,7 @@ export class Batch implements Iterable<Packet> {
     this.queue = columns.queue;
     this.vlan = columns.vlan;
     this.control = columns.control;
+    this.tunnel = columns.tunnel;
     this.view = view;
     this.bytes = bytes;
     this.slot = slot;
@@ -295,11 +306,13 @@ export class Batch implements Iterable<Packet> {
     let total = 0;
     for (let i = 0; i < n; i++) total += this.data(i).length;
     const memory = new ArrayBuffer(total);
-    const columns = columnsOf(new ArrayBuffer(descriptorBytes(n)), n);
+    const told = this.tunnel.length > 0;
+    const columns = columnsOf(new ArrayBuffer(descriptorBytes(n, told ? n * TunnelWords.perPacket : 0)), n);
     const copy = new Batch(columns, new DataView(memory), new Uint8Array(memory), -1);
     for (const name of ['wirelen', 'time', 'rest', 'flags', 'hash', 'queue', 'vlan'] as const) {
       copy[name].set(this[name].subarray(0, n));
     }
+    if (told) copy.tunnel.set(this.tunnel.subarray(0, n * TunnelWords.perPacket));
     let at = 0;
     for (let i = 0; i < n; i++) {
       const data = this.data(i);

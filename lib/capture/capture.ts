@@ -1,11 +1,13 @@
 import { onAbort } from '../errors/abort.js';
-import type { BackendName } from '../generated/options.js';
+import type { BackendName, FilterProgram } from '../generated/options.js';
 import type { NativeInfo, NativeSession } from '../native/native.js';
 import type { Plan } from '../plan/plan.js';
 import type { Transmitter } from '../transmit/transmit.js';
+import { checkFilter, flatten } from '../uri/values.js';
 import type { Batch } from './batch.js';
 import { Faults } from './faults.js';
 import { Lending } from './lending.js';
+import type { Peer } from './peer.js';
 import { Reader } from './reader.js';
 import { type CaptureStats, toStats } from './stats.js';
 
@@ -35,6 +37,8 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
   readonly plan: Plan;
   /** Sends packets through the same method; null where it cannot. */
   readonly transmit: Transmitter | null;
+  /** Who connected to `listen()` with these packets; null for what was opened. */
+  readonly peer: Peer | null;
 
   readonly #session: NativeSession;
   readonly #faults: Faults;
@@ -50,12 +54,14 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
     plan: Plan,
     transmit: Transmitter | null,
     signal?: AbortSignal,
+    peer: Peer | null = null,
   ) {
     this.#session = session;
     this.uri = plan.uri;
     this.backend = plan.backend;
     this.plan = plan;
     this.transmit = transmit;
+    this.peer = peer;
     this.linkType = info.linkType;
     this.#faults = new Faults(plan.uri, plan.backend);
     this.#lending = new Lending(this, session, info, this.#faults);
@@ -126,6 +132,38 @@ export class Capture implements AsyncIterable<Batch>, AsyncDisposable {
    */
   [Symbol.asyncIterator](): AsyncIterator<Batch, undefined> & AsyncIterable<Batch> {
     return this.#reader.iterate();
+  }
+
+  /**
+   * Another filter for a running capture at a daemon (`rpcap:`). When it resolves the daemon filters with it, and no packet
+   * is lent any more that does not match; until then packets come that match either of the two. Changes follow each other in
+   * the order in which they were asked for.
+   * @param filter an expression or a program, as `open()` takes it; null for none
+   * @throws CaptureError RINGTAP_UNSUPPORTED where the method has no such thing, RINGTAP_BAD_FILTER, RINGTAP_REMOTE_REFUSED,
+   * what the capture fails with, RINGTAP_CLOSED; the filter before stays in force then
+   * @example
+   * try {
+   *   await capture.setFilter('udp port 53');
+   * } catch (error) {
+   *   console.log(error); // no capture at a daemon
+   * }
+   */
+  async setFilter(filter: string | FilterProgram | null): Promise<void> {
+    if (this.#closing !== undefined) throw this.#faults.make('RINGTAP_CLOSED', 'the capture was closed');
+    if (this.#session.changeFilter === undefined) {
+      const hint = 'Open a second capture with the other filter, and close the first one then.';
+      throw this.#faults.make(
+        'RINGTAP_UNSUPPORTED',
+        `${this.backend} cannot change the filter of a running capture`,
+        hint,
+      );
+    }
+    const checked = filter === null ? undefined : checkFilter(this, filter);
+    try {
+      await this.#session.changeFilter(flatten(checked));
+    } catch (error) {
+      throw this.#faults.wrap(error);
+    }
   }
 
   /**

@@ -21,7 +21,7 @@ export function authFromFile(path: string | undefined): Auth {
 /** From the environment, for URIs that ask a daemon. */
 export function authFor(uri: string): Auth {
   const text = process.env[VARIABLE];
-  return text === undefined || !/^rpcap:/i.test(uri) ? {} : { auth: readAuth(text, VARIABLE) };
+  return text === undefined || !/^rpcaps?:/i.test(uri) ? {} : { auth: readAuth(text, VARIABLE) };
 }
 
 function readText(path: string): string {

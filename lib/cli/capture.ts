@@ -21,9 +21,11 @@ import { addRotateOptions, type RotateFlags, rotateOptions, watchFiles } from '.
 import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
+import { addStorageOptions, type StorageFlags, storageOptions } from './storage.js';
+import { addCompress, type CompressFlags } from './trace/compress.js';
 import { readTraceName } from './trace/trace-name.js';
 
-interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags {
+interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags, StorageFlags, CompressFlags {
   write?: string;
   count?: number;
   duration?: number;
@@ -44,7 +46,7 @@ export function addCapture(program: Command): void {
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
-  addHelp(addPrintOptions(addOpenOptions(addRotateOptions(command))), {
+  addHelp(addPrintOptions(addOpenOptions(addStorageOptions(addRotateOptions(addCompress(command))))), {
     examples: [
       'ringtap capture eth0 -c 10',
       'ringtap capture eth0 udp port 53',
@@ -54,6 +56,7 @@ export function addCapture(program: Command): void {
       'ringtap capture eth0 -w - | wireshark -k -i -',
       'ringtap capture eth0 --json | jq -r .src_ip',
       'ringtap capture eth0 --duration 10s -q',
+      'ringtap capture eth0 -w trace.pcapng.zst --compress zstd:3',
       'ringtap capture eth0 -w ring.pcapng -b filesize:100000 -b files:10',
       'ringtap capture eth0 -w eth0-%Y%m%d-%H%M.pcap -G 3600',
     ],
@@ -137,7 +140,11 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
   if (options.rotate !== undefined && (flags.write === undefined || flags.write === '-')) {
     throw new UsageError('files that follow each other (-C, -G, -b) need a name: -w FILE');
   }
-  return { ...options, packetBuffered: flags.packetBuffered };
+  if (flags.compress !== undefined && flags.write === undefined) {
+    throw new UsageError('--compress is for a trace: name it with -w FILE');
+  }
+  const { packetBuffered, compress } = flags;
+  return { ...options, ...storageOptions(flags, flags.write), packetBuffered, compress };
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */

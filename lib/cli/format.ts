@@ -1,10 +1,9 @@
 // Numbers for people.
 import type { CaptureStats } from '../index.js';
 
-const group = new Intl.NumberFormat('en-US');
-
 export function integer(value: number): string {
-  return group.format(Math.round(value));
+  // WHY not Intl: its tables take a fifth of the time that the command takes to start.
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** 1234567 → "1.23 Mbit/s". */

@@ -7,40 +7,40 @@ import { addHelp } from './help.js';
 import { printJson, printText } from './output.js';
 import { factsOf, type TraceFacts } from './trace/facts.js';
 import type { Described } from './trace/pcapng.js';
+import { addRange, RANGE_NOTE, type RangeFlags, rangeOptions } from './trace/range.js';
 import { isoNs } from './trace/times.js';
 
-interface InfoFlags {
+interface InfoFlags extends RangeFlags {
   json?: true;
   hashes?: true;
 }
 
 export function addInfo(program: Command): void {
-  addHelp(
-    program
-      .command('info')
-      .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
-      .description('say what is in traces: packets, bytes, times, rates, link types, interfaces, order, gaps, losses')
-      .option('--json', 'print a line of JSON for each file')
-      .option('--hashes', 'also the SHA-256 and SHA-1 of each file'),
-    {
-      examples: [
-        'ringtap info trace.pcapng',
-        'ringtap info *.pcap',
-        "ringtap info --json *.pcapng | jq -r 'select(.inOrder | not) | .file'",
-      ],
-      notes: [
-        'One file is told in lines, several in a table. A pattern in quotes or a folder is told as what it is read as: one trace.',
-        'A file that is cut or damaged: what comes before is told, then the error, and the exit status is 1.',
-      ],
-    },
-  ).action(info);
+  const command = program
+    .command('info')
+    .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
+    .description('say what is in traces: packets, bytes, times, rates, link types, interfaces, order, gaps, losses')
+    .option('--json', 'print a line of JSON for each file')
+    .option('--hashes', 'also the SHA-256 and SHA-1 of each file');
+  addHelp(addRange(command), {
+    examples: [
+      'ringtap info trace.pcapng',
+      'ringtap info *.pcap',
+      "ringtap info --json *.pcapng | jq -r 'select(.inOrder | not) | .file'",
+    ],
+    notes: [
+      'One file is told in lines, several in a table. A pattern in quotes or a folder is told as what it is read as: one trace.',
+      'A file that is cut or damaged: what comes before is told, then the error, and the exit status is 1.',
+      RANGE_NOTE,
+    ],
+  }).action(info);
 }
 
 async function info(files: string[], flags: InfoFlags): Promise<void> {
   const all: TraceFacts[] = [];
   for (const file of files) {
     try {
-      const facts = await factsOf(file, flags.hashes ?? false);
+      const facts = await factsOf(file, flags.hashes ?? false, rangeOptions(flags));
       if (facts.error !== undefined) process.exitCode = EXIT.failed;
       if (flags.json) await printJson(facts);
       else all.push(facts);

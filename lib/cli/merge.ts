@@ -2,31 +2,33 @@ import { type Command, Option } from 'commander';
 import { say } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
-import { OutputFile, refuseInput } from './trace/output-file.js';
+import { addCompress } from './trace/compress.js';
+import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
 
-interface MergeFlags {
+interface MergeFlags extends OutputFlags {
   write: string;
   order: 'time' | 'given';
   filter?: string;
-  force?: true;
 }
 
 export function addMerge(program: Command): void {
   addHelp(
-    program
-      .command('merge')
-      .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
-      .description('make one trace of several, in order of time')
-      .requiredOption(
-        '-w, --write <file>',
-        'the trace to write: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
-      )
-      .addOption(
-        new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),
-      )
-      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-      .option('--force', 'overwrite an existing file'),
+    addCompress(
+      program
+        .command('merge')
+        .argument('<files...>', 'traces (pcap, pcapng, ERF), patterns of names in quotes, or folders')
+        .description('make one trace of several, in order of time')
+        .requiredOption(
+          '-w, --write <file>',
+          'the trace to write: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
+        )
+        .addOption(
+          new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),
+        )
+        .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+        .option('--force', 'overwrite an existing file'),
+    ),
     {
       examples: [
         'ringtap merge -w all.pcapng eth0.pcap eth1.pcapng',
@@ -45,9 +47,9 @@ async function merge(files: string[], flags: MergeFlags): Promise<void> {
   refuseInput(flags.write, files);
   const options = { order: flags.order, ...(flags.filter === undefined ? {} : { filter: flags.filter }) };
   await pass(files, options, async ({ linkType, plan }) => {
-    const output = await OutputFile.open(flags.write, flags.force ?? false, { linkType });
+    const output = await OutputFile.open(flags.write, flags, { linkType });
     return {
-      take: (batch) => output.writer.write(batch),
+      take: (batch) => output.write(batch),
       async finish() {
         await output.finish();
         const what = /^\d+ traces/.exec(plan.notes[0] ?? '')?.[0] ?? '1 trace';

@@ -1,9 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { OpenOptions } from '../index.js';
 import { authFileOption, authFromFile } from './auth.js';
+import { addTlsOptions, type TlsFlags, tlsFrom } from './tls.js';
 
 /** What commander makes of the options that {@link addOpenOptions} adds. */
-export interface OpenFlags {
+export interface OpenFlags extends TlsFlags {
   /** 0: all. */
   snaplen?: number;
   direction?: 'in' | 'out' | 'inout';
@@ -47,7 +48,7 @@ function collect(text: string, previous: Readonly<Record<string, string>> = {}):
 
 /** The options that say how to open a capture. Their letters are tcpdump's. */
 export function addOpenOptions(command: Command): Command {
-  return command
+  return addTlsOptions(command)
     .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet; 0 means all', parseSnaplen)
     .addOption(new Option('-Q, --direction <way>', 'only packets going this way').choices(['in', 'out', 'inout']))
     .option('-p, --no-promiscuous', 'do not ask for frames addressed to others')
@@ -62,6 +63,7 @@ export function openOptions(flags: OpenFlags, filter: string | undefined): OpenO
   return {
     ...flags.option,
     ...authFromFile(flags.authFile),
+    ...tlsFrom(flags, false),
     ...(filter === undefined ? {} : { filter }),
     ...(flags.snaplen === undefined || flags.snaplen === 0 ? {} : { snaplen: flags.snaplen }),
     ...(flags.direction === undefined ? {} : { direction: flags.direction === 'inout' ? 'both' : flags.direction }),

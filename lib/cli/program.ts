@@ -1,41 +1,36 @@
 // The command and its commands, from which parsing, help, manual page and completions are made.
 import { Command } from 'commander';
 import { printable } from '../errors/printable.js';
-import { addBench } from './bench.js';
-import { addCapture } from './capture.js';
-import { addCompletion } from './completion/index.js';
-import { addConvert } from './convert.js';
-import { addDoctor } from './doctor.js';
-import { addExplain } from './explain.js';
 import { addHelp } from './help.js';
-import { addHelpCommand } from './help-command.js';
-import { addInfo } from './info.js';
 import { hintForOption } from './letters.js';
-import { addList } from './list.js';
-import { addMerge } from './merge.js';
-import { addRead } from './read.js';
-import { addSplit } from './split.js';
-import { addStats } from './stats.js';
 import { columns } from './text.js';
 import { version } from './version.js';
 
-const COMMANDS = [
-  addList,
-  addDoctor,
-  addExplain,
-  addCapture,
-  addStats,
-  addRead,
-  addInfo,
-  addMerge,
-  addSplit,
-  addConvert,
-  addBench,
-  addCompletion,
-  addHelpCommand,
-];
+/** The commands, in the order of help. WHY not imported: a run has one of them, and loading all takes longer than a short run. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  list: async () => (await import('./list.js')).addList,
+  doctor: async () => (await import('./doctor.js')).addDoctor,
+  explain: async () => (await import('./explain.js')).addExplain,
+  capture: async () => (await import('./capture.js')).addCapture,
+  listen: async () => (await import('./listen.js')).addListen,
+  stats: async () => (await import('./stats.js')).addStats,
+  read: async () => (await import('./read.js')).addRead,
+  info: async () => (await import('./info.js')).addInfo,
+  index: async () => (await import('./index-command.js')).addIndex,
+  merge: async () => (await import('./merge.js')).addMerge,
+  split: async () => (await import('./split.js')).addSplit,
+  convert: async () => (await import('./convert.js')).addConvert,
+  rpcapd: async () => (await import('./rpcapd.js')).addRpcapd,
+  extcap: async () => (await import('./extcap/index.js')).addExtcap,
+  bench: async () => (await import('./bench.js')).addBench,
+  completion: async () => (await import('./completion/index.js')).addCompletion,
+  help: async () => (await import('./help-command.js')).addHelpCommand,
+};
+/** Those that speak of all the others. */
+const NEED_ALL = new Set(['help', 'completion']);
 
-export function createProgram(): Command {
+/** @param wanted the one that is going to run, so that no other is loaded; all where it is none of them */
+export async function createProgram(wanted?: string): Promise<Command> {
   const program = new Command('ringtap')
     .description('Packet capture: one command for every capture method.')
     .version(version(), '-V, --version')
@@ -52,7 +47,9 @@ export function createProgram(): Command {
     ],
     notes: ['Exit status: 0 done, 1 failed, 2 wrong usage.', 'NODE_DEBUG=ringtap shows where an error comes from.'],
   });
-  for (const add of COMMANDS) add(program);
+  const isOne = wanted !== undefined && Object.hasOwn(COMMANDS, wanted) && !NEED_ALL.has(wanted);
+  const adders = await Promise.all((isOne ? [COMMANDS[wanted]!] : Object.values(COMMANDS)).map((load) => load()));
+  for (const add of adders) add(program);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: (text, write) => write(complaint(text, command)) });
   }

@@ -20,7 +20,7 @@ const UNITS: Readonly<Record<string, number>> = { '': MILLION, k: 1024, m: 1024 
 const KILO = 1000;
 
 /** @returns bytes */
-function parseFileSize(text: string): number {
+export function parseFileSize(text: string): number {
   const match = /^(\d+)([kmg]?)$/i.exec(text);
   const bytes = Number(match?.[1]) * UNITS[match?.[2]?.toLowerCase() ?? '']!;
   if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
@@ -53,7 +53,7 @@ export function addRotateOptions(command: Command): Command {
   return command
     .option(
       '-C, --file-size <size>',
-      'begin another file before one has more (millions of bytes; k, m, g)',
+      'begin another file before one has more, before compression (millions of bytes; k, m, g)',
       parseFileSize,
     )
     .option('-G, --rotate-seconds <seconds>', 'begin another file so many seconds after the last', parseCount)
@@ -64,7 +64,7 @@ export function addRotateOptions(command: Command): Command {
     )
     .option(
       '-b, --ring-buffer <limit:N>',
-      'duration:N, interval:N (s), filesize:N (kB), packets:N: begin another file; files:N: keep so many; repeatable',
+      'duration:N, interval:N (s), filesize:N (kB, before compression), packets:N: begin another file; files:N: keep so many; repeatable',
       parseRing,
     )
     .option('--fsync', 'a complete file is on the disk before it gets its name')

@@ -111,7 +111,7 @@ export class Run {
 }
 
 /** The first signal stops in good order, a later one ends at once. For good: what was read has yet to be written. */
-function onSignal(stop: () => void): void {
+export function onSignal(stop: () => void): void {
   let first: number | undefined;
   const handler = (signal: NodeJS.Signals) => {
     if (signal === 'SIGHUP') endWithTerminal();

@@ -80,10 +80,15 @@ export function sourcesOf(command: string, words: readonly string[], flags: Sour
     );
   }
   const [first] = rest;
+  if (first !== undefined && isTrace(first)) {
+    throw new UsageError(
+      `"${first}" is no filter, but a trace; ${uris[0]} is read already`,
+      `Several, as one: ringtap ${command} ${several(uris[0]!, first)}`,
+    );
+  }
   if (first !== undefined && isSource(first)) {
-    const several = `ringtap ${command} ${[...uris, first].map((uri) => `-i ${uri}`).join(' ')}`;
-    const hint =
-      command === 'capture' ? `For several: ${several}` : `One at a time; \`capture\` takes several (-i, -i).`;
+    const each = `ringtap ${command} ${[...uris, first].map((uri) => `-i ${uri}`).join(' ')}`;
+    const hint = command === 'capture' ? `For several: ${each}` : `One at a time; \`capture\` takes several (-i, -i).`;
     throw new UsageError(`"${first}" is no filter, but what can be captured from; that is ${uris[0]} already`, hint);
   }
   if (filter !== undefined && first !== undefined) {
@@ -109,6 +114,17 @@ export function sourceOf(
 function isSource(word: string): boolean {
   const scheme = /^([a-z]\w*):/i.exec(word)?.[1]?.toLowerCase();
   return (scheme !== undefined && SCHEMES.has(scheme)) || isInterface(word);
+}
+
+/** Whether it can only be a trace. WHY by the name, too: a misspelt one is as little a filter. */
+function isTrace(word: string): boolean {
+  if (/\.(pcap|pcapng|cap|erf)(\.(zst|zstd|lz4|gz|xz|bz2))?$/i.test(word)) return true;
+  return word.includes('/') && !/\s/.test(word) && existsSync(word);
+}
+
+/** Two traces as the URI that reads them as one. */
+function several(first: string, second: string): string {
+  return `${first.replace(/^(?!\w+:)/, 'file:')},${second}`;
 }
 
 function isInterface(name: string): boolean {

@@ -4,17 +4,17 @@ import type { Batch, WriterOptions } from '../index.js';
 import { say, UsageError } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
-import { OutputFile, refuseInput } from './trace/output-file.js';
+import { addCompress } from './trace/compress.js';
+import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.js';
 import { Parts, partName } from './trace/parts.js';
 import { type Outputs, pass } from './trace/pass.js';
 import { parseSpan } from './trace/times.js';
 import { readTraceName } from './trace/trace-name.js';
 
-interface SplitFlags {
+interface SplitFlags extends OutputFlags {
   write: string;
   by: Rule;
   filter?: string;
-  force?: true;
 }
 
 type Rule =
@@ -30,21 +30,23 @@ const UNITS: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
 
 export function addSplit(program: Command): void {
   addHelp(
-    program
-      .command('split')
-      .argument('<file>', 'a trace (pcap, pcapng, ERF), a pattern of names in quotes, or a folder')
-      .description('make several traces of one')
-      .requiredOption(
-        '-w, --write <name>',
-        'the traces to write: NAME.pcap makes NAME_00001_20261130100000.pcap …; pcapng likewise',
-      )
-      .requiredOption(
-        '--by <rule>',
-        'time:60s, bytes:100M, packets:100000, or flow:8 (each flow in one of 8 files)',
-        parseRule,
-      )
-      .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
-      .option('--force', 'overwrite existing files'),
+    addCompress(
+      program
+        .command('split')
+        .argument('<file>', 'a trace (pcap, pcapng, ERF), a pattern of names in quotes, or a folder')
+        .description('make several traces of one')
+        .requiredOption(
+          '-w, --write <name>',
+          'the traces to write: NAME.pcap makes NAME_00001_20261130100000.pcap …; pcapng likewise',
+        )
+        .requiredOption(
+          '--by <rule>',
+          'time:60s, bytes:100M, packets:100000, or flow:8 (each flow in one of 8 files)',
+          parseRule,
+        )
+        .option('-f, --filter <expression>', 'only packets that this pcap-filter(7) expression matches')
+        .option('--force', 'overwrite existing files'),
+    ),
     {
       examples: [
         'ringtap split day.pcapng -w hour.pcapng --by time:1h',
@@ -74,18 +76,23 @@ function parseRule(text: string): Rule {
 }
 
 async function split(file: string, flags: SplitFlags): Promise<void> {
-  const { by, write: path, force = false } = flags;
+  const { by, write: path } = flags;
   if (path === '-') throw new UsageError('split writes several files: name them with -w NAME.pcap');
   readTraceName(path); // while it has its suffix
   refuseInput(path, [file]);
   await pass([file], flags.filter === undefined ? {} : { filter: flags.filter }, async ({ linkType }) =>
-    by.kind === 'flow' ? byFlow(path, by.count, force, { linkType }) : inTurn(path, by, force, { linkType }),
+    by.kind === 'flow' ? byFlow(path, by.count, flags, { linkType }) : inTurn(path, by, flags, { linkType }),
   );
 }
 
 /** One file after the other. */
-function inTurn(path: string, rule: Exclude<Rule, { kind: 'flow' }>, force: boolean, options: WriterOptions): Outputs {
-  const parts = new Parts(path, force, options);
+function inTurn(
+  path: string,
+  rule: Exclude<Rule, { kind: 'flow' }>,
+  flags: OutputFlags,
+  options: WriterOptions,
+): Outputs {
+  const parts = new Parts(path, flags, options);
   const isFull = 'ns' in rule ? timeIsUp(rule.ns) : sizeIsFull(rule.kind === 'bytes', rule.count);
   return {
     async take(batch) {
@@ -136,7 +143,7 @@ function sizeIsFull(isBytes: boolean, most: number): IsFull {
 }
 
 /** All files at the same time; those without a flow are not made. */
-function byFlow(path: string, count: number, force: boolean, options: WriterOptions): Outputs {
+function byFlow(path: string, count: number, flags: OutputFlags, options: WriterOptions): Outputs {
   const outputs: (OutputFile | undefined)[] = Array(count).fill(undefined);
   const made = () => outputs.filter((output) => output !== undefined);
   let decoded: Decoded | undefined;
@@ -149,8 +156,8 @@ function byFlow(path: string, count: number, force: boolean, options: WriterOpti
       for (let i = 0; i < batch.length; i++) chosen[flowHash[i]! % count]!.push(i);
       for (const [file, select] of chosen.entries()) {
         if (select.length === 0) continue;
-        outputs[file] ??= await OutputFile.open(partName(path, file + 1), force, options);
-        await outputs[file].writer.write(batch, { select });
+        outputs[file] ??= await OutputFile.open(partName(path, file + 1), flags, options);
+        await outputs[file].write(batch, { select });
       }
       packets += batch.length;
     },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Capture, CaptureStats } from '../index.js';
+import type { Batch, Capture, CaptureStats } from '../index.js';
 import { causes, integer, scaled } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
@@ -22,6 +22,7 @@ interface Totals {
   readonly packets: number;
   /** On the wire. */
   readonly bytes: number;
+  /** That it ran; of a trace, from its earliest packet to its latest. */
   readonly seconds: number;
   readonly pps: number;
   /** Bits per second. */
@@ -44,8 +45,29 @@ export function addStats(program: Command): void {
       'ringtap stats afpacket:eth0 --duration 10s --json | jq .pps',
       'ringtap stats trace.pcapng',
     ],
-    notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
+    notes: [
+      'Of a trace the seconds are those from its earliest packet to its latest, and the rate is theirs.',
+      'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.',
+    ],
   }).action((uri: string | undefined, words: string[], flags: StatsFlags) => stats(wordsOf(uri, words), flags));
+}
+
+/** From the earliest packet of a trace to the latest: how fast it is read says nothing of its packets. */
+class Span {
+  #first = Number.POSITIVE_INFINITY;
+  #last = Number.NEGATIVE_INFINITY;
+
+  add({ time }: Batch, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const at = time[i]!;
+      if (at < this.#first) this.#first = at;
+      if (at > this.#last) this.#last = at;
+    }
+  }
+
+  get seconds(): number {
+    return this.#last > this.#first ? (this.#last - this.#first) / 1e9 : 0;
+  }
 }
 
 async function stats(words: string[], flags: StatsFlags): Promise<void> {
@@ -53,19 +75,20 @@ async function stats(words: string[], flags: StatsFlags): Promise<void> {
   await withCapture(uri, openOptions(flags, filter), async (capture) => {
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const endRate = showRate([capture], run);
+    const span = capture.plan.mode === 'read' ? new Span() : undefined;
     try {
-      const running = run.handle(() => {});
+      const running = run.handle((batch, count) => span?.add(batch, count));
       announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
     } finally {
       endRate();
-      const totals = total(capture, run);
+      const totals = total(capture, run, span?.seconds ?? run.seconds);
       await (flags.json ? printJson(totals) : print(describe(capture, totals)));
     }
   });
 }
 
-function total(capture: Capture, { packets, bytes, seconds }: Run): Totals {
+function total(capture: Capture, { packets, bytes }: Run, seconds: number): Totals {
   const { uri, backend } = capture;
   const { dropped, drops } = capture.stats();
   const perSecond = (value: number) => (seconds > 0 ? Math.round(value / seconds) : 0);

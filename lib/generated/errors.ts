@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'RINGTAP_REMOTE_REFUSED'
   | 'RINGTAP_REMOTE_PROTOCOL'
   | 'RINGTAP_REMOTE_LOST'
+  | 'RINGTAP_REMOTE_TLS'
   | 'RINGTAP_INJECTED'
   | 'RINGTAP_SYSTEM'
   | 'RINGTAP_ADDON_MISSING'
@@ -158,6 +159,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_REMOTE_LOST: {
     meaning: "The connection to the other host broke, or it is silent. Every packet before that was delivered.",
     hint: "Check the daemon and its host, then open the capture again.",
+  },
+  RINGTAP_REMOTE_TLS: {
+    meaning: "No TLS with the other host, or with one that is not known to be it.",
+    hint: "Compare the two ends: both with TLS or both without, a certificate that the other end trusts (ca) or has pinned (fingerprint).",
   },
   RINGTAP_INJECTED: {
     meaning: "A fault that the synth: URI asked for.",

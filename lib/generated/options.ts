@@ -3,12 +3,42 @@
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as `tcpdump -dd` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A kind of tunnel that `decap` opens: `gtp-u` is the user plane of GTP version 1, and `gre` stands for GRE-TAP and NVGRE, too. */
+export type TunnelKind = 'vxlan' | 'geneve' | 'gre' | 'erspan' | 'tzsp' | 'mpls' | 'gtp-u';
+
 /** A user whom the daemon of another host knows. */
 export interface RemoteAuth {
   /** The name, as UTF-8 up to 65535 bytes long. */
   readonly user: string;
   /** The password; sent as it is. */
   readonly password: string;
+}
+
+/**
+ * TLS with another host: how each end is known to be itself. PEM is what the file holds, as text or bytes. Members that
+ * are not given are as Node.js has them.
+ */
+export interface TlsOptions {
+  /**
+   * PEM of those whose signature is trusted, instead of those that Node.js trusts. At a server: who signs the
+   * certificates of its clients, each of which has to show one then.
+   */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of our own certificate, with those between it and its authority: for a server, and a client that is asked. */
+  readonly cert?: string | Uint8Array | undefined;
+  /** PEM of its private key. */
+  readonly key?: string | Uint8Array | undefined;
+  /** What the key is encrypted with. */
+  readonly passphrase?: string | undefined;
+  /**
+   * SHA-256 of the other end's certificate, in hexadecimal digits with or without colons, or several of which it may be
+   * any: whoever signed it and whatever its name, unless `ca` is given, too.
+   */
+  readonly fingerprint?: string | readonly string[] | undefined;
+  /** true accepts any certificate: everybody on the way can read and change what is sent. */
+  readonly insecure?: boolean | undefined;
+  /** The name in the other end's certificate, where it is not the one in the URI. */
+  readonly serverName?: string | undefined;
 }
 
 /** What `open()` itself takes, for every scheme. */
@@ -25,30 +55,42 @@ export interface OpeningOptions {
  * can be given as the URI's parameter. Where the scheme is known, its own options are more exact ({@link OptionsOf}).
  */
 export interface OpenOptions extends OpeningOptions {
-  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, pcap, pfring, rpcap, synth) */
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
   filter?: string | FilterProgram | undefined;
-  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, pcap, pfring, rpcap, synth), 134217728 (file)) */
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; default 262144 (afpacket, afxdp, dpdk, mirror, pcap, pfring, rpcap, synth), 134217728 (file, tcp)) */
   snaplen?: number | undefined;
   /** Ask the interface for frames addressed to others, too. (default true (afpacket, afxdp, dpdk, pcap, pfring, rpcap)) */
   promiscuous?: boolean | undefined;
   /** Which way packets must go, seen from this host. (default both (afpacket, pcap, pfring)) */
   direction?: 'both' | 'in' | 'out' | undefined;
-  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, pcap, rpcap), none (file), 1048576 (synth)) */
+  /** Memory that packets wait in. Loss begins when it is full. (in bytes; default 67108864 (afpacket, mirror, pcap, rpcap), none (file, tcp), 1048576 (synth)) */
   bufferBytes?: number | undefined;
-  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file), 256 (afxdp, dpdk, pcap, pfring, rpcap, synth)) */
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; default 1024 (afpacket, file, tcp), 256 (afxdp, dpdk, mirror, pcap, pfring, rpcap, synth)) */
   batchSize?: number | undefined;
-  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
+  /** How long a packet may wait for others before its batch is delivered. (in ms; default 10 (afpacket, mirror, pcap), 1 (afxdp, pfring), 0 (dpdk), 100 (rpcap)) */
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto (afpacket, afxdp, dpdk, pcap, pfring)) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | 'user' | undefined;
   /** Receive queues to take packets from: one (0), a list (0,2), a range (0-3) or all. (default all (afxdp, pfring), 0 (dpdk)) */
   queues?: number | readonly number[] | 'all' | (string & {}) | undefined;
-  /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, pfring)) */
+  /** Group of captures that share the target's packets, each packet going to one of them; 0 joins none. (default 0 (afpacket, mirror, pfring)) */
   share?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
+  decapOthers?: 'pass' | 'drop' | undefined;
   /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
   hugePages?: boolean | 'auto' | 'require' | 'off' | undefined;
+  /** file: The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. tcp: The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto (file, tcp)) */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** file: The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. tcp: The most memory that decompressing zstd and xz may keep of what was decompressed. (default 67108864 (file, tcp)) */
+  windowBytes?: number | undefined;
+  /** rpcap: TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. tcp: true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false. (taken by rpcap, tcp) */
+  tls?: boolean | TlsOptions | undefined;
+  /** rpcap: How long the daemon may take to accept a connection, and for each answer. Silence for longer ends the capture. tcp: How long the other end may take for the connection, for TLS, and for the header of its trace. (default 5000 (rpcap, tcp)) */
+  replyMs?: number | undefined;
 }
 
 /** Options of `afpacket:` (AF_PACKET (TPACKET_V3 ring)). */
@@ -77,6 +119,10 @@ export interface AfPacketOptions extends OpeningOptions {
   share?: number | undefined;
   /** How the fanout group splits packets, in packet(7)'s words. (default hash) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `afxdp:` (AF_XDP (kernel bypass for sockets)). */
@@ -111,6 +157,10 @@ export interface AfXdpOptions extends OpeningOptions {
   busyPoll?: number | undefined;
   /** Let the kernel say when it needs a system call to go on, instead of making one each time. (default true) */
   needWakeup?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `dpdk:` (DPDK (poll-mode drivers, user space)). */
@@ -151,6 +201,10 @@ export interface DpdkOptions extends OpeningOptions {
   hugePages?: 'auto' | 'require' | 'off' | undefined;
   /** Let stats() carry every counter of the driver in details. (default false) */
   xstats?: boolean | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `file:` (Trace files and pipes (pcap, pcapng, ERF)). */
@@ -163,12 +217,46 @@ export interface FileOptions extends OpeningOptions {
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
+  /** Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets. */
+  from?: string | number | Date | undefined;
+  /** Only packets up to this time, which is written as from. */
+  to?: string | number | Date | undefined;
+  /** Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself. (default false) */
+  follow?: boolean | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
   batchSize?: number | undefined;
   /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. Of several traces each has so much; the default is 1 MiB then, and half of that beyond 16 of them. (in bytes; range 1048576 – 1073741824) */
   bufferBytes?: number | undefined;
   /** The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more. (range 1048576 – 2147483648; default 67108864) */
   windowBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
+}
+
+/** Options of `mirror:` (Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN)). */
+export interface MirrorOptions extends OpeningOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. It is about what is mirrored, and the tunnel: tunnel vni 4711. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 262144; default 262144) */
+  snaplen?: number | undefined;
+  /** What packets arrive in: vxlan:// and the others mean mirror:// with theirs. (default vxlan) */
+  kind?: 'vxlan' | 'geneve' | 'tzsp' | 'gre' | 'erspan' | undefined;
+  /** Any number but 0 lets several captures receive at one port: each mirror's flow goes to one of them. Not gre and erspan, which each capture gets whole. (range 0 – 65535; default 0) */
+  share?: number | undefined;
+  /** A TCP port at the same address that accepts connections and closes them, for a load balancer that asks whether somebody is here. It does so only while packets are read. 0 has none. (range 0 – 65535; default 0) */
+  healthPort?: number | undefined;
+  /** How long packets may gather under load (10,000 a second) before the reader wakes up. (in ms; range 1 – 10000; default 10) */
+  timeoutMs?: number | undefined;
+  /** The most packets in one batch; 64 to 256 is fastest. (in packets; range 1 – 4096; default 256) */
+  batchSize?: number | undefined;
+  /** Memory that packets wait in: half of it for batches, half for the socket. (in bytes; range 16777216 – 2147483648; default 67108864) */
+  bufferBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pcap:` (libpcap (loaded at run time)). */
@@ -189,6 +277,10 @@ export interface PcapOptions extends OpeningOptions {
   timeoutMs?: number | undefined;
   /** The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained. (default auto) */
   timestamp?: 'auto' | 'kernel' | 'hardware' | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `pfring:` (PF_RING (kernel module or ZC)). */
@@ -219,6 +311,10 @@ export interface PfRingOptions extends OpeningOptions {
   shareMode?: 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** What /proc/net/pf_ring calls the capture. (default ringtap) */
   appName?: string | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `rpcap:` (Remote capture (rpcapd, udpstr)). */
@@ -233,6 +329,8 @@ export interface RpcapOptions extends OpeningOptions {
   transport?: 'tcp' | 'udp' | undefined;
   /** The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody. (not in a URI) */
   auth?: RemoteAuth | undefined;
+  /** TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. */
+  tls?: boolean | TlsOptions | undefined;
   /** Ask the daemon for one packet of so many. Most daemons take note of it, and send them all. (in packets; range 1 – 4294967295; default 1) */
   sampleEvery?: number | undefined;
   /** How long a packet may wait for others at the daemon. (in ms; range 1 – 10000; default 100) */
@@ -245,6 +343,10 @@ export interface RpcapOptions extends OpeningOptions {
   batchSize?: number | undefined;
   /** Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket. (in bytes; range 65536 – 1073741824; default 67108864) */
   bufferBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of `synth:` (Seeded synthetic packets). */
@@ -283,6 +385,34 @@ export interface SynthOptions extends OpeningOptions {
   stallMs?: number | undefined;
   /** Fault: fail with RINGTAP_INJECTED after so many packets. (in packets; range 0 – 9007199254740991; default 0) */
   errorAfter?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
+}
+
+/** Options of `tcp:` (pcap over IP). */
+export interface TcpOptions extends OpeningOptions {
+  /** pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet. */
+  filter?: string | FilterProgram | undefined;
+  /** Bytes kept of each packet; wirelen still says how long it was. (in bytes; range 14 – 134217728; default 134217728) */
+  snaplen?: number | undefined;
+  /** true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false. */
+  tls?: boolean | TlsOptions | undefined;
+  /** How long the other end may take for the connection, for TLS, and for the header of its trace. (in ms; range 50 – 600000; default 5000) */
+  replyMs?: number | undefined;
+  /** The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto) */
+  format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */
+  batchSize?: number | undefined;
+  /** Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused. (in bytes; range 1048576 – 1073741824) */
+  bufferBytes?: number | undefined;
+  /** The most memory that decompressing zstd and xz may keep of what was decompressed. (range 1048576 – 2147483648; default 67108864) */
+  windowBytes?: number | undefined;
+  /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
+  decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
+  /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
+  decapOthers?: 'pass' | 'drop' | undefined;
 }
 
 /** Options of every capture method by its name. */
@@ -295,6 +425,8 @@ export interface BackendOptions {
   dpdk: DpdkOptions;
   /** Trace files and pipes (pcap, pcapng, ERF) */
   file: FileOptions;
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  mirror: MirrorOptions;
   /** libpcap (loaded at run time) */
   pcap: PcapOptions;
   /** PF_RING (kernel module or ZC) */
@@ -303,13 +435,15 @@ export interface BackendOptions {
   rpcap: RpcapOptions;
   /** Seeded synthetic packets */
   synth: SynthOptions;
+  /** pcap over IP */
+  tcp: TcpOptions;
 }
 
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: `rpcaps` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
@@ -333,6 +467,18 @@ export interface Schemes {
   pcapfile: 'file';
   /** Trace files and pipes (pcap, pcapng, ERF) */
   erf: 'file';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  mirror: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  vxlan: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  geneve: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  tzsp: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  gre: 'mirror';
+  /** Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN) */
+  erspan: 'mirror';
   /** libpcap (loaded at run time) */
   pcap: 'pcap';
   /** libpcap (loaded at run time) */
@@ -343,12 +489,16 @@ export interface Schemes {
   pfringold: 'pfring';
   /** Remote capture (rpcapd, udpstr) */
   rpcap: 'rpcap';
+  /** Remote capture (rpcapd, udpstr) */
+  rpcaps: 'rpcap';
   /** Seeded synthetic packets */
   synth: 'synth';
+  /** pcap over IP */
+  tcp: 'tcp';
+  /** pcap over IP */
+  'tcp-listen': 'tcp';
   /** AF_PACKET (TPACKET_V3 ring) */
   auto: 'afpacket';
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
 }
 
 /**

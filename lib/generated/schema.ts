@@ -4,12 +4,26 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth';
+  readonly type:
+    | 'integer'
+    | 'number'
+    | 'boolean'
+    | 'string'
+    | 'choice'
+    | 'filter'
+    | 'signal'
+    | 'queues'
+    | 'auth'
+    | 'tls'
+    | 'words'
+    | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Of words: the one that stands for all of them. */
+  readonly all?: string;
   /** Queues that may be named, where it is not any number of them. */
   readonly most?: number;
   /** Queues are 0 to the last one, without a gap, and never all. */
@@ -30,7 +44,9 @@ export interface BackendSchema {
   readonly aliases: readonly string[];
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Whose native code it is, where it has none of its own: bytes that come another way. */
+  readonly native?: BackendName;
+  readonly target: 'interface' | 'path' | 'device' | 'host' | 'none';
   /** Characters that make a target one which no other method can read. */
   readonly ownTarget?: string;
   readonly platforms: readonly string[];
@@ -185,6 +201,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "hash",
         "doc": "How the fanout group splits packets, in packet(7)'s words."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -334,6 +376,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "boolean",
         "default": true,
         "doc": "Let the kernel say when it needs a system call to go on, instead of making one each time."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -503,6 +571,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "boolean",
         "default": false,
         "doc": "Let stats() carry every counter of the driver in details."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -565,6 +659,22 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other."
       },
       {
+        "name": "from",
+        "type": "time",
+        "doc": "Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets."
+      },
+      {
+        "name": "to",
+        "type": "time",
+        "doc": "Only packets up to this time, which is written as from."
+      },
+      {
+        "name": "follow",
+        "type": "boolean",
+        "default": false,
+        "doc": "Go on behind the end, as tail -F: wait for what is written later, also to the next file of a rotation, which a pattern (x_*.pcap, x-%H%M.pcap) or a folder names. It never ends by itself."
+      },
+      {
         "name": "batchSize",
         "type": "integer",
         "min": 1,
@@ -588,6 +698,165 @@ export const BACKENDS: readonly BackendSchema[] = [
         "max": 2147483648,
         "default": 67108864,
         "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed. 64 MiB is enough for all but zstd --long and --ultra -22, which take 128 MiB or more."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
+      }
+    ]
+  },
+  {
+    "name": "mirror",
+    "title": "Mirrored packets (VXLAN, GENEVE, TZSP, GRE, ERSPAN)",
+    "aliases": [
+      "vxlan",
+      "geneve",
+      "tzsp",
+      "gre",
+      "erspan"
+    ],
+    "aliasOptions": {
+      "vxlan": {
+        "kind": "vxlan"
+      },
+      "geneve": {
+        "kind": "geneve"
+      },
+      "tzsp": {
+        "kind": "tzsp"
+      },
+      "gre": {
+        "kind": "gre"
+      },
+      "erspan": {
+        "kind": "erspan"
+      }
+    },
+    "target": "device",
+    "platforms": [
+      "linux"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "transmits": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. It is about what is mirrored, and the tunnel: tunnel vni 4711."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 262144,
+        "default": 262144,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "kind",
+        "type": "choice",
+        "values": [
+          "vxlan",
+          "geneve",
+          "tzsp",
+          "gre",
+          "erspan"
+        ],
+        "default": "vxlan",
+        "doc": "What packets arrive in: vxlan:// and the others mean mirror:// with theirs."
+      },
+      {
+        "name": "share",
+        "type": "integer",
+        "min": 0,
+        "max": 65535,
+        "default": 0,
+        "doc": "Any number but 0 lets several captures receive at one port: each mirror's flow goes to one of them. Not gre and erspan, which each capture gets whole."
+      },
+      {
+        "name": "healthPort",
+        "type": "integer",
+        "min": 0,
+        "max": 65535,
+        "default": 0,
+        "doc": "A TCP port at the same address that accepts connections and closes them, for a load balancer that asks whether somebody is here. It does so only while packets are read. 0 has none."
+      },
+      {
+        "name": "timeoutMs",
+        "type": "integer",
+        "min": 1,
+        "max": 10000,
+        "default": 10,
+        "unit": "ms",
+        "doc": "How long packets may gather under load (10,000 a second) before the reader wakes up."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 256,
+        "unit": "packets",
+        "doc": "The most packets in one batch; 64 to 256 is fastest."
+      },
+      {
+        "name": "bufferBytes",
+        "type": "integer",
+        "min": 16777216,
+        "max": 2147483648,
+        "default": 67108864,
+        "unit": "bytes",
+        "doc": "Memory that packets wait in: half of it for batches, half for the socket."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -677,6 +946,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "auto",
         "doc": "The clock that stamps packets; auto is kernel, hardware asks the NIC and says in the plan what was obtained."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -820,14 +1115,46 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "string",
         "default": "ringtap",
         "doc": "What /proc/net/pf_ring calls the capture."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
   {
     "name": "rpcap",
     "title": "Remote capture (rpcapd, udpstr)",
-    "aliases": [],
-    "aliasOptions": {},
+    "aliases": [
+      "rpcaps"
+    ],
+    "aliasOptions": {
+      "rpcaps": {
+        "tls": "true"
+      }
+    },
     "target": "device",
     "platforms": [
       "linux"
@@ -871,6 +1198,11 @@ export const BACKENDS: readonly BackendSchema[] = [
         "type": "auth",
         "from": "object",
         "doc": "The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody."
+      },
+      {
+        "name": "tls",
+        "type": "tls",
+        "doc": "TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only."
       },
       {
         "name": "sampleEvery",
@@ -925,6 +1257,32 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 67108864,
         "unit": "bytes",
         "doc": "Memory that packets wait in: a quarter of it for batches, and with transport=udp as much for the socket."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   },
@@ -1082,6 +1440,142 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 0,
         "unit": "packets",
         "doc": "Fault: fail with RINGTAP_INJECTED after so many packets."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
+      }
+    ]
+  },
+  {
+    "name": "tcp",
+    "title": "pcap over IP",
+    "aliases": [
+      "tcp-listen"
+    ],
+    "aliasOptions": {},
+    "native": "file",
+    "target": "host",
+    "platforms": [
+      "linux",
+      "darwin"
+    ],
+    "fallback": [],
+    "takesTraffic": false,
+    "transmits": false,
+    "options": [
+      {
+        "name": "filter",
+        "type": "filter",
+        "doc": "pcap-filter(7) expression, or a classic-BPF program as [[code, jt, jf, k], …]. In force before the first packet."
+      },
+      {
+        "name": "snaplen",
+        "type": "integer",
+        "min": 14,
+        "max": 134217728,
+        "default": 134217728,
+        "unit": "bytes",
+        "doc": "Bytes kept of each packet; wirelen still says how long it was."
+      },
+      {
+        "name": "tls",
+        "type": "tls",
+        "doc": "true, or what is to be known of the other end's certificate and of ours: { ca, cert, key, passphrase, fingerprint, insecure, serverName }. In a URI true or false."
+      },
+      {
+        "name": "replyMs",
+        "type": "integer",
+        "min": 50,
+        "max": 600000,
+        "default": 5000,
+        "unit": "ms",
+        "doc": "How long the other end may take for the connection, for TLS, and for the header of its trace."
+      },
+      {
+        "name": "format",
+        "type": "choice",
+        "values": [
+          "auto",
+          "pcap",
+          "pcapng",
+          "erf"
+        ],
+        "default": "auto",
+        "doc": "The format of the trace. auto tells it from the content, which for ERF is a guess."
+      },
+      {
+        "name": "batchSize",
+        "type": "integer",
+        "min": 1,
+        "max": 4096,
+        "default": 1024,
+        "unit": "packets",
+        "doc": "The most packets in one batch."
+      },
+      {
+        "name": "bufferBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 1073741824,
+        "unit": "bytes",
+        "doc": "Memory to read into, in four chunks. Where it is not given it is 4 MiB, and a record longer than a chunk gets as much as it takes; where it is given, such a record is refused."
+      },
+      {
+        "name": "windowBytes",
+        "type": "integer",
+        "min": 1048576,
+        "max": 2147483648,
+        "default": 67108864,
+        "doc": "The most memory that decompressing zstd and xz may keep of what was decompressed."
+      },
+      {
+        "name": "decap",
+        "type": "words",
+        "values": [
+          "vxlan",
+          "geneve",
+          "gre",
+          "erspan",
+          "tzsp",
+          "mpls",
+          "gtp-u"
+        ],
+        "all": "auto",
+        "scope": "every",
+        "doc": "Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between."
+      },
+      {
+        "name": "decapOthers",
+        "type": "choice",
+        "values": [
+          "pass",
+          "drop"
+        ],
+        "scope": "every",
+        "doc": "With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered."
       }
     ]
   }

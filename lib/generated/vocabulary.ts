@@ -15,6 +15,7 @@
  * - `stream`: a pipe or another stream, read into chunks
  * - `memory`: frames made in memory
  * - `remote`: packets that another host captures and sends, each copied once
+ * - `socket`: datagrams of a socket, lent where the kernel copied them to
  */
 export type CaptureMode =
   | 'ring'
@@ -28,7 +29,8 @@ export type CaptureMode =
   | 'read'
   | 'stream'
   | 'memory'
-  | 'remote';
+  | 'remote'
+  | 'socket';
 
 /**
  * Where a filter runs.

@@ -70,6 +70,18 @@ export interface NativeSession {
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */
   remoteConnect(port: number): Promise<void>;
+  /** A descriptor, the caller's, that packets are written to as the daemon sends them; -1 where it is closed. */
+  remotePipe(): number;
+  /** A program for the other host, of another filter; undefined is none. */
+  remoteCompile(filter: string | Uint32Array | undefined): Promise<Uint32Array>;
+  /** Whether packets that the other host let pass are looked at here, too: not while it changes its filter. */
+  remoteLook(on: boolean): void;
+  /** The other host filters with what was compiled last from now on, and so do we. */
+  remoteAdopt(): void;
+  /** Whether a byte of a packet has come by now, read or not. */
+  remoteArrived(): boolean;
+  /** Changes the filter of a running capture. Of captures that can, and not the addon's: lib/rpcap puts it there. */
+  changeFilter?(filter: string | Uint32Array | undefined): Promise<void>;
   /** What the other host has counted since the capture began there. */
   remoteCounted(interfaceDropped: number, kernelDropped: number): void;
   /** Nothing comes any more; once what has arrived was read, the capture fails with this. */
@@ -128,7 +140,7 @@ export interface NativeWriter {
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number; queued: number; files: number };
+  stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number };
   /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
   files(): Promise<NativeFile[]>;
 }
@@ -171,8 +183,59 @@ export interface OpenRequest {
   options: Record<string, unknown>;
   filter: string | Uint32Array | undefined;
   purpose: Purpose;
+  /** Where its bytes come from, instead of what the target names. */
+  connection?: NativeConnection | undefined;
   batchSize: number;
   external: boolean;
+}
+
+/** A connection for native code to read from, or to write to. It owns its socket until something is opened with it. */
+export interface NativeConnection {
+  /** Why it ends, which whoever reads it fails with: before its bytes do. */
+  end(message: string, hint: string): void;
+  /** Nothing was opened with it. */
+  close(): void;
+}
+
+/** Packets that leave for a client of the daemon. */
+export interface NativeOutlet {
+  /**
+   * Chooses, numbers and encodes what the slot lends in this generation, from the `first`-th on: {@link Appended}, or how
+   * many it is done with by then. Without `waits` what has no room is dropped. `since`, `until`: Unix times in ns.
+   */
+  put(
+    session: number,
+    slot: number,
+    generation: number,
+    first: number,
+    waits: boolean,
+    since: number | undefined,
+    until: number | undefined,
+    into: Uint8Array | undefined,
+  ): number;
+  /** How many bytes the last `put()` has written into its memory. */
+  written(): number;
+  /** False: the socket takes nothing now. */
+  flush(): boolean;
+  /** Whether `flush()` has something to send. */
+  hasMore(): boolean;
+  /** code, jt, jf, k of each instruction; none keeps all packets. */
+  setFilter(program: Uint32Array): void;
+  setSampling(method: number, value: number): void;
+  stats(): NativeOutletStats;
+}
+
+export interface NativeOutletStats {
+  looked: number;
+  outside: number;
+  filtered: number;
+  sampled: number;
+  damaged: number;
+  sent: number;
+  dropped: number;
+  lost: number;
+  datagrams: number;
+  bytes: number;
 }
 
 export interface NativeProbe {
@@ -231,11 +294,31 @@ export interface Addon {
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;
+    direct: boolean;
+    preallocateBytes: number | undefined;
+    queueBytes: number;
+    drops: boolean;
   }): NativeWriter;
+  /** Not on every platform. */
+  openOutlet?(request: {
+    datagrams: boolean;
+    local: string;
+    peer: string;
+    port: number;
+    datagramBytes: number;
+    bufferBytes: number;
+    snaplen: number;
+  }): NativeOutlet;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
+  /** An Error where it cannot be made. */
+  indexTrace(path: string): Promise<{ path: string; packets: number; sections: number } | Error>;
   /** The addresses of a host, in numbers and in the order in which to try them. */
   lookup(name: string): Promise<string[]>;
+  /** The connection of a socket that is about to be closed here; undefined where the descriptor is no socket's. */
+  adopt(fd: number): NativeConnection | undefined;
+  /** Two ends of a new connection, of which the second one is the caller's to close. */
+  pair(): [NativeConnection, number];
 }
 
 let loaded: Addon | undefined;

@@ -62,7 +62,7 @@ async function devicesHere(): Promise<Device[]> {
   const found = new Map<string, Device & { uris: string[] }>();
   const addresses = new Map(Object.entries(interfaceAddresses()));
   for (const { name: backend, target, platforms } of BACKENDS) {
-    if (target === 'path' || target === 'none' || !platforms.includes(process.platform)) continue;
+    if (target === 'path' || target === 'host' || target === 'none' || !platforms.includes(process.platform)) continue;
     for (const { target: name, description, up, loopback } of await addon().devices(backend)) {
       const device = found.get(name) ?? {
         name,

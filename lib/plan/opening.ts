@@ -1,11 +1,12 @@
 import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import type { MethodName } from '../generated/options.js';
-import { addon, type NativeSession, type Purpose } from '../native/native.js';
+import { addon, type NativeConnection, type NativeSession, type Purpose } from '../native/native.js';
 import { openRpcap } from '../rpcap/opening.js';
+import { openTcp } from '../tcp/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
-import { reservedOf, schemaOf } from '../uri/uri.js';
+import { schemaOf } from '../uri/uri.js';
 import { flatten } from '../uri/values.js';
 
 let lastOpening = 0;
@@ -30,8 +31,12 @@ export async function openSession(
     throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
       backend: method,
       uri,
-      hint: reservedOf(method)?.hint,
     });
+  }
+  if (method === 'tcp') {
+    return openTcp(request, settings, purpose, (connection) =>
+      openNative(request, method, settings, purpose, connection),
+    );
   }
   if (method !== 'rpcap') return openNative(request, method, settings, purpose);
   return openRpcap(request, settings, purpose, (facts) =>
@@ -40,18 +45,20 @@ export async function openSession(
 }
 
 /** Opens what native code has of a method. */
-async function openNative(
-  { uri, target, signal }: Request,
+export async function openNative(
+  { uri, target, signal }: Pick<Request, 'uri' | 'target' | 'signal'>,
   method: MethodName,
   settings: Settings,
   purpose: Purpose,
+  connection?: NativeConnection,
 ): Promise<NativeSession> {
   const number = ++lastOpening;
   const opening = addon().open({
     number,
-    backend: method,
+    backend: schemaOf(method)?.native ?? method,
     uri,
     target,
+    connection,
     options: settings.values,
     filter: flatten(settings.filter),
     purpose,

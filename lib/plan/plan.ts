@@ -55,7 +55,7 @@ export interface Plan {
 
 /** The plan of what was opened. */
 export function planOf(
-  { uri, target }: Request,
+  { uri, target }: Pick<Request, 'uri' | 'target'>,
   backend: BackendName,
   settings: Settings,
   info: NativeInfo,

@@ -29,7 +29,7 @@ export interface ProbeResult {
  * for (const { backend, available, hint } of await probe()) console.log(backend, available ? 'works' : hint);
  */
 export async function probe(): Promise<ProbeResult[]> {
-  const probing = BACKENDS.map(async ({ name, title, platforms }): Promise<ProbeResult> => {
+  const probing = BACKENDS.map(async ({ name, title, platforms, native }): Promise<ProbeResult> => {
     if (!platforms.includes(process.platform)) {
       return {
         backend: name,
@@ -40,7 +40,7 @@ export async function probe(): Promise<ProbeResult[]> {
         detail: '',
       };
     }
-    const { available, detail, error } = await addon().probe(name);
+    const { available, detail, error } = await addon().probe(native ?? name);
     if (error === undefined) return { backend: name, title, available, detail };
     const { code, message, hint } = wrapNative(error, name) as CaptureError;
     return { backend: name, title, available, code, reason: message, hint, detail };

@@ -1,9 +1,10 @@
 // The control connection to a daemon: a request, an answer.
-import { connect as connectTo, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
-import { CaptureError, type CaptureErrorFields, wrapNative } from '../errors/errors.js';
+import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 import type { ErrorCode } from '../generated/errors.js';
-import { addon } from '../native/native.js';
+import type { TlsSettings } from '../uri/tls.js';
+import { type ConnectOptions, dial, plainAddress } from './connect.js';
 import { Fault, HEADER_BYTES, type MessageType, message, REPLY, Type } from './messages.js';
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
@@ -12,15 +13,14 @@ const MOST_TEXT = 256;
 /** How long the last words to a daemon may take to go out. */
 const PARTING_MS = 1000;
 
-/** Where to, for whom and how long. */
+/** For whom, and how long. */
 export interface ControlOptions {
   readonly uri: string;
-  readonly host: string;
-  readonly port: number;
   /** How long the daemon may take for a connection and for each answer. */
   readonly replyMs: number;
   /** Ends the connection, and with it whatever is awaited. */
   readonly signal: AbortSignal | undefined;
+  readonly tls: TlsSettings | undefined;
 }
 
 interface Waiting {
@@ -31,6 +31,8 @@ interface Waiting {
 
 export class Control {
   readonly #options: ControlOptions;
+  readonly #host: string;
+  readonly #isActive: boolean;
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
   readonly #forgetSignal: () => void;
@@ -42,28 +44,26 @@ export class Control {
   #failure: unknown;
   #isClosed = false;
 
+  /** What packets come by, where they pass through here: it ends with this. */
+  data: Socket | undefined;
+
   /** Called once, when the connection is at its end but for {@link close}. */
   onEnd: (why: unknown) => void = () => {};
 
   /** Connects to the first of the host's addresses that answers. */
-  static async connect(options: ControlOptions): Promise<Control> {
-    const { host, signal } = options;
-    signal?.throwIfAborted();
-    const addresses = isIP(host) === 0 ? await lookup(options) : [host];
-    let failure: unknown;
-    for (const address of addresses) {
-      try {
-        return new Control(options, await connectSocket(address, options));
-      } catch (error) {
-        if (signal?.aborted) throw signal.reason;
-        failure ??= error;
-      }
-    }
-    throw failure;
+  static async connect(options: ControlOptions & ConnectOptions): Promise<Control> {
+    return new Control(options, await dial(options), options.host);
   }
 
-  private constructor(options: ControlOptions, socket: Socket) {
+  /** Of a connection that the daemon has made. */
+  static accepted(options: ControlOptions, socket: Socket): Control {
+    return new Control(options, socket, plainAddress(socket.remoteAddress), true);
+  }
+
+  private constructor(options: ControlOptions, socket: Socket, host: string, isActive = false) {
     this.#options = options;
+    this.#host = host;
+    this.#isActive = isActive;
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
@@ -73,15 +73,29 @@ export class Control {
     this.#forgetSignal = options.signal === undefined ? () => {} : onAbort(options.signal, () => this.#aborted());
   }
 
+  get options(): ControlOptions {
+    return this.#options;
+  }
+
+  /** Whether it was the daemon who connected: then it also opens the way for packets. */
+  get isActive(): boolean {
+    return this.#isActive;
+  }
+
+  /** Whom its certificate has to be for. */
+  get host(): string {
+    return this.#host;
+  }
+
   /** Our address, as the daemon's host sees it. */
   get local(): string {
-    return this.#socket.localAddress ?? '';
+    return plainAddress(this.#socket.localAddress);
   }
 
   /** The daemon's address. */
   get peer(): string {
-    const address = this.#socket.remoteAddress ?? '';
-    const [, scope] = this.#options.host.split('%');
+    const address = plainAddress(this.#socket.remoteAddress);
+    const [, scope] = this.#host.split('%');
     return scope === undefined || address.includes('%') ? address : `${address}%${scope}`;
   }
 
@@ -105,12 +119,17 @@ export class Control {
     this.#socket.unref();
   }
 
-  /** Tells the daemon that this is the end, and waits for nothing. */
+  /**
+   * Tells the daemon that this is the end, and waits for nothing. WHY not one that has connected: told so it never comes
+   * again, and left alone it does, to whoever listens then.
+   */
   close(): void {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#isClosed = true;
+    this.data?.destroy();
     this.#finish(this.fault('RINGTAP_CLOSED', 'the connection was closed'));
-    this.#socket.end(message(Type.close));
+    if (this.#isActive) this.#socket.end();
+    else this.#socket.end(message(Type.close));
     setTimeout(() => this.#socket.destroy(), PARTING_MS).unref();
     this.#socket.unref();
   }
@@ -119,6 +138,11 @@ export class Control {
   fault(code: ErrorCode, what: string, fields: CaptureErrorFields = {}): CaptureError {
     const { uri } = this.#options;
     return new CaptureError(code, `${uri}: ${what}`, { uri, backend: 'rpcap', ...fields });
+  }
+
+  /** It ends: what the daemon said cannot be used. */
+  fail(code: ErrorCode, what: string): void {
+    this.#fail(this.fault(code, what));
   }
 
   #patience(): NodeJS.Timeout {
@@ -207,58 +231,11 @@ export class Control {
           hint: 'Add this host to the list of the daemon (rpcapd -l).',
         });
       case Fault.tls:
-        return this.fault('RINGTAP_REMOTE_REFUSED', what, {
-          hint: 'This version has no TLS for it yet: start a daemon without -S, and reach it through ssh -L.',
+        return this.fault('RINGTAP_REMOTE_TLS', what, {
+          hint: `It speaks nothing but TLS: rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}.`,
         });
       default:
         return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what);
     }
   }
-}
-
-async function lookup({ uri, host, signal }: ControlOptions): Promise<readonly string[]> {
-  const looking = addon().lookup(host);
-  try {
-    return await (signal === undefined ? looking : Promise.race([looking, rejection(signal)]));
-  } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    const cause = wrapNative(error, 'rpcap', uri) as Error;
-    throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${uri}: ${host}: ${cause.message}`, {
-      uri,
-      backend: 'rpcap',
-      hint: 'Check the name of the host.',
-    });
-  }
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => onAbort(signal, () => reject(signal.reason)));
-}
-
-function connectSocket(address: string, { uri, port, replyMs, signal }: ControlOptions): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTo({ host: address, port });
-    let forget = () => {};
-    const settle = () => {
-      clearTimeout(timer);
-      forget();
-      socket.removeAllListeners();
-    };
-    const fail = (what: string, fields: CaptureErrorFields = {}) => {
-      settle();
-      socket.on('error', () => {});
-      socket.destroy();
-      const message = `${uri}: cannot connect to ${address} port ${port}: ${what}`;
-      reject(new CaptureError('RINGTAP_REMOTE_UNREACHABLE', message, { uri, backend: 'rpcap', ...fields }));
-    };
-    const timer = setTimeout(() => fail(`no answer for ${replyMs} ms`), replyMs);
-    socket.once('connect', () => {
-      settle();
-      resolve(socket);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      fail(error.message, { syscall: 'connect', ...(error.errno === undefined ? {} : { errno: -error.errno }) });
-    });
-    if (signal !== undefined) forget = onAbort(signal, () => fail('it was given up'));
-  });
 }

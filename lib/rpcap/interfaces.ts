@@ -3,14 +3,19 @@ import type { NativeDevice } from '../native/native.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { uriOf } from '../uri/uri.js';
+import type { Control } from './control.js';
 import { logIn } from './login.js';
 import { Type } from './messages.js';
 import { type Target, targetOf } from './target.js';
 
 /** An interface of the daemon's host. */
-export interface RemoteInterface extends NativeDevice {
+export interface FoundInterface extends NativeDevice {
   /** IP addresses with prefix length. */
   readonly addresses: readonly string[];
+}
+
+/** With the URI that opens it. */
+export interface RemoteInterface extends FoundInterface {
   readonly uri: string;
 }
 
@@ -19,17 +24,23 @@ export async function remoteInterfaces(request: Request, settings: Settings): Pr
   const target = targetOf(request);
   const { control } = await logIn(request, target, settings);
   try {
-    const list = readInterfaces(await control.request(Type.interfaces));
-    if (list === undefined)
-      throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon lists interfaces that are cut off');
-    return list.map((found) => ({ ...found, uri: uriAt(target, found.target) }));
+    const list = await listInterfaces(control);
+    return list.map((found) => ({ ...found, uri: uriAt(target, found.target, settings) }));
   } finally {
     control.close();
   }
 }
 
-function uriAt({ host, port }: Target, device: string): string {
-  return uriOf('rpcap://', `${isIPv6(host) ? `[${host}]` : host}:${port}/${device}`);
+/** Its interfaces, in the daemon's order. */
+export async function listInterfaces(control: Control): Promise<readonly FoundInterface[]> {
+  const list = readInterfaces(await control.request(Type.interfaces));
+  if (list === undefined)
+    throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon lists interfaces that are cut off');
+  return list;
+}
+
+function uriAt({ host, port }: Target, device: string, { tls }: Settings): string {
+  return uriOf(tls === undefined ? 'rpcap://' : 'rpcaps://', `${isIPv6(host) ? `[${host}]` : host}:${port}/${device}`);
 }
 
 const ENTRY_BYTES = 12;
@@ -40,8 +51,8 @@ const UP = 2;
 const LOOPBACK = 1;
 
 /** The entries up to the end of the payload, whose number the message tells too; undefined where the last one is cut. */
-function readInterfaces(payload: Buffer): Omit<RemoteInterface, 'uri'>[] | undefined {
-  const found: Omit<RemoteInterface, 'uri'>[] = [];
+function readInterfaces(payload: Buffer): FoundInterface[] | undefined {
+  const found: FoundInterface[] = [];
   for (let at = 0; at < payload.length; ) {
     if (at + ENTRY_BYTES > payload.length) return undefined;
     const nameBytes = payload.readUInt16BE(at);

@@ -13,3 +13,15 @@ const DIFFERENT: ReadonlyMap<number, number> = new Map([
 export function linkTypeOf(dlt: number): number {
   return DIFFERENT.get(dlt) ?? dlt;
 }
+
+/** DLT_ value, as Linux has it, of a LINKTYPE_ value. */
+export function dltOf(linkType: number): number {
+  return OF_LINUX.get(linkType) ?? linkType;
+}
+
+const OF_LINUX: ReadonlyMap<number, number> = new Map([
+  [100, 11],
+  [101, 12],
+  [106, 19],
+  [246, 18],
+]);

@@ -14,9 +14,13 @@ export interface Login {
 export async function logIn(
   { uri, signal }: Pick<Request, 'uri' | 'signal'>,
   { host, port }: Target,
-  { values, auth }: Settings,
+  { values, auth, tls }: Settings,
 ): Promise<Login> {
-  const control = await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal });
+  return greet(await Control.connect({ uri, host, port, replyMs: Number(values.replyMs), signal, tls }), auth);
+}
+
+/** Begins a conversation; where that fails, ends it. */
+export async function greet(control: Control, auth: Settings['auth']): Promise<Login> {
   try {
     const reply = readAuthReply(await control.request(Type.auth, authPayload(auth)));
     if (typeof reply === 'string')

@@ -7,6 +7,7 @@ export const Type = {
   interfaces: 2,
   open: 3,
   start: 4,
+  filter: 5,
   close: 6,
   auth: 8,
   stats: 9,
@@ -21,7 +22,7 @@ export const HEADER_BYTES = 8;
 /** What an ERROR message is about; protocol §errors has more of them. */
 export const Fault = { auth: 3, read: 9, host: 10, tls: 19, refusedUser: 18, authType: 20 } as const;
 
-const Flags = { promiscuous: 1, datagrams: 2 } as const;
+const Flags = { promiscuous: 1, datagrams: 2, daemonOpens: 4 } as const;
 const BPF = 1;
 const NULL_AUTH = 0;
 const PASSWORD_AUTH = 1;
@@ -69,21 +70,30 @@ export interface StartRequest {
   readonly snaplen: number;
   readonly timeoutMs: number;
   readonly promiscuous: boolean;
-  /** Where the daemon is to send datagrams to; 0: a TCP connection is made to it. */
+  /** Where the daemon is to send datagrams to, or to connect to; 0: a TCP connection is made to it. */
   readonly port: number;
+  /** Whether packets come as datagrams. */
+  readonly datagrams: boolean;
   /** code, jt, jf, k of each instruction. */
   readonly filter: Uint32Array;
 }
 
-export function startPayload({ snaplen, timeoutMs, promiscuous, port, filter }: StartRequest): Buffer {
-  const bytes = Buffer.alloc(20 + filter.length * 2);
+export function startPayload({ snaplen, timeoutMs, promiscuous, port, datagrams, filter }: StartRequest): Buffer {
+  const bytes = Buffer.alloc(12);
+  const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonOpens;
   bytes.writeUInt32BE(snaplen, 0);
   bytes.writeUInt32BE(timeoutMs, 4);
-  bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | (port === 0 ? 0 : Flags.datagrams), 8);
+  bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way, 8);
   bytes.writeUInt16BE(port, 10);
-  bytes.writeUInt16BE(BPF, 12);
-  bytes.writeUInt32BE(filter.length / 4, 16);
-  for (let i = 0, at = 20; i < filter.length; i += 4, at += 8) {
+  return Buffer.concat([bytes, filterPayload(filter)]);
+}
+
+/** code, jt, jf, k of each instruction. */
+export function filterPayload(filter: Uint32Array): Buffer {
+  const bytes = Buffer.alloc(8 + filter.length * 2);
+  bytes.writeUInt16BE(BPF, 0);
+  bytes.writeUInt32BE(filter.length / 4, 4);
+  for (let i = 0, at = 8; i < filter.length; i += 4, at += 8) {
     bytes.writeUInt16BE(filter[i]!, at);
     bytes.writeUInt8(filter[i + 1]!, at + 2);
     bytes.writeUInt8(filter[i + 2]!, at + 3);
@@ -107,7 +117,9 @@ export interface RemoteStats {
   readonly sent: number;
 }
 
-/** `payload` has 16 bytes. */
+export const STATS_BYTES = 16;
+
+/** `payload` has {@link STATS_BYTES} at least. */
 export function readStats(payload: Buffer): RemoteStats {
   const [received, interfaceDropped, kernelDropped, sent] = [0, 4, 8, 12].map((at) => payload.readUInt32BE(at));
   return { received, interfaceDropped, kernelDropped, sent } as RemoteStats;

@@ -4,8 +4,10 @@ import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import type { OptionValue } from '../uri/values.js';
 import type { Control } from './control.js';
+import { wayOf } from './data.js';
+import { allowChanges } from './filter.js';
 import { linkTypeOf } from './link_type.js';
-import { logIn } from './login.js';
+import { type Login, logIn } from './login.js';
 import { samplingPayload, startPayload, Type } from './messages.js';
 import { targetOf } from './target.js';
 import { watch } from './watch.js';
@@ -35,15 +37,39 @@ export async function openRpcap(
   if (purpose === 'transmit') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: rpcap cannot send packets`, { uri, backend: 'rpcap' });
   }
-  const { control, bigEndian } = await logIn(request, target, settings);
+  refuseSecretDatagrams(uri, settings);
+  return openAt(await logIn(request, target, settings), target.device, { ...settings, uri }, purpose, openLocal);
+}
+
+/** What no daemon does. */
+export function refuseSecretDatagrams(uri: string, { values, tls }: Settings): void {
+  if (tls === undefined || values.transport !== 'udp') return;
+  throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: over TLS packets come by transport=tcp, not udp`, {
+    uri,
+    backend: 'rpcap',
+    hint: 'Leave transport out, or reach the daemon by rpcap:// in a network that you trust.',
+  });
+}
+
+/** The same at a daemon that has let us in. Where that fails, the conversation with it is over. */
+export async function openAt(
+  { control, bigEndian }: Login,
+  device: string,
+  settings: Settings & { readonly uri: string },
+  purpose: Purpose,
+  openLocal: OpenLocal,
+): Promise<NativeSession> {
   let session: NativeSession | undefined;
   try {
-    const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(target.device)));
+    const opened = answer(control, 'OPEN', 8, await control.request(Type.open, Buffer.from(device)));
     const linkType = linkTypeOf(opened.readUInt32BE(0));
-    session = await openLocal({ linkType, bigEndian, local: control.local, peer: control.peer });
+    const { local, peer, isActive: active } = control;
+    const piped = control.options.tls !== undefined;
+    session = await openLocal({ linkType, bigEndian, local, peer, active: active && !piped });
     if (purpose === 'capture') {
       await start(control, session, settings);
-      watch(control, session, { ...settings.values, uri });
+      allowChanges(control, session);
+      watch(control, session, { ...settings.values, uri: settings.uri });
     } else {
       control.close();
     }
@@ -58,21 +84,26 @@ export async function openRpcap(
 async function start(control: Control, session: NativeSession, { values }: Settings): Promise<void> {
   const every = Number(values.sampleEvery);
   if (every > 1) await control.request(Type.sampling, samplingPayload(every));
-  const { port, filter } = session.remote()!;
-  const reply = await control.request(
-    Type.start,
-    startPayload({
-      snaplen: Number(values.snaplen),
-      timeoutMs: Number(values.timeoutMs),
-      promiscuous: values.promiscuous === true,
-      port,
-      filter,
-    }),
-  );
-  if (port !== 0) return;
-  const theirs = answer(control, 'STARTCAP', 8, reply).readUInt16BE(4);
-  if (theirs === 0) throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
-  await session.remoteConnect(theirs);
+  const way = await wayOf(control, session);
+  try {
+    const reply = await control.request(
+      Type.start,
+      startPayload({
+        snaplen: Number(values.snaplen),
+        timeoutMs: Number(values.timeoutMs),
+        promiscuous: values.promiscuous === true,
+        port: way.port,
+        datagrams: values.transport === 'udp',
+        filter: session.remote()!.filter,
+      }),
+    );
+    const theirs = way.port === 0 ? answer(control, 'STARTCAP', 8, reply).readUInt16BE(4) : 0;
+    if (way.port === 0 && theirs === 0)
+      throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
+    await way.ready(theirs);
+  } finally {
+    way.close();
+  }
 }
 
 /** An answer that has so many bytes at least. */

@@ -3,7 +3,7 @@ import { CaptureError, warn } from '../errors/errors.js';
 import type { NativeSession } from '../native/native.js';
 import type { OptionValue } from '../uri/values.js';
 import type { Control } from './control.js';
-import { type RemoteStats, readStats, Type } from './messages.js';
+import { type RemoteStats, readStats, STATS_BYTES, Type } from './messages.js';
 
 /** After so long without one of the packets that the daemon sends, something is in their way. */
 const BLOCKED_MS = 2000;
@@ -21,10 +21,16 @@ export function watch(control: Control, session: NativeSession, values: Readonly
     if (control.isWaiting) return;
     control.request(Type.stats).then(
       (payload) => {
-        if (payload.length < 16) return;
+        if (payload.length < STATS_BYTES) {
+          control.fail(
+            'RINGTAP_REMOTE_PROTOCOL',
+            `the daemon's answer to STATS has ${payload.length} bytes, not ${STATS_BYTES}`,
+          );
+          return;
+        }
         const stats = readStats(payload);
         there.remoteCounted(stats.interfaceDropped, stats.kernelDropped);
-        silence.heard(stats, there.stats().received);
+        silence.heard(stats, there.remoteArrived());
       },
       () => {}, // onEnd() has it, or the daemon has no counters
     );
@@ -54,7 +60,8 @@ export function watch(control: Control, session: NativeSession, values: Readonly
 /** Says once each what a user would look for in vain in the packets. */
 class Silence {
   readonly #uri: string;
-  readonly #began = performance.now();
+  /** When nothing had been sent yet. */
+  #before = performance.now();
   #last: RemoteStats | undefined;
   #still = 0;
   #isToldBlocked = false;
@@ -64,9 +71,10 @@ class Silence {
     this.#uri = uri;
   }
 
-  /** @param arrived packets, lost ones among them */
-  heard(stats: RemoteStats, arrived: number): void {
-    if (stats.sent > 0 && arrived === 0 && performance.now() - this.#began >= BLOCKED_MS && !this.#isToldBlocked) {
+  heard(stats: RemoteStats, hasArrived: boolean): void {
+    const now = performance.now();
+    if (stats.sent === 0) this.#before = now;
+    if (!hasArrived && now - this.#before >= BLOCKED_MS && !this.#isToldBlocked) {
       this.#isToldBlocked = true;
       this.#say(
         `the daemon has sent ${stats.sent} packets, and none has arrived: a firewall may stop them on the way (transport=tcp goes another one)`,

@@ -2,7 +2,6 @@ import { Writable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import { isFound } from './pull.js';
 
 /** What is written into: a writer. */
 export type BatchSink = {
@@ -25,7 +24,8 @@ export type BatchSink = {
  * `writer.close()` reject with
  */
 export function writeTo(writer: BatchSink): Writable {
-  if (!isFound(() => typeof writer.write === 'function' && typeof writer.close === 'function')) {
+  const sink = writer as Partial<BatchSink> | null | undefined;
+  if (typeof sink?.write !== 'function' || typeof sink.close !== 'function') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `writeTo() writes with a writer, not ${show(writer)}`, {
       hint: "Give it what openWriter() resolves to: await openWriter('out.pcapng').",
     });

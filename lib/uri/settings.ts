@@ -5,6 +5,7 @@ import { type BackendSchema, OPEN_OPTIONS, type OptionSchema } from '../generate
 import { nearestName } from './nearest.js';
 import { bad } from './options.js';
 import { firstQueues } from './queues.js';
+import { checkTls, type TlsSettings } from './tls.js';
 import { type ParsedUri, schemaOf } from './uri.js';
 import { check, checkAuth, checkFilter, guarded, type OptionValue } from './values.js';
 
@@ -14,6 +15,8 @@ export interface Settings {
   readonly filter: string | FilterProgram | undefined;
   /** Apart from the values, which plans show. */
   readonly auth: RemoteAuth | undefined;
+  /** Apart from the values, too. Nothing where none was asked for. */
+  readonly tls: TlsSettings | undefined;
   /** What was given but means nothing to this backend, as a note says it; only after a fallback. */
   readonly ignored: readonly string[];
 }
@@ -24,7 +27,7 @@ export interface Settings {
  */
 export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: MethodName, asked = backend): Settings {
   const schema = schemaOf(backend);
-  if (schema === undefined) return { values: {}, filter: undefined, auth: undefined, ignored: [] };
+  if (schema === undefined) return { values: {}, filter: undefined, auth: undefined, tls: undefined, ignored: [] };
   const lenient = backend !== asked;
   const given = new Map<string, unknown>(parsed.params);
   for (const [name, value] of Object.entries(options)) if (value !== undefined) given.set(name, value);
@@ -35,6 +38,7 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
   const rest: string[] = [];
   let filter: Settings['filter'];
   let auth: Settings['auth'];
+  let tls: Settings['tls'];
   for (const option of schema.options) {
     if (option.default !== undefined) values[option.name] = check(parsed, option, option.default);
   }
@@ -54,6 +58,8 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
       filter = guarded(parsed, name, () => checkFilter(parsed, value));
     } else if (option.type === 'auth') {
       auth = guarded(parsed, name, () => checkAuth(parsed, value));
+    } else if (option.type === 'tls') {
+      tls = guarded(parsed, name, () => checkTls(parsed, value));
     } else {
       try {
         values[name] = guarded(parsed, name, () => check(parsed, option, value));
@@ -67,7 +73,7 @@ export function settingsOf(parsed: ParsedUri, options: OpenOptions, backend: Met
   if (schema.rest !== undefined && rest.length > 0) {
     values[schema.rest] = [...rest, values[schema.rest]].filter((part) => part !== '').join(',');
   }
-  return { values, filter, auth, ignored };
+  return { values, filter, auth, tls, ignored };
 }
 
 const warnedOf = new Set<string>();

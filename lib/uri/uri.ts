@@ -10,39 +10,25 @@ import { nearestName } from './nearest.js';
 export interface ParsedUri {
   /** As the caller wrote it. */
   readonly uri: string;
-  /** A backend's name, `auto`, or a scheme that ringtap knows but this build lacks. */
-  readonly scheme: BackendName | 'auto' | ReservedScheme;
+  /** A backend's name, or `auto`. */
+  readonly scheme: BackendName | 'auto';
   /** What follows the scheme: an interface, a path … */
   readonly target: string;
   /** Query parameters, decoded, in the order given. */
   readonly params: ReadonlyMap<string, string>;
 }
 
-/** Schemes with a fixed meaning whose backends are not part of this build. */
-const RESERVED = {
-  rpcaps: {
-    target: 'device',
-    hint: 'Until then: ssh -L 2002:localhost:2002 HOST, or ssh HOST tcpdump -U -w - | ringtap read -',
-  },
-} as const satisfies Record<string, { target: BackendSchema['target']; hint: string }>;
-
-export type ReservedScheme = keyof typeof RESERVED;
-
 const schemes = new Map<string, ParsedUri['scheme']>([['auto', 'auto']]);
-for (const name of Object.keys(RESERVED)) schemes.set(name, name as ReservedScheme);
 for (const { name, aliases } of BACKENDS) {
   for (const alias of [name, ...aliases]) schemes.set(alias, name);
-}
-
-/** What is known of a scheme that this build lacks. */
-export function reservedOf(name: string): (typeof RESERVED)[ReservedScheme] | undefined {
-  return Object.hasOwn(RESERVED, name) ? RESERVED[name as ReservedScheme] : undefined;
 }
 
 /** The schema of a backend. */
 export function schemaOf(name: string): BackendSchema | undefined {
   return BACKENDS.find((backend) => backend.name === name);
 }
+
+const MISSING = { path: 'a path', host: 'a host', device: 'an interface', interface: 'an interface' };
 
 /** Characters of a URI; an option that needs more goes into the options object. */
 const MOST_URI = 1 << 19;
@@ -97,9 +83,9 @@ function parseText(uri: string): ParsedUri {
   }
   const [before, query] = split(match[2]);
   const target = decode(before.replace(/^\/\/(?=[^/])/, ''), uri);
-  const wants = schemaOf(scheme)?.target ?? reservedOf(scheme)?.target ?? 'interface';
+  const wants = schemaOf(scheme)?.target ?? 'interface';
   if (target === '' && wants !== 'none') {
-    throw badUri(uri, `${wants === 'path' ? 'a path' : 'an interface'} is missing after "${match[1]}:"`);
+    throw badUri(uri, `${MISSING[wants]} is missing after "${match[1]}:"`);
   }
   if (target !== '' && wants === 'none') {
     throw badUri(uri, `"${target}" cannot follow "${match[1]}:", but ?option=value can`);

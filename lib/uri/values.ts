@@ -4,6 +4,7 @@ import type { FilterProgram, RemoteAuth } from '../generated/options.js';
 import type { OptionSchema } from '../generated/schema.js';
 import { bad } from './options.js';
 import { readQueues } from './queues.js';
+import { MOMENTS, momentText, readMoment } from './times.js';
 import { faultIn, type ParsedUri } from './uri.js';
 
 /** The value of an option after validation; a number is in the unit of its option. */
@@ -37,8 +38,15 @@ export function check(parsed: ParsedUri, option: OptionSchema, value: unknown): 
       if (typeof value === 'string') return value;
       if (typeof value === 'number') return String(value);
       throw refused(`must be a string, not ${shown}`);
+    case 'time': {
+      const moment = readMoment(value);
+      if (moment === undefined) throw refused(`must be ${MOMENTS}, not ${shown}`);
+      return momentText(moment);
+    }
     case 'queues':
       return checkQueues(parsed, option, value);
+    case 'words':
+      return checkWords(parsed, option, value);
     default: {
       const number = typeof value === 'string' ? parseNumber(value) : value;
       const whole = option.type === 'integer' ? 'a whole number' : 'a number';
@@ -66,11 +74,28 @@ function checkQueues(parsed: ParsedUri, option: OptionSchema, value: unknown): O
   return queues;
 }
 
+/** One word for all of them, or some of them, as a list or with commas in between: the latter is what it becomes. */
+function checkWords(parsed: ParsedUri, option: OptionSchema, value: unknown): OptionValue {
+  const { values = [], all = '' } = option;
+  if (value === all) return all;
+  const given: readonly unknown[] =
+    typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [value];
+  // One more than there may be: a list can claim billions of holes.
+  const words = given.slice(0, values.length + 1);
+  const wrong = words.find((word) => typeof word !== 'string' || !values.includes(word));
+  if (words.length === 0 || wrong !== undefined || given.length > values.length) {
+    const what = words.length === 0 ? 'an empty list' : wrong === undefined ? `${given.length} of them` : show(wrong);
+    throw bad(parsed, option.name, `must be ${all}, or some of ${values.join(', ')}, not ${what}`, usageOf(option));
+  }
+  return [...new Set(words)].join(',');
+}
+
 /** What an option is for, and what it takes. */
-function usageOf({ name, doc, values, min, max, unit, default: usual }: OptionSchema): string | undefined {
+function usageOf({ name, doc, values, all, min, max, unit, default: usual }: OptionSchema): string | undefined {
   if (doc === '') return undefined;
   const facts = [
-    ...(values === undefined ? [] : [`one of ${values.join(', ')}`]),
+    ...(all === undefined ? [] : [`${all}, or some of ${values?.join(', ')}`]),
+    ...(values === undefined || all !== undefined ? [] : [`one of ${values.join(', ')}`]),
     ...(min === undefined ? [] : [`${min} to ${max}${unit === undefined ? '' : ` ${unit}`}`]),
     ...(usual === undefined ? [] : [`default ${usual === '' ? 'none' : usual}`]),
   ];
@@ -84,7 +109,7 @@ function parseNumber(text: string): number {
 }
 
 /** A filter; none where it is blank. */
-export function checkFilter(parsed: ParsedUri, value: unknown): string | FilterProgram | undefined {
+export function checkFilter(parsed: Pick<ParsedUri, 'uri'>, value: unknown): string | FilterProgram | undefined {
   if (typeof value === 'string') {
     const fault = faultIn(value);
     if (fault !== undefined) throw badFilter(parsed, fault);
@@ -118,7 +143,7 @@ export function checkAuth(parsed: ParsedUri, value: unknown): RemoteAuth {
   return { user, password };
 }
 
-function badFilter(parsed: ParsedUri, what: string): CaptureError {
+function badFilter(parsed: Pick<ParsedUri, 'uri'>, what: string): CaptureError {
   return new CaptureError('RINGTAP_BAD_FILTER', `${parsed.uri}: filter: ${what}`, { uri: parsed.uri });
 }
 

@@ -50,6 +50,26 @@ export interface WriterOptions {
   /** Each batch is written at once: `flushMs: 0` by the name that tcpdump's -U has. */
   packetBuffered?: boolean | undefined;
   /**
+   * Memory that packets wait in for a disk that stands still or a slow reader: bytes, 2 MiB to 16 GiB, default 4 MiB. It is
+   * used as far as it is needed. Rate times the longest stall is enough: 500 ms at 200 MB/s are 100 MB.
+   */
+  queueBytes?: number | undefined;
+  /**
+   * What becomes of packets that the queue has no room for: `wait` (the default) lets `write()` wait, `drop` counts them in
+   * `stats().dropped`, so that `write()` never waits and what else the loop does goes on.
+   */
+  overflow?: 'wait' | 'drop' | undefined;
+  /**
+   * Writes past the page cache (O_DIRECT), for days of capture that nobody reads soon: less CPU on many disks, and nothing
+   * else is pushed out of the cache. `RINGTAP_UNSUPPORTED` where the file system cannot.
+   */
+  direct?: boolean | undefined;
+  /**
+   * Bytes of the disk that are claimed ahead at a time (4096 or more): files lie in one piece, and a disk that is full is
+   * told of at once. What was not needed is given back when a file is complete; readers never see it.
+   */
+  preallocateBytes?: number | undefined;
+  /**
    * Gives up when it aborts, now or at any time until it is closed: what waits for the reader of a pipe, or for a slow
    * disk, rejects with the signal's reason. What was written until then goes into the file, but for what a pipe has no
    * room for.
@@ -70,12 +90,21 @@ const OPTIONS = [
   'fsync',
   'flushMs',
   'packetBuffered',
+  'queueBytes',
+  'overflow',
+  'direct',
+  'preallocateBytes',
   'signal',
 ] as const satisfies (keyof WriterOptions)[];
 const MAX_SNAPLEN = 262144;
 const MAX_COMMENT_BYTES = 4096;
 const FLUSH_MS = 500;
 const MAX_FLUSH_MS = 60_000;
+const MIN_QUEUE_BYTES = 2 ** 21;
+const QUEUE_BYTES = 2 ** 22;
+const MAX_QUEUE_BYTES = 2 ** 34;
+const LEAST_PREALLOCATED = 4096;
+const OVERFLOW = ['wait', 'drop'];
 
 /**
  * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
@@ -172,6 +201,8 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
       hint: `Write pcapng:, or leave out ${packetDetails ? 'packetDetails' : 'interface'}.`,
     });
   }
+  const { overflow = 'wait' } = own;
+  if (!OVERFLOW.includes(overflow as string)) throw bad('overflow', OVERFLOW.join(' or '));
   return {
     ...describeHost(),
     interface: readInterface(uri, source),
@@ -183,6 +214,10 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
     delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
+    queueBytes: whole('queueBytes', MIN_QUEUE_BYTES, MAX_QUEUE_BYTES) ?? QUEUE_BYTES,
+    drops: overflow === 'drop',
+    direct: flag('direct', false),
+    preallocateBytes: whole('preallocateBytes', LEAST_PREALLOCATED, Number.MAX_SAFE_INTEGER),
     comment: comment as string | undefined,
     compression: compressionOf(uri, path, own.compress),
     signal: signalOf({ uri, params: new Map() }, own),

@@ -32,8 +32,13 @@ export interface WriterStats {
   readonly packets: number;
   /** Bytes in all files, headers included. */
   readonly bytes: number;
-  /** Packets that `write()` took and that are not in the file yet; after a failure, those that never will be. */
+  /** Packets that `write()` took and that are not in the file yet. */
   readonly queued: number;
+  /**
+   * Packets that never will be: those that found no room where `overflow` is `drop`, and after a failure, such as a full
+   * disk, those that were queued, and those of each `write()` that it refuses.
+   */
+  readonly dropped: number;
   /** Number of files that are complete. */
   readonly files: number;
 }
@@ -71,7 +76,7 @@ type Append = (first: number) => number | undefined;
  * await using writer = await openWriter('out.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
  * await writer.flush();
- * console.log(writer.stats()); // { packets, bytes, queued: 0 }
+ * console.log(writer.stats()); // { packets, bytes, queued: 0, dropped: 0, files }
  */
 export class Writer implements AsyncDisposable {
   /** The URI as it was given to `openWriter()`. */
@@ -325,8 +330,10 @@ export class Writer implements AsyncDisposable {
   }
 
   async #takeRest(append: Append, first: number, signal: AbortSignal | undefined): Promise<void> {
+    // What went wrong is told by append(), which counts what it refuses.
+    const room = (number: number) => this.#native.room(number).catch(() => {});
     for (let next: number | undefined = first; next !== undefined; next = append(next)) {
-      await this.#wait((number) => this.#native.room(number), signal);
+      await this.#wait(room, signal);
     }
   }
 

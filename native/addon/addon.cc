@@ -1,11 +1,15 @@
 // The module: what lib/native/native.ts sees.
 #include <napi.h>
 
+#ifndef _WIN32
+#include "addon/connection.h"
+#endif
 #include "addon/decode.h"
 #include "addon/environment.h"
 #include "addon/looking.h"
 #include "addon/lookup.h"
 #include "addon/opening.h"
+#include "addon/outlet.h"
 #include "addon/session.h"
 #include "addon/writer.h"
 
@@ -20,6 +24,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
+#ifndef _WIN32
+  environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
+  exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
+  exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
+#endif
+#ifdef __linux__
+  environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
+  exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
+#endif
   exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("cancel", Napi::Function::New<cancel>(env));
   exports.Set("exiting", Napi::Function::New<exiting>(env));
@@ -30,6 +43,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));
+  exports.Set("indexTrace", Napi::Function::New<index_of>(env));
   exports.Set("lookup", Napi::Function::New<lookup>(env));
   exports.Set("source", "ringtap source " RINGTAP_SOURCE);
   return exports;

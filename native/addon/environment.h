@@ -75,6 +75,8 @@ class Environment final : public Handles {
 
   Napi::FunctionReference session_constructor;
   Napi::FunctionReference writer_constructor;
+  Napi::FunctionReference connection_constructor;
+  Napi::FunctionReference outlet_constructor;
 
  private:
   explicit Environment(napi_env env);

@@ -11,6 +11,7 @@
 #include "addon/deferred.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
+#include "backends/file/indexing.h"
 
 namespace ringtap::addon {
 
@@ -56,6 +57,19 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
     return backend != nullptr ? backend->devices() : std::vector<Device>{};
   };
   return answer(info.Env(), ask, from_devices);
+}
+
+Napi::Value index_of(const Napi::CallbackInfo& info) {
+  const auto ask = [path = text(info[0])] { return index_trace(path, nullptr); };
+  const auto convert = [](Napi::Env env, const Result<IndexFacts>& made) -> Napi::Value {
+    if (!made) return to_js(env, made.error()).Value();
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("path", made->path);
+    object.Set("packets", static_cast<double>(made->packets));
+    object.Set("sections", static_cast<double>(made->sections));
+    return object;
+  };
+  return answer(info.Env(), ask, convert);
 }
 
 }  // namespace ringtap::addon

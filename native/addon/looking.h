@@ -11,4 +11,7 @@ Napi::Value probe(const Napi::CallbackInfo& info);
 /// devices(name) → Promise<[{target, description, up, loopback}]>
 Napi::Value devices(const Napi::CallbackInfo& info);
 
+/// indexTrace(path) → Promise<{path, packets, sections}>
+Napi::Value index_of(const Napi::CallbackInfo& info);
+
 }  // namespace ringtap::addon

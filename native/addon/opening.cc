@@ -9,12 +9,16 @@
 #include <utility>
 
 #include "addon/backends.h"
+#ifndef _WIN32
+#include "addon/connection.h"
+#endif
 #include "addon/convert.h"
 #include "addon/deferred.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "libpcap/compile.h"
+#include "stages/decap.h"
 
 namespace ringtap::addon {
 
@@ -58,9 +62,26 @@ void Opening::run() {
 }
 
 std::optional<Error> Opening::open() {
+  TunnelKinds tunnels = 0;
+  if (request.purpose != Purpose::kTransmit && request.options.has("decap")) {
+    auto kinds = tunnel_kinds(request.options.text("decap"));
+    if (!kinds) return std::move(kinds).error();
+    tunnels = *kinds;
+  }
+  const auto snaplen = static_cast<uint32_t>(request.options.integer("snaplen", kMaxSnaplen));
+  // It counts from where the inner packet begins.
+  if (tunnels != 0 && snaplen < kMaxSnaplen) {
+    request.options.set("snaplen", static_cast<double>(std::min(snaplen + kDecapHeadroom, kMaxSnaplen)));
+  }
   auto source = backend.open(request);
   if (!source) return std::move(source).error();
   opened.source = *std::move(source);
+  if (tunnels != 0) {
+    opened.source = make_decap(std::move(opened.source), {.kinds = tunnels,
+                                                          .drop_others = request.options.text("decapOthers") == "drop",
+                                                          .snaplen = snaplen,
+                                                          .batch_size = opened.batch_size});
+  }
   if (filter) {
     auto placement = opened.source->set_filter(filter);
     if (!placement) return std::move(placement).error();
@@ -94,6 +115,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
                            .target = text(request.Get("target")),
                            .options = to_options(request.Get("options")),
                            .purpose = to_purpose(request.Get("purpose"))};
+#ifndef _WIN32
+  open_request.connection = ConnectionHandle::of(request.Get("connection"));
+#endif
   if (const auto cut = cut_text(open_request)) {
     Deferred failed(env);
     failed.reject(to_js(env, *cut).Value());

@@ -12,6 +12,7 @@
 #include "addon/deferred.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "libpcap/compile.h"
 
 namespace ringtap::addon {
 
@@ -23,6 +24,25 @@ Code code_of(const std::string& text) {
 #include "generated/errors.inc"
 #undef RINGTAP_ERROR
   return Code::kInternal;
+}
+
+/// code, jt, jf, k of each instruction. Empty: the worker is being terminated.
+Napi::Uint32Array flat(Napi::Env env, const Program& program) {
+  Napi::Uint32Array words = Napi::Uint32Array::New(env, program.size() * 4);
+  if (words.IsEmpty()) return words;
+  uint32_t* at = words.Data();
+  for (const BpfInsn& insn : program) {
+    for (const uint32_t word : {uint32_t{insn.code}, uint32_t{insn.jt}, uint32_t{insn.jf}, insn.k}) *at++ = word;
+  }
+  return words;
+}
+
+Result<Program> compile(const Remote::Compiling& compiling) {
+  try {
+    return compiling();
+  } catch (const std::exception& fault) {
+    return Error{.code = Code::kInternal, .message = std::string("compiling failed: ") + fault.what()};
+  }
 }
 
 using Made = Result<std::shared_ptr<Remote::Connection>>;
@@ -43,16 +63,11 @@ Napi::Value Session::remote(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Remote* remote = source_ ? source_->remote() : nullptr;
   if (remote == nullptr) return env.Undefined();
-  const Program& program = remote->filter();
-  Napi::Uint32Array flat = Napi::Uint32Array::New(env, program.size() * 4);
-  if (flat.IsEmpty()) return {};  // the worker is being terminated
-  uint32_t* at = flat.Data();
-  for (const BpfInsn& insn : program) {
-    for (const uint32_t word : {uint32_t{insn.code}, uint32_t{insn.jt}, uint32_t{insn.jf}, insn.k}) *at++ = word;
-  }
+  const Napi::Uint32Array program = flat(env, remote->filter());
+  if (program.IsEmpty()) return {};
   Napi::Object object = Napi::Object::New(env);
   object.Set("port", remote->port());
-  object.Set("filter", flat);
+  object.Set("filter", program);
   return object;
 }
 
@@ -81,6 +96,68 @@ Napi::Value Session::remote_connect(const Napi::CallbackInfo& call) {
   auto started = environment_.tasks().start(work, std::move(done));
   if (!started) connected.reject(to_js(env, started.error()).Value());
   return connected.promise();
+}
+
+/// remotePipe(): a descriptor, the caller's, that packets are written to; -1 where it is closed.
+Napi::Value Session::remote_pipe(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote == nullptr) return Napi::Number::New(env, -1);
+  auto made = remote->pipe();
+  if (!made) {
+    raise_at(env, std::move(made).error());
+    return {};
+  }
+  return Napi::Number::New(env, made->release());
+}
+
+/// remoteCompile(filter): a program of it for the other host, as a promise.
+Napi::Value Session::remote_compile(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Deferred compiled(env);
+  const Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote == nullptr) {
+    compiled.reject(to_js(env, Error{.code = Code::kClosed, .message = "it was closed"}).Value());
+    return compiled.promise();
+  }
+  std::shared_ptr<Filter> filter;
+  if (call[0].IsString()) filter = make_filter(text(call[0]), source_->info().snaplen);
+  if (call[0].IsTypedArray()) filter = make_filter(to_program(call[0].As<Napi::Uint32Array>()));
+  auto made = std::make_shared<std::optional<Result<Program>>>();
+  const auto work = [made, compiling = remote->compiling(std::move(filter))] { *made = compile(compiling); };
+  auto done = [made, compiled, session = number_](Napi::Env there) mutable {
+    Session* const self = find(there, session);
+    Result<Program>& result = **made;
+    if (self == nullptr || !result) {
+      const Error closed{.code = Code::kClosed, .message = "it was closed meanwhile"};
+      return compiled.reject(to_js(there, self == nullptr ? closed : result.error()).Value());
+    }
+    const Napi::Uint32Array program = flat(there, *result);
+    self->remote_program_ = *std::move(result);
+    if (!program.IsEmpty()) compiled.resolve(program);
+  };
+  auto started = environment_.tasks().start(work, std::move(done));
+  if (!started) compiled.reject(to_js(env, started.error()).Value());
+  return compiled.promise();
+}
+
+/// remoteLook(on): whether packets that the other host has let pass are looked at here, too.
+void Session::remote_look(const Napi::CallbackInfo& call) {
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote != nullptr) remote->look(flag(call[0]));
+}
+
+/// remoteAdopt(): the other host filters with what was compiled last from now on. WHY kept here: what JavaScript has of
+/// it may have been written to.
+void Session::remote_adopt(const Napi::CallbackInfo&) {
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote != nullptr && remote_program_) remote->adopt(*std::exchange(remote_program_, std::nullopt));
+}
+
+/// remoteArrived(): whether a byte of a packet has come by now.
+Napi::Value Session::remote_arrived(const Napi::CallbackInfo& call) {
+  const Remote* remote = source_ ? source_->remote() : nullptr;
+  return Napi::Boolean::New(call.Env(), remote == nullptr || remote->arrived());
 }
 
 /// remoteCounted(interfaceDropped, kernelDropped): what the other host has counted since the capture began there.

@@ -79,6 +79,11 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value remote(const Napi::CallbackInfo& info);
   Napi::Value remote_connect(const Napi::CallbackInfo& info);
+  Napi::Value remote_pipe(const Napi::CallbackInfo& info);
+  Napi::Value remote_compile(const Napi::CallbackInfo& info);
+  void remote_look(const Napi::CallbackInfo& info);
+  void remote_adopt(const Napi::CallbackInfo& info);
+  Napi::Value remote_arrived(const Napi::CallbackInfo& info);
   void remote_counted(const Napi::CallbackInfo& info);
   void remote_end(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
@@ -104,6 +109,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   uint32_t batch_size_ = 256;
   bool external_ = true;
   std::vector<ExposedMemory> segments_;
+  std::optional<Program> remote_program_;  // of remote_compile()
   std::vector<std::unique_ptr<Slot>> slots_;
   uint32_t outstanding_ = 0;
   bool woken_ = false;        // the last wake-up has not led to a packet yet

@@ -35,7 +35,8 @@ uint32_t coarse_ms() {
 Napi::Value Session::add_slot(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   auto slot = std::make_unique<Slot>();
-  slot->block = std::make_unique<DescBlock>(batch_size_);
+  slot->block = std::make_unique<DescBlock>(
+      batch_size_, source_ && source_->info().tunnels ? DescBlock::Tunnels::kTold : DescBlock::Tunnels::kNone);
   Napi::ArrayBuffer buffer;
   if (external_ &&
       ExposedMemory::expose(env, slot->block->data(), slot->block->bytes(), slot->block->memory(), slot->shown)) {

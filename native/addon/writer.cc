@@ -91,8 +91,9 @@ InterfaceInfo to_interface(const Napi::Value& value) {
 Result<Destination> destination(const Napi::Object& request, const RotateRequest& rotate) {
   const std::string path = text(request.Get("path"));
   const bool overwrite = flag(request.Get("overwrite"));
+  const FileWriting how{.direct = flag(request.Get("direct")), .preallocate = whole(request.Get("preallocateBytes"))};
   const Napi::Value options = request.Get("rotate");
-  if (!options.IsObject()) return to_file(path, overwrite ? Existing::kEmptied : Existing::kRefused);
+  if (!options.IsObject()) return to_file(path, overwrite ? Existing::kEmptied : Existing::kRefused, how);
   const uint64_t files = whole(options.As<Napi::Object>().Get("files"));
   const int64_t period_ms = rotate.period_ns / 1'000'000;
   return to_files({.pattern = path,
@@ -100,6 +101,7 @@ Result<Destination> destination(const Napi::Object& request, const RotateRequest
                    .period_s = period_ms / 1000,
                    .keep = rotate.most_files > 0 ? 0 : static_cast<uint32_t>(std::min<uint64_t>(files, UINT32_MAX)),
                    .overwrite = overwrite,
+                   .how = how,
                    .sync = flag(request.Get("sync"))});
 }
 
@@ -188,7 +190,9 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
        .os = text(request.Get("os")),
        .interface = to_interface(request.Get("interface")),
        .packet_details = flag(request.Get("packetDetails")),
-       .rotate = rotate});
+       .rotate = rotate,
+       .queue_bytes = whole(request.Get("queueBytes")),
+       .drops = flag(request.Get("drops"))});
   if (!writer) {
     raise(env, writer.error());
     return {};
@@ -380,6 +384,7 @@ Napi::Value Writer::stats(const Napi::CallbackInfo& info) {
   object.Set("packets", static_cast<double>(counts.packets));
   object.Set("bytes", static_cast<double>(counts.bytes));
   object.Set("queued", static_cast<double>(counts.queued));
+  object.Set("dropped", static_cast<double>(counts.dropped));
   object.Set("files", static_cast<double>(counts.files));
   return object;
 }

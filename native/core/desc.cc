@@ -2,8 +2,8 @@
 
 namespace ringtap {
 
-DescBlock::DescBlock(uint32_t capacity)
-    : capacity_(capacity), memory_(std::make_shared<std::byte[]>(bytes_for(capacity))) {
+DescBlock::DescBlock(uint32_t capacity, Tunnels tunnels)
+    : capacity_(capacity), memory_(std::make_shared<std::byte[]>(bytes_for(capacity, tunnels))) {
   // SAFETY: the allocation is zeroed, 16-byte aligned, and each array starts at a multiple of its
   // element size because wider elements come first.
   std::byte* p = memory_.get();
@@ -23,6 +23,7 @@ DescBlock::DescBlock(uint32_t capacity)
   queue = reinterpret_cast<uint16_t*>(take(n * 2));
   vlan = reinterpret_cast<uint16_t*>(take(n * 2));
   control = reinterpret_cast<uint32_t*>(take(16));
+  tunnel = tunnels == Tunnels::kTold ? reinterpret_cast<TunnelRow*>(take(n * sizeof(TunnelRow))) : nullptr;
 }
 
 /// Each step is exact but the one sum, whose error is then computed: it is the rest.

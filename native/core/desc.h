@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/tunnel.h"
+
 #ifdef __GNUC__
 #define RINGTAP_COLD [[gnu::cold, gnu::noinline]]
 #else
@@ -48,19 +50,24 @@ struct WideTime {
 /// touched nowhere else: the times of a live capture fit a double for its first 104 days.
 ///
 /// Layout of the one allocation (capacity n): time f64[n] | rest f64[n] | offset u32[n] | caplen u32[n] |
-/// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[4].
+/// wirelen u32[n] | flags u32[n] | hash u32[n] | queue u16[n] | vlan u16[n] | control u32[4], and behind it, where
+/// packets come out of tunnels, tunnel TunnelRow[n].
 class DescBlock {
  public:
   /// Written to the offsets of a released batch: any DataView read with it throws RangeError.
   static constexpr uint32_t kPoison = 0x7fffffff;
 
-  explicit DescBlock(uint32_t capacity);
+  enum class Tunnels : bool { kNone, kTold };
 
-  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * 40 + 16; }
+  explicit DescBlock(uint32_t capacity, Tunnels tunnels = Tunnels::kNone);
+
+  static constexpr size_t bytes_for(uint32_t capacity, Tunnels tunnels = Tunnels::kNone) {
+    return size_t{capacity} * (40 + (tunnels == Tunnels::kTold ? sizeof(TunnelRow) : 0)) + 16;
+  }
 
   uint32_t capacity() const noexcept { return capacity_; }
   std::byte* data() const noexcept { return memory_.get(); }
-  size_t bytes() const noexcept { return bytes_for(capacity_); }
+  size_t bytes() const noexcept { return bytes_for(capacity_, tunnel != nullptr ? Tunnels::kTold : Tunnels::kNone); }
   /// Keeps the memory alive for as long as an ArrayBuffer shows it.
   const std::shared_ptr<std::byte[]>& memory() const noexcept { return memory_; }
 
@@ -114,6 +121,7 @@ class DescBlock {
   uint16_t* queue;
   uint16_t* vlan;
   uint32_t* control;  // [segment, link type, ms of a coarse clock at receipt, generation] of the batch
+  TunnelRow* tunnel;  // null where nothing is told of tunnels
 };
 
 }  // namespace ringtap

@@ -15,6 +15,7 @@ enum LinkType : uint32_t {
   kLinkLinuxSll = 113,
   kLinkPrism = 119,
   kLinkRadiotap = 127,
+  kLinkAvs = 163,
   kLinkErf = 197,
   kLinkCan = 227,
   kLinkIpv4 = 228,

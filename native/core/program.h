@@ -27,6 +27,7 @@ struct FilterTarget {
     kBytes,         // the bytes are all there is
     kPacketSocket,  // Linux knows a packet's type and interface, too
     kFile,          // another host's packets
+    kTunnel,        // packets out of tunnels: the tunnel is known, too
   };
 
   FilterTarget(int type, Place where = Place::kBytes, bool big = false)

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/program.h"
+#include "core/unique_fd.h"
 
 namespace ringtap {
 
@@ -25,11 +26,21 @@ class Remote {
     virtual ~Connection() = default;
   };
   using Connecting = std::function<Result<std::shared_ptr<Connection>>()>;
+  using Compiling = std::function<Result<Program>()>;
 
   virtual ~Remote() = default;
 
   /// The program that the other host is to filter with. Valid as long as the source is.
   virtual const Program& filter() const noexcept = 0;
+
+  /// Compiles another filter for the other host; null is none. What it gives runs on another thread, waits, and touches
+  /// nothing of the source; its answer goes to adopt().
+  virtual Compiling compiling(std::shared_ptr<Filter> filter) const = 0;
+  /// Whether packets are looked at here, too: not while the other host changes its filter, for nobody knows which of
+  /// the two has let a packet pass.
+  virtual void look(bool on) noexcept = 0;
+  /// The other host filters with this from now on.
+  virtual void adopt(Program program) = 0;
 
   /// Where datagrams are awaited, since start(); 0 where connect() is called instead.
   virtual uint16_t port() const noexcept = 0;
@@ -39,6 +50,11 @@ class Remote {
   virtual Connecting connecting(uint16_t port) const = 0;
   /// Packets come from this connection, which connecting() made.
   virtual Result<Ok> attach(std::shared_ptr<Connection> connection) = 0;
+
+  /// Packets come from a new connection that this process holds the other end of, which is the caller's.
+  virtual Result<UniqueFd> pipe() = 0;
+  /// Whether any byte has come by now, read or not.
+  virtual bool arrived() const noexcept = 0;
 
   /// The other host counts from 0, in 32 bits that wrap around.
   virtual void counted(const RemoteCounters& counters) noexcept = 0;

@@ -20,6 +20,7 @@
 
 namespace ringtap {
 
+class Connection;  // io's
 class Remote;
 
 /// What a receive() came back with.
@@ -70,6 +71,7 @@ struct SourceInfo {
   std::vector<Segment> segments;
   uint32_t max_leases = 1;         // leases that may be out at once
   bool copies = false;             // packets are copied into `segments` on the way
+  bool tunnels = false;            // descriptors tell of tunnels: receive() wants a DescBlock with room for them
   std::string mode;                // for people: native | generic | copy | zero-copy | ring | stream …
   std::string timestamp_source;    // hardware | kernel | user | file | synthetic
   std::vector<std::string> notes;  // what the user should know: reduced function, chosen sizes …
@@ -137,6 +139,8 @@ struct OpenRequest {
   Purpose purpose = Purpose::kCapture;
   /// Set from another thread when nobody waits for the source any more. Who waits for others looks at it.
   std::shared_ptr<const std::atomic<bool>> cancelled = {};
+  /// Where its bytes come from, instead of what the target names: somebody else has connected to that.
+  std::shared_ptr<Connection> connection = {};
 
   bool is_cancelled() const noexcept { return cancelled != nullptr && cancelled->load(std::memory_order_relaxed); }
 };

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "core/tunnel.h"
 #include "filter/opcodes.h"
 
 namespace ringtap {
@@ -47,6 +48,11 @@ bool compares(uint16_t code, uint32_t a, uint32_t k) {
 
 }  // namespace
 
+bool is_tunnel_word(const BpfInsn& insn) noexcept {
+  return insn.code == (kLd | kW | kAbs) && insn.k >= kTunnelRow && insn.k < kTunnelRow + sizeof(TunnelRow) &&
+         insn.k % sizeof(uint32_t) == 0;
+}
+
 MetadataReads metadata_reads(const Program& program) {
   MetadataReads reads;
   for (size_t i = 0; i < program.size(); i++) {
@@ -56,6 +62,8 @@ MetadataReads metadata_reads(const Program& program) {
       reads.packet_type = true;
     } else if (instruction_class(insn.code) == kLd && insn.k == kInterfaceIndex) {
       reads.interface = true;
+    } else if (is_tunnel_word(insn)) {
+      reads.tunnel = true;
     } else if (!reads.other) {
       reads.other = i;
     }

@@ -1,4 +1,5 @@
-// What a program asks for beside a packet's bytes, at the offsets at which Linux shows it.
+// What a program asks for beside a packet's bytes, at the offsets at which Linux shows it, and tunnels where it has
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,14 @@ namespace ringtap {
 struct MetadataReads {
   bool packet_type = false;
   bool interface = false;
+  bool tunnel = false;
   std::optional<size_t> other;  // the first instruction that reads anything else of the kind
 
-  bool any() const noexcept { return packet_type || interface || other.has_value(); }
+  bool any() const noexcept { return packet_type || interface || tunnel || other.has_value(); }
 };
+
+/// Does it load a word of a TunnelRow?
+bool is_tunnel_word(const BpfInsn& insn) noexcept;
 
 MetadataReads metadata_reads(const Program& program);
 

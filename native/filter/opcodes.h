@@ -31,6 +31,8 @@ constexpr uint16_t instruction_class(uint16_t code) { return code & 0x07; }
 inline constexpr uint32_t kKernelMetadata = 0xfffff000;
 inline constexpr uint32_t kPacketType = kKernelMetadata + 4;
 inline constexpr uint32_t kInterfaceIndex = kKernelMetadata + 8;
+/// A TunnelRow, word by word. Linux has nothing there.
+inline constexpr uint32_t kTunnelRow = kKernelMetadata + 1024;
 inline constexpr uint32_t kHardwareType = kKernelMetadata + 28;
 inline constexpr uint32_t kVlanTag = kKernelMetadata + 44;
 inline constexpr uint32_t kVlanTagPresent = kKernelMetadata + 48;

@@ -20,6 +20,10 @@ std::optional<uint32_t> common_length(const Program& program) {
   return common.value_or(kMaxSnaplen);
 }
 
+bool does_not_speak_of(const Error& error) {
+  return error.code == Code::kBadFilter && error.message.find("unknown") == std::string::npos;
+}
+
 FilterPlacement UserFilter::place(const Program& program, const KernelFilter& kernel) {
   std::string obstacle = kernel_obstacle(program);
   if (obstacle.empty()) obstacle = kernel.attach(program);

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "core/error.h"
 #include "core/program.h"
 #include "core/snaplen.h"
 #include "filter/vm.h"
@@ -37,6 +38,10 @@ inline bool has_vlan_tag(const std::byte* data, uint32_t caplen) noexcept {
   const auto type = std::to_integer<uint32_t>(data[12]) << 8 | std::to_integer<uint32_t>(data[13]);
   return type == 0x8100 || type == 0x88a8;
 }
+
+/// Is the expression sound, but not about packets of this link type? Then they do not match. A name that cannot be
+/// looked up now says nothing about them.
+bool does_not_speak_of(const Error& error);
 
 /// How many bytes a program keeps of every packet that it accepts; nothing if that differs from packet to packet.
 std::optional<uint32_t> common_length(const Program& program);

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "filter/metadata.h"
 #include "filter/opcodes.h"
 #include "filter/validate.h"
 
@@ -18,6 +19,7 @@ enum : uint16_t {
   kLoop,            // a jump backwards
   kLoadType,        // metadata
   kLoadInterface,
+  kLoadTunnel,
   // A load and the comparison behind it in one step: most of what pcap filters do.
   kWordEquals,
   kHalfEquals,
@@ -57,6 +59,14 @@ uint32_t byte_at(const std::byte* at) { return std::to_integer<uint32_t>(*at); }
 uint32_t half_at(const std::byte* at) { return byte_at(at) << 8 | byte_at(at + 1); }
 uint32_t word_at(const std::byte* at) { return half_at(at) << 16 | half_at(at + 2); }
 
+uint32_t word_of(const TunnelRow* row, uint32_t word) {
+  if (row == nullptr) return 0;
+  uint32_t value = 0;
+  // SAFETY: the constructor has seen to it that the row has so many words.
+  std::memcpy(&value, reinterpret_cast<const std::byte*>(row) + word * sizeof value, sizeof value);
+  return value;
+}
+
 /// Where a comparison leads. WHY likely: so it stays a branch, which the processor guesses. clang would choose between
 /// the two with a conditional move, which has to wait for the packet's bytes: the whole machine took twice the time.
 template <typename Op>
@@ -86,9 +96,14 @@ FilterVm::FilterVm(const Program& program, Metadata metadata) : ops_(program.siz
       if (metadata == Metadata::kIsRead && instruction_class(insn.code) == kLd) {
         if (insn.k == kPacketType) op.operation = kLoadType;
         if (insn.k == kInterfaceIndex) op.operation = kLoadInterface;
+        if (is_tunnel_word(insn)) {
+          op.operation = kLoadTunnel;
+          op.k = (insn.k - kTunnelRow) / sizeof(uint32_t);
+        }
       }
     }
-    is_special_ |= op.operation == kLoop || op.operation == kLoadType || op.operation == kLoadInterface;
+    is_special_ |= op.operation == kLoop || op.operation == kLoadType || op.operation == kLoadInterface ||
+                   op.operation == kLoadTunnel;
     uses_scratch_ |= insn.code == (kLd | kMem) || insn.code == (kLdx | kMem);
   }
   // The comparison stays where it is as well: another jump may lead to it.
@@ -194,6 +209,9 @@ uint32_t FilterVm::interpret(const std::byte* data, uint32_t wirelen, uint32_t c
         break;
       case kLoadInterface:
         if constexpr (kSpecial) a = metadata->interface;
+        break;
+      case kLoadTunnel:
+        if constexpr (kSpecial) a = word_of(metadata->tunnel, op->k);
         break;
       case kLd | kW | kLen:
         a = wirelen;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/program.h"
+#include "core/tunnel.h"
 
 namespace ringtap {
 
@@ -23,17 +24,19 @@ class FilterBudget {
   int64_t left_ = kSteps;
 };
 
-/// What Linux knows of a packet beside its bytes.
+/// What is known of a packet beside its bytes.
 struct PacketMetadata {
   uint32_t type = 0;  // PACKET_OUTGOING and the like
   uint32_t interface = 0;
+  const TunnelRow* tunnel = nullptr;  // null: not known, which reads as none
 };
 
 /// Runs one program, decoded once. Decides exactly as libpcap's bpf_filter() does: a load beyond the captured bytes
 /// rejects the packet, and so does an offset that means metadata to a kernel. Scratch memory starts as zeros.
 class FilterVm {
  public:
-  /// Reads metadata where the program asks for it: a packet's type and its interface. As the kernel does.
+  /// Reads metadata where the program asks for it: a packet's type and its interface, as the kernel does, and its
+  /// tunnel.
   enum class Metadata : bool { kRejects, kIsRead };
 
   /// `program` has passed validate().

@@ -86,6 +86,7 @@ struct EncodeBuffer {
   uint64_t first_ns = 0;  // Unix times: of its first packet,
   uint64_t earliest_ns = UINT64_MAX;
   uint64_t latest_ns = 0;
+  bool describes = false;    // later packets cannot be read without what it says of interfaces
   bool begins_file = false;  // the header of the file is in front of its records
   bool ends_file = false;    // nothing of the file comes after it
 
@@ -104,6 +105,9 @@ class Encoder {
 
   /// A remark about the next packet.
   virtual void comment(const std::string&) {}
+
+  /// So many packets are missing before the next one.
+  virtual void lost(uint64_t) {}
 
   /// False when the buffer has no room for them.
   virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }

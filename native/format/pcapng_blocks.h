@@ -28,6 +28,7 @@ enum Option : uint16_t {
   kInterfaceFilter = 11,
   kInterfaceOffset = 14,
   kPacketFlags = 2,
+  kPacketDrops = 4,
   kPacketId = 5,
   kPacketQueue = 6,
   kStatisticsStart = 2,

@@ -65,13 +65,14 @@ std::string shortened(const std::string& text) { return text.substr(0, kMostText
 /// What follows the bytes of a packet.
 struct PacketOptions {
   uint32_t flags = 0;  // 0: none
+  uint64_t drops = 0;  // 0: none
   uint64_t id = 0;     // 0: none
   uint32_t queue = 0;
   bool has_queue = false;
   const std::string* comment = nullptr;
 
   uint32_t bytes() const noexcept {
-    const uint32_t options = (flags != 0 ? 8 : 0) + (id != 0 ? 12 : 0) + (has_queue ? 8 : 0) +
+    const uint32_t options = (flags != 0 ? 8 : 0) + (drops != 0 ? 12 : 0) + (id != 0 ? 12 : 0) + (has_queue ? 8 : 0) +
                              (comment != nullptr ? 4 + static_cast<uint32_t>(padded(comment->size())) : 0);
     return options > 0 ? options + kEndOfOptionsBytes : 0;
   }
@@ -83,6 +84,7 @@ struct PacketOptions {
       at += padded(comment->size());
     }
     if (flags != 0) at = store<uint32_t>(head(at, kPacketFlags, 4), flags);
+    if (drops != 0) at = store<uint64_t>(head(at, kPacketDrops, 8), drops);
     if (id != 0) at = store<uint64_t>(head(at, kPacketId, 8), id);
     if (has_queue) at = store<uint32_t>(head(at, kPacketQueue, 4), queue);
     return store<uint32_t>(at, 0);
@@ -123,6 +125,7 @@ class PcapngEncoder final : public Encoder {
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
   void comment(const std::string& text) override { comment_ = text; }
+  void lost(uint64_t packets) override { lost_ += packets; }
 
   bool secrets(const Secrets& secrets, EncodeBuffer& buffer) override {
     if (buffer.capacity - buffer.used < 20 + padded(secrets.data.size())) return false;
@@ -196,6 +199,7 @@ class PcapngEncoder final : public Encoder {
     const size_t bytes = 72 + padded(name.size()) + padded(about.size()) + padded(filter.size());  // at most
     if (buffer.capacity - buffer.used < bytes) return std::nullopt;
     interface(link_type, buffer);
+    buffer.describes = true;
     link_types_.push_back(link_type);
     return static_cast<uint32_t>(link_types_.size() - 1);
   }
@@ -229,6 +233,7 @@ class PcapngEncoder final : public Encoder {
   uint64_t packets_ = 0;  // ever
   TimeSpan span_;         // of this file
   std::string comment_;   // about the next packet
+  uint64_t lost_ = 0;     // before it
 };
 
 std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
@@ -259,12 +264,14 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
       options.has_queue = batch.queue != nullptr;
       if (options.has_queue) options.queue = load_once(&batch.queue[index]);
     }
+    options.drops = lost_;
     if (!comment_.empty()) [[unlikely]]
       options.comment = &comment_;
     std::byte* const after = put(at, end, *interface_id, packet, options);
     if (after == nullptr) break;
     at = after;
     packets_++;
+    lost_ = 0;
     times.add(packet.unix_ns);
     if (!comment_.empty()) [[unlikely]]
       comment_.clear();

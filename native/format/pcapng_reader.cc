@@ -257,6 +257,10 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
 
 template <bool kSwap>
 bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t total) {
+  if (notes_descriptions_ && (type == kSection || type == kInterface) &&
+      (descriptions_.empty() || descriptions_.back() != w.file_base + pos)) {
+    descriptions_.push_back(w.file_base + pos);
+  }
   if (type == kSection) return section(w, pos);
   if (type == kInterface) {
     if (!whole<kSwap>(w, pos, total, kInterfaceBytes) || !add_interface<kSwap>(w, pos, total)) return false;

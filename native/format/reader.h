@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/desc.h"
@@ -91,6 +92,13 @@ class RecordReader {
   /// Did the host that captured the next packet have this byte order?
   virtual bool big_endian() const noexcept { return true; }
 
+  /// File offsets of blocks that later packets cannot be read without, since this was asked last. Nothing before it was
+  /// asked once.
+  std::vector<uint64_t> take_descriptions() {
+    notes_descriptions_ = true;
+    return std::exchange(descriptions_, {});
+  }
+
   uint32_t header_bytes() const noexcept { return header_bytes_; }  // where the first record is
   uint32_t snaplen() const noexcept { return snaplen_; }            // as the file states it, made sane
   const std::string& description() const noexcept { return description_; }
@@ -100,6 +108,8 @@ class RecordReader {
   uint32_t header_bytes_ = 0;
   uint32_t snaplen_ = kMaxSnaplen;
   std::string description_;
+  bool notes_descriptions_ = false;
+  std::vector<uint64_t> descriptions_;
 };
 
 /// What the user says that a trace is.

@@ -5,15 +5,10 @@
 #include <utility>
 
 #include "core/byte_order.h"
+#include "format/rpcap_wire.h"
 
 namespace ringtap::rpcap {
 namespace {
-
-constexpr uint8_t kVersion = 0;
-constexpr uint8_t kPacketType = 7;
-constexpr uint8_t kStretchType = 110;  // udpstr
-constexpr size_t kStretchBytes = 8;    // the header of its datagrams
-constexpr uint16_t kNoneBegins = 0xffff;
 
 uint8_t octet(std::span<const std::byte> bytes, size_t at) noexcept { return std::to_integer<uint8_t>(bytes[at]); }
 
@@ -121,10 +116,10 @@ void DatagramReader::begin_stretch(std::span<const std::byte> datagram) noexcept
 bool DatagramReader::join(std::span<const std::byte> more) noexcept {
   const uint32_t missing = partial_.caplen - have_;
   if (more.size() > missing) return damaged();
-  std::copy(more.begin(), more.end(), joined_.begin() + have_);
+  std::copy(more.begin(), more.end(), joined_.get() + have_);
   have_ += static_cast<uint32_t>(more.size());
   if (have_ < partial_.caplen) return true;
-  partial_.data = joined_.data();
+  partial_.data = joined_.get();
   is_partial_ = false;
   is_joined_ = true;
   return true;
@@ -160,7 +155,7 @@ bool DatagramReader::next(Packet& packet) noexcept {
     rest_ = rest_.subspan(begun.caplen);
     return true;
   }
-  std::copy(rest_.begin(), rest_.end(), joined_.begin());
+  std::copy(rest_.begin(), rest_.end(), joined_.get());
   have_ = static_cast<uint32_t>(rest_.size());
   partial_ = begun;
   is_partial_ = true;

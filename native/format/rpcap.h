@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace ringtap::rpcap {
 
@@ -70,7 +70,7 @@ class DatagramReader {
   };
 
   /// Packets of more than `most` bytes are damage.
-  explicit DatagramReader(uint32_t most) : most_(most), joined_(most) {}
+  explicit DatagramReader(uint32_t most) : most_(most), joined_(std::make_unique_for_overwrite<std::byte[]>(most)) {}
 
   /// A datagram, which stays where it is until next() has nothing more of it.
   void begin(std::span<const std::byte> datagram) noexcept;
@@ -96,7 +96,7 @@ class DatagramReader {
   bool is_joined_ = false;  // it is whole, and next() has not given it yet
   Packet partial_;
   uint32_t have_ = 0;
-  std::vector<std::byte> joined_;
+  std::unique_ptr<std::byte[]> joined_;  // of `most` bytes; those that nobody needs are not touched
 };
 
 }  // namespace ringtap::rpcap

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -30,6 +31,7 @@ class CompressingOutput final : public Output {
   }
 
   size_t bytes_at_once(const std::atomic<bool>&) noexcept override { return 0; }
+  void holds(const Held& held) noexcept override { held_ = held; }
   size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept override;
   bool take_back(size_t) noexcept override { return false; }
   bool keeps_back() const noexcept override { return section_bytes_ > 0; }
@@ -49,6 +51,8 @@ class CompressingOutput final : public Output {
   const std::unique_ptr<Compressor> compressor_;
   const std::string path_;
   SectionIndex index_;
+  Held held_;
+  bool has_packets_ = false;
   bool has_frames_ = false;
   bool has_sections_ = false;
   bool keeps_ = false;  // a section is of several writes
@@ -63,11 +67,22 @@ size_t CompressingOutput::write(std::span<const std::byte> bytes, const std::ato
   if (has_sections_ && section_bytes_ == 0) {
     const uint64_t at = bytes_out_ == 0 ? index_.head_bytes : bytes_out_;
     try {
-      index_.sections.push_back({.compressed = at, .decompressed = bytes_in_});
+      index_.sections.push_back({.compressed = at,
+                                 .decompressed = bytes_in_,
+                                 .earliest = std::numeric_limits<int64_t>::max(),
+                                 .latest = std::numeric_limits<int64_t>::min()});
     } catch (const std::bad_alloc&) {
       errno = ENOMEM;
       return 0;
     }
+  }
+  if (has_sections_) {
+    Section& section = index_.sections.back();
+    if (held_.any) section.add(held_.first, held_.earliest, held_.latest);
+    section.describes |= held_.describes;
+    if (held_.any && !has_packets_) index_.before_first = bytes_in_ + held_.before_first;
+    has_packets_ |= held_.any;
+    held_ = {};
   }
   // Whole writes, so that a section begins with a record.
   const bool is_last = !keeps_ || section_bytes_ + 2 * bytes.size() > kSectionBytes;

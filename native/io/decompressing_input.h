@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "io/input.h"
+#include "io/parts.h"
 
 namespace ringtap {
 
@@ -17,6 +18,8 @@ inline constexpr uint64_t kMostWindow = 64u << 20;
 ///
 /// Damage, or an end in the middle, is an error after all that came before it, and says where both in the file and in
 /// what was decompressed. A library that is missing is one, too.
-std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow);
+///
+/// `parts`: only these are read, and nothing of what lies in between is decompressed. Of a regular file.
+std::unique_ptr<Input> decompressed(std::unique_ptr<Input> input, uint64_t most_window = kMostWindow, Parts parts = {});
 
 }  // namespace ringtap

@@ -19,6 +19,17 @@
 namespace ringtap {
 namespace {
 
+// zstd's checksum at the end is that of the whole, which a decompressor that begins in the middle does not see.
+constexpr size_t kZstdDescriptor = 4;
+constexpr std::byte kZstdChecksum{4};
+constexpr uint64_t kZstdChecksumBytes = 4;
+
+bool has_checksum(Compression compression, const std::vector<std::byte>& head) noexcept {
+  return compression == Compression::kZstd && head.size() > kZstdDescriptor &&
+         (head[kZstdDescriptor] & kZstdChecksum) != std::byte{0};
+}
+
+constexpr uint64_t kNoEnd = std::numeric_limits<uint64_t>::max();
 // How often to look whether anybody still wants it, where that cannot be waited for together.
 constexpr int kSliceMs = 20;
 
@@ -26,11 +37,11 @@ constexpr int kSliceMs = 20;
 
 Result<std::unique_ptr<DecompressingThread>> DecompressingThread::make(std::unique_ptr<Input> input,
                                                                        std::unique_ptr<Decompressor> decompressor,
-                                                                       std::span<const std::byte> head) {
+                                                                       std::span<const std::byte> head, Anew anew) {
   auto region = Region::allocate(kInBytes + kBuffers * kBufferBytes);
   if (!region) return std::move(region).error();
   std::unique_ptr<DecompressingThread> made(
-      new DecompressingThread(std::move(input), std::move(decompressor), *std::move(region)));
+      new DecompressingThread(std::move(input), std::move(decompressor), *std::move(region), std::move(anew)));
 #ifdef __linux__
   made->ready_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), true);
   made->stopped_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), true);
@@ -40,6 +51,12 @@ Result<std::unique_ptr<DecompressingThread>> DecompressingThread::make(std::uniq
   std::copy(head.begin(), head.end(), made->region_->base());
   made->unread_ = {made->region_->base(), head.size()};
   made->read_ = head.size();
+  const Parts& parts = made->anew_.parts;
+  if (!parts.pieces.empty()) {
+    made->piece_left_ = parts.pieces[0].bytes;
+    const auto again = head.first(std::min<size_t>(head.size(), parts.head_bytes));
+    made->head_.assign(again.begin(), again.end());
+  }
   auto thread = start_thread([self = made.get()] { self->run(); });
   if (!thread) return std::move(thread).error();
   made->thread_ = *std::move(thread);
@@ -47,8 +64,11 @@ Result<std::unique_ptr<DecompressingThread>> DecompressingThread::make(std::uniq
 }
 
 DecompressingThread::DecompressingThread(std::unique_ptr<Input> input, std::unique_ptr<Decompressor> decompressor,
-                                         std::shared_ptr<Region> region)
-    : input_(std::move(input)), decompressor_(std::move(decompressor)), region_(std::move(region)) {
+                                         std::shared_ptr<Region> region, Anew anew)
+    : input_(std::move(input)),
+      decompressor_(std::move(decompressor)),
+      region_(std::move(region)),
+      anew_(std::move(anew)) {
   for (size_t i = 0; i < kBuffers; i++) free_.push_back({.at = region_->base() + kInBytes + i * kBufferBytes});
 }
 
@@ -77,6 +97,11 @@ int64_t DecompressingThread::read(std::byte* to, size_t bytes) noexcept {
   lock.unlock();  // nobody else takes the first buffer
   std::memcpy(to, from, n);
   lock.lock();
+  if (buffer.taken == 0) {
+    left_out_ += buffer.at_byte - delivered_;
+    delivered_ = buffer.at_byte;
+  }
+  delivered_ += n;
   buffer.taken += n;
   if (buffer.taken < buffer.bytes) return static_cast<int64_t>(n);
   // The one that a cache still holds is filled next.
@@ -153,7 +178,12 @@ std::optional<DecompressingThread::Buffer> DecompressingThread::next_free() {
 
 /// Decompresses into the buffer until it is full, or there is something in it and nothing more has come yet.
 DecompressingThread::Outcome DecompressingThread::fill(Buffer& buffer) {
-  std::span<std::byte> room(buffer.at, kBufferBytes);
+  if (piece_left_ == 0) {
+    if (const Outcome outcome = next_piece(); outcome != Outcome::kMore) return outcome;
+  }
+  const size_t most = std::min<uint64_t>(kBufferBytes, piece_left_);
+  std::span<std::byte> room(buffer.at, most);
+  buffer.at_byte = made_;
   while (!room.empty()) {
     if (unread_.empty() && !has_more_ && !was_last_) {
       const Outcome outcome = read_more(buffer.bytes == 0);
@@ -161,9 +191,10 @@ DecompressingThread::Outcome DecompressingThread::fill(Buffer& buffer) {
       if (outcome != Outcome::kMore) return outcome;
     }
     const bool sound = decompressor_->run(unread_, room, was_last_);
-    const size_t made = kBufferBytes - room.size() - buffer.bytes;
+    const size_t made = most - room.size() - buffer.bytes;
     buffer.bytes += made;
     made_ += made;
+    if (piece_left_ != kNoEnd) piece_left_ -= made;
     has_more_ = room.empty();
     if (!sound) {
       fail(decompressor_->failure());
@@ -180,10 +211,54 @@ DecompressingThread::Outcome DecompressingThread::fill(Buffer& buffer) {
   return Outcome::kMore;
 }
 
+/// Goes on with the next part of the trace.
+DecompressingThread::Outcome DecompressingThread::next_piece() {
+  const auto& pieces = anew_.parts.pieces;
+  if (++piece_ == pieces.size()) return Outcome::kEnded;
+  const Piece& piece = pieces[piece_];
+  while (input_->reading()) {  // ahead, for nobody
+    const int64_t n = input_->read(region_->base(), kInBytes, region_);
+    if (n == Input::kNothingYet && !wait_for_input()) return Outcome::kStopped;
+  }
+  auto decompressor = make_decompressor(anew_.compression, anew_.most_window);
+  if (!decompressor) {
+    fail(std::move(decompressor).error());
+    return Outcome::kEnded;
+  }
+  decompressor_ = *std::move(decompressor);
+  read_ = piece.compressed;
+  made_ = piece.decompressed;
+  piece_left_ = piece.bytes;
+  unread_ = {};
+  was_last_ = has_more_ = false;
+  if (!input_->seek(piece.compressed) || !feed_head()) {
+    fail({.code = Code::kFileCorrupt, .message = "the index of the trace does not fit it"});
+    return Outcome::kEnded;
+  }
+  return Outcome::kMore;
+}
+
+/// Where what this decompressor can be given ends.
+uint64_t DecompressingThread::end_of_input() const noexcept {
+  const bool is_cut = piece_ > 0 && has_checksum(anew_.compression, head_);
+  return is_cut ? anew_.parts.length - std::min<uint64_t>(anew_.parts.length, kZstdChecksumBytes) : kNoEnd;
+}
+
+/// What a decompressor has to know before a section.
+bool DecompressingThread::feed_head() {
+  std::vector<std::byte> head = head_;
+  if (has_checksum(anew_.compression, head)) head[kZstdDescriptor] &= ~kZstdChecksum;
+  std::span<const std::byte> in(head);
+  std::byte none[1];
+  std::span<std::byte> out(none);
+  return decompressor_->run(in, out, false) && in.empty() && out.size() == sizeof none;
+}
+
 /// Reads more of the input. kMore without any: nothing has come, and nobody wanted to wait.
 DecompressingThread::Outcome DecompressingThread::read_more(bool may_wait) {
   for (;;) {
-    const int64_t n = input_->read(region_->base(), kInBytes, region_);
+    int64_t n = input_->read(region_->base(), kInBytes, region_);
+    if (n > 0) n = static_cast<int64_t>(std::min<uint64_t>(n, end_of_input() - std::min(read_, end_of_input())));
     if (n > 0) {
       unread_ = {region_->base(), static_cast<size_t>(n)};
       read_ += static_cast<uint64_t>(n);

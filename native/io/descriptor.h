@@ -8,6 +8,7 @@
 
 #ifdef _WIN32
 #include <io.h>
+#include <stdio.h>
 #else
 #include <sys/uio.h>
 #include <unistd.h>
@@ -37,6 +38,14 @@ class Descriptor {
   ~Descriptor() { close(); }
 
   int get() const noexcept { return fd_; }
+
+  bool seek(uint64_t at) const noexcept {
+#ifdef _WIN32
+    return ::_lseeki64(fd_, static_cast<int64_t>(at), SEEK_SET) >= 0;
+#else
+    return ::lseek(fd_, static_cast<off_t>(at), SEEK_SET) >= 0;
+#endif
+  }
 
   /// Bytes read, 0 at the end, kNothingYet, or kFailed with errno set. Waits where the descriptor does.
   int64_t read(std::byte* to, size_t bytes) const noexcept {

@@ -27,8 +27,8 @@ namespace {
 class FileInput final : public Input {
  public:
   /// Of a descriptor that never waits, or of a thread for one that does.
-  FileInput(Descriptor file, std::unique_ptr<ReadingThread> thread, bool stream)
-      : file_(std::move(file)), thread_(std::move(thread)), stream_(stream) {}
+  FileInput(Descriptor file, std::unique_ptr<ReadingThread> thread, bool stream, bool goes_on = false)
+      : file_(std::move(file)), thread_(std::move(thread)), stream_(stream), goes_on_(goes_on) {}
 
   int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept override;
   bool reading() const noexcept override { return thread_ != nullptr && thread_->asked(); }
@@ -36,6 +36,9 @@ class FileInput final : public Input {
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override { return thread_ == nullptr || thread_->pending(); }
   bool stream() const noexcept override { return stream_; }
+  bool seek(uint64_t at) noexcept override {
+    return !stream_ && !reading() && (thread_ != nullptr ? thread_->file() : file_).seek(at);
+  }
   Error failure(uint64_t at) const override;
   void close() noexcept override;
 
@@ -45,6 +48,7 @@ class FileInput final : public Input {
   Descriptor file_;
   std::unique_ptr<ReadingThread> thread_;
   const bool stream_;
+  const bool goes_on_;  // only the thread can tell what its end is
   bool tells_cached_ = true;
   uint64_t piece_ = 128u << 10;  // what the thread reads at most
   bool no_thread_ = false;
@@ -91,7 +95,7 @@ int64_t FileInput::read(std::byte* to, size_t bytes, const std::shared_ptr<Regio
   if (thread_->asked()) return thread_->answer();
   if (tells_cached_) {
     const int64_t n = thread_->file().read_cached(to, bytes, tells_cached_);
-    if (n != kNothingYet) return n;
+    if (n != kNothingYet && (n != 0 || !goes_on_)) return n;
   }
   // The first packets need not wait for many more; those after them come faster in larger pieces.
   const uint64_t piece = std::exchange(piece_, std::min(2 * piece_, kMostPiece));
@@ -135,7 +139,7 @@ void FileInput::close() noexcept {
 
 #ifdef _WIN32
 
-Result<std::unique_ptr<Input>> open_input(const std::string& path) {
+Result<std::unique_ptr<Input>> open_input(const std::string& path, const std::shared_ptr<Tail>&) {
   const bool standard = path == "-";
   if (standard) _setmode(0, _O_BINARY);
   const int fd = standard ? 0 : _open(path.c_str(), _O_RDONLY | _O_BINARY | _O_SEQUENTIAL);
@@ -146,7 +150,7 @@ Result<std::unique_ptr<Input>> open_input(const std::string& path) {
 
 #else
 
-Result<std::unique_ptr<Input>> open_input(const std::string& path) {
+Result<std::unique_ptr<Input>> open_input(const std::string& path, const std::shared_ptr<Tail>& tail) {
   const bool standard = path == "-";
   // Without O_NONBLOCK, a FIFO would hold this thread until somebody opens its other end.
   Descriptor file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
@@ -164,14 +168,16 @@ Result<std::unique_ptr<Input>> open_input(const std::string& path) {
   if (standard) {
     if (Descriptor own = own_pipe(); own.get() >= 0) file = std::move(own);
   }
-  const bool waits = on_disk ? !in_memory(file.get()) : file.get() == STDIN_FILENO;
+  const bool goes_on = on_disk && tail != nullptr;
+  const bool waits = on_disk ? goes_on || !in_memory(file.get()) : file.get() == STDIN_FILENO;
 #ifdef POSIX_FADV_SEQUENTIAL
   if (on_disk) posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 #endif
   if (!waits) return std::unique_ptr<Input>(std::make_unique<FileInput>(std::move(file), nullptr, !on_disk));
-  auto thread = ReadingThread::make(std::move(file), !on_disk);
+  auto thread = ReadingThread::make(std::move(file), !on_disk, goes_on ? tail : nullptr);
   if (thread == nullptr) return cannot_open(path, "eventfd", errno);
-  return std::unique_ptr<Input>(std::make_unique<FileInput>(Descriptor(), std::move(thread), !on_disk));
+  return std::unique_ptr<Input>(
+      std::make_unique<FileInput>(Descriptor(), std::move(thread), !on_disk || goes_on, goes_on));
 }
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #endif
 
+#include "io/direct_writing.h"
 #include "io/pipe_room.h"
 
 namespace ringtap {
@@ -29,7 +30,7 @@ class FileOutput final : public Output {
   ~FileOutput() override { finish(); }
 
   /// Makes the file that was just opened or created ours alone, and empty.
-  std::optional<Error> begin(const std::string& path, Existing existing);
+  std::optional<Error> begin(const std::string& path, Existing existing, FileWriting how);
 
   size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept override;
   size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept override;
@@ -39,11 +40,17 @@ class FileOutput final : public Output {
  private:
   bool wait_for_reader(const std::atomic<bool>& give_up) const noexcept;
   int finish() noexcept;
+  std::optional<Error> write_as(const std::string& path, FileWriting how);
+  int claim(uint64_t bytes) noexcept;
 
   int fd_ = -1;
   const bool owned_;
   bool regular_ = false;
   std::optional<PipeRoom> pipe_;  // or a socket: its reader decides how fast it goes
+  std::unique_ptr<DirectWriting> direct_;
+  uint64_t preallocate_ = 0;
+  uint64_t size_ = 0;  // where more of the disk is claimed
+  uint64_t claimed_ = 0;
 };
 
 Error cannot_create(const std::string& path, const char* syscall, int err) {
@@ -52,7 +59,7 @@ Error cannot_create(const std::string& path, const char* syscall, int err) {
 
 #ifdef _WIN32
 
-Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new) {
+Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new, FileWriting) {
   const bool standard = path == "-";
   if (standard) _setmode(1, _O_BINARY);
   if (existing == Existing::kRefused && !standard && _access(path.c_str(), 0) == 0) return file_exists(path);
@@ -93,7 +100,7 @@ bool is_pipe(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new) {
+Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing existing, bool is_new, FileWriting how) {
   const bool standard = path == "-";
   // WHY O_NONBLOCK: to open a pipe that nobody reads would wait, and so would writing to one that is full.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -102,11 +109,14 @@ Result<std::unique_ptr<Output>> open_output(const std::string& path, Existing ex
   if (fd < 0 && err == ENXIO && is_pipe(path)) return std::unique_ptr<Output>();
   if (fd < 0) return cannot_create(path, "open", err);
   auto output = std::make_unique<FileOutput>(fd, !standard);
-  if (auto error = output->begin(path, existing)) return *std::move(error);
+  if (auto error = output->begin(path, existing, how)) {
+    if (is_new) ::unlink(path.c_str());
+    return *std::move(error);
+  }
   return std::unique_ptr<Output>(std::move(output));
 }
 
-std::optional<Error> FileOutput::begin(const std::string& path, Existing existing) {
+std::optional<Error> FileOutput::begin(const std::string& path, Existing existing, FileWriting how) {
   struct stat status {};
   if (fstat(fd_, &status) != 0) return cannot_create(path, "fstat", errno);
   if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) pipe_.emplace(fd_);
@@ -114,6 +124,11 @@ std::optional<Error> FileOutput::begin(const std::string& path, Existing existin
     return Error{.code = Code::kFileWrite, .message = path + ": is a terminal", .hint = "Redirect it: … > out.pcap"};
   }
   regular_ = S_ISREG(status.st_mode);
+  if ((!owned_ || !regular_) && (how.direct || how.preallocate > 0)) {
+    return Error{.code = Code::kUnsupported,
+                 .message = path + ": is no regular file, which direct and preallocateBytes are for",
+                 .hint = "Leave them out, or name a file."};
+  }
   if (!owned_ || !regular_) return std::nullopt;
   // WHY: two writers of one file would overwrite each other's packets. Where the file system has no locks, so be it.
   if (flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -123,7 +138,36 @@ std::optional<Error> FileOutput::begin(const std::string& path, Existing existin
   }
   if (existing == Existing::kRefused && status.st_size > 0) return file_exists(path);
   if (ftruncate(fd_, 0) != 0) return cannot_create(path, "ftruncate", errno);
+  return write_as(path, how);
+}
+
+std::optional<Error> FileOutput::write_as(const std::string& path, FileWriting how) {
+  preallocate_ = how.preallocate;
+  if (const int err = claim(1)) return cannot_create(path, "fallocate", err);
+  if (!how.direct) return std::nullopt;
+  auto direct = DirectWriting::begin(fd_, path);
+  if (!direct) return std::move(direct).error();
+  direct_ = *std::move(direct);
   return std::nullopt;
+}
+
+/// Has the disk keep room for so many more bytes. 0, or the errno of one that has none; one that cannot keep any is as
+/// good as one that has.
+int FileOutput::claim(uint64_t bytes) noexcept {
+#ifdef __linux__
+  if (preallocate_ == 0 || size_ + bytes <= claimed_) return 0;
+  const uint64_t more = (size_ + bytes - claimed_ + preallocate_ - 1) / preallocate_ * preallocate_;
+  // WHY KEEP_SIZE: zeros at the end of a trace would be read as packets.
+  if (fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(claimed_), static_cast<off_t>(more)) == 0) {
+    claimed_ += more;
+    return 0;
+  }
+  preallocate_ = 0;
+  return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? errno : 0;
+#else
+  (void)bytes;
+  return 0;
+#endif
 }
 
 size_t FileOutput::bytes_at_once(const std::atomic<bool>& give_up) noexcept {
@@ -134,6 +178,9 @@ size_t FileOutput::bytes_at_once(const std::atomic<bool>& give_up) noexcept {
 }
 
 size_t FileOutput::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
+  claim(bytes.size());  // what room there is can be written to, also where no more of it can be claimed
+  size_ += bytes.size();
+  if (direct_ != nullptr) return direct_->write(bytes);
   size_t done = 0;
   while (done < bytes.size()) {
     size_t most = bytes.size() - done;
@@ -169,28 +216,33 @@ bool FileOutput::wait_for_reader(const std::atomic<bool>& give_up) const noexcep
 
 bool FileOutput::take_back(size_t bytes) noexcept {
   if (!regular_) return false;
-  const off_t end = lseek(fd_, 0, SEEK_CUR) - static_cast<off_t>(bytes);
+  const auto size = direct_ != nullptr ? static_cast<off_t>(direct_->size()) : lseek(fd_, 0, SEEK_CUR);
+  if (const auto direct = std::exchange(direct_, nullptr)) direct->end();
+  const off_t end = size - static_cast<off_t>(bytes);
   return end >= 0 && ftruncate(fd_, end) == 0 && lseek(fd_, end, SEEK_SET) == end;
 }
 
 int FileOutput::finish() noexcept {
   const int fd = std::exchange(fd_, -1);
   if (fd < 0 || !owned_) return 0;
+  struct stat status {};
+  const bool is_cut = claimed_ == 0 || (fstat(fd, &status) == 0 && ftruncate(fd, status.st_size) == 0);
+  const int err = is_cut ? 0 : errno;
   if (regular_) flock(fd, LOCK_UN);  // WHY: a child that is just being forked would keep it
-  return ::close(fd) != 0 ? errno : 0;
+  return ::close(fd) != 0 ? errno : err;
 }
 
 #endif
 
 }  // namespace
 
-Destination to_file(const std::string& path, Existing existing) {
+Destination to_file(const std::string& path, Existing existing, FileWriting how) {
   return {.name = path == "-" ? "standard output" : path,
-          .open = [path, existing] { return open_output(path, existing, false); }};
+          .open = [path, existing, how] { return open_output(path, existing, false, how); }};
 }
 
-Result<std::unique_ptr<Output>> open_new_file(const std::string& path) {
-  return open_output(path, Existing::kRefused, true);
+Result<std::unique_ptr<Output>> open_new_file(const std::string& path, FileWriting how) {
+  return open_output(path, Existing::kRefused, true, how);
 }
 
 Error file_exists(const std::string& path) {

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 #ifndef _WIN32
 #include <sys/syscall.h>
@@ -25,6 +26,23 @@ namespace {
 
 constexpr uint64_t kMostNumbers = 100'000;
 constexpr int64_t kSecond = 1'000'000'000;
+
+/// Which file a name stands for.
+struct Identity {
+  dev_t device = 0;
+  ino_t number = 0;
+  bool operator==(const Identity&) const = default;
+};
+
+std::optional<Identity> identity_of(const std::string& path) {
+  struct stat status {};
+#ifdef _WIN32
+  if (stat(path.c_str(), &status) != 0) return std::nullopt;
+#else
+  if (lstat(path.c_str(), &status) != 0) return std::nullopt;
+#endif
+  return Identity{.device = status.st_dev, .number = status.st_ino};
+}
 
 bool exists(const std::string& path) {
   struct stat status {};
@@ -81,6 +99,7 @@ class Series {
   uint64_t number_ = 0;
   int64_t opened_s_ = 0;
   std::string part_;  // what the open one is called for now
+  std::optional<Identity> open_;
   std::deque<std::string> complete_;
 };
 
@@ -98,7 +117,11 @@ Result<std::unique_ptr<Output>> Series::open() {
     part_ = name;
     if (i > 1) part_.append(".").append(std::to_string(i));
     part_.append(".part");
-    auto output = open_new_file(part_);
+    auto output = open_new_file(part_, request_.how);
+    // A ring goes on with what room there is: its oldest file goes when this one is complete.
+    if (!output && output.error().err == ENOSPC && number_ > 1)
+      output = open_new_file(part_, {.direct = request_.how.direct});
+    if (output) open_ = identity_of(part_);
     if (output || output.error().err != EEXIST) return output;
   }
   return failed("too many of that name were left over", "open", EEXIST);
@@ -107,6 +130,8 @@ Result<std::unique_ptr<Output>> Series::open() {
 /// `begin_ns`: when its first packet was captured; below 0 where it has none.
 Result<std::string> Series::complete(int64_t begin_ns) {
   std::string name = names_.name(begin_ns < 0 ? opened_s_ : begin_ns / kSecond, number_);
+  // WHY: what somebody else has put there meanwhile is not what was written.
+  if (identity_of(part_) != open_) return failed("is another file than the one that was written", "rename", ESTALE);
   if (request_.sync) {
     if (const int err = sync(part_)) return failed("cannot be brought to the disk", "fsync", err);
   }

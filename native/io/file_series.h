@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "io/file_output.h"
 #include "io/output.h"
 
 namespace ringtap {
@@ -14,7 +15,8 @@ struct SeriesRequest {
   int64_t period_s = 0;    // how far apart they begin; 0: not by the time
   uint32_t keep = 0;       // the newest, of those that are complete; the others are deleted. 0: all
   bool overwrite = false;  // files that exist
-  bool sync = false;       // a file is on the disk before it has its name, and its name then
+  FileWriting how = {};
+  bool sync = false;  // a file is on the disk before it has its name, and its name then
 };
 
 /// Each open() begins a file beside its name, with `.part` behind it; complete() gives it its name. A file that exists

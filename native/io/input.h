@@ -41,6 +41,12 @@ class Input {
   /// How it is compressed, where positions are those of what was decompressed; empty: it is not. After the first read.
   virtual std::string_view compression() const noexcept { return {}; }
 
+  /// How many bytes of a trace were left out before those that were read last.
+  virtual uint64_t left_out() const noexcept { return 0; }
+
+  /// Goes on there, while no read goes on. False: it cannot.
+  virtual bool seek([[maybe_unused]] uint64_t at) noexcept { return false; }
+
   /// What a failed read at this byte failed with; right after it.
   virtual Error failure(uint64_t at) const = 0;
 

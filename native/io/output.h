@@ -25,6 +25,17 @@ class Output {
   /// cut.
   virtual size_t bytes_at_once(const std::atomic<bool>& give_up) noexcept = 0;
 
+  /// What packets the bytes of the next write() hold.
+  struct Held {
+    bool any = false;
+    int64_t first = 0;  // Unix times in ns
+    int64_t earliest = 0;
+    int64_t latest = 0;
+    bool describes = false;     // packets of later writes cannot be read without them
+    uint64_t before_first = 0;  // of these bytes, no packet's; 0: not known
+  };
+  virtual void holds([[maybe_unused]] const Held& held) noexcept {}
+
   /// Writes all of it, waiting for whoever reads it until `give_up` is set (ECANCELED). Answers how many bytes went
   /// out; when these are not all, errno says why. Raises SIGPIPE and SIGXFSZ, which this thread has to block.
   virtual size_t write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept = 0;

@@ -17,7 +17,7 @@ namespace {
 
 // How long the end of a read is waited for when nobody wants it any more. From a page cache it takes less.
 constexpr auto kParting = std::chrono::milliseconds(20);
-#ifndef __linux__
+#if !defined(__linux__) && !defined(_WIN32)
 constexpr int kSliceMs = 50;
 #endif
 
@@ -26,6 +26,7 @@ constexpr int kSliceMs = 50;
 struct ReadingThread::Shared {
   Descriptor file;
   bool stream = false;
+  std::shared_ptr<Tail> tail;
 #ifdef __linux__
   Descriptor ready;    // an eventfd: readable unless an answer is awaited
   Descriptor stopped;  // an eventfd: readable once `stop` is set
@@ -44,7 +45,26 @@ struct ReadingThread::Shared {
 
   /// Waits until a stream has something to read or has ended. False when nobody wants it any more.
   bool wait_for_stream() noexcept;
+  /// At the end of a file: waits until there may be more. False when nothing comes, or nobody wants it any more.
+  bool goes_on() noexcept;
 };
+
+bool ReadingThread::Shared::goes_on() noexcept {
+  while (tail != nullptr) {
+    const Tail::Next next = tail->at_end(file.get());
+    if (next != Tail::Next::kWait) return next == Tail::Next::kMore;
+#ifdef __linux__
+    pollfd waiting[] = {{.fd = stopped.get(), .events = POLLIN, .revents = 0},
+                        {.fd = tail->changes(), .events = POLLIN, .revents = 0}};
+    poll(waiting, 2, tail->patience_ms());
+    if (waiting[0].revents != 0) return false;
+#else
+    std::unique_lock lock(mutex);
+    if (changed.wait_for(lock, std::chrono::milliseconds(tail->patience_ms()), [this] { return stop; })) return false;
+#endif
+  }
+  return false;
+}
 
 bool ReadingThread::Shared::wait_for_stream() noexcept {
 #if defined(__linux__)
@@ -65,10 +85,11 @@ bool ReadingThread::Shared::wait_for_stream() noexcept {
 #endif
 }
 
-std::unique_ptr<ReadingThread> ReadingThread::make(Descriptor file, bool stream) {
+std::unique_ptr<ReadingThread> ReadingThread::make(Descriptor file, bool stream, std::shared_ptr<Tail> tail) {
   auto shared = std::make_shared<Shared>();
   shared->file = std::move(file);
   shared->stream = stream;
+  shared->tail = std::move(tail);
 #ifdef __linux__
   shared->ready = Descriptor(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), true);
   shared->stopped = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), true);
@@ -133,6 +154,7 @@ void ReadingThread::run(const std::shared_ptr<Shared>& shared) noexcept {
     // What another process takes from a stream after the wait holds up this thread, and nobody else.
     while (count == kNothingYet && (!shared->stream || shared->wait_for_stream()))
       count = shared->file.read(to, shared->bytes);
+    while (count == 0 && shared->goes_on()) count = shared->file.read(to, shared->bytes);
     const int err = errno;
     lock.lock();
     shared->count = count;

@@ -11,6 +11,7 @@
 #include "core/region.h"
 #include "core/source.h"
 #include "io/descriptor.h"
+#include "io/tail.h"
 
 namespace ringtap {
 
@@ -23,8 +24,9 @@ class ReadingThread {
   static constexpr int64_t kNothingYet = Descriptor::kNothingYet;
   static constexpr int64_t kFailed = Descriptor::kFailed;
 
-  /// `stream`: it may have nothing to say for long. Null, with errno set, where descriptors have run out.
-  static std::unique_ptr<ReadingThread> make(Descriptor file, bool stream);
+  /// `stream`: it may have nothing to say for long. `tail`: it may go on behind its end. Null, with errno set, where
+  /// descriptors have run out.
+  static std::unique_ptr<ReadingThread> make(Descriptor file, bool stream, std::shared_ptr<Tail> tail = nullptr);
   ~ReadingThread();
   ReadingThread(const ReadingThread&) = delete;
   ReadingThread& operator=(const ReadingThread&) = delete;

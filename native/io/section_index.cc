@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 #ifndef _WIN32
 #include <unistd.h>
 #endif
@@ -24,7 +25,9 @@ using namespace std::string_view_literals;
 constexpr std::string_view kMagic = "RTIDX\r\n\x1a"sv;
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeadBytes = 64;
-constexpr size_t kEntryBytes = 24;
+constexpr size_t kEntryBytes = 48;
+constexpr size_t kLeastEntryBytes = 24;  // without times
+constexpr uint64_t kDescribes = 1;
 constexpr size_t kEnd = 64;  // of the trace, at either end
 constexpr uint64_t kMostEntries = 1u << 24;
 
@@ -115,6 +118,25 @@ bool exists(const std::string& path) {
   return stat(path.c_str(), &status) == 0;
 }
 
+/// Whether the trace was written to after the index.
+bool is_older(std::FILE* index, const std::string& trace) {
+#ifdef _WIN32
+  (void)index;
+  (void)trace;
+  return false;
+#else
+  struct stat ours {};
+  struct stat theirs {};
+  if (fstat(fileno(index), &ours) != 0 || stat(trace.c_str(), &theirs) != 0) return true;
+#ifdef __APPLE__
+  const auto [a, b] = std::pair{ours.st_mtimespec, theirs.st_mtimespec};
+#else
+  const auto [a, b] = std::pair{ours.st_mtim, theirs.st_mtim};
+#endif
+  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+#endif
+}
+
 Error no_index(Code code, const std::string& trace, const std::string& why) {
   return Error{.code = code, .message = index_path(trace) + ": " + why};
 }
@@ -135,11 +157,14 @@ int write_index(const std::string& trace, const SectionIndex& index) {
   put(bytes, index.head_bytes);
   put(bytes, uint32_t{0});
   put(bytes, static_cast<uint64_t>(index.sections.size()));
-  put(bytes, uint64_t{0});
+  put(bytes, index.before_first);
   for (const Section& section : index.sections) {
     put(bytes, section.compressed);
     put(bytes, section.decompressed);
     put(bytes, static_cast<uint64_t>(section.first_time));
+    put(bytes, static_cast<uint64_t>(section.earliest));
+    put(bytes, static_cast<uint64_t>(section.latest));
+    put(bytes, section.describes ? kDescribes : uint64_t{0});
   }
   const std::string part = path + ".part";
   File file = open_to_write(part);
@@ -159,25 +184,63 @@ Result<SectionIndex> read_index(const std::string& trace) {
     return no_index(Code::kFileFormat, trace, "is no index, or one of a newer version");
   if (head.substr(16, 24) != likeness(trace))
     return no_index(Code::kFileFormat, trace, "is the index of another trace, or the trace was changed since");
+  if (is_older(file.get(), trace))
+    return no_index(Code::kFileFormat, trace, "is older than the trace, which may have been changed since");
   const auto entry_bytes = get<uint32_t>(head, 12);
   const auto count = get<uint64_t>(head, 48);
-  SectionIndex index{.head_bytes = get<uint32_t>(head, 40), .sections = {}};
-  if (entry_bytes < kEntryBytes || entry_bytes > 4096 || count > kMostEntries || index.head_bytes > 64)
+  SectionIndex index{.head_bytes = get<uint32_t>(head, 40), .before_first = get<uint64_t>(head, 56), .sections = {}};
+  if (entry_bytes < kLeastEntryBytes || entry_bytes > 4096 || count > kMostEntries || index.head_bytes > 64)
     return no_index(Code::kFileFormat, trace, "contradicts itself");
   const auto length = get<uint64_t>(head, 16);
   for (uint64_t i = 0; i < count; i++) {
     std::string entry(entry_bytes, 0);
     if (std::fread(entry.data(), 1, entry_bytes, file.get()) != entry_bytes)
       return no_index(Code::kFileFormat, trace, "is cut short");
-    const Section section{.compressed = get<uint64_t>(entry, 0),
-                          .decompressed = get<uint64_t>(entry, 8),
-                          .first_time = static_cast<int64_t>(get<uint64_t>(entry, 16))};
+    Section section{.compressed = get<uint64_t>(entry, 0),
+                    .decompressed = get<uint64_t>(entry, 8),
+                    .first_time = static_cast<int64_t>(get<uint64_t>(entry, 16))};
+    if (entry_bytes >= kEntryBytes) {
+      section.earliest = static_cast<int64_t>(get<uint64_t>(entry, 24));
+      section.latest = static_cast<int64_t>(get<uint64_t>(entry, 32));
+      section.describes = (get<uint64_t>(entry, 40) & kDescribes) != 0;
+    }
     const bool in_order = index.sections.empty() || (section.compressed > index.sections.back().compressed &&
                                                      section.decompressed > index.sections.back().decompressed);
     if (!in_order || section.compressed > length) return no_index(Code::kFileFormat, trace, "contradicts itself");
     index.sections.push_back(section);
   }
+  index.length = length;
   return index;
+}
+
+std::vector<Piece> pieces_between(const SectionIndex& index, int64_t from, int64_t to) {
+  const auto& sections = index.sections;
+  if (sections.empty() ||
+      std::none_of(sections.begin(), sections.end(), [](const Section& s) { return s.has_times(); }))
+    return {};
+  const auto end_of = [&sections](size_t i) {
+    return i + 1 < sections.size() ? sections[i + 1].decompressed : std::numeric_limits<uint64_t>::max();
+  };
+  const auto is_needed = [&index, from, to](const Section& section) {
+    const bool is_head = section.decompressed > 0 && section.decompressed < index.before_first;
+    return is_head || section.describes || !section.has_times() || (section.earliest <= to && section.latest >= from);
+  };
+  // Formats and interfaces are told before the first packet.
+  const bool is_head_enough = index.before_first > 0 && !is_needed(sections[0]);
+  std::vector<Piece> pieces{{.bytes = is_head_enough ? std::min(index.before_first, end_of(0)) : end_of(0)}};
+  for (size_t i = 1; i < sections.size(); i++) {
+    if (!is_needed(sections[i])) continue;
+    Piece& last = pieces.back();
+    const uint64_t at = sections[i].decompressed;
+    if (last.decompressed + last.bytes == at) {
+      last.bytes = end_of(i) - (i + 1 < sections.size() ? last.decompressed : 0);
+    } else {
+      pieces.push_back({.compressed = sections[i].compressed,
+                        .decompressed = at,
+                        .bytes = end_of(i) - (i + 1 < sections.size() ? at : 0)});
+    }
+  }
+  return pieces;
 }
 
 void forget_index(const std::string& trace) noexcept {

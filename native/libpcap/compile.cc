@@ -15,6 +15,7 @@
 #include "libpcap/compiler.h"
 #include "libpcap/detached.h"
 #include "libpcap/library.h"
+#include "libpcap/tunnel_words.h"
 
 namespace ringtap {
 namespace {
@@ -105,7 +106,18 @@ Result<std::shared_ptr<Compilation>> start(const std::string& expression, const 
     error.message = "filter expressions are compiled by libpcap, and " + error.message;
     return error;
   }
-  return Compilation::start(*library, expression, target, snaplen);
+  if (!has_tunnel_words(expression)) return Compilation::start(*library, expression, target, snaplen);
+  if (target.place != FilterTarget::Place::kTunnel) {
+    return Error{.code = Code::kBadFilter,
+                 .message = "filter: `tunnel` asks for the tunnel that a packet came out of, and none is opened here" +
+                            marked(expression, expression.find("tunnel")),
+                 .hint =
+                     "Open tunnels with decap: 'auto' (decap=auto in the URI), or receive a mirror with vxlan:, "
+                     "geneve:, gre:, erspan: or tzsp:."};
+  }
+  auto translated = without_tunnel_words(expression);
+  if (!translated) return std::move(translated).error();
+  return Compilation::start(*library, *std::move(translated), target, snaplen);
 }
 
 class ExpressionFilter final : public Filter {
@@ -159,8 +171,10 @@ class ProgramFilter final : public Filter {
     if (!checked_) return checked_.error();
     const MetadataReads reads = metadata_reads(program_);
     const bool on_socket = target.place == FilterTarget::Place::kPacketSocket;
+    const bool in_tunnel = target.place == FilterTarget::Place::kTunnel;
     if (reads.other) return unknown(*reads.other);
-    if (reads.any() && !on_socket) return unknown(first_read());
+    if ((reads.packet_type || reads.interface) && !on_socket) return unknown(first_read());
+    if (reads.tunnel && !in_tunnel) return unknown(first_read());
     return &program_;
   }
 

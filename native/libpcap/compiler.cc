@@ -171,8 +171,10 @@ class PartCompiler {
 Result<Ok> place_can_tell(const Program& program, const FilterTarget& target, const std::string& expression) {
   const MetadataReads reads = metadata_reads(program);
   const bool on_socket = target.place == FilterTarget::Place::kPacketSocket;
-  if (!reads.any() || (on_socket && !reads.other)) return Ok{};
-  if (reads.other) return bad_filter("it reads what no packet has: " + shortened(expression));
+  const bool in_tunnel = target.place == FilterTarget::Place::kTunnel;
+  const bool asks_linux = reads.packet_type || reads.interface;
+  if (!reads.other && (!asks_linux || on_socket) && (!reads.tunnel || in_tunnel)) return Ok{};
+  if (reads.other || reads.tunnel) return bad_filter("it reads what no packet has: " + shortened(expression));
   if (reads.packet_type) {
     return bad_filter(
         "`inbound` and `outbound` ask which way a packet went, which is not known here: " + shortened(expression),

@@ -2,6 +2,7 @@
 // test/unit/compressed.test.ts.
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -9,6 +10,7 @@
 #include "io/decompressing_input.h"
 #include "io/file_output.h"
 #include "io/section_index.h"
+#include "pieces.h"
 #include "traces.h"
 
 using namespace traces;
@@ -54,32 +56,6 @@ Bytes packed(const Bytes& bytes, const CompressionRequest& request, size_t piece
   CHECK((*output)->bytes_out() == made.size());
   return made;
 }
-
-/// An input of which a piece comes now and then.
-class Pieces final : public Input {
- public:
-  Pieces(Bytes bytes, size_t piece) : bytes_(std::move(bytes)), piece_(piece) {}
-  int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>&) noexcept override {
-    if (turn_++ % 2 == 0) return kNothingYet;
-    const size_t n = std::min({piece_, bytes, bytes_.size() - at_});
-    std::memcpy(to, bytes_.data() + at_, n);
-    at_ += n;
-    return static_cast<int64_t>(n);
-  }
-  bool reading() const noexcept override { return false; }
-  bool wait(int) const noexcept override { return true; }
-  Readiness readiness() const noexcept override { return {.kind = Readiness::Kind::kPoll}; }
-  bool pending() const noexcept override { return true; }
-  bool stream() const noexcept override { return true; }
-  Error failure(uint64_t) const override { return {}; }
-  void close() noexcept override {}
-
- private:
-  Bytes bytes_;
-  size_t piece_;
-  size_t at_ = 0;
-  int turn_ = 0;
-};
 
 struct Unpacked {
   Bytes bytes;
@@ -205,6 +181,8 @@ TEST_CASE("each section decompresses alone, as its index says") {
     save(path, made + "x");
     CHECK(read_index(path).error().message.find("another trace") != Bytes::npos);
     save(path, made);
+    CHECK(read_index(path).error().message.find("older") != Bytes::npos);
+    std::filesystem::last_write_time(path, std::filesystem::last_write_time(index_path(path)));
     CHECK(read_index(path));
     const Bytes written = load_file(index_path(path));
     for (size_t cut = 0; cut < written.size(); cut += 7) {
@@ -212,6 +190,21 @@ TEST_CASE("each section decompresses alone, as its index says") {
       CHECK_FALSE(read_index(path));
     }
     forget_index(path);
+  }
+}
+
+TEST_CASE("bzip2 whose head is damaged is called damaged, and not unknown") {
+  const TempDir dir;
+  save(dir.file("a"), sample(50'000));
+  const Bytes sound = run("bzip2 -c " + dir.file("a"));
+  for (const size_t at : {size_t{0}, size_t{1}, size_t{2}, size_t{3}}) {
+    Bytes bytes = sound;
+    bytes[at] = 'x';
+    const Unpacked got = unpacked(bytes);
+    REQUIRE(got.error);
+    CHECK(got.error->code == Code::kFileCorrupt);
+    CHECK(got.error->message.find("bzip2") != Bytes::npos);
+    CHECK(got.bytes.empty());
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "backends/file/file_source.h"
 #include "core/unique_fd.h"
+#include "pieces.h"
 #include "traces.h"
 
 using namespace traces;
@@ -1139,38 +1140,6 @@ TEST_CASE("opening and closing leaks no descriptor") {
   CHECK(open_files() == before);
 }
 
-namespace {
-
-/// Bytes that arrive a few at a time, with nothing in between.
-class Trickle final : public Input {
- public:
-  Trickle(Bytes bytes, size_t piece) : bytes_(std::move(bytes)), piece_(piece) {}
-
-  int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>&) noexcept override {
-    quiet_ = !quiet_;
-    if (quiet_) return kNothingYet;
-    const size_t n = std::min({bytes, piece_, bytes_.size() - at_});
-    std::memcpy(to, bytes_.data() + at_, n);
-    at_ += n;
-    return static_cast<int64_t>(n);
-  }
-  bool reading() const noexcept override { return quiet_; }
-  bool wait(int) const noexcept override { return true; }
-  Readiness readiness() const noexcept override { return {.kind = Readiness::Kind::kPoll}; }
-  bool pending() const noexcept override { return true; }
-  bool stream() const noexcept override { return true; }
-  Error failure(uint64_t) const override { return {}; }
-  void close() noexcept override {}
-
- private:
-  const Bytes bytes_;
-  const size_t piece_;
-  size_t at_ = 0;
-  bool quiet_ = false;
-};
-
-}  // namespace
-
 TEST_CASE("packets come out whole however their bytes arrive") {
   const TempDir dir;
   Bytes trace = pcap_header(false);
@@ -1181,7 +1150,7 @@ TEST_CASE("packets come out whole however their bytes arrive") {
   for (const size_t piece : {size_t{1}, size_t{7}, size_t{1000}, size_t{100000}}) {
     const auto region = Region::allocate(4 * 4096);
     file::FileSource source(
-        "trickle", std::make_unique<Trickle>(trace, piece),
+        "trickle", std::make_unique<Pieces>(trace, piece),
         file::Chunks::Layout{.region = *region, .count = 4, .bytes = 4096, .first = 0, .stride = 4096},
         {.grows = true, .snaplen = UINT32_MAX});
     REQUIRE(source.prepare(request_for("trickle")));

@@ -1,11 +1,16 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
 #include <string>
 
 #include "io/file_names.h"
+#include "io/file_output.h"
 #include "io/file_series.h"
 
 using namespace ringtap;
@@ -106,4 +111,37 @@ TEST_CASE("a file is begun beside its name, which it gets when it is complete, a
     CHECK(complete.error().err == ENOENT);
   }
   std::filesystem::remove_all(at);
+}
+
+TEST_CASE("what is written past the page cache, in pieces of any length, is the file at any moment") {
+  char folder[] = "/tmp/ringtap-io-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/a";
+  auto opened = to_file(path, Existing::kEmptied, {.direct = true, .preallocate = 1 << 20}).open();
+  REQUIRE(opened);
+  Output& output = **opened;
+  const std::atomic<bool> never{false};
+  std::string expected;
+  const auto read_back = [&] {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  uint32_t random = 1;
+  for (const size_t fixed : {size_t{1}, size_t{4095}, size_t{4096}, size_t{4097}, size_t{1} << 20, size_t{3} << 20,
+                             size_t{0}, size_t{0}, size_t{0}, size_t{0}, size_t{0}, size_t{0}}) {
+    random = random * 1664525 + 1013904223;
+    const size_t length = fixed > 0 ? fixed : random % 300'000;
+    std::string piece(length, '\0');
+    for (char& c : piece) c = static_cast<char>((random = random * 1664525 + 1013904223) >> 24);
+    expected += piece;
+    CHECK(output.write(std::as_bytes(std::span(piece)), never) == length);
+    CHECK(read_back() == expected);
+  }
+  CHECK(output.take_back(1000));
+  expected.resize(expected.size() - 1000);
+  CHECK(output.write(std::as_bytes(std::span("end", 3)), never) == 3);
+  expected += "end";
+  CHECK(output.close() == 0);
+  CHECK(read_back() == expected);
+  std::filesystem::remove_all(folder);
 }

@@ -9,7 +9,9 @@ namespace ringtap {
 
 Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) {
   request.snaplen = std::clamp(request.snaplen, uint32_t{1}, kMaxSnaplen);
-  auto region = Region::allocate(size_t{kBuffers} * kBufferBytes);
+  constexpr uint64_t kLeast = 2;  // one is filled while the other is written
+  const uint64_t buffers = std::max(kLeast, request.queue_bytes / kBufferBytes);
+  auto region = Region::allocate(buffers * kBufferBytes);
   if (!region) return std::move(region).error();
   const std::shared_ptr<TraceWriter> writer(new TraceWriter(std::move(request), *std::move(region)));
   auto thread = start_thread([writer] { writer->run(); });
@@ -23,9 +25,13 @@ Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) 
 
 TraceWriter::TraceWriter(WriterRequest request, std::shared_ptr<Region> region)
     : request_(std::move(request)), region_(std::move(region)), rotation_(request_.rotate) {
-  for (uint32_t i = 0; i < kBuffers; i++) {
-    buffers_[i] = {.data = region_->base() + size_t{i} * kBufferBytes, .capacity = kBufferBytes};
-    free_.push_back(&buffers_[i]);
+  buffers_.resize(region_->bytes() / kBufferBytes);
+  free_.reserve(buffers_.size());
+  std::byte* at = region_->base();
+  for (EncodeBuffer& buffer : buffers_) {
+    buffer = {.data = at, .capacity = kBufferBytes};
+    at += kBufferBytes;
+    free_.push_back(&buffer);
   }
   take_free();
 }
@@ -53,9 +59,17 @@ Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
   for (;;) {
     const std::scoped_lock lock(mutex_);
     if ((error_ || closing_) && next > first) return next;
-    if (error_) return *error_;
+    if (error_) {
+      drop(batch.size() - next);
+      return *error_;
+    }
     if (closing_) return closed();
-    if (!open_ || next >= batch.size() || !take_free()) return next;
+    if (!open_ || next >= batch.size()) return next;
+    if (!take_free()) {
+      if (!request_.drops) return next;
+      drop(batch.size() - next);
+      return batch.size();
+    }
     std::optional<Error> error;
     if (!in_file_) error = begin(batch.link_type);
     if (!error) error = fill(batch, next);
@@ -159,7 +173,12 @@ bool TraceWriter::forget(Ticket ticket) {
 
 TraceWriter::Counts TraceWriter::counts() const {
   const std::scoped_lock lock(mutex_);
-  return {.packets = packets_, .bytes = bytes_, .queued = taken_ - packets_, .files = files_};
+  const uint64_t rest = taken_ - packets_;
+  return {.packets = packets_,
+          .bytes = bytes_,
+          .queued = ended_ ? 0 : rest,
+          .dropped = dropped_ + (ended_ ? rest : 0),
+          .files = files_};
 }
 
 void TraceWriter::finish() {
@@ -247,6 +266,7 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
     return std::nullopt;
   }
   if (!comment_.empty()) encoder_->comment(std::exchange(comment_, {}));
+  if (lost_ > 0) encoder_->lost(std::exchange(lost_, 0));
   const uint32_t end = rotation_.end_of(batch, next);
   const auto without_trailer = [trailer = uint64_t{encoder_->trailer_bytes()}](uint64_t bytes) {
     return bytes > trailer ? bytes - trailer : 0;
@@ -291,11 +311,22 @@ bool TraceWriter::put_secrets() {
 /// There is a buffer, with room for what files end with.
 void TraceWriter::end_file() {
   put_secrets();
-  if (drop_counts_) encoder_->trailer(*drop_counts_, *filling_);
+  if (drop_counts_) {
+    DropCounts counts = *drop_counts_;
+    counts.dropped += dropped_;
+    if (dropped_ > 0) counts.causes.push_back("writer=" + std::to_string(dropped_));
+    encoder_->trailer(counts, *filling_);
+  }
   filling_->ends_file = true;
   in_file_ = false;
   if (rotation_.is_last_file()) closing_ = true;
   hand_over();
+}
+
+/// These are not taken.
+void TraceWriter::drop(uint64_t packets) {
+  dropped_ += packets;
+  lost_ += packets;
 }
 
 /// Begins another buffer. False when none is free.

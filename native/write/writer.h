@@ -38,9 +38,11 @@ struct WriterRequest {
   std::string comment = {};              // pcapng: about the section
   std::string hardware = {};             // pcapng: of the host,
   std::string os = {};
-  InterfaceInfo interface = {};  // pcapng: what the packets come from
-  bool packet_details = false;   // pcapng: direction, number and queue of each packet
-  RotateRequest rotate = {};     // `to` makes another file each time it is opened
+  InterfaceInfo interface = {};     // pcapng: what the packets come from
+  bool packet_details = false;      // pcapng: direction, number and queue of each packet
+  RotateRequest rotate = {};        // `to` makes another file each time it is opened
+  uint64_t queue_bytes = 4u << 20;  // what may lie between append() and the output; whole buffers, two at least
+  bool drops = false;               // what finds no room there is dropped, and counted
 };
 
 /// A file that is complete.
@@ -77,7 +79,8 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   bool is_open() const;
 
   /// Copies the packets to take of the batch from the `first`-th on, as many as the buffers have room for, and answers
-  /// how many were taken, those before `first` included: after when_room(), go on from there. On an error, the packets
+  /// how many were taken, those before `first` included: after when_room(), go on from there. With `drops` the others
+  /// count as dropped, and so as taken. On an error, the packets
   /// before the bad one (named in the message) were taken; RELEASED, BAD_OPTION, UNSUPPORTED: the writer remains
   /// usable. FILE_WRITE: it does not.
   Result<uint32_t> append(const BatchView& batch, uint32_t first = 0);
@@ -120,12 +123,12 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   struct Counts {
     uint64_t packets = 0;  // that have safely reached their file
     uint64_t bytes = 0;    // of all files
-    uint64_t queued = 0;   // packets taken, and not in the file yet; after a failure: lost
+    uint64_t queued = 0;   // packets taken, and not in the file yet
+    uint64_t dropped = 0;  // packets that found no room, or that a failure has kept out of the file
     uint64_t files = 0;    // that are complete
   };
   Counts counts() const;
 
-  static constexpr uint32_t kBuffers = 4;
   static constexpr uint32_t kBufferBytes = 1 << 20;
 
  private:
@@ -144,6 +147,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   EncodeBuffer* next_full();
   bool write_out(EncodeBuffer& buffer);
   size_t put(const EncodeBuffer& buffer);
+  Output::Held held_by(const EncodeBuffer& buffer) const;
   void cannot_write(int err, bool is_clean);
   bool must_show() const;
   bool show(std::unique_lock<std::mutex>& lock, bool is_last);
@@ -167,6 +171,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<Error> begin(uint32_t link_type);
   std::optional<Error> fill(const BatchView& batch, uint32_t& next);
   void end_file();
+  void drop(uint64_t packets);
   bool put_secrets();
   Result<Ok> unless_pcap(const char* what) const;
   Error closed() const;
@@ -176,7 +181,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
 
   const WriterRequest request_;
   const std::shared_ptr<Region> region_;
-  EncodeBuffer buffers_[kBuffers];
+  std::vector<EncodeBuffer> buffers_;
 
   std::unique_ptr<Output> output_;    // the thread's own
   FinishedFile file_;                 // what it has by now
@@ -205,6 +210,8 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<Error> error_;
   uint64_t taken_ = 0;    // packets
   uint64_t packets_ = 0;  // of them in the file
+  uint64_t dropped_ = 0;  // instead of being taken
+  uint64_t lost_ = 0;     // of them since the last that was taken
   uint64_t bytes_ = 0;
   uint64_t bytes_before_ = 0;  // of the files that are complete
   uint64_t files_ = 0;

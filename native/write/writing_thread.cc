@@ -228,9 +228,25 @@ TraceWriter::Whole TraceWriter::whole_records(const EncodeBuffer& buffer, size_t
   return whole;
 }
 
+/// What an index of the trace has to know of the buffer.
+Output::Held TraceWriter::held_by(const EncodeBuffer& buffer) const {
+  Output::Held held{.any = buffer.packets > 0, .describes = buffer.describes};
+  if (!held.any) return held;
+  held.first = static_cast<int64_t>(buffer.first_ns);
+  held.earliest = static_cast<int64_t>(buffer.earliest_ns);
+  held.latest = static_cast<int64_t>(buffer.latest_ns);
+  uint32_t at = 0;
+  for (Encoder::Record record = encoder_->record(buffer, at); !record.is_packet && record.end < buffer.used;
+       record = encoder_->record(buffer, at))
+    at = record.end;
+  held.before_first = at;
+  return held;
+}
+
 /// How many bytes of the buffer went out. Into a pipe, as many whole records at once as it takes whole or not at all:
 /// whoever reads it never sees the beginning of a record without its end, however this process ends.
 size_t TraceWriter::put(const EncodeBuffer& buffer) {
+  output_->holds(held_by(buffer));
   uint32_t done = 0;
   while (done < buffer.used) {
     const size_t at_once = output_->bytes_at_once(give_up_);

@@ -3,8 +3,10 @@ import { backends, errors, note } from './tables.mjs';
 
 const camel = (code) => `k${code.toLowerCase().replace(/(^|_)(.)/g, (_, __, letter) => letter.toUpperCase())}`;
 const quote = (text) => JSON.stringify(text);
+/** Those that have native code of their own. */
+const natives = backends.filter(({ native }) => native === undefined);
 const ifBuilt = (of) =>
-  `// ${note}\n${backends.map((b) => `#ifdef RINGTAP_HAS_${b.name}\n${of(b)}\n#endif`).join('\n')}\n`;
+  `// ${note}\n${natives.map((b) => `#ifdef RINGTAP_HAS_${b.name}\n${of(b)}\n#endif`).join('\n')}\n`;
 
 export const errorCodes = `// ${note}\n${errors
   .map((e) => `RINGTAP_ERROR(${camel(e.code)}, "RINGTAP_${e.code}", ${quote(e.meaning)}, ${quote(e.hint)})`)

@@ -10,8 +10,11 @@ const tsType = (o) =>
     filter: 'string | FilterProgram',
     signal: 'AbortSignal',
     auth: 'RemoteAuth',
+    time: 'string | number | Date',
+    tls: 'boolean | TlsOptions',
     // In an editor the words that a text may be are worth showing.
     queues: queuesType(o),
+    words: o.type === 'words' ? `'${o.all}' | readonly TunnelKind[] | (string & {})` : '',
   })[o.type] ?? o.values.map((v) => `'${v}'`).join(' | ');
 
 /** A mere number is one queue, and no count of them: of a scheme whose queues begin at 0 it can be the first alone. */
@@ -71,6 +74,8 @@ const shared = [...new Set([...common, ...backends.flatMap((b) => b.options)].ma
     type: unionOf(taken),
   }));
 
+const tunnels = common.find(({ name }) => name === 'decap').values;
+
 const titleOf = (name) => backends.find((b) => b.name === name).title;
 
 const schemes = [
@@ -84,12 +89,42 @@ export const optionTypes = `// ${note}
 /** A classic-BPF program: one [code, jt, jf, k] per instruction, as \`tcpdump -dd\` prints it. */
 export type FilterProgram = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
 
+/** A kind of tunnel that \`decap\` opens: \`gtp-u\` is the user plane of GTP version 1, and \`gre\` stands for GRE-TAP and NVGRE, too. */
+export type TunnelKind = ${tunnels.map((word) => `'${word}'`).join(' | ')};
+
 /** A user whom the daemon of another host knows. */
 export interface RemoteAuth {
   /** The name, as UTF-8 up to 65535 bytes long. */
   readonly user: string;
   /** The password; sent as it is. */
   readonly password: string;
+}
+
+/**
+ * TLS with another host: how each end is known to be itself. PEM is what the file holds, as text or bytes. Members that
+ * are not given are as Node.js has them.
+ */
+export interface TlsOptions {
+  /**
+   * PEM of those whose signature is trusted, instead of those that Node.js trusts. At a server: who signs the
+   * certificates of its clients, each of which has to show one then.
+   */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of our own certificate, with those between it and its authority: for a server, and a client that is asked. */
+  readonly cert?: string | Uint8Array | undefined;
+  /** PEM of its private key. */
+  readonly key?: string | Uint8Array | undefined;
+  /** What the key is encrypted with. */
+  readonly passphrase?: string | undefined;
+  /**
+   * SHA-256 of the other end's certificate, in hexadecimal digits with or without colons, or several of which it may be
+   * any: whoever signed it and whatever its name, unless \`ca\` is given, too.
+   */
+  readonly fingerprint?: string | readonly string[] | undefined;
+  /** true accepts any certificate: everybody on the way can read and change what is sent. */
+  readonly insecure?: boolean | undefined;
+  /** The name in the other end's certificate, where it is not the one in the URI. */
+  readonly serverName?: string | undefined;
 }
 
 /** What \`open()\` itself takes, for every scheme. */
@@ -123,14 +158,12 @@ ${backends.map((b) => `  /** ${b.title} */\n  ${b.name}: ${typeName(b)};`).join(
 /** The name of a capture method that this version knows. */
 export type BackendName = keyof BackendOptions;
 
-/** A capture method that a URI can name: \`rpcaps\` is one that this version knows of, but does not have. */
-export type MethodName = BackendName | 'rpcaps';
+/** A capture method that a URI can name. */
+export type MethodName = BackendName;
 
 /** What each scheme of a URI leads to first. */
 export interface Schemes {
-${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${scheme}: '${name}';`).join('\n')}
-  /** Reserved: this version does not have it. */
-  rpcaps: null;
+${schemes.map(([scheme, name]) => `  /** ${titleOf(name)} */\n  ${/^\w+$/.test(scheme) ? scheme : `'${scheme}'`}: '${name}';`).join('\n')}
 }
 
 /**

@@ -6,6 +6,7 @@ const schemas = backends.map((b) => ({
   title: b.title,
   aliases: b.aliases,
   aliasOptions: b.aliasOptions ?? {},
+  native: b.native,
   target: b.target,
   ownTarget: b.ownTarget,
   platforms: b.platforms,
@@ -23,12 +24,26 @@ import type { BackendName } from './options.js';
 /** How one option is checked. */
 export interface OptionSchema {
   readonly name: string;
-  readonly type: 'integer' | 'number' | 'boolean' | 'string' | 'choice' | 'filter' | 'signal' | 'queues' | 'auth';
+  readonly type:
+    | 'integer'
+    | 'number'
+    | 'boolean'
+    | 'string'
+    | 'choice'
+    | 'filter'
+    | 'signal'
+    | 'queues'
+    | 'auth'
+    | 'tls'
+    | 'words'
+    | 'time';
   readonly min?: number;
   readonly max?: number;
   readonly default?: number | boolean | string;
   readonly unit?: string;
   readonly values?: readonly string[];
+  /** Of words: the one that stands for all of them. */
+  readonly all?: string;
   /** Queues that may be named, where it is not any number of them. */
   readonly most?: number;
   /** Queues are 0 to the last one, without a gap, and never all. */
@@ -49,7 +64,9 @@ export interface BackendSchema {
   readonly aliases: readonly string[];
   /** Options that an alias stands for, where they are not given. */
   readonly aliasOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly target: 'interface' | 'path' | 'device' | 'none';
+  /** Whose native code it is, where it has none of its own: bytes that come another way. */
+  readonly native?: BackendName;
+  readonly target: 'interface' | 'path' | 'device' | 'host' | 'none';
   /** Characters that make a target one which no other method can read. */
   readonly ownTarget?: string;
   readonly platforms: readonly string[];

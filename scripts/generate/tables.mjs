@@ -17,9 +17,14 @@ export const backends = readdirSync(join(root, 'native/backends'))
   .map((name) => json(`native/backends/${name}/backend.json`))
   .map((backend) => ({
     ...backend,
-    options: backend.options.map((option) => resolveOption(option, backend)),
+    options: [...backend.options.map((option) => resolveOption(option, backend)), ...every(backend)],
     drops: Object.entries(backend.drops ?? {}).map(([cause, meaning]) => ({ cause: known(cause, backend), meaning })),
   }));
+
+/** What each scheme takes, whatever it is; one that says it itself may change it. */
+function every({ options }) {
+  return common.filter(({ scope, name }) => scope === 'every' && !options.some((o) => (o.use ?? o.name) === name));
+}
 
 function resolveOption(option, { name: of }) {
   if (option.use === undefined) return option;
@@ -39,10 +44,12 @@ function known(cause, { name }) {
 export const typeName = ({ name, typeName }) => `${typeName ?? name[0].toUpperCase() + name.slice(1)}Options`;
 
 export const range = (o) =>
-  o.type === 'choice'
-    ? o.values.join(', ')
-    : o.min !== undefined
-      ? `${o.min} – ${o.max}`
-      : o.type === 'boolean'
-        ? 'true, false'
-        : '';
+  o.type === 'words'
+    ? `${o.all}, ${o.values.join(', ')}`
+    : o.type === 'choice'
+      ? o.values.join(', ')
+      : o.min !== undefined
+        ? `${o.min} – ${o.max}`
+        : o.type === 'boolean'
+          ? 'true, false'
+          : '';

@@ -2,8 +2,9 @@
 // of the time lies beside each recording.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { devices, explain, LINKTYPE, open } from 'ringtap';
+import { devices, explain, LINKTYPE, listen, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { certificates } from '../support/certificates.js';
 import { ringtap, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab } from '../support/lab.js';
@@ -295,6 +296,104 @@ describe.skipIf(lab === null)('packets on their way', () => {
   });
 });
 
+describe.skipIf(lab === null)('setFilter()', () => {
+  test('changes what a daemon sends, and what is looked at here, between two packets', async () => {
+    await using daemon = await FakeDaemon.listen();
+    await using capture = await open(daemon.uri(), { filter: 'len == 60' });
+    const sink = await daemon.sink;
+    for (const [number, size] of [60, 180].entries()) await sink.send(packet(sample(number + 1, size)));
+    expect(numbersOf(await readAll(capture, 1))).toEqual([1]);
+    await capture.setFilter('len == 120');
+    const asked = daemon.asked.at(-1)!;
+    const program = execFileSync('tcpdump', ['-y', 'EN10MB', '-ddd', 'len == 120'], { encoding: 'utf8' }).trim();
+    expect([asked.type, asked.payload.readUInt16BE(0), asked.payload.readUInt32BE(4)]).toEqual([
+      Rpcap.filter,
+      1,
+      Number(program.split('\n')[0]),
+    ]);
+    for (const number of [5, 6]) await sink.send(packet(sample(number, number === 5 ? 60 : 120)));
+    expect(numbersOf(await readAll(capture, 1))).toEqual([6]);
+    await capture.setFilter(null);
+    await sink.send(packet(sample(7, 99)));
+    expect(numbersOf(await readAll(capture, 1))).toEqual([7]);
+    expectBalanced(capture.stats());
+    expect(capture.stats()).toMatchObject({ delivered: 3, filtered: 2 });
+  });
+
+  test('leaves the old one in force where it is wrong, or the daemon refuses', async () => {
+    await using daemon = await FakeDaemon.listen({ [Rpcap.filter]: () => refusal(7, 'Invalid filter') });
+    await using capture = await open(daemon.uri(), { filter: 'len == 60' });
+    const before = daemon.asked.length;
+    expect((await failure(() => capture.setFilter('udp and'))).code).toBe('RINGTAP_BAD_FILTER');
+    expect(daemon.asked.slice(before).filter(({ type }) => type === Rpcap.filter)).toEqual([]);
+    expect((await failure(() => capture.setFilter('len == 120'))).code).toBe('RINGTAP_REMOTE_REFUSED');
+    const sink = await daemon.sink;
+    for (const [number, size] of [120, 60].entries()) await sink.send(packet(sample(number + 1, size)));
+    expect(numbersOf(await readAll(capture, 1))).toEqual([2]);
+    await capture.close();
+    expect((await failure(() => capture.setFilter('udp'))).code).toBe('RINGTAP_CLOSED');
+  });
+
+  test('is refused by what cannot do it', async () => {
+    await using capture = await open('synth:?count=1');
+    expect(await failure(() => capture.setFilter('udp'))).toMatchObject({ code: 'RINGTAP_UNSUPPORTED' });
+  });
+});
+
+describe.skipIf(lab === null)('TLS with a daemon', () => {
+  const make = certificates(path);
+  const authority = make.selfSigned('authority', 'DNS:authority');
+  const signed = make.signed('signed', 'authority');
+  const own = make.selfSigned('own');
+
+  test('carries control and packets, and verifies the certificate of both', async () => {
+    await using daemon = await FakeDaemon.listen({}, '127.0.0.1', signed);
+    const handle = await open(daemon.uri(), { tls: { ca: authority.cert } });
+    await using capture = handle;
+    const sink = await daemon.sink;
+    const sizes = Array.from({ length: 300 }, (_, i) => 60 + ((i * 977) % 60_000));
+    for (const [i, size] of sizes.entries()) void sink.send(packet(sample(i + 1, size)));
+    const seen = await readAll(capture, sizes.length);
+    expect(seen.map(({ data }) => data.length)).toEqual(sizes);
+    expectBalanced(capture.stats());
+    const [listed] = await devices(daemon.uri().replace('/eth0', '') as 'rpcaps://x', { tls: { ca: authority.cert } });
+    expect(listed?.uris).toEqual([daemon.uri()]);
+  });
+
+  test('of a daemon that connects has the daemon as its server all the same', async () => {
+    await using listener = await listen('rpcaps://127.0.0.1:0', { tls: { fingerprint: own.fingerprint } });
+    await using daemon = await FakeDaemon.connect(listener.port, {}, '127.0.0.1', own);
+    const { value } = await within(listener[Symbol.asyncIterator]().next(), 'a capture');
+    await using capture = value!;
+    expect(capture.uri).toBe('rpcaps://127.0.0.1/eth0');
+    await (await daemon.sink).send(packet(sample(1)));
+    expect(numbersOf(await readAll(capture, 1))).toEqual([1]);
+  });
+
+  test.each([
+    ['nobody vouches for it', {}, own, 'self-signed'],
+    ['it is not the one that is pinned', { fingerprint: signed.fingerprint }, own, 'pinned'],
+    ['somebody else vouches for it', { ca: own.cert }, signed, 'TLS with'],
+  ] as const)('is RINGTAP_REMOTE_TLS where %s, and nothing was said', async (_, tls, identity, word) => {
+    await using daemon = await FakeDaemon.listen({}, '127.0.0.1', identity);
+    const error = await failure(() => open(daemon.uri(), { tls }));
+    expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_TLS', backend: 'rpcap' });
+    expect(error.message).toContain(word);
+    expect(daemon.asked).toEqual([]);
+    await using capture = await open(daemon.uri(), { tls: { insecure: true } });
+    expect(capture.ended).toBe(false);
+  });
+
+  test('is RINGTAP_REMOTE_TLS where the daemon has none, and BAD_OPTION with datagrams', async () => {
+    await using daemon = await FakeDaemon.listen({
+      [Rpcap.auth]: () => undefined,
+    });
+    const uri = daemon.uri('?replyMs=300').replace('rpcap:', 'rpcaps:');
+    expect((await failure(() => open(uri))).code).toBe('RINGTAP_REMOTE_TLS');
+    expect((await failure(() => open('rpcaps://127.0.0.1/eth0?transport=udp'))).code).toBe('RINGTAP_BAD_OPTION');
+  });
+});
+
 describe.skipIf(lab === null)('a capture at a daemon that fails', () => {
   const reads = (capture: AsyncIterable<unknown>) => async () => {
     for await (const _ of capture);
@@ -304,7 +403,7 @@ describe.skipIf(lab === null)('a capture at a daemon that fails', () => {
     ['wrong user', 18, 'Authentication failed', 'RINGTAP_REMOTE_AUTH'],
     ['no such interface', 6, 'eth0: No such device exists', 'RINGTAP_REMOTE_REFUSED'],
     ['a host that is not allowed', 10, 'not in the host list', 'RINGTAP_REMOTE_AUTH'],
-    ['TLS that is required', 19, 'TLS is required', 'RINGTAP_REMOTE_REFUSED'],
+    ['TLS that is required', 19, 'TLS is required', 'RINGTAP_REMOTE_TLS'],
   ])('says so: %s', async (_, number, text, code) => {
     const step = number === 6 ? Rpcap.open : Rpcap.auth;
     await using daemon = await FakeDaemon.listen({ [step]: () => refusal(number, text) });
@@ -323,6 +422,40 @@ describe.skipIf(lab === null)('a capture at a daemon that fails', () => {
   ])('for %s is RINGTAP_REMOTE_PROTOCOL', async (_, answer) => {
     await using daemon = await FakeDaemon.listen({ [Rpcap.auth]: () => answer });
     expect(await failure(() => open(daemon.uri()))).toMatchObject({ code: 'RINGTAP_REMOTE_PROTOCOL' });
+  });
+
+  test('whose datagrams something on the way stops is told of after two seconds, and of one that is idle nothing is said', async () => {
+    const warned: string[] = [];
+    const onWarning = (warning: Error & { code?: string }) => {
+      if (warning.code === 'RINGTAP_REMOTE_SILENT') warned.push(warning.message);
+    };
+    process.on('warning', onWarning);
+    let sent = 0;
+    const counters = () => reply(Rpcap.stats, bytes(u32(sent), u32(0), u32(0), u32(sent)));
+    await using idle = await FakeDaemon.listen({ [Rpcap.stats]: counters });
+    await using unread = await open(idle.uri('?transport=udp&statsMs=100'));
+    await using daemon = await FakeDaemon.listen({ [Rpcap.stats]: counters });
+    await using capture = await open(daemon.uri('?transport=udp&statsMs=100'));
+    await sleep(2300);
+    expect(warned).toEqual([]);
+    sent = 3;
+    // The first one's packet has come; that nobody has read it yet is no firewall's doing.
+    await (await idle.sink).send(packet(sample(1)));
+    const began = performance.now();
+    await until(() => warned.length > 0, 'the warning', 8000);
+    expect(performance.now() - began).toBeGreaterThan(1500);
+    expect(warned).toEqual([expect.stringContaining(capture.uri)]);
+    expect(warned[0]).toContain('firewall');
+    expect(unread.ended || capture.ended).toBe(false);
+    process.off('warning', onWarning);
+  });
+
+  test('for counters that are cut off is RINGTAP_REMOTE_PROTOCOL', async () => {
+    await using daemon = await FakeDaemon.listen({ [Rpcap.stats]: () => reply(Rpcap.stats, bytes(u32(0), u32(0))) });
+    await using capture = await open(daemon.uri('?statsMs=50'));
+    const error = await failure(reads(capture));
+    expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_PROTOCOL', backend: 'rpcap' });
+    expect(error.message).toContain('STATS has 8 bytes, not 16');
   });
 
   test('for silence ends when the time is up, before the capture and in it', async () => {

@@ -74,6 +74,7 @@ export const needsLab = ({ code }: Block) => /\beth0\b/.test(code);
 const CONTEXT: Readonly<Record<string, string>> = {
   capture: "const capture = await open('synth:?count=2000&protocols=udp,tcp6&sizes=imix');",
   batch: "const batch = (await open('synth:?count=200&protocols=udp,tcp6')).nextSync()!.copy();",
+  listener: "const listener = await listen('rpcap://127.0.0.1:0');",
   writer: "const writer = await openWriter('context.pcapng');",
   frames: 'const frames: Uint8Array[] = Array.from({ length: 8 }, () => new Uint8Array(60));',
 };

@@ -10,7 +10,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import * as ringtap from 'ringtap';
 import { Decoded, decode, decodePacket } from 'ringtap/decode';
-import * as streams from 'ringtap/streams';
 import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
 
 const { CaptureError, explain, open, openTransmitter, openWriter } = ringtap;
@@ -146,6 +145,7 @@ async function watched(plant, uri, options) {
   await ringtap.devices();
   await ringtap.probe();
   await (await open('synth:?count=1')).close();
+  await (await ringtap.listen('rpcap://127.0.0.1:0')).close(); // libuv keeps a spare descriptor from its first socket on
   await sleep(100);
   const before = traces();
   await plant();
@@ -223,7 +223,7 @@ async function outcomes() {
     'synth:?count=3&filter=udp or tcp',
     'synth:?seed=x',
     'file:nosuch.pcap',
-    'rpcaps:x',
+    'rpcap:x',
     'x:y',
     'auto:',
   ]) {
@@ -281,6 +281,11 @@ const GOOD = {
   probe: [],
   devices: [],
   linkTypeName: [],
+  listen: ['rpcap://127.0.0.1:0', {}],
+  indexTrace: ['nowhere/trace.pcap'],
+  serve: [{}],
+  userLine: ['name', 'password'],
+  tunnelOf: [{}, 0],
 };
 /** Exported for `instanceof`; only ringtap makes them. */
 const CLASSES = ['CaptureError'];
@@ -317,7 +322,8 @@ async function plantArguments() {
         const call = () => value(...good.slice(0, i), argument, ...good.slice(i + 1));
         // Own properties are options, and these have none.
         const isBlank = place === 'options' && /^an object|boxed|looks like/.test(what);
-        await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank ? 'open' : '');
+        const isText = name === 'userLine' && typeof planted === 'string'; // any password, and most names
+        await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank || isText ? 'open' : '');
       }
     }
   }
@@ -342,23 +348,6 @@ async function plantInDecoding() {
       if (value === null) continue; // as if it were not there
       await attempt(`decodePacket(…, { ${name}: ${what} })`, () => decodePacket(frame, { [name]: value }));
     }
-  }
-  await capture.close();
-}
-
-/** The entry point ringtap/streams: what it reads from, writes with, and is told. */
-async function plantInStreams() {
-  const capture = await open('synth:?count=1000&batchSize=64');
-  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
-    const isBlank = /^an object|boxed|looks like|list|function/.test(what) ? 'open' : '';
-    for (const read of [streams.readBatches, streams.readPackets, streams.readTrace]) {
-      const close = (stream) => ({ close: () => new Promise((done) => stream.once('close', done).destroy()) });
-      await attempt(`${read.name}(${what})`, () => read(value));
-      await attempt(`${read.name}(…, ${what})`, () => close(read(capture, value)), isBlank);
-      const option = read === streams.readTrace ? 'format' : 'highWaterMark';
-      await attempt(`${read.name}(…, { ${option}: ${what} })`, () => read(capture, { [option]: value }));
-    }
-    await attempt(`writeTo(${what})`, () => streams.writeTo(value));
   }
   await capture.close();
 }
@@ -441,7 +430,6 @@ if (what === 'options') {
   await watched(async () => {
     await plantArguments();
     await plantInDecoding();
-    await plantInStreams();
     await plantInMethods(args[0]);
   });
 }

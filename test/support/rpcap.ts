@@ -2,7 +2,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { bytes, u16, u32 } from './trace.js';
 
@@ -11,6 +12,7 @@ export const Rpcap = {
   interfaces: 2,
   open: 3,
   start: 4,
+  filter: 5,
   close: 6,
   packet: 7,
   auth: 8,
@@ -70,12 +72,36 @@ const ORDINARY: Answers = {
   [Rpcap.open]: () => reply(Rpcap.open, bytes(u32(1), u32(0))),
   [Rpcap.start]: async (payload, peer, daemon) => {
     const port = payload.readUInt16BE(10);
-    const isUdp = (payload.readUInt16BE(8) & 2) !== 0;
-    return reply(Rpcap.start, bytes(u32(0), u16(await daemon.openData(isUdp ? port : 0, peer)), u16(0)));
+    const flags = payload.readUInt16BE(8);
+    if ((flags & 4) !== 0) await daemon.connectData(port, peer);
+    const theirs = (flags & 4) !== 0 ? 0 : await daemon.openData((flags & 2) !== 0 ? port : 0, peer);
+    return reply(Rpcap.start, bytes(u32(0), u16(theirs), u16(0)));
   },
   [Rpcap.stats]: () => reply(Rpcap.stats, bytes(u32(0), u32(0), u32(0), u32(0))),
   [Rpcap.sampling]: () => reply(Rpcap.sampling),
+  [Rpcap.filter]: () => reply(Rpcap.filter),
+  [Rpcap.interfaces]: () => interfacesReply([{ name: 'eth0' }]),
 };
+
+/** The list of a daemon's interfaces. */
+export function interfacesReply(
+  list: readonly { name: string; description?: string; flags?: number; address?: string }[],
+): Buffer {
+  const entries = list.map(({ name, description = '', flags = 6, address }) => {
+    const sockaddr = (ip: string) => bytes(u16(2), u16(0), ...ip.split('.').map(Number), Buffer.alloc(120));
+    const none = Buffer.alloc(128);
+    const addresses = address === undefined ? [] : [sockaddr(address), sockaddr('255.255.255.0'), none, none];
+    const lengths = bytes(u16(name.length), u16(Buffer.byteLength(description)), u32(flags));
+    return bytes(lengths, u16(addresses.length / 4), u16(0), Buffer.from(name + description), ...addresses);
+  });
+  return message(Rpcap.interfaces | 0x80, list.length, bytes(...entries));
+}
+
+/** What a daemon that speaks TLS shows. */
+export interface Identity {
+  readonly key: string;
+  readonly cert: string;
+}
 
 export class FakeDaemon implements AsyncDisposable {
   /** What was asked, in order. */
@@ -84,17 +110,33 @@ export class FakeDaemon implements AsyncDisposable {
   /** Resolves when there is a way for packets. */
   readonly sink: Promise<Sink>;
   readonly #answers: Answers;
+  readonly #tls: Identity | undefined;
   readonly #servers: Server[] = [];
   readonly #sinks: Sink[] = [];
   #gaveSink: (sink: Sink) => void = () => {};
 
-  static async listen(answers: Answers = {}, host = '127.0.0.1'): Promise<FakeDaemon> {
-    const daemon = new FakeDaemon(answers);
+  static async listen(answers: Answers = {}, host = '127.0.0.1', tls?: Identity): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(answers, tls);
     await daemon.#serve(host, (peer) => daemon.#converse(peer));
     return daemon;
   }
 
-  private constructor(answers: Answers) {
+  /** One that connects to whoever listens. @param localAddress where it comes from */
+  static async connect(
+    port: number,
+    answers: Answers = {},
+    localAddress = '127.0.0.1',
+    tls?: Identity,
+  ): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(answers, tls);
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    await once(socket, 'connect');
+    daemon.#converse(daemon.#secured(socket));
+    return daemon;
+  }
+
+  private constructor(answers: Answers, tls?: Identity) {
+    this.#tls = tls;
     this.#answers = { ...ORDINARY, ...answers };
     this.sink = new Promise((resolve) => {
       this.#gaveSink = resolve;
@@ -105,9 +147,9 @@ export class FakeDaemon implements AsyncDisposable {
     return (this.#servers[0]!.address() as AddressInfo).port;
   }
 
-  uri(parameters = ''): `rpcap://${string}` {
+  uri(parameters = ''): `rpcap${'' | 's'}://${string}` {
     const { address, family, port } = this.#servers[0]!.address() as AddressInfo;
-    return `rpcap://${family === 'IPv6' ? `[${address}]` : address}:${port}/eth0${parameters}`;
+    return `rpcap${this.#tls === undefined ? '' : 's'}://${family === 'IPv6' ? `[${address}]` : address}:${port}/eth0${parameters}`;
   }
 
   types(): number[] {
@@ -131,6 +173,13 @@ export class FakeDaemon implements AsyncDisposable {
     return 0;
   }
 
+  /** Makes the connection for packets, to a port of the client's. */
+  async connectData(port: number, peer: Socket): Promise<void> {
+    const socket = connect({ port, host: peer.remoteAddress!, localAddress: peer.localAddress! });
+    await once(socket, 'connect');
+    this.#take(streamSink(this.#secured(socket)));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) server.close();
     for (const peer of this.peers) peer.destroy();
@@ -143,10 +192,14 @@ export class FakeDaemon implements AsyncDisposable {
   }
 
   async #serve(host: string, serve: (socket: Socket) => void): Promise<Server> {
-    const server = createServer(serve).listen(0, host);
+    const server = (this.#tls === undefined ? createServer(serve) : createTlsServer(this.#tls, serve)).listen(0, host);
     this.#servers.push(server);
     await once(server, 'listening');
     return server;
+  }
+
+  #secured(socket: Socket): Socket {
+    return this.#tls === undefined ? socket : new TLSSocket(socket, { isServer: true, ...this.#tls });
   }
 
   #converse(peer: Socket): void {
@@ -231,8 +284,11 @@ export function messagesIn(stream: Buffer): Buffer[] {
   return messages;
 }
 
-/** A daemon that answers as the recorded one did, each kind of question in the order in which it was asked. */
-export async function replay({ answers }: Recording): Promise<FakeDaemon> {
+/** A daemon that answers as the recorded one did. */
+export const replay = (recording: Recording): Promise<FakeDaemon> => FakeDaemon.listen(replayed(recording));
+
+/** Its answers, to each kind of question in the order in which it was asked. */
+export function replayed({ answers }: Recording): Answers {
   const queues = new Map<number, Buffer[]>();
   for (const answer of answers) queues.set(answer[1]! & 0x7f, [...(queues.get(answer[1]! & 0x7f) ?? []), answer]);
   const recorded = (type: number) => () => {
@@ -240,5 +296,5 @@ export async function replay({ answers }: Recording): Promise<FakeDaemon> {
     return queue.length > 1 ? queue.shift() : queue[0];
   };
   const types = [Rpcap.auth, Rpcap.interfaces, Rpcap.open, Rpcap.stats, Rpcap.end, Rpcap.sampling];
-  return FakeDaemon.listen(Object.fromEntries(types.map((type) => [type, recorded(type)])));
+  return Object.fromEntries(types.map((type) => [type, recorded(type)]));
 }

@@ -1,11 +1,12 @@
 // The capture methods that the conformance suite runs over: those whose folder has a conformance.json, which says how each is
 // opened so that packets come. docs/adding-a-backend.md tells what may stand in it.
+import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Batch, type Capture, type OpenOptions, open } from 'ringtap';
 import { root } from './child.js';
-import { lab, send } from './lab.js';
+import { lab, send, traffic } from './lab.js';
 import { bytes, ethernet, ipv4, pcapFile, u32, udp } from './trace.js';
 
 export interface Subject {
@@ -17,6 +18,8 @@ export interface Subject {
   /** A capture to which `feed(count)` makes exactly so many packets come. */
   open(count: number, options?: OpenOptions): Promise<Capture>;
   feed(count: number): Promise<unknown>;
+  /** Sends packets with 64 source ports until it is stopped; settles then. */
+  flood(stop: AbortSignal): Promise<unknown>;
   /** The running number of a packet. */
   number(batch: Batch, i: number): number;
 }
@@ -30,6 +33,8 @@ interface Row {
   /** Where a packet's number is: in its first eight bytes of UDP payload, or its time in microseconds. */
   readonly number?: 'payload' | 'time';
   readonly copies?: boolean;
+  /** Numbered packets are sent to a port of the lab's loopback, each in a datagram behind this header, in hex digits. */
+  readonly datagrams?: { readonly port: number; readonly header: string };
 }
 
 const PAYLOAD = 14 + 20 + 8;
@@ -43,13 +48,16 @@ process.once('exit', () => {
   for (const path of made.values()) rmSync(path, { force: true });
 });
 
+const numberedFrame = (i: number) =>
+  ethernet(0x0800, ipv4({ protocol: 17 }, udp(49152 + (i % 64), 9, bytes(u32(0), u32(i), Buffer.alloc(10)))));
+
 /** A trace of numbered UDP packets with 64 source ports. */
 export function numberedTrace(count: number): string {
   let path = made.get(count);
   if (path !== undefined) return path;
   path = join(tmpdir(), `ringtap-numbered-${process.pid}-${count}.pcap`);
   const packets = Array.from({ length: count }, (_, i) => ({
-    data: ethernet(0x0800, ipv4({ protocol: 17 }, udp(49152 + (i % 64), 9, bytes(u32(0), u32(i), Buffer.alloc(10))))),
+    data: numberedFrame(i),
     time: 1_700_000_000_000_000_000n + BigInt(i),
   }));
   writeFileSync(path, pcapFile(packets));
@@ -57,8 +65,33 @@ export function numberedTrace(count: number): string {
   return path;
 }
 
-function subject(backend: string, { name = backend, uri, number = 'payload', copies = false }: Row): Subject {
-  const live = uri.includes('IFACE');
+/** Numbered UDP packets with 64 source ports, from 0 on. */
+async function sendDatagrams(count: number, { port, header }: NonNullable<Row['datagrams']>): Promise<void> {
+  const socket = createSocket('udp4');
+  try {
+    for (let i = 0; i < count; i++) {
+      const datagram = bytes(header, numberedFrame(i));
+      const sent = new Promise<void>((resolve, reject) =>
+        socket.send(datagram, port, '127.0.0.1', (error) => (error ? reject(error) : resolve())),
+      );
+      // Not each is waited for: that would take a turn of the event loop.
+      if (i % 32 === 31 || i === count - 1) await sent;
+    }
+  } finally {
+    socket.close();
+  }
+}
+
+/** WHY not at full speed: it shares a thread with whoever reads. */
+async function floodDatagrams(way: NonNullable<Row['datagrams']>, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) await sendDatagrams(640, way);
+}
+
+function subject(
+  backend: string,
+  { name = backend, uri, number = 'payload', copies = false, datagrams }: Row,
+): Subject {
+  const live = uri.includes('IFACE') || datagrams !== undefined;
   const target = (count: number) =>
     uri
       .replace('IFACE', lab?.rx ?? '')
@@ -69,7 +102,18 @@ function subject(backend: string, { name = backend, uri, number = 'payload', cop
     live,
     copies,
     open: (count, options) => open(target(count), options),
-    feed: (count) => (live ? send({ count, rate: 100_000, flows: 64 }) : Promise.resolve()),
+    feed: (count) =>
+      datagrams !== undefined
+        ? sendDatagrams(count, datagrams)
+        : live
+          ? send({ count, rate: 100_000, flows: 64 })
+          : Promise.resolve(),
+    flood: (stop) =>
+      datagrams !== undefined
+        ? floodDatagrams(datagrams, stop)
+        : live
+          ? traffic({ count: 0, rate: 50_000, flows: 64 }, stop).sent
+          : Promise.resolve(),
     number: NUMBER[number],
   };
 }

@@ -11,6 +11,7 @@ import type {
   PfRingOptions,
   RpcapOptions,
   SynthOptions,
+  TcpOptions,
 } from 'ringtap';
 import { explain, open, openTransmitter } from 'ringtap';
 import { describe, expectTypeOf, test } from 'vitest';
@@ -25,6 +26,8 @@ describe('a URI leads to the options of its scheme', () => {
     expectTypeOf<OptionsOf<'pfring:zc:eth0@0'>>().toEqualTypeOf<PfRingOptions>();
     expectTypeOf<OptionsOf<'pcap:eth0'>>().toEqualTypeOf<PcapOptions>();
     expectTypeOf<OptionsOf<'file:-'>>().toEqualTypeOf<FileOptions>();
+    expectTypeOf<OptionsOf<'tcp://host:57012'>>().toEqualTypeOf<TcpOptions>();
+    expectTypeOf<OptionsOf<'tcp-listen://0.0.0.0:57012'>>().toEqualTypeOf<TcpOptions>();
     expectTypeOf<OptionsOf<'synth:?count=5'>>().toEqualTypeOf<SynthOptions>();
   });
 
@@ -66,7 +69,7 @@ describe('a URI leads to the options of its scheme', () => {
     expectTypeOf<OptionsOf<`${string}:eth0`>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<`${string}.pcap`>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<'rpcap://host/eth0'>>().toEqualTypeOf<RpcapOptions>();
-    expectTypeOf<OptionsOf<'rpcaps://host/eth0'>>().toEqualTypeOf<OpenOptions>();
+    expectTypeOf<OptionsOf<'rpcaps://host/eth0'>>().toEqualTypeOf<RpcapOptions>();
     expectTypeOf<OptionsOf<'nosuch:eth0'>>().toEqualTypeOf<OpenOptions>();
     expectTypeOf<OptionsOf<never>>().toEqualTypeOf<OpenOptions>();
   });
@@ -147,7 +150,15 @@ describe('open(), explain() and openTransmitter()', () => {
   });
 
   test('of a mere string have every value that some scheme takes, and nothing else', () => {
-    type Some = AfPacketOptions | AfXdpOptions | DpdkOptions | FileOptions | PcapOptions | PfRingOptions | SynthOptions;
+    type Local =
+      | AfPacketOptions
+      | AfXdpOptions
+      | DpdkOptions
+      | FileOptions
+      | PcapOptions
+      | PfRingOptions
+      | SynthOptions;
+    type Some = Local | RpcapOptions | TcpOptions;
     type TakenBy<Name, Scheme = Some> = Scheme extends unknown
       ? Name extends keyof Scheme
         ? Scheme[Name]

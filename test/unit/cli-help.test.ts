@@ -59,7 +59,8 @@ describe('ringtap help', () => {
       .filter((expression) => expression !== undefined);
     expect(expressions.length).toBeGreaterThan(8);
     for (const expression of expressions) {
-      const { code, stderr } = await ringtap('stats', 'synth:?count=10', expression);
+      const uri = expression.includes('tunnel') ? 'synth:?count=10&decap=auto' : 'synth:?count=10';
+      const { code, stderr } = await ringtap('stats', uri, expression);
       expect({ code, stderr: stderr.includes('syntax') }, expression).toEqual({ code: 0, stderr: false });
     }
   });
@@ -95,7 +96,8 @@ describe('ringtap help', () => {
   });
 });
 
-const commands = 'list doctor explain capture stats read info merge split convert completion help'.split(' ');
+const commands =
+  'list doctor explain capture stats read info index merge split convert rpcapd extcap completion help'.split(' ');
 
 describe('the manual page', () => {
   const page = join(root, 'dist/man/ringtap.1');

@@ -39,6 +39,16 @@ describe('ringtap stats', () => {
     expect(stderr).toContain('hint: Remove errorAfter');
   });
 
+  test('of a trace tells the time and the rate of its packets, not how fast it was read', async () => {
+    const { stdout } = await shell(
+      'f=$(mktemp -u).pcap; ringtap capture "synth:?count=5000" -q -w $f 2>/dev/null; ringtap stats $f --json; ringtap info --json $f; rm $f',
+    );
+    const [stats, info] = lines(stdout).map((line) => JSON.parse(line));
+    expect(stats.packets).toBe(5000);
+    expect(stats.seconds).toBeCloseTo(info.durationSeconds, 5);
+    expect(stats.pps).toBe(Math.round(info.pps));
+  });
+
   test('reads a trace from a pipe', async () => {
     const { stdout } = await shell('ringtap capture "synth:?count=5000" -q -w - 2>/dev/null | ringtap stats - --json');
     expect(JSON.parse(stdout)).toMatchObject({ backend: 'file', packets: 5000, dropped: 0 });
@@ -124,7 +134,7 @@ describe('ringtap doctor', () => {
       'huge pages',
       'RLIMIT_MEMLOCK',
       'addon',
-      ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'pcap:', 'pfring:', 'rpcap:', 'synth:'],
+      ...['afpacket:', 'afxdp:', 'dpdk:', 'file:', 'mirror:', 'pcap:', 'pfring:', 'rpcap:', 'synth:', 'tcp:'],
     ]);
     for (const { status, hint } of checks) expect(typeof hint).toBe(status === 'ok' ? 'undefined' : 'string');
   });

@@ -2,13 +2,13 @@
 import { execFileSync, spawn } from 'node:child_process';
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { open, openWriter } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { packetsIn, ringtap, shell, startRingtap } from '../support/cli.js';
+import { cli, packetsIn, ringtap, shell, start, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { readAll } from '../support/packets.js';
 import { pcapFile } from '../support/trace.js';
+import { until } from '../support/wait.js';
 
 const path = temporaryFolder();
 const BEGIN = 1_700_000_000_000_000_000n;
@@ -201,8 +201,7 @@ describe('merge', () => {
     execFileSync('mkfifo', [path('stop/pipe')]);
     const run = startRingtap(['merge', '-w', path('stop/out.pcap'), path('stop/pipe'), path('m1.pcap')]);
     const keeps = openPipe(path('stop/pipe'));
-    await sleep(1500);
-    expect(leftOvers('stop')).toHaveLength(1);
+    await until(() => leftOvers('stop').length === 1, 'the output');
     run.process.kill('SIGINT');
     const { code, signal } = await run.outcome;
     expect(signal === 'SIGINT' || code === 130).toBe(true);
@@ -224,6 +223,21 @@ function openPipe(pipe: string) {
 }
 
 describe('split', () => {
+  test('that is stopped leaves nothing, of the parts that are complete either', async () => {
+    mkdirSync(path('stopped'));
+    execFileSync('mkfifo', [path('stopped/pipe')]);
+    writeFileSync(path('three.bin'), at(1, 2, 3));
+    const writes = `exec 3>${path('stopped/pipe')}; cat ${path('three.bin')} >&3; sleep 60`;
+    const keeps = spawn('bash', ['-c', writes], { stdio: 'ignore' });
+    const run = startRingtap(['split', path('stopped/pipe'), '-w', path('stopped/x.pcap'), '--by', 'packets:1']);
+    await until(() => readdirSync(path('stopped')).includes('x_00002_20231114221320.pcap'), 'two parts');
+    run.process.kill('SIGTERM');
+    const { code, signal } = await run.outcome;
+    expect(signal === 'SIGTERM' || code === 143).toBe(true);
+    expect(readdirSync(path('stopped'))).toEqual(['pipe']);
+    keeps.kill();
+  });
+
   const parts = (folder: string) => readdirSync(path(folder)).sort();
   const all = async (folder: string) => {
     const packets: string[] = [];
@@ -384,13 +398,13 @@ describe('convert', () => {
       '--to',
       '1700000000',
     );
-    expect(late).toMatchObject({ code: 2, stderr: expect.stringContaining('--from is after --to') });
+    expect(late).toMatchObject({ code: 2, stderr: expect.stringContaining('from is after option to') });
     const mixed = await ringtap('convert', path('t.pcap'), path('no.pcap'), '--from', '+5s', '--to', '1700000000');
-    expect(mixed).toMatchObject({ code: 2, stderr: expect.stringContaining('--from is after --to') });
+    expect(mixed).toMatchObject({ code: 2, stderr: expect.stringContaining('from is after option to') });
     const none = await ringtap('convert', path('t.pcap'), path('no.pcap'), '--from', 'noon');
     expect(none).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('Expected a time such as 2026-11-30T10:00:00.5Z'),
+      stderr: expect.stringContaining('must be a time such as 2026-11-30T10:00:00.5Z'),
     });
     expect(existsSync(path('no.pcap'))).toBe(false);
     expect(leftOvers()).toEqual([]);
@@ -477,4 +491,68 @@ describe('a trace that is named as compressed', () => {
       expect(readdirSync(path('')).filter((name) => name.includes('none'))).toEqual([]);
     },
   );
+});
+
+describe('--compress', () => {
+  const magic = (file: string) => readFileSync(path(file)).subarray(0, 4).toString('hex');
+
+  test('says how each output is compressed, whatever its name is', async () => {
+    const a = path('a.pcap');
+    expect((await ringtap('convert', a, path('c1.pcap'), '--compress', 'zstd:9')).code).toBe(0);
+    expect((await ringtap('convert', a, path('c2.pcap.zst'), '--compress', 'none')).code).toBe(0);
+    expect((await ringtap('merge', a, '-w', path('c3.pcap.gz'), '--compress', 'gzip:6')).code).toBe(0);
+    expect((await ringtap('split', a, '-w', path('c4.pcap'), '--by', 'flow:1', '--compress', 'lz4')).code).toBe(0);
+    expect((await ringtap('capture', '-r', a, '-q', '-w', path('c5.pcap'), '--compress', 'zstd:3')).code).toBe(0);
+    const magics = ['c1.pcap', 'c2.pcap.zst', 'c3.pcap.gz', 'c4_00001.pcap', 'c5.pcap'].map(magic);
+    expect(magics).toEqual(['28b52ffd', '4d3cb2a1', '1f8b0800', '04224d18', '28b52ffd']);
+    for (const name of ['c1.pcap', 'c3.pcap.gz', 'c4_00001.pcap', 'c5.pcap']) {
+      expect(capinfos(path(name))['Number of packets']).toBe('5000');
+    }
+  });
+
+  test('into a pipe is for the tool of that method', async () => {
+    const a = path('a.pcap');
+    const { stdout } = await shell(
+      `ringtap convert ${a} - --compress zstd | zstd -dc | tcpdump -nr - 2>/dev/null | wc -l`,
+    );
+    expect(stdout.trim()).toBe('5000');
+    const captured = await shell(
+      `ringtap capture -q -r ${a} -w - --compress gzip:1 | gzip -dc | tshark -r - 2>/dev/null | wc -l`,
+    );
+    expect(captured.stdout.trim()).toBe('5000');
+  });
+
+  test.each([
+    [['convert', 'a', 'b', '--compress', 'brotli'], /Expected zstd:1 to/],
+    [['convert', 'a', 'b', '--compress', 'gzip:10'], /Expected zstd:1 to zstd:19, .*gzip:1 to gzip:9/],
+    [['capture', 'synth:', '--compress', 'zstd'], /--compress is for a trace/],
+    [['capture', 'synth:', '-Z', 'tcpdump'], /--compress zstd:3; the user is not changed/],
+  ])('%j says what is wrong', async (args, why) => {
+    const { code, stderr } = await ringtap(...args);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(why);
+  });
+});
+
+test('on a full disk an output is told of by its own name, and nothing is left of it', async () => {
+  await synth('large.pcap', 'count=20000&sizes=300');
+  mkdirSync(path('full'));
+  const inside = `mount -t tmpfs -o size=300k none full && "$0" "$1" convert large.pcap full/out.pcap; echo $?; ls -A full`;
+  const run = start('unshare', ['--mount', '--map-root-user', 'sh', '-c', inside, process.execPath, cli], {
+    cwd: path('.'),
+  });
+  const { stdout, stderr } = await run.outcome;
+  expect(stdout).toBe('1\n');
+  expect(stderr).toMatch(/full\/out\.pcap: cannot write beyond [1-9]\d* packets, \d+ bytes, and nothing is left of it/);
+  expect(stderr).not.toContain('.part');
+});
+
+test.each([
+  [['read', 'a.pcap', 'b.pcapng'], /"b.pcapng" is no filter, but a trace.*\nhint: .*ringtap read file:a.pcap,b.pcapng/],
+  [['stats', 'file:a.pcap', './b.pcapng'], /ringtap stats file:a.pcap,.\/b.pcapng/],
+  [['capture', '-r', 'a.pcap', 'typo.pcap.zst'], /"typo.pcap.zst" is no filter, but a trace/],
+])('two traces as words are told how they are read as one: %j', async (args, why) => {
+  const { code, stderr } = await start(process.execPath, [cli, ...args], { cwd: path('.') }).outcome;
+  expect(code).toBe(2);
+  expect(stderr).toMatch(why);
 });

@@ -31,7 +31,7 @@ describe.each([60, 80])('on a terminal of %d columns', (width) => {
     expect(shown).toMatch(/^ok {6}kernel +\S/m);
   });
 
-  test.each(['', ...'list doctor explain capture stats read info merge split convert'.split(' ')])(
+  test.each(['', ...'list doctor explain capture stats read info index merge split convert'.split(' ')])(
     'help of %s has no line that is longer',
     async (command) => {
       const shown = await onTerminal(width, command, '--help');

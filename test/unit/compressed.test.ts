@@ -196,12 +196,13 @@ describe.each(WRITTEN)('a trace written as .%s', (suffix) => {
 });
 
 describe('sections', () => {
+  const ENTRY = 48; // bytes of the index for each section: native/io/section_index.md
   test.each(['zst', 'lz4'] as const)('of .%s are one frame, and an index beside it', async (suffix) => {
     await write(`sections.pcapng.${suffix}`);
     const index = readFileSync(path(`sections.pcapng.${suffix}.rtidx`));
     expect(index.subarray(0, 8).toString('latin1')).toBe('RTIDX\r\n\x1a');
     const count = Number(index.readBigUInt64LE(48));
-    expect(index.length).toBe(64 + 24 * count);
+    expect(index.length).toBe(64 + ENTRY * count);
     expect(count).toBeGreaterThan(1);
     // Each decompresses alone behind the head, up to its end.
     const trace = readFileSync(path(`sections.pcapng.${suffix}`));
@@ -211,8 +212,8 @@ describe('sections', () => {
     if (isZstd) head[4]! &= ~4; // the checksum at the end is that of the whole
     const end = trace.length - (isZstd ? 4 : 0);
     for (let i = 0; i < count; i++) {
-      const at = Number(index.readBigUInt64LE(64 + 24 * i));
-      const from = Number(index.readBigUInt64LE(64 + 24 * i + 8));
+      const at = Number(index.readBigUInt64LE(64 + ENTRY * i));
+      const from = Number(index.readBigUInt64LE(64 + ENTRY * i + 8));
       const name = made('section', Buffer.concat([head, trace.subarray(at, end)]));
       expect(unpack(suffix, name).equals(whole.subarray(from))).toBe(true);
     }

@@ -62,13 +62,11 @@ describe('explain()', () => {
   });
 
   test('explains what cannot be opened, too', async () => {
-    const refusal = await refusalOf('rpcaps:host/eth0');
+    const refusal = await refusalOf('rpcaps:host/eth0?transport=udp');
     const { message: reason, hint } = refusal.error;
     expect(Object.keys(refusal).sort()).toEqual(['candidates', 'error', 'ok']);
-    expect(refusal.error).toMatchObject({ code: 'RINGTAP_BACKEND_MISSING' });
-    expect(refusal.candidates).toEqual([
-      { backend: 'rpcaps', chosen: false, code: 'RINGTAP_BACKEND_MISSING', reason, hint },
-    ]);
+    expect(refusal.error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    expect(refusal.candidates).toEqual([{ backend: 'rpcap', chosen: false, code: 'RINGTAP_BAD_OPTION', reason, hint }]);
     expect((await refusalOf('/no/such/trace.pcap')).error.code).toBe('RINGTAP_FILE_OPEN');
     expect((await refusalOf('synth:?filter=udp+and')).error.code).toBe('RINGTAP_BAD_FILTER');
   });

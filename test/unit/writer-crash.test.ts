@@ -45,7 +45,7 @@ test('on a full disk every whole record stays readable, the error is typed, and 
       const writer = await openWriter(format + ':' + folder + '/a', { linkType: 1, rotate });
       let taken = 0, code;
       try { for await (const batch of capture) { await writer.write(batch); taken += batch.length; await writer.flush(); } }
-      catch (error) { code = error.code + ' ' + error.errno; taken = writer.stats().packets + writer.stats().queued; }
+      catch (error) { code = error.code + ' ' + error.errno; taken = writer.stats().packets + writer.stats().dropped; }
       await writer.close().catch(() => {});
       let readable = 0;
       for (const name of (await import('node:fs')).readdirSync(folder)) {
@@ -54,8 +54,8 @@ test('on a full disk every whole record stays readable, the error is typed, and 
         await trace.close();
         (await import('node:fs')).unlinkSync(folder + '/' + name);
       }
-      const { packets, queued } = writer.stats();
-      console.log(format, code, readable === packets, packets + queued === taken, packets > 500);
+      const { packets, dropped } = writer.stats();
+      console.log(format, code, readable === packets, packets + dropped === taken, packets > 500);
     }`;
   const { stdout, stderr } = await script(body, {
     args: [newFolder()],

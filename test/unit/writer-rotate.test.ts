@@ -1,8 +1,9 @@
 // One file after the other: which packet is in which, what they are called, and what is refused.
 import { execFileSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { basename, join } from 'node:path';
 import { open, openWriter, type RotateOptions, type WriterOptions, type WrittenFile } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
@@ -123,6 +124,7 @@ describe.each(formats)('%s files that follow each other', (format) => {
         packets: 1000,
         bytes: files.reduce((sum, file) => sum + file.bytes, 0),
         queued: 0,
+        dropped: 0,
         files: files.length,
       });
     },
@@ -385,4 +387,19 @@ describe('before the first packet it is refused', () => {
       expect(readdirSync(folder)).toHaveLength(1);
     }
   });
+});
+
+test('a file that somebody else has put in the place of the one being written does not get its name', async () => {
+  const folder = newFolder();
+  await using capture = await open('synth:?count=10');
+  const writer = await openWriter(join(folder, 'a.pcap'), { linkType: 1, rotate: { packets: 100 } });
+  await writer.write(capture.tryNext()!);
+  const part = join(folder, readdirSync(folder)[0]!);
+  renameSync(part, `${part}.mine`);
+  writeFileSync(part, 'somebody else’s');
+  const error = await failure(() => writer.close());
+  expect(error).toMatchObject({ code: 'RINGTAP_FILE_WRITE', errno: constants.errno.ESTALE });
+  expect(error.message).toContain('is another file than the one that was written');
+  expect(readdirSync(folder).sort()).toEqual([part, `${part}.mine`].map((name) => basename(name)));
+  expect(readFileSync(part, 'utf8')).toBe('somebody else’s');
 });

@@ -56,6 +56,6 @@ function flagOf({ short, long, description, required, argChoices, flags, parseAr
 
 function kindOf(placeholder: string, commands: readonly string[]): Words {
   if (placeholder === 'topic') return [...commands, 'uri', 'filters', 'errors'];
-  if (['file', 'files', 'in'].includes(placeholder)) return 'file';
+  if (['file', 'files', 'in', 'folder', 'path'].includes(placeholder)) return 'file';
   return placeholder === 'uri' ? 'uri' : 'free';
 }

@@ -10,6 +10,7 @@ const EXAMPLES = [
   ['icmp or icmp6', ''],
   ['ether host 02:00:00:00:00:01', 'a hardware address'],
   ['vlan 5 and udp', 'what follows vlan is about what lies in the tag'],
+  ['tunnel vni 4711 and tcp', 'with decap: what came out of that tunnel'],
   ['greater 1000', 'lengths: greater, less'],
 ] as const;
 

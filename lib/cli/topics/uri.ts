@@ -6,6 +6,7 @@ import { entry, paragraph } from '../text.js';
 const TARGETS: Readonly<Record<BackendSchema['target'], string>> = {
   interface: 'eth0',
   device: 'DEVICE',
+  host: '//HOST:PORT',
   path: 'trace.pcapng',
   none: '',
 };
@@ -64,9 +65,10 @@ function one(asked: string): string {
 }
 
 /** "[one of auto, kernel; default auto] " */
-function valuesOf({ type, values, min, max, unit, default: otherwise }: OptionSchema): string {
+function valuesOf({ type, values, all, min, max, unit, default: otherwise }: OptionSchema): string {
   const parts: string[] = [];
-  if (values !== undefined) parts.push(`one of ${values.join(', ')}`);
+  if (type === 'words') parts.push(`${all}, or some of ${values?.join(',')}`);
+  else if (values !== undefined) parts.push(`one of ${values.join(', ')}`);
   else if (type === 'boolean') parts.push('true or false');
   else if (min !== undefined && max !== undefined) {
     parts.push(`${rounded(min, unit)} to ${rounded(max, unit)}${unit === undefined ? '' : ` ${unit}`}`);

@@ -1,54 +1,6 @@
 // What convert does to packets: which of them stay, and when they were.
 import type { Batch } from '../../index.js';
 import { PacketFlags } from '../../index.js';
-import { UsageError } from '../errors.js';
-import type { Moment } from './times.js';
-
-/** Keeps the packets of a time span, bounds included. */
-export class TimeRange {
-  readonly #from: Moment | undefined;
-  readonly #to: Moment | undefined;
-  #fromNs: bigint | undefined;
-  #toNs: bigint | undefined;
-  #isResolved = false;
-
-  constructor(from: Moment | undefined, to: Moment | undefined) {
-    this.#from = from;
-    this.#to = to;
-    if (from !== undefined && to !== undefined && from.isAfterFirst === to.isAfterFirst)
-      refuseBackwards(from.ns, to.ns);
-  }
-
-  /** Clears the mask where a packet is outside. */
-  apply(batch: Batch, mask: Uint8Array): void {
-    if (!this.#isResolved) this.#resolve(batch.timeNs(0));
-    const [from, to] = [this.#fromNs, this.#toNs];
-    const { length, time, flags, epoch } = batch;
-    // Whole numbers of ns after the epoch are exact doubles, unless a flag says otherwise.
-    const low = from === undefined ? Number.NEGATIVE_INFINITY : Number(from - epoch);
-    const high = to === undefined ? Number.POSITIVE_INFINITY : Number(to - epoch);
-    for (let i = 0; i < length; i++) {
-      const at = time[i]!;
-      if (at > low && at < high && (flags[i]! & PacketFlags.timeInexact) === 0) continue;
-      const ns = batch.timeNs(i);
-      if ((from !== undefined && ns < from) || (to !== undefined && ns > to)) mask[i] = 0;
-    }
-  }
-
-  /** Moments after the first packet are known with it. */
-  #resolve(first: bigint): void {
-    const absolute = (moment: Moment | undefined) =>
-      moment === undefined ? undefined : moment.isAfterFirst ? first + moment.ns : moment.ns;
-    this.#fromNs = absolute(this.#from);
-    this.#toNs = absolute(this.#to);
-    this.#isResolved = true;
-    if (this.#fromNs !== undefined && this.#toNs !== undefined) refuseBackwards(this.#fromNs, this.#toNs);
-  }
-}
-
-function refuseBackwards(from: bigint, to: bigint): void {
-  if (from > to) throw new UsageError('--from is after --to: no packet is in between', 'Swap them.');
-}
 
 /** Moves all times of a lent batch, exactly. */
 export function shiftTimes(batch: Batch, shift: bigint): void {

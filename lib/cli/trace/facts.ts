@@ -1,7 +1,7 @@
 // What there is to say of a trace, from its packets.
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type Batch, CaptureError, linkTypeName, open, PacketFlags } from '../../index.js';
+import { type Batch, CaptureError, linkTypeName, type OpenOptions, open, PacketFlags } from '../../index.js';
 import { statOf, tracesUri } from './inputs.js';
 import { type Described, describePcapng } from './pcapng.js';
 import { Progress } from './progress.js';
@@ -137,8 +137,12 @@ class Counter {
 const seconds = (ns: bigint) => Number(ns / 1_000_000_000n) + Number(ns % 1_000_000_000n) / 1e9;
 
 /** Reads a trace to its end, or to its damage. @throws what keeps it from being opened */
-export async function factsOf(file: string, withHashes: boolean): Promise<TraceFacts> {
-  await using capture = await open(tracesUri([file]), { batchSize: 4096 });
+export async function factsOf(
+  file: string,
+  withHashes: boolean,
+  range: { from?: string; to?: string } = {},
+): Promise<TraceFacts> {
+  await using capture = await open(tracesUri([file]), { batchSize: 4096, ...range } as OpenOptions);
   const stats = statOf(file);
   const fileBytes = stats?.isFile() ? stats.size : null;
   const counter = new Counter();

@@ -1,10 +1,16 @@
 // A trace that has its name when it is complete: until then it is written beside it by another one.
-import { closeSync, linkSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { openWriter, type Writer, type WriterOptions } from '../../index.js';
+import { CaptureError, openWriter, type Writer, type WriterOptions } from '../../index.js';
 import { UsageError } from '../errors.js';
+import { type CompressFlags, withoutIndex } from './compress.js';
 import { statOf } from './inputs.js';
 import { readTraceName } from './trace-name.js';
+
+/** What a command line says of each file that is written. */
+export interface OutputFlags extends CompressFlags {
+  force?: true;
+}
 
 let lastNumber = 0;
 
@@ -12,33 +18,40 @@ export class OutputFile {
   readonly #path: string;
   readonly #part: string;
   readonly #force: boolean;
+  /** What `#part` stood for when it was made. */
+  readonly #made: BigIntStats | undefined;
+  #isNamed = false;
   readonly writer: Writer;
 
-  private constructor(path: string, part: string, force: boolean, writer: Writer) {
+  private constructor(path: string, part: string, force: boolean, writer: Writer, made?: BigIntStats) {
     this.#path = path;
     this.#part = part;
     this.#force = force;
+    this.#made = made;
     this.writer = writer;
   }
 
   /** @param path `-` is standard output, which has nothing to be renamed */
-  static async open(path: string, force: boolean, options: WriterOptions): Promise<OutputFile> {
+  static async open(path: string, { force, compress: told }: OutputFlags, options: WriterOptions): Promise<OutputFile> {
     if (path === '-') {
       if (process.stdout.isTTY) {
         throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
       }
-      return new OutputFile(path, '', force, await openWriter('pcap:-', options));
+      return new OutputFile(path, '', false, await openWriter('pcap:-', { ...options, compress: told ?? 'none' }));
     }
-    refuseExisting(path, force);
+    refuseExisting(path, force === true);
     const { scheme, method } = readTraceName(path);
     // WHY no index: it would have the name that the trace has only until it is complete.
-    const compress = method === undefined ? 'none' : ({ method, sections: 'none' } as const);
+    const compress = withoutIndex(told ?? method ?? 'none');
     const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, compress });
     // Special files, such as pipes, are written as they are.
-    if (statOf(path)?.isFile() === false) return new OutputFile(path, '', force, await openNamed(path));
+    if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    let made: BigIntStats;
     try {
-      closeSync(openSync(part, 'wx', 0o666));
+      const fd = openSync(part, 'wx', 0o666);
+      made = fstatSync(fd, { bigint: true });
+      closeSync(fd);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw code === 'ENOENT' || code === 'ENOTDIR'
@@ -46,30 +59,69 @@ export class OutputFile {
         : error;
     }
     try {
-      return new OutputFile(path, part, force, await openNamed(part));
+      return new OutputFile(path, part, force === true, await openNamed(part), made);
     } catch (error) {
       unlinkSync(part);
       throw error;
     }
   }
 
+  /** As the writer's own, but a failure speaks of the file as the user knows it, of which nothing is left. */
+  async write(...packets: Parameters<Writer['write']>): Promise<void> {
+    try {
+      await this.writer.write(...packets);
+    } catch (error) {
+      throw this.#ofUser(error);
+    }
+  }
+
   /** Completes the file, which gets its name. */
   async finish(): Promise<void> {
     try {
-      await this.writer.close();
+      await this.writer.close().catch((error) => {
+        throw this.#ofUser(error);
+      });
       if (this.#part === '') return;
+      this.#refuseExchanged();
       if (this.#force) renameSync(this.#part, this.#path);
       else this.#nameNew();
+      this.#isNamed = true;
     } catch (error) {
       this.#remove();
       throw error;
     }
   }
 
-  /** Nothing is left of it. */
+  /** Nothing is left of it, also where it was complete. */
   async discard(): Promise<void> {
     await this.writer.close().catch(() => {});
     this.#remove();
+  }
+
+  #ofUser(error: unknown): unknown {
+    if (this.#part === '' || !(error instanceof CaptureError) || error.code !== 'RINGTAP_FILE_WRITE') return error;
+    const { message, uri, syscall, errno, position, hint } = error;
+    const own = message
+      .replaceAll(this.#part, this.#path)
+      .replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
+    return new CaptureError(error.code, own, { uri, syscall, errno, position, hint, cause: error });
+  }
+
+  /** What somebody else has put there meanwhile is not what was written. */
+  #refuseExchanged(): void {
+    if (this.#isOurs()) return;
+    throw new CaptureError('RINGTAP_FILE_WRITE', `${this.#part} is another file than the one that was written`, {
+      hint: 'Somebody has exchanged it: nothing is called what was asked for.',
+    });
+  }
+
+  get #name(): string {
+    return this.#isNamed ? this.#path : this.#part;
+  }
+
+  #isOurs(): boolean {
+    const stats = lstatSync(this.#name, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && stats.ino === this.#made?.ino && stats.dev === this.#made.dev;
   }
 
   /** WHY not renamed: that would overwrite a file that was made meanwhile. */
@@ -85,9 +137,9 @@ export class OutputFile {
   }
 
   #remove(): void {
-    if (this.#part === '') return;
+    if (this.#part === '' || !this.#isOurs()) return;
     try {
-      unlinkSync(this.#part);
+      unlinkSync(this.#name);
     } catch {
       // It is gone already.
     }

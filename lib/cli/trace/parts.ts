@@ -1,6 +1,6 @@
 // The files that a trace is split into: each has its name when it is complete.
 import type { Batch, WriterOptions } from '../../index.js';
-import { OutputFile } from './output-file.js';
+import { OutputFile, type OutputFlags } from './output-file.js';
 import { isoNs } from './times.js';
 
 /** trace.pcapng → trace_00001_20261130100000.pcapng, as dumpcap names them; with no time where there is none. */
@@ -14,32 +14,32 @@ export function partName(path: string, number: number, ns?: bigint): string {
 /** Writes one file after the other. */
 export class Parts {
   readonly #path: string;
-  readonly #force: boolean;
+  readonly #flags: OutputFlags;
   readonly #options: WriterOptions;
   #output: OutputFile | undefined;
-  #number = 0;
+  readonly #complete: OutputFile[] = [];
   packets = 0;
 
-  constructor(path: string, force: boolean, options: WriterOptions) {
+  constructor(path: string, flags: OutputFlags, options: WriterOptions) {
     this.#path = path;
-    this.#force = force;
+    this.#flags = flags;
     this.#options = options;
   }
 
   get files(): number {
-    return this.#number;
+    return this.#complete.length;
   }
 
   /** Writes packets [from, to) of the batch into the current file, or the first. */
   async write(batch: Batch, from: number, to: number): Promise<void> {
     if (from === to) return;
     if (this.#output === undefined) {
-      const name = partName(this.#path, ++this.#number, batch.timeNs(from));
-      this.#output = await OutputFile.open(name, this.#force, this.#options);
+      const name = partName(this.#path, this.#complete.length + 1, batch.timeNs(from));
+      this.#output = await OutputFile.open(name, this.#flags, this.#options);
     }
     const isAll = from === 0 && to === batch.length;
     const select = isAll ? undefined : Uint32Array.from({ length: to - from }, (_, i) => from + i);
-    await this.#output.writer.write(batch, { select });
+    await this.#output.write(batch, { select });
     this.packets += to - from;
   }
 
@@ -47,11 +47,15 @@ export class Parts {
   async next(): Promise<void> {
     const output = this.#output;
     this.#output = undefined;
-    await output?.finish();
+    if (output === undefined) return;
+    await output.finish();
+    this.#complete.push(output);
   }
 
+  /** Nothing is left, of those that are complete either: what is split again would be refused otherwise. */
   async discard(): Promise<void> {
     await this.#output?.discard();
     this.#output = undefined;
+    for (const output of this.#complete.splice(0)) await output.discard();
   }
 }

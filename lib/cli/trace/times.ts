@@ -11,12 +11,6 @@ const UNITS: Readonly<Record<string, bigint>> = {
   d: 86_400_000_000_000n,
 };
 
-/** A moment: ns since 1970, or after the first packet. */
-export interface Moment {
-  readonly ns: bigint;
-  readonly isAfterFirst: boolean;
-}
-
 /** "1.5" → 1500000000n */
 function nanoseconds(digits: string, unit: bigint): bigint {
   const [whole = '', fraction = ''] = digits.split('.');
@@ -29,22 +23,6 @@ export function parseSpan(text: string): bigint {
   if (match === null) throw new InvalidArgumentError('Expected a time such as 10s, -1.5h or 250us.');
   const ns = nanoseconds(match[2]!, UNITS[match[3] ?? 's']!);
   return match[1] === '-' ? -ns : ns;
-}
-
-/** ISO 8601 (UTC where it names no zone), seconds since 1970, or +10s: after the first packet. */
-export function parseMoment(text: string): Moment {
-  if (/^\+/.test(text)) return { ns: parseSpan(text), isAfterFirst: true };
-  if (/^\d+(\.\d+)?$/.test(text)) return { ns: nanoseconds(text, UNITS.s!), isAfterFirst: false };
-  const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
-  if (match !== null) {
-    const [, date, time = '00:00', seconds = '00', fraction = '', zone = 'Z'] = match;
-    const ms = Date.parse(`${date}T${time}:${seconds}${zone.replace(/(\d\d)(\d\d)$/, '$1:$2')}`);
-    if (!Number.isNaN(ms))
-      return { ns: BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0')), isAfterFirst: false };
-  }
-  throw new InvalidArgumentError(
-    'Expected a time such as 2026-11-30T10:00:00.5Z, 1795000000.5 (seconds since 1970) or +90s (after the first packet).',
-  );
 }
 
 /** 2026-11-30 10:00:00.123456789 */

@@ -90,6 +90,7 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
   while (bytes_read_ < enough) {
     if (skip_ == 0 && !switching_) {
       reader_->walk(walk_, block, most);
+      if (range_) keep_in_range(block);
       count();
       if (walk_.stop == Stop::kSkip) begin_skip();
       if (walk_.count > 0) return lend();
@@ -107,6 +108,32 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
   }
   hurrying_ = true;
   return {.rx = Rx::kAgain};
+}
+
+/// What is outside counts as filtered.
+void FileSource::keep_in_range(DescBlock& block) noexcept {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < walk_.count; i++) {
+    const int64_t time = key_of(block.time[i], block.rest[i], block.flags[i]);
+    int64_t at = 0;
+    if (__builtin_add_overflow(time, info_.epoch_ns, &at)) at = time < 0 ? INT64_MIN : INT64_MAX;
+    if (at < range_->from || at > range_->to) {
+      walk_.wire_bytes -= block.wirelen[i];
+      continue;
+    }
+    if (kept != i) {
+      block.time[kept] = block.time[i];
+      block.rest[kept] = block.rest[i];
+      block.offset[kept] = block.offset[i];
+      block.caplen[kept] = block.caplen[i];
+      block.wirelen[kept] = block.wirelen[i];
+      block.flags[kept] = block.flags[i];
+      block.queue[kept] = block.queue[i];
+    }
+    kept++;
+  }
+  walk_.filtered += walk_.count - kept;
+  walk_.count = kept;
 }
 
 RxBatch FileSource::lend() noexcept {
@@ -163,14 +190,16 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   // A read that goes on knows where to: the chunk it is in stays as it is.
   if (!input_->reading()) room_ = chunks_.make_room(walk_.pos, walk_.end, missing, bytes_read_);
   walk_.base = chunks_.base();
-  walk_.file_base = bytes_read_ - walk_.end;
+  walk_.file_base = place() - walk_.end;
   const int64_t n = input_->read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
   if (n == Input::kNothingYet) return Fill::kNothingYet;
-  if (n == Input::kFailed) return fail(input_->failure(bytes_read_));
+  if (n == Input::kFailed) return fail(input_->failure(place()));
   if (n == 0) return end_of_input();
   const auto got = static_cast<uint32_t>(n);
   walk_.end += got;
   bytes_read_ += got;
+  left_out_ = input_->left_out();
+  walk_.file_base = place() - walk_.end;
   const auto skipped = static_cast<uint32_t>(std::min<uint64_t>(skip_, got));
   walk_.pos += skipped;
   skip_ -= skipped;
@@ -207,9 +236,9 @@ bool FileSource::grow(uint32_t need) noexcept {
 FileSource::Fill FileSource::end_of_input() noexcept {
   if (reader_ == nullptr) return Fill::kEnd;
   ended_ = true;
-  if (walk_.record == bytes_read_) return Fill::kEnd;
+  if (walk_.record == place()) return Fill::kEnd;
   return fail({.code = Code::kFileTruncated,
-               .message = "the file ends " + std::to_string(bytes_read_ - walk_.record) +
+               .message = "the file ends " + std::to_string(place() - walk_.record) +
                           " bytes into the record at byte " + place(walk_.record) + ", which takes at least " +
                           std::to_string(walk_.record_bytes),
                .position = static_cast<int64_t>(walk_.record)});

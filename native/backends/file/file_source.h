@@ -2,12 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "backends/file/chunks.h"
 #include "backends/file/filters.h"
+#include "backends/file/time_range.h"
 #include "core/source.h"
 #include "format/reader.h"
 #include "io/input.h"
@@ -32,6 +34,22 @@ class FileSource final : public Source {
   /// What its link types are, as far as it has announced them: the first one is that of the first packet.
   std::vector<FilterTarget> announced() const;
 
+  /// After prepare(): the exact Unix time of the first packet, in ns, where there is one already.
+  std::optional<int64_t> first_time();
+  /// Before the first receive(): packets of other times are rejected, as by a filter.
+  void keep_between(const TimeRange& range) noexcept { range_ = range; }
+
+  /// Where in the trace, decompressed, what lies there in memory is: of the batch that was lent last.
+  uint64_t place_of(uint32_t offset) const noexcept { return walk_.file_base + offset; }
+  /// Where the next record begins.
+  uint64_t next_place() const noexcept { return walk_.file_base + walk_.pos; }
+  bool is_compressed() const noexcept { return !input_->compression().empty(); }
+  /// Waits until there may be more to receive, for up to so long.
+  void wait(int most_ms) const noexcept { hurrying_ ? void() : void(input_->wait(most_ms)); }
+  /// For the user, after prepare().
+  void note(std::string text) { info_.notes.push_back(std::move(text)); }
+  RecordReader& reader() noexcept { return *reader_; }
+
   /// For one of several traces, before its first receive(). Times count from this second, and a filter that does not
   /// speak of its link types rejects its packets.
   void count_from(int64_t second) noexcept;
@@ -52,12 +70,15 @@ class FileSource final : public Source {
   enum class Fill : uint8_t { kMore, kNothingYet, kEnd, kFailed };
 
   Result<Ok> detect(const OpenRequest& request);
+  std::optional<Error> given_up(const OpenRequest& request) const;
   void describe();
   std::string place(uint64_t at) const;
   std::string name() const;
   Result<Ok> use_filter(std::shared_ptr<Filter> filter, bool alone);
   RxBatch lend() noexcept;
   void count() noexcept;
+  void keep_in_range(DescBlock& block) noexcept;
+  uint64_t place() const noexcept { return bytes_read_ + left_out_; }
   Fill fill(uint32_t need) noexcept;
   bool grow(uint32_t need) noexcept;
   void begin_skip() noexcept;
@@ -68,6 +89,7 @@ class FileSource final : public Source {
   Fill fail(Error error) noexcept;
 
   const std::string path_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   const std::unique_ptr<Input> input_;
   const Limits limits_;
   Chunks chunks_;
@@ -76,9 +98,11 @@ class FileSource final : public Source {
   std::unique_ptr<RecordReader> reader_;
   std::optional<int64_t> first_second_;
   Walk walk_;
-  uint64_t bytes_read_ = 0;  // the file offset of walk_.end
-  uint64_t skip_ = 0;        // bytes yet to come that belong to nobody
+  uint64_t bytes_read_ = 0;
+  uint64_t left_out_ = 0;  // between these: the file offset of walk_.end is the sum
+  uint64_t skip_ = 0;      // bytes yet to come that belong to nobody
 
+  std::optional<TimeRange> range_;
   Filters filters_;
   bool switching_ = false;  // the packet at walk_.pos has another link type, whose filter is not there yet
   bool hurrying_ = false;   // the last receive() came back with work left

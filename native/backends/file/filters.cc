@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "filter/opcodes.h"
+#include "filter/placement.h"
 
 namespace ringtap::file {
 namespace {
@@ -28,12 +29,6 @@ class VmFilter final : public PacketFilter {
   const bool is_quick_;
   FilterBudget& budget_;
 };
-
-/// Is the expression sound, but not about packets of this link type? Then they do not match. A name that cannot be
-/// looked up now says nothing about them.
-bool does_not_speak_of(const Error& error) {
-  return error.code == Code::kBadFilter && error.message.find("unknown") == std::string::npos;
-}
 
 }  // namespace
 

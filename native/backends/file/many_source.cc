@@ -67,7 +67,16 @@ RxBatch ManySource::receive_checked(DescBlock& block, uint32_t max) {
     case Step::kReady:
       break;
   }
-  return heads_.empty() ? end() : merge(block, most);
+  if (!heads_.empty()) return merge(block, most);
+  return traces_.followed != nullptr ? follow() : end();
+}
+
+/// All that is there was read: waits for another trace.
+RxBatch ManySource::follow() {
+  traces_.waiting = {{.index = static_cast<uint32_t>(++opened_), .path = {}}};
+  next_ = 0;
+  hurrying_ = true;  // the next receive() opens it
+  return {.rx = Rx::kAgain};
 }
 
 /// Sees to it that each trace whose turn it could be has a head.
@@ -137,9 +146,9 @@ Result<Ok> ManySource::begin_opening() {
   auto opening = std::make_shared<Opening>();
   // WHY nothing of this object: a disk that never answers is left behind by close().
   auto thread = start_thread([opening, opener = traces_.opener, index = waiting.index, path = waiting.path,
-                              epoch = traces_.epoch, filter = filter_] {
+                              followed = traces_.followed, epoch = traces_.epoch, filter = filter_] {
     try {
-      opening->outcome = opener.open(index, path);
+      opening->outcome = followed != nullptr ? opener.open_next(index, followed) : opener.open(index, path);
       if (*opening->outcome) {
         FileSource& source = (**opening->outcome)->source();
         source.count_from(epoch);
@@ -234,6 +243,10 @@ uint32_t ManySource::segment_of(const Member& member) {
 void ManySource::member_ended(const Member& member, const Error* damage) {
   filtered_ += member.source().stats().filtered;
   if (damage == nullptr) return;
+  if (traces_.followed != nullptr) {
+    notice_ = *damage;  // there is no end that could be an error
+    return;
+  }
   if (!damage_) damage_ = *damage;
   damaged_++;
 }
@@ -286,7 +299,10 @@ void ManySource::wait_for(std::shared_ptr<Member> member, std::shared_ptr<Openin
 }
 
 Readiness ManySource::readiness() const noexcept {
-  return {.kind = Readiness::Kind::kPoll, .again_ms = hurrying_ ? 1u : 0u};
+  // What is followed may have nothing to say for long.
+  return {.kind = Readiness::Kind::kPoll,
+          .max_sleep_us = traces_.followed != nullptr ? 10'000u : 100u,
+          .again_ms = hurrying_ ? 1u : 0u};
 }
 
 bool ManySource::pending() const noexcept {

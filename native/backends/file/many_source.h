@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/file/followed.h"
 #include "backends/file/member.h"
 #include "backends/file/paths.h"
 #include "backends/file/slots.h"
@@ -27,8 +28,12 @@ struct MemberOpener {
   OpenRequest request;
   FileSource::Limits limits;
   std::shared_ptr<Slots> slots;
+  std::optional<TimeRange> range = {};  // of the packets that are wanted
 
-  Result<std::shared_ptr<Member>> open(uint32_t index, const std::string& path) const;
+  Result<std::shared_ptr<Member>> open(uint32_t index, const std::string& path,
+                                       const std::shared_ptr<Tail>& tail = nullptr) const;
+  /// The next one of those that are followed: waits for it until the request is cancelled.
+  Result<std::shared_ptr<Member>> open_next(uint32_t index, const std::shared_ptr<Followed>& followed) const;
 };
 
 /// A trace that is not being read yet.
@@ -48,10 +53,17 @@ struct Surveyed {
   std::vector<FilterTarget> announced;
   int64_t epoch = 0;  // the second that times count from
   SourceInfo info;
+  std::shared_ptr<Followed> followed = {};  // others may come behind those that wait
 };
+
+/// Memory for so many traces that are open at a time.
+Result<std::shared_ptr<Slots>> slots_for(size_t traces, const OpenRequest& request);
 
 /// Looks into each of the traces, and keeps those open that need it.
 Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest& request, FileSource::Limits limits);
+
+/// Waits for the first trace of those that the target names, now or later.
+Result<Surveyed> survey_followed(const OpenRequest& request, FileSource::Limits limits);
 
 /// The packets of all traces. A trace is opened when the merge comes to its first packet, so that of a folder of
 /// rotated ones two are open. One that turns out to be damaged ends there; the others go on, and the end is its error
@@ -88,6 +100,7 @@ class ManySource final : public Source {
   Step open_next();
   bool is_next_due() const noexcept;
   Result<Ok> begin_opening();
+  RxBatch follow();
   RxBatch merge(DescBlock& block, uint32_t max);
   uint32_t take_run(Member& member, DescBlock& block, uint32_t n, uint32_t max);
   uint32_t segment_of(const Member& member);
@@ -105,6 +118,7 @@ class ManySource final : public Source {
   std::shared_ptr<Filter> filter_;
 
   size_t next_ = 0;                             // of those that wait
+  uint64_t opened_ = 0;                         // of those that are followed
   std::shared_ptr<Opening> opening_;            // of that one
   std::vector<std::shared_ptr<Member>> dry_;    // whose next packets are to be read
   std::vector<std::shared_ptr<Member>> heads_;  // a heap: the head whose turn it is comes first

@@ -1,21 +1,6 @@
 #include "backends/file/member.h"
 
-#include <algorithm>
-
 namespace ringtap::file {
-namespace {
-
-/// The whole number that is nearest to a time: those that 64 bits do not hold, before 1678 or after 2262, are the first
-/// and the last ones.
-int64_t key_of(double time, double rest, uint32_t flags) noexcept {
-  constexpr double kFar = 9.2e18;
-  if (!(time > -kFar)) return INT64_MIN;
-  if (!(time < kFar)) return INT64_MAX;
-  return static_cast<int64_t>(time) + ((flags & kFlagTimeInexact) != 0 ? static_cast<int64_t>(rest) : 0);
-}
-
-}  // namespace
-
 Rx Member::read(uint32_t most) {
   if (block_ == nullptr) {
     block_ = std::make_unique<DescBlock>(most);

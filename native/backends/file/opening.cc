@@ -23,8 +23,6 @@ Told told_format(const std::string& name) {
   return name == "erf" ? Told::kErf : Told::kNothing;
 }
 
-Error given_up() { return Error{.code = Code::kClosed, .message = "opening was given up"}; }
-
 int milliseconds_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::max<int64_t>(left, 0));
@@ -50,7 +48,7 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
     const Fill filled = advance();
     if (filled == Fill::kEnd || filled == Fill::kFailed) break;
     if (filled != Fill::kNothingYet) continue;
-    if (request.is_cancelled()) return given_up();
+    if (auto error = given_up(request)) return *std::move(error);
     // Without a link type there is nothing that a filter could be made for.
     const int left_ms = milliseconds_until(deadline);
     if (left_ms == 0 && input_->stream() && reader_->link_type()) break;
@@ -60,6 +58,29 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
   if (!first_second_) reader_->set_epoch(error_ || ended_ ? 0 : unix_now_s());
   describe();
   return Ok{};
+}
+
+/// Nobody waits for it any more, or the other end of a connection has kept silent for too long.
+std::optional<Error> FileSource::given_up(const OpenRequest& request) const {
+  if (request.is_cancelled()) return Error{.code = Code::kClosed, .message = "opening was given up"};
+  const int64_t most_ms = request.options.integer("replyMs", 0);
+  // A header that is there, and a link type: then it may take its time with packets.
+  if (most_ms <= 0 || (reader_ != nullptr && reader_->link_type())) return std::nullopt;
+  if (Clock::now() - begun_ < std::chrono::milliseconds(most_ms)) return std::nullopt;
+  return Error{
+      .code = Code::kRemoteLost,
+      .message = "no header of a trace for " + std::to_string(most_ms) + " ms",
+      .hint = "Check that it sends pcap or pcapng, and whether with TLS (tls); replyMs says how long to wait."};
+}
+
+std::optional<int64_t> FileSource::first_time() {
+  if (!first_second_ || walk_.stop != Stop::kFull) return std::nullopt;
+  DescBlock block(1);
+  Walk ahead = walk_;
+  ahead.filter = nullptr;
+  reader_->walk(ahead, block, 1);
+  if (ahead.count == 0) return std::nullopt;
+  return info_.epoch_ns + key_of(block.time[0], block.rest[0], block.flags[0]);
 }
 
 Result<Ok> FileSource::detect(const OpenRequest& request) {
@@ -82,7 +103,7 @@ Result<Ok> FileSource::detect(const OpenRequest& request) {
         whole = true;
         break;
       case Fill::kNothingYet:
-        if (request.is_cancelled()) return given_up();
+        if (auto error = given_up(request)) return *std::move(error);
         input_->wait(kSliceMs);
         break;
       case Fill::kFailed:

@@ -56,17 +56,9 @@ bool exists(const std::string& path) {
   return fs::exists(path, none);
 }
 
-bool is_folder(const std::string& path) {
-  std::error_code none;
-  return fs::is_directory(path, none);
-}
-
 Error nothing_found(std::string message, std::string hint) {
   return Error{.code = Code::kFileOpen, .message = std::move(message), .hint = std::move(hint)};
 }
-
-/// The index beside a compressed trace, which is meant only where it is named.
-bool is_index(const std::string& path) { return path.ends_with(".rtidx"); }
 
 #ifdef _WIN32
 
@@ -117,6 +109,24 @@ Result<std::vector<std::string>> files_in(const std::string& folder) {
 }
 
 }  // namespace
+
+bool is_folder(const std::string& path) {
+  std::error_code none;
+  return fs::is_directory(path, none);
+}
+
+bool is_index(const std::string& path) { return path.ends_with(".rtidx"); }
+
+bool is_pattern(const std::string& target) {
+  if (exists(target)) return false;
+  if (find_plain(target, "*?[") != std::string::npos) return true;
+  const size_t percent = target.find('%');
+  return percent != std::string::npos && percent + 1 < target.size();
+}
+
+bool is_list(const std::string& target) { return !exists(target) && find_plain(target, ",") != std::string::npos; }
+
+std::string one_path(const std::string& target) { return exists(target) ? target : unescaped(target); }
 
 bool is_one_path(const std::string& target) {
   if (is_folder(target)) return false;

@@ -28,6 +28,7 @@ class Slots {
   }
 
   const std::shared_ptr<Region>& region() const noexcept { return region_; }
+  uint32_t count() const noexcept { return count_; }
 
   /// The one that was given back last; nothing when all are taken.
   std::optional<uint32_t> take() {

@@ -10,6 +10,7 @@
 #endif
 
 #include "backends/file/bytes.h"
+#include "backends/file/indexed.h"
 #include "backends/file/many_source.h"
 
 namespace ringtap::file {
@@ -30,24 +31,6 @@ Result<std::shared_ptr<Region>> memory_for(uint32_t slots, uint32_t chunk_bytes)
   // WHY not allocate(): of most chunks nothing is ever used, and huge pages would fill what lies between.
   return Region::map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
 #endif
-}
-
-Result<std::shared_ptr<Slots>> slots_for(size_t traces, const OpenRequest& request) {
-  const bool given = request.options.has("bufferBytes");
-  const auto asked = static_cast<uint64_t>(request.options.integer("bufferBytes", 0));
-  const uint64_t chunk = given ? std::max<uint64_t>(asked / Slots::kChunks / kPage, 1) * kPage
-                               : (traces <= kFew ? kFewChunkBytes : kManyChunkBytes);
-  const uint64_t most = kMaxSegmentBytes / (Slots::kChunks * chunk);
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>(traces, most));
-  if (given && count < std::min(traces, kFew)) {
-    return Error{.code = Code::kBadOption,
-                 .message = "option bufferBytes is for each trace, and that is too much for " + std::to_string(traces) +
-                            " of them",
-                 .hint = "Leave it out, or let it times the traces be below 2 GiB."};
-  }
-  auto region = memory_for(count, static_cast<uint32_t>(chunk));
-  if (!region) return std::move(region).error();
-  return std::make_shared<Slots>(*std::move(region), count, static_cast<uint32_t>(chunk));
 }
 
 /// A second as a key, relative to another one.
@@ -85,8 +68,27 @@ void note(SourceInfo& info, const std::string& text) {
 
 }  // namespace
 
-Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::string& path) const {
-  auto input = open_bytes(path, request);
+Result<std::shared_ptr<Slots>> slots_for(size_t traces, const OpenRequest& request) {
+  const bool given = request.options.has("bufferBytes");
+  const auto asked = static_cast<uint64_t>(request.options.integer("bufferBytes", 0));
+  const uint64_t chunk = given ? std::max<uint64_t>(asked / Slots::kChunks / kPage, 1) * kPage
+                               : (traces <= kFew ? kFewChunkBytes : kManyChunkBytes);
+  const uint64_t most = kMaxSegmentBytes / (Slots::kChunks * chunk);
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(traces, most));
+  if (given && count < std::min(traces, kFew)) {
+    return Error{.code = Code::kBadOption,
+                 .message = "option bufferBytes is for each trace, and that is too much for " + std::to_string(traces) +
+                            " of them",
+                 .hint = "Leave it out, or let it times the traces be below 2 GiB."};
+  }
+  auto region = memory_for(count, static_cast<uint32_t>(chunk));
+  if (!region) return std::move(region).error();
+  return std::make_shared<Slots>(*std::move(region), count, static_cast<uint32_t>(chunk));
+}
+
+Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::string& path,
+                                                   const std::shared_ptr<Tail>& tail) const {
+  auto input = open_bytes(path, request, tail, range && tail == nullptr ? Indexed::of(path).parts(*range) : Parts{});
   if (!input) {
     Error error = std::move(input).error();
     if (error.err == EMFILE || error.err == ENFILE) {
@@ -97,13 +99,14 @@ Result<std::shared_ptr<Member>> MemberOpener::open(uint32_t index, const std::st
   }
   const auto slot = slots->take();
   if (!slot) {
-    return Error{.code = Code::kNoMemory,
-                 .message = path + ": too many traces overlap in time",
+    return Error{.code = Code::kFileOpen,
+                 .message = path + ": more than " + std::to_string(slots->count()) + " traces overlap in time",
                  .hint = "Merge some of them first, or read them by order=given."};
   }
   auto source = std::make_unique<FileSource>(path, *std::move(input), slots->layout(*slot), limits);
   auto member = std::make_shared<Member>(index, slots, *slot, std::move(source));
   if (auto prepared = member->source().prepare(request); !prepared) return std::move(prepared).error();
+  if (range) member->source().keep_between(*range);
   return member;
 }
 
@@ -120,15 +123,24 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
   std::set<std::string> passed_over;
   std::optional<int64_t> epoch;
   std::vector<uint32_t> link_types;
-  for (const NamedTrace& trace : traces) {
+  const auto asked = AskedRange::of(request.options);
+  if (!asked) return asked.error();
+  if (asked->is_any() && !asked->needs_first()) {
+    auto range = asked->resolved(std::nullopt);
+    if (!range) return std::move(range).error();
+    surveyed.opener.range = *range;
+  }
+  std::optional<int64_t> first;  // of all packets
+  std::vector<const NamedTrace*> outside;
+  const auto look_into = [&](const NamedTrace& trace, const Indexed& indexed) -> Result<Ok> {
     const auto index = static_cast<uint32_t>(surveyed.waiting.size());
     auto member = surveyed.opener.open(index, trace.path);
     if (!member) {
       if (trace.folder.empty() || member.error().code != Code::kFileFormat) return std::move(member).error();
       passed_over.insert(trace.path);
-      continue;
+      return Ok{};
     }
-    const FileSource& source = (*member)->source();
+    FileSource& source = (*member)->source();
     const bool is_stream = source.info().mode == "stream";
     const auto second = source.first_second();
     if (second) epoch = std::min(epoch.value_or(*second), *second);
@@ -137,11 +149,42 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
     info.snaplen = std::max(info.snaplen, source.info().snaplen);
     if (is_stream) info.mode = "stream";
     for (const std::string& text : source.info().notes) note(info, text);
-    const bool stays = is_stream || traces.size() <= kFew;
+    if (asked->needs_first()) {
+      const auto time = indexed.first_time() ? indexed.first_time() : source.first_time();
+      if (time) first = std::min(first.value_or(*time), *time);
+    }
+    // What an index says is for those that are opened once the range is known.
+    const bool is_range_known = !asked->needs_first() || !indexed.index;
+    const bool stays = is_stream || (traces.size() <= kFew && is_range_known);
     surveyed.waiting.push_back(
         {.index = index, .path = trace.path, .open = stays ? *std::move(member) : nullptr, .first_second = second});
+    return Ok{};
+  };
+  for (const NamedTrace& trace : traces) {
+    const Indexed indexed = asked->is_any() ? Indexed::of(trace.path) : Indexed{};
+    if (!indexed.note.empty()) note(info, indexed.note);
+    if (surveyed.opener.range && !indexed.may_have(*surveyed.opener.range)) {
+      outside.push_back(&trace);
+    } else if (auto looked = look_into(trace, indexed); !looked) {
+      return std::move(looked).error();
+    }
+  }
+  if (surveyed.waiting.empty() && !outside.empty()) {
+    // Nothing comes of it but what the traces are.
+    if (auto looked = look_into(*outside.back(), {}); !looked) return std::move(looked).error();
+    outside.pop_back();
   }
   if (auto checked = check_folders(traces, passed_over); !checked) return std::move(checked).error();
+  if (asked->needs_first()) {
+    auto range = asked->resolved(first);
+    if (!range) return std::move(range).error();
+    surveyed.opener.range = *range;
+    for (Waiting& waiting : surveyed.waiting) {
+      if (waiting.open != nullptr) waiting.open->source().keep_between(*range);
+    }
+  }
+  if (!outside.empty())
+    note(info, std::to_string(outside.size()) + " more have nothing of this time, and are not read");
   surveyed.announced.assign(announced.begin(), announced.end());
   surveyed.epoch = epoch.value_or(0);
   for (Waiting& waiting : surveyed.waiting) {

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "backends/rpcap/address.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 namespace {

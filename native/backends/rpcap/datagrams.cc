@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
 #include "core/byte_order.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 namespace {
@@ -22,7 +22,7 @@ class DatagramData final : public Data {
   DatagramData(UniqueFd socket, const Address& peer, uint32_t most)
       : socket_(std::move(socket)), peer_(peer), reader_(most) {
     for (uint32_t i = 0; i < kBurst; i++) {
-      parts_[i] = {buffer_.data() + i * kStride, kDatagramBytes};
+      parts_[i] = {buffer_.get() + i * kStride, kDatagramBytes};
       messages_[i].msg_hdr.msg_iov = &parts_[i];
       messages_[i].msg_hdr.msg_iovlen = 1;
       messages_[i].msg_hdr.msg_name = &senders_[i].storage;
@@ -43,7 +43,8 @@ class DatagramData final : public Data {
   UniqueFd socket_;
   const Address peer_;
   DatagramReader reader_;
-  std::vector<std::byte> buffer_ = std::vector<std::byte>(kBurst * kStride);
+  // WHY not zeroed: of a thousand captures those that are idle take no memory.
+  const std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kBurst * kStride);
   mmsghdr messages_[kBurst] = {};
   iovec parts_[kBurst] = {};
   Address senders_[kBurst];
@@ -77,7 +78,7 @@ void DatagramData::begin(uint32_t i) noexcept {
     strangers_++;
     return;
   }
-  reader_.begin({buffer_.data() + i * kStride, messages_[i].msg_len});
+  reader_.begin({buffer_.get() + i * kStride, messages_[i].msg_len});
 }
 
 /// kPacket: there are more datagrams now.

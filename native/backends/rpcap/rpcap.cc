@@ -1,5 +1,7 @@
 #include "backends/rpcap/rpcap.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include "backends/rpcap/source.h"
@@ -13,6 +15,9 @@ Result<std::unique_ptr<Source>> open_rpcap(const OpenRequest& request) {
   const int64_t buffer = options.integer("bufferBytes", 64 << 20);
   auto arena = Arena::allocate(static_cast<uint64_t>(buffer), kMaxSnaplen);
   if (!arena) return std::move(arena).error();
+  const bool active = options.flag("active");
+  // WHY: a thousand daemons may have connected, most of which send little.
+  if (active) madvise(arena->region()->base(), arena->region()->bytes(), MADV_NOHUGEPAGE);
   SourceInfo info;
   info.mode = "remote";
   info.copies = true;
@@ -25,6 +30,7 @@ Result<std::unique_ptr<Source>> open_rpcap(const OpenRequest& request) {
   rpcap::RpcapSource::Setup setup{.local = options.text("local"),
                                   .peer = options.text("peer"),
                                   .datagrams = options.text("transport") == "udp",
+                                  .awaits = active,
                                   .big_endian = options.flag("bigEndian"),
                                   .buffer_bytes = buffer,
                                   .patience = std::chrono::milliseconds(options.integer("replyMs", 5000))};
@@ -33,7 +39,7 @@ Result<std::unique_ptr<Source>> open_rpcap(const OpenRequest& request) {
   return std::unique_ptr<Source>(std::move(source));
 }
 
-Probe probe_rpcap() { return {.detail = "rpcap and udpstr, passive mode"}; }
+Probe probe_rpcap() { return {.detail = "rpcap and udpstr, passive and active mode"}; }
 
 // Whose they are is asked for by host: devices('rpcap://host').
 std::vector<Device> devices_rpcap() { return {}; }

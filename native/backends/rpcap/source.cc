@@ -1,7 +1,9 @@
 #include "backends/rpcap/source.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
@@ -24,14 +26,13 @@ constexpr int64_t kSecond = 1'000'000'000;
 /// Of a counter that begins at 0 and wraps around.
 uint64_t since(uint32_t& last, uint32_t now) noexcept { return now - std::exchange(last, now); }
 
+/// A daemon wants a program in any case.
+Program all_packets() { return {{.code = bpf::kRet | bpf::kK, .k = kMaxSnaplen}}; }
+
 }  // namespace
 
 RpcapSource::RpcapSource(SourceInfo info, Arena arena, Setup setup)
-    : info_(std::move(info)),
-      arena_(std::move(arena)),
-      setup_(std::move(setup)),
-      // A daemon wants a program in any case.
-      program_{{.code = bpf::kRet | bpf::kK, .k = kMaxSnaplen}} {}
+    : info_(std::move(info)), arena_(std::move(arena)), setup_(std::move(setup)), program_(all_packets()) {}
 
 Result<Ok> RpcapSource::prepare() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
@@ -42,7 +43,17 @@ Result<Ok> RpcapSource::prepare() {
   for (const int fd : {woken_.get(), timer_.get()}) {
     if (auto watched = watch(fd); !watched) return watched;
   }
-  if (!setup_.datagrams) return Ok{};
+  if (!setup_.datagrams && !setup_.awaits) return Ok{};
+  if (!setup_.datagrams) {
+    auto peer = address_of(setup_.peer, 0);
+    if (!peer) return std::move(peer).error();
+    auto listener = Listener::at(setup_.local);
+    if (!listener) return std::move(listener).error();
+    peer_ = *peer;
+    listener_ = *std::move(listener);
+    port_ = listener_->port;
+    return watch(listener_->fd.get());
+  }
   auto listening = datagram_data(setup_.local, setup_.peer, setup_.buffer_bytes, kMaxSnaplen);
   if (!listening) return std::move(listening).error();
   port_ = listening->port;
@@ -68,6 +79,22 @@ Result<FilterPlacement> RpcapSource::set_filter(std::shared_ptr<Filter> filter) 
                          .reason = "the daemon filters, and what arrives whole is looked at again here"};
 }
 
+Remote::Compiling RpcapSource::compiling(std::shared_ptr<Filter> filter) const {
+  const FilterTarget target(static_cast<int>(info_.link_type), FilterTarget::Place::kFile, setup_.big_endian);
+  return [target, filter = std::move(filter)]() -> Result<Program> {
+    if (filter == nullptr) return all_packets();
+    auto program = filter->program(target);
+    if (!program) return std::move(program).error();
+    return **program;
+  };
+}
+
+void RpcapSource::adopt(Program program) {
+  program_ = std::move(program);
+  filter_.place_here(program_, "");
+  looks_ = true;
+}
+
 Remote::Connecting RpcapSource::connecting(uint16_t port) const {
   return [peer = setup_.peer, port, patience = setup_.patience, given_up = given_up_] {
     return connect_to(peer, port, patience, *given_up);
@@ -78,6 +105,22 @@ Result<Ok> RpcapSource::attach(std::shared_ptr<Connection> connection) {
   // SAFETY: connecting() makes no other.
   data_ = stream_data(std::move(static_cast<TcpConnection&>(*connection).fd), kMaxSnaplen);
   return watch(data_->fd());
+}
+
+Result<UniqueFd> RpcapSource::pipe() {
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return system_error(Code::kSystem, "no connection for the packets", "socketpair", errno);
+  UniqueFd theirs(ends[1]);
+  data_ = stream_data(UniqueFd(ends[0]), kMaxSnaplen);
+  if (auto watched = watch(data_->fd()); !watched) return std::move(watched).error();
+  return theirs;
+}
+
+bool RpcapSource::arrived() const noexcept {
+  if (data_ == nullptr) return false;
+  pollfd look{.fd = data_->fd(), .events = POLLIN, .revents = 0};
+  return data_->bytes() > 0 || poll(&look, 1, 0) > 0;
 }
 
 void RpcapSource::counted(const RemoteCounters& counters) noexcept {
@@ -118,9 +161,21 @@ RxBatch RpcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   return {.rx = Rx::kOk, .count = n, .segment = 0, .link_type = info_.link_type, .lease = arena_.lend()};
 }
 
+/// Whether the daemon has connected by now.
+bool RpcapSource::accept() noexcept {
+  if (!listener_) return false;
+  UniqueFd connection = listener_->accept_from(peer_);
+  if (!connection) return false;
+  listener_.reset();
+  data_ = stream_data(std::move(connection), kMaxSnaplen);
+  if (auto watched = watch(data_->fd()); !watched) end(std::move(watched).error());
+  return true;
+}
+
 /// The next packet becomes head_.
 bool RpcapSource::pull() noexcept {
-  if (data_ == nullptr || got_ == Data::Got::kEnd || got_ == Data::Got::kFailed) return false;
+  if (data_ == nullptr && !accept()) return false;
+  if (got_ == Data::Got::kEnd || got_ == Data::Got::kFailed) return false;
   Packet packet;
   do {
     got_ = data_->next(packet);
@@ -136,7 +191,7 @@ bool RpcapSource::take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t 
   uint32_t keep = std::min(packet.caplen, info_.snaplen);
   // What was cut over there has passed the filter whole; here it might lack what the filter looks at.
   const bool whole = packet.caplen >= packet.wirelen;
-  if (whole && filter_.judged() != Judged::kNone) {
+  if (whole && looks_ && filter_.judged() != Judged::kNone) {
     const uint32_t accepted = filter_.run(packet.data, packet.wirelen, packet.caplen);
     if (accepted == 0) return false;
     keep = std::min(keep, accepted);
@@ -195,6 +250,7 @@ void RpcapSource::close() noexcept {
   given_up_->store(true, std::memory_order_relaxed);
   if (data_ != nullptr) last_details_ = data_->details();
   data_.reset();
+  listener_.reset();
   epoll_.reset();
   woken_.reset();
   timer_.reset();

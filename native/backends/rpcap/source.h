@@ -6,13 +6,14 @@
 #include <memory>
 #include <optional>
 
-#include "backends/rpcap/address.h"
 #include "backends/rpcap/data.h"
+#include "backends/rpcap/listener.h"
 #include "core/arena.h"
 #include "core/remote.h"
 #include "core/source.h"
 #include "filter/placement.h"
 #include "format/rpcap.h"
+#include "io/address.h"
 
 namespace ringtap::rpcap {
 
@@ -22,6 +23,7 @@ class RpcapSource final : public Source, private Remote {
     std::string local;  // addresses in numbers: ours, as the daemon sees it
     std::string peer;
     bool datagrams = false;
+    bool awaits = false;      // of a connection: the daemon makes it
     bool big_endian = false;  // the daemon's host
     int64_t buffer_bytes = 0;
     std::chrono::milliseconds patience{};  // how long a connection may take
@@ -45,12 +47,18 @@ class RpcapSource final : public Source, private Remote {
 
  private:
   const Program& filter() const noexcept override { return program_; }
+  Compiling compiling(std::shared_ptr<Filter> filter) const override;
+  void look(bool on) noexcept override { looks_ = on; }
+  void adopt(Program program) override;
   uint16_t port() const noexcept override { return port_; }
   Connecting connecting(uint16_t port) const override;
   Result<Ok> attach(std::shared_ptr<Connection> connection) override;
+  Result<UniqueFd> pipe() override;
+  bool arrived() const noexcept override;
   void counted(const RemoteCounters& counters) noexcept override;
   void end(Error why) noexcept override;
 
+  bool accept() noexcept;
   bool pull() noexcept;
   bool take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept;
   Rx outcome() noexcept;
@@ -62,10 +70,13 @@ class RpcapSource final : public Source, private Remote {
   const std::shared_ptr<std::atomic<bool>> given_up_ = std::make_shared<std::atomic<bool>>(false);
   Program program_;  // the daemon's; it accepts all unless set_filter() says otherwise
   UserFilter filter_;
+  bool looks_ = true;  // at what has passed the daemon's filter
   UniqueFd epoll_;
   UniqueFd woken_;  // an eventfd: readable once end() was called
   UniqueFd timer_;  // how long the reason for the end of the data is waited for
   uint16_t port_ = 0;
+  std::optional<Listener> listener_;  // until the daemon has connected
+  Address peer_;
   std::unique_ptr<Data> data_;
   Data::Got got_ = Data::Got::kNothing;  // what the data said last
   std::optional<Packet> head_;           // it was read, and not lent yet

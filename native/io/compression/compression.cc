@@ -20,6 +20,7 @@ constexpr Known kKnown[] = {
 struct Magic {
   std::string_view bytes;
   Compression compression;
+  size_t at = 0;
 };
 
 constexpr Magic kMagics[] = {
@@ -28,6 +29,8 @@ constexpr Magic kMagics[] = {
     {"\x04\x22\x4d\x18"sv, Compression::kLz4},
     {"\xfd\x37\x7a\x58\x5a\x00"sv, Compression::kXz},
     {"BZh"sv, Compression::kBzip2},
+    // What its first block begins with: so that one with a damaged head is called that, and no unknown format.
+    {"1AY&SY"sv, Compression::kBzip2, 4},
 };
 
 }  // namespace
@@ -49,8 +52,9 @@ std::optional<Compression> compression_named(std::string_view name) noexcept {
 std::optional<Compression> compression_of(std::span<const std::byte> head) noexcept {
   bool may_be = false;
   for (const Magic& magic : kMagics) {
-    const size_t have = std::min(head.size(), magic.bytes.size());
-    if (!std::equal(head.begin(), head.begin() + static_cast<ptrdiff_t>(have), magic.bytes.begin(),
+    const auto there = head.subspan(std::min(head.size(), magic.at));
+    const size_t have = std::min(there.size(), magic.bytes.size());
+    if (!std::equal(there.begin(), there.begin() + static_cast<ptrdiff_t>(have), magic.bytes.begin(),
                     [](std::byte a, char b) { return a == static_cast<std::byte>(b); }))
       continue;
     if (have == magic.bytes.size()) return magic.compression;

@@ -26,6 +26,7 @@ struct Preferences {
 };
 constexpr int kMaxMiB = 6;
 constexpr int kIndependent = 1;
+constexpr size_t kNoMemory = 9;  // ERROR_allocation_failed; its outcome is the size_t that is 0 less so much
 constexpr size_t kBlockHead = 4;
 
 struct Lz4 {
@@ -103,7 +104,10 @@ class Lz4Decompressor final : public Decompressor {
     return true;
   }
   bool complete() const noexcept override { return complete_; }
-  Error failure() const override { return damaged(Compression::kLz4, library_.error_name(outcome_)); }
+  Error failure() const override {
+    if (outcome_ == size_t{0} - kNoMemory) return no_memory_for(Compression::kLz4);
+    return damaged(Compression::kLz4, library_.error_name(outcome_));
+  }
 
  private:
   static constexpr size_t kFirst = 4;  // what tells what begins

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 
-namespace ringtap::rpcap {
+namespace ringtap {
 
 struct Address {
   sockaddr_storage storage{};
@@ -28,4 +28,4 @@ struct Address {
 /// Of an IPv4 or IPv6 address as text; asks no name server.
 Result<Address> address_of(const std::string& text, uint16_t port);
 
-}  // namespace ringtap::rpcap
+}  // namespace ringtap

@@ -1,11 +1,11 @@
-#include "backends/rpcap/address.h"
+#include "io/address.h"
 
 #include <netdb.h>
 
 #include <cstring>
 #include <memory>
 
-namespace ringtap::rpcap {
+namespace ringtap {
 namespace {
 
 // SAFETY: only for storage of this family.
@@ -40,4 +40,4 @@ Result<Address> address_of(const std::string& text, uint16_t port) {
   return address;
 }
 
-}  // namespace ringtap::rpcap
+}  // namespace ringtap

@@ -1,0 +1,62 @@
+// Daemons connect, too: to a client that waits for them, again and again.
+import { connect, type Socket } from 'node:net';
+import { pause } from '../errors/abort.js';
+
+/** After a failure, twice as long each time. */
+const FIRST_MS = 1000;
+const LONGEST_MS = 30_000;
+/** A conversation that was no longer is a failure, too: or two daemons in a loop would do nothing but connect. */
+const SHORT_MS = 2000;
+const CONNECT_MS = 10_000;
+
+/** What became of a conversation. */
+export type Outcome = 'parted' | 'lost';
+
+export interface Calling {
+  readonly host: string;
+  readonly port: number;
+  /** Has the conversation, and settles at its end. */
+  converse(socket: Socket): Promise<Outcome>;
+  /** Says what happened. */
+  event(what: string): void;
+}
+
+/** Connects and converses until the client says that it wants no more, or the signal aborts. */
+export async function call({ host, port, converse, event }: Calling, signal: AbortSignal): Promise<void> {
+  let wait = 0;
+  let told = '';
+  while (!signal.aborted) {
+    const began = performance.now();
+    try {
+      const outcome = await converse(await dial(host, port, signal));
+      told = '';
+      if (outcome === 'parted') return;
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      if (what !== told && !signal.aborted) event(`cannot connect: ${what}`); // not each time the same
+      told = what;
+    }
+    const isShort = performance.now() - began < SHORT_MS || told !== '';
+    wait = isShort ? Math.min(Math.max(2 * wait, FIRST_MS), LONGEST_MS) : 0;
+    // WHY not all at once: a thousand daemons lose the same client at the same moment.
+    if (wait > 0) await pause(wait * (0.75 + Math.random() / 2), signal);
+  }
+}
+
+function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, signal });
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer for ${CONNECT_MS} ms`)), CONNECT_MS);
+    const failed = (error: Error) => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    socket.once('error', failed);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', failed);
+      socket.on('error', () => {});
+      resolve(socket);
+    });
+  });
+}

@@ -1,0 +1,191 @@
+// A control connection: messages out of bytes, one after the other.
+import type { Socket } from 'node:net';
+import { HEADER_BYTES } from '../rpcap/messages.js';
+import { lacksInstruction, Refusal, Refused, Request, refusal } from './messages.js';
+
+/** A request, whole. */
+export interface Asked {
+  readonly version: number;
+  readonly type: number;
+  readonly payload: Buffer;
+}
+
+/** The longest request: a user and a password of 64 KiB each, or the longest filter. */
+const MOST_PAYLOAD = 1 << 18;
+/** Requests that may wait for their turn; clients send one and wait. */
+const MOST_WAITING = 8;
+/** What TLS begins with, and how it is told that nobody speaks it: a fatal alert, in its own words. */
+const HANDSHAKE = 22;
+const NO_TLS = Buffer.from([21, 3, 1, 0, 2, 2, 40]);
+/** How long the last words may take to go out. */
+const PARTING_MS = 1000;
+
+/** An address without what says that it is an IPv4 one in IPv6's clothes. */
+export function plainAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+/** Whom a daemon speaks with. Requests are answered in their order, one at a time. */
+export class Peer {
+  readonly address: string;
+  readonly port: number;
+  /** Ours, as it sees it. */
+  readonly local: string;
+  readonly #socket: Socket;
+  readonly #answer: (asked: Asked) => Promise<Buffer | undefined>;
+  readonly #waiting: Asked[] = [];
+  #received: Buffer[] = [];
+  #bytes = 0;
+  #needed = HEADER_BYTES;
+  #isBusy = false;
+  #isEnding = false;
+  #isNew = true;
+  /** The last request was one of those that {@link lacksInstruction} is about. */
+  #lacksInstruction = false;
+
+  /** Called once, when the connection is gone. */
+  onEnd: () => void = () => {};
+  /** A request has come. */
+  onRequest: () => void = () => {};
+
+  /** @param answer what a request is answered with; what it throws ends the connection, unless it is a {@link Refused} */
+  constructor(socket: Socket, answer: (asked: Asked) => Promise<Buffer | undefined>) {
+    this.address = plainAddress(socket.remoteAddress);
+    this.port = socket.remotePort ?? 0;
+    this.local = plainAddress(socket.localAddress);
+    this.#socket = socket;
+    this.#answer = answer;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+    socket.on('data', (bytes: Buffer) => this.#take(bytes));
+    socket.on('error', () => {}); // its close is what is heard
+    socket.on('close', () => {
+      this.#isEnding = true;
+      this.onEnd();
+    });
+  }
+
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** Says something that nobody asked for. */
+  tell(refused: Refused): void {
+    if (this.#isEnding) return;
+    this.#socket.write(refusal(refused));
+    if (refused.isLast) this.end();
+  }
+
+  /** Hears no more; what was said goes out. */
+  end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#waiting.length = 0;
+    this.#received = [];
+    this.#socket.end();
+    // What comes until then is not read into memory, and not answered with a reset that would take the last words away.
+    this.#socket.resume();
+    setTimeout(() => this.#socket.destroy(), PARTING_MS).unref();
+  }
+
+  destroy(): void {
+    this.#isEnding = true;
+    this.#socket.destroy();
+  }
+
+  #take(bytes: Buffer): void {
+    if (this.#isEnding) return;
+    if (bytes[0] === HANDSHAKE && this.#isNew) {
+      this.#socket.write(NO_TLS);
+      this.end();
+      return;
+    }
+    this.#isNew = false;
+    this.#received.push(bytes);
+    this.#bytes += bytes.length;
+    while (!this.#isEnding && this.#bytes >= this.#needed) if (!this.#cut()) break;
+    if (this.#waiting.length >= MOST_WAITING) this.#socket.pause();
+    void this.#work();
+  }
+
+  /** Takes the next request out of the bytes. False: it is not whole yet, or will never be. */
+  #cut(): boolean {
+    const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
+    this.#received = [all];
+    if (this.#lacksInstruction && isInstruction(all)) return this.#keep(all.subarray(HEADER_BYTES));
+    const length = all.readUInt32BE(4);
+    if (length > MOST_PAYLOAD) {
+      this.#refuseLength(all, length);
+      return false;
+    }
+    this.#needed = HEADER_BYTES + length;
+    if (all.length < this.#needed) return false;
+    const asked = {
+      version: all.readUInt8(0),
+      type: all.readUInt8(1),
+      payload: Buffer.from(all.subarray(HEADER_BYTES, this.#needed)),
+    };
+    this.#waiting.push(asked);
+    this.onRequest();
+    this.#keep(all.subarray(this.#needed));
+    this.#lacksInstruction = asked.type === Request.start && lacksInstruction(asked.payload);
+    return true;
+  }
+
+  #keep(rest: Buffer): true {
+    this.#received = rest.length > 0 ? [rest] : [];
+    this.#bytes = rest.length;
+    this.#needed = HEADER_BYTES;
+    this.#lacksInstruction = false;
+    return true;
+  }
+
+  #refuseLength(header: Buffer, length: number): void {
+    // What is too old or too new, or no request at all, is the more telling fault.
+    const [version, type] = [header.readUInt8(0), header.readUInt8(1)];
+    const known: readonly number[] = Object.values(Request);
+    const what =
+      version === 0 && known.includes(type)
+        ? new Refused(Refusal.type, `a request of ${length} bytes is longer than any`)
+        : faultOf(version, type);
+    this.#socket.write(refusal(what, version));
+    this.end();
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    for (let asked = this.#waiting.shift(); asked !== undefined && !this.#isEnding; asked = this.#waiting.shift()) {
+      await this.#reply(asked);
+      if (this.#waiting.length < MOST_WAITING / 2 && !this.#isEnding) this.#socket.resume();
+    }
+    this.#isBusy = false;
+  }
+
+  async #reply(asked: Asked): Promise<void> {
+    try {
+      const answer = await this.#answer(asked);
+      if (answer !== undefined && !this.#isEnding) this.#socket.write(answer);
+    } catch (error) {
+      if (this.#isEnding) return;
+      const refused = error instanceof Refused ? error : new Refused(Refusal.network, 'the daemon failed', true);
+      this.#socket.write(refusal(refused, asked.version));
+      if (refused.isLast) this.end();
+      if (refused !== error) process.nextTick(() => Promise.reject(error)); // a fault of ours must be seen
+    }
+  }
+}
+
+/** An instruction that keeps packets, where a header would be: as such it was a CLOSE, which has no payload. */
+function isInstruction(bytes: Buffer): boolean {
+  return bytes.readUInt32BE(0) === 0x00060000 && bytes.readUInt32BE(4) > 0;
+}
+
+/** Why nobody answers such a message. */
+export function faultOf(version: number, type: number): Refused {
+  if (version !== 0) {
+    return new Refused(Refusal.version, `version ${version} is not spoken here, only 0`, true);
+  }
+  if ((type & 0x80) !== 0) return new Refused(Refusal.type, `a client sends no message of type ${type}`, true);
+  return new Refused(Refusal.type, `there is no message of type ${type}`, true);
+}

@@ -1,0 +1,211 @@
+// What a client has started: a capture, the filter on it, its counters.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Capture } from '../capture/capture.js';
+import type { CaptureStats } from '../capture/stats.js';
+import type { FilterProgram, OpenOptions } from '../generated/options.js';
+import { Feed } from './feed.js';
+import type { Leg } from './leg.js';
+import type { SamplingRequest, ServedCounts, StartRequest } from './messages.js';
+import type { Offer } from './offered.js';
+
+/** Opens a capture: `open()` of the library. */
+export type OpenCapture = (uri: string, options: OpenOptions) => Promise<Capture>;
+
+/** Captures that several clients share, by name. */
+export type SharedFeeds = Map<string, Promise<Feed>>;
+
+export interface ServingSettings {
+  readonly open: OpenCapture;
+  /** Of every capture: buffers and the like. */
+  readonly capture: OpenOptions;
+  readonly snaplen: number;
+  readonly shared: SharedFeeds | undefined;
+}
+
+/** Of a client that asks for none. */
+const TIMEOUT_MS = 100;
+const MOST_TIMEOUT_MS = 100;
+/** Two captures overlap by so much when a filter changes; Unix times are cut between them. */
+const OVERLAP_MS = 2;
+const RETURN = 6;
+
+/** How long packets may wait for others here: the client's time, but no longer than anybody would notice. */
+export function patienceOf({ timeoutMs }: Pick<StartRequest, 'timeoutMs'>): number {
+  return Math.min(timeoutMs === 0 ? TIMEOUT_MS : timeoutMs, MOST_TIMEOUT_MS);
+}
+
+/** Of a program that keeps every packet, how much of each; undefined of any other. */
+function keptOfAll(filter: Uint32Array): number | undefined {
+  return filter.length === 4 && filter[0] === RETURN && filter[3]! > 0 ? filter[3]! : undefined;
+}
+
+/** Of what was asked for, what is sent of a packet. */
+function snaplenOf({ snaplen, filter }: Pick<StartRequest, 'snaplen' | 'filter'>, most: number): number {
+  return Math.min(snaplen === 0 ? most : snaplen, keptOfAll(filter) ?? most, most);
+}
+
+export class Serving {
+  readonly #offer: Offer;
+  readonly #request: StartRequest;
+  readonly #settings: ServingSettings;
+  readonly #leg: Leg;
+  #feed: Feed;
+  /** Counters of the feed when this client came. */
+  #joined: CaptureStats | undefined;
+  /** Of captures with earlier filters. */
+  #before = { received: 0, interfaceDropped: 0, kernelDropped: 0 };
+  #isClosed = false;
+
+  /** Called once, when the capture is at its end without being stopped. */
+  onEnd: (error: unknown) => void = () => {};
+
+  /**
+   * The capture runs, and waits for {@link begin}.
+   * @throws CaptureError what it cannot be opened with
+   */
+  static async open(offer: Offer, request: StartRequest, leg: Leg, settings: ServingSettings): Promise<Serving> {
+    const { shared } = settings;
+    if (shared === undefined) {
+      const feed = new Feed(await openOwn(offer, request, request.filter, settings), false);
+      if (!offer.isLive) leg.setFilter(programFor(request.filter, settings.snaplen));
+      return new Serving(offer, request, settings, leg, feed);
+    }
+    leg.setFilter(programFor(request.filter, settings.snaplen));
+    let feed = shared.get(offer.name);
+    if (feed === undefined) {
+      feed = openShared(offer, settings).then((capture) => new Feed(capture, true));
+      shared.set(offer.name, feed);
+      feed.catch(() => shared.delete(offer.name));
+    }
+    return new Serving(offer, request, settings, leg, await feed);
+  }
+
+  private constructor(offer: Offer, request: StartRequest, settings: ServingSettings, leg: Leg, feed: Feed) {
+    this.#offer = offer;
+    this.#request = request;
+    this.#settings = settings;
+    this.#leg = leg;
+    this.#feed = feed;
+  }
+
+  /** Packets leave from now on. */
+  begin(sampling: SamplingRequest | undefined): void {
+    if (sampling !== undefined) this.#leg.setSampling(sampling.method, sampling.value);
+    const { shared } = this.#settings;
+    if (shared !== undefined) this.#joined = this.#feed.capture.stats();
+    this.#feed.add(this.#leg, {}, (error) => this.onEnd(error));
+  }
+
+  setSampling({ method, value }: SamplingRequest): void {
+    this.#leg.setSampling(method, value);
+  }
+
+  /**
+   * From now on these packets. An interface is captured from anew, before the old capture ends: none is missed that either
+   * filter wants.
+   * @throws CaptureError where the program is not valid
+   */
+  async setFilter(filter: Uint32Array): Promise<void> {
+    if (this.#settings.shared !== undefined || !this.#offer.isLive) {
+      this.#leg.setFilter(programFor(filter, this.#settings.snaplen));
+      return;
+    }
+    const capture = await openOwn(this.#offer, this.#request, filter, this.#settings);
+    const until = (Date.now() + OVERLAP_MS) * 1e6;
+    const old = this.#feed;
+    // WHY before anything later can have been read: that is what the other capture has.
+    old.limit(until);
+    await sleep(2 * OVERLAP_MS);
+    await old.stop();
+    this.#before = add(this.#before, countsOf(old.capture.stats()));
+    this.#feed = new Feed(capture, false);
+    if (this.#isClosed) return this.#feed.stop();
+    this.#feed.add(this.#leg, { since: until }, (error) => this.onEnd(error));
+  }
+
+  /** As the protocol counts. Still there after the end. */
+  counts(): ServedCounts {
+    const { sent, dropped, looked, filtered, outside } = this.#leg.stats;
+    const now = countsOf(this.#feed.capture.stats());
+    if (this.#joined === undefined) {
+      const all = add(this.#before, now);
+      const received = all.received - (this.#offer.isLive ? outside : filtered);
+      return { ...all, received, kernelDropped: all.kernelDropped + dropped, sent };
+    }
+    const then = countsOf(this.#joined);
+    const interfaceDropped = now.interfaceDropped - then.interfaceDropped;
+    const kernelDropped = now.kernelDropped - then.kernelDropped + dropped;
+    return {
+      received: looked - filtered + interfaceDropped + kernelDropped - dropped,
+      interfaceDropped,
+      kernelDropped,
+      sent,
+    };
+  }
+
+  /** Ends it with what has arrived, or at once. */
+  async stop(isAtOnce: boolean): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (isAtOnce) this.#leg.destroy();
+    const feed = this.#feed;
+    const { shared } = this.#settings;
+    if (shared === undefined) {
+      await feed.stop();
+    } else {
+      feed.remove(this.#leg);
+      if (!feed.isUsed) {
+        shared.delete(this.#offer.name);
+        await feed.stop();
+      }
+    }
+    await this.#leg.end();
+  }
+}
+
+function openOwn(
+  { uri, isLive }: Offer,
+  request: StartRequest,
+  filter: Uint32Array,
+  { open, capture, snaplen }: ServingSettings,
+): Promise<Capture> {
+  if (!isLive) return open(uri, {});
+  const options = { ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
+  return open(uri, {
+    ...options,
+    snaplen: Math.max(14, snaplenOf({ ...request, filter }, snaplen)),
+    ...(keptOfAll(filter) === undefined ? { filter: tuplesOf(filter) } : {}),
+  });
+}
+
+function openShared({ uri, isLive }: Offer, { open, capture, snaplen }: ServingSettings): Promise<Capture> {
+  return open(uri, isLive ? { ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+}
+
+/** For an outlet, which cuts packets by itself: none, where it would keep all of every packet. */
+function programFor(filter: Uint32Array, most: number): Uint32Array {
+  return (keptOfAll(filter) ?? 0) < most ? filter : new Uint32Array(0);
+}
+
+function tuplesOf(flat: Uint32Array): FilterProgram {
+  return Array.from({ length: flat.length / 4 }, (_, i) => {
+    const [code, jt, jf, k] = flat.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+    return [code, jt, jf, k] as const;
+  });
+}
+
+type Counted = Omit<ServedCounts, 'sent'>;
+
+/** What passed the filter; what was lost is among it, what waits to be read is not. */
+function countsOf({ delivered, dropped, drops }: CaptureStats): Counted {
+  const interfaceDropped = drops.nic ?? 0;
+  return { received: delivered + dropped, interfaceDropped, kernelDropped: dropped - interfaceDropped };
+}
+
+function add(a: Counted, b: Counted): Counted {
+  return {
+    received: a.received + b.received,
+    interfaceDropped: a.interfaceDropped + b.interfaceDropped,
+    kernelDropped: a.kernelDropped + b.kernelDropped,
+  };
+}

@@ -1,0 +1,150 @@
+#include "addon/outlet.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/elements.h"
+#include "addon/environment.h"
+#include "addon/errors.h"
+#include "addon/session.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+// Results of put() that are not an index; lib/native/native.ts knows them, too.
+constexpr double kAllTaken = -1;
+constexpr double kReleased = -2;
+
+uint32_t whole(const Napi::Value& value) {
+  const double given = number(value);
+  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
+}
+
+/// A time that a double holds to a few hundred ns; none is `otherwise`.
+uint64_t unix_ns(const Napi::Value& value, uint64_t otherwise) {
+  constexpr double kMost = 9e18;
+  if (!value.IsNumber()) return otherwise;
+  const double given = number(value);
+  return given > 0 ? static_cast<uint64_t>(std::min(given, kMost)) : 0;
+}
+
+}  // namespace
+
+Napi::Function OutletHandle::define(Napi::Env env) {
+  return DefineClass(env, "Outlet",
+                     {
+                         InstanceMethod<&OutletHandle::put>("put"),
+                         InstanceMethod<&OutletHandle::written>("written"),
+                         InstanceMethod<&OutletHandle::flush>("flush"),
+                         InstanceMethod<&OutletHandle::has_more>("hasMore"),
+                         InstanceMethod<&OutletHandle::set_filter>("setFilter"),
+                         InstanceMethod<&OutletHandle::set_sampling>("setSampling"),
+                         InstanceMethod<&OutletHandle::stats>("stats"),
+                     });
+}
+
+Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object object = Environment::of(env).outlet_constructor.New({});
+  OutletHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (made == nullptr) return {};  // the worker is being terminated
+  const auto request = info[0].As<Napi::Object>();
+  const uint32_t snaplen = std::clamp<uint32_t>(whole(request.Get("snaplen")), 1, kMaxSnaplen);
+  if (!flag(request.Get("datagrams"))) {
+    auto stream = std::make_unique<StreamOutlet>(snaplen);
+    made->stream_ = stream.get();
+    made->outlet_ = std::move(stream);
+    return object;
+  }
+  auto outlet = datagram_outlet({.local = text(request.Get("local")),
+                                 .peer = text(request.Get("peer")),
+                                 .port = static_cast<uint16_t>(whole(request.Get("port"))),
+                                 .datagram_bytes = whole(request.Get("datagramBytes")),
+                                 .buffer_bytes = static_cast<int64_t>(whole(request.Get("bufferBytes"))),
+                                 .snaplen = snaplen});
+  if (!outlet) {
+    raise(env, outlet.error());
+    return {};
+  }
+  made->outlet_ = *std::move(outlet);
+  return object;
+}
+
+/// put(session, slot, generation, first, waits, since, until, into) → kAllTaken, kReleased, or how many packets of the
+/// batch it is done with: go on from there. `into`: of a stream, where to write.
+Napi::Value OutletHandle::put(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Session* session = Session::find(env, whole(info[0]));
+  const auto view = session == nullptr ? std::nullopt : session->view(whole(info[1]), whole(info[2]));
+  if (!view) return Napi::Number::New(env, kReleased);
+  if (stream_ != nullptr) {
+    const auto memory = elements<std::byte>(info[7]);
+    // SAFETY: it is JS's, made to be written to, and nothing of JS runs before put() is done with it.
+    stream_->into({const_cast<std::byte*>(memory.data()), memory.size()});
+  }
+  const Window window{.since_ns = unix_ns(info[5], 0),
+                      .until_ns = unix_ns(info[6], std::numeric_limits<uint64_t>::max())};
+  const uint32_t done = outlet_->put(*view, whole(info[3]), window, flag(info[4]) ? NoRoom::kWaits : NoRoom::kDropped);
+  return Napi::Number::New(env, done < view->count ? static_cast<double>(done) : kAllTaken);
+}
+
+/// written(): bytes that the last put() has written to its memory.
+Napi::Value OutletHandle::written(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), stream_ == nullptr ? 0 : static_cast<double>(stream_->written()));
+}
+
+/// flush(): false, the socket takes nothing now.
+Napi::Value OutletHandle::flush(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), outlet_->flush());
+}
+
+Napi::Value OutletHandle::has_more(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), outlet_->has_more());
+}
+
+/// setFilter(program): code, jt, jf, k of each instruction; none of them keeps all.
+void OutletHandle::set_filter(const Napi::CallbackInfo& info) {
+  const auto flat = elements<uint32_t>(info[0]);
+  Program program;
+  for (size_t i = 0; i + 3 < flat.size(); i += 4) {
+    program.push_back({.code = static_cast<uint16_t>(flat[i]),
+                       .jt = static_cast<uint8_t>(flat[i + 1]),
+                       .jf = static_cast<uint8_t>(flat[i + 2]),
+                       .k = flat[i + 3]});
+  }
+  if (auto set = outlet_->choice().set_filter(program); !set) raise(info.Env(), set.error());
+}
+
+/// setSampling(method, value): as rpcap numbers the methods.
+void OutletHandle::set_sampling(const Napi::CallbackInfo& info) {
+  const uint32_t method = whole(info[0]);
+  outlet_->choice().set_sampling({.method = method == 1   ? Sampling::Method::kOneOfEvery
+                                            : method == 2 ? Sampling::Method::kFirstAfterMs
+                                                          : Sampling::Method::kNone,
+                                  .value = whole(info[1])});
+}
+
+Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
+  const Outlet::Counts counts = outlet_->counts();
+  const Choice::Counts& chosen = outlet_->choice().counts();
+  Napi::Object object = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); };
+  set("looked", chosen.looked);
+  set("outside", chosen.outside);
+  set("filtered", chosen.filtered);
+  set("sampled", chosen.sampled);
+  set("damaged", chosen.damaged);
+  set("sent", counts.sent);
+  set("dropped", counts.dropped);
+  set("lost", counts.lost);
+  set("datagrams", counts.datagrams);
+  set("bytes", counts.bytes);
+  return object;
+}
+
+}  // namespace ringtap::addon

@@ -1,0 +1,57 @@
+// Opens tunnels in arbitrary bytes: as a packet of any link type, and as the payload that a socket receives of each
+// kind.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "core/link_type.h"
+#include "decode/tunnel.h"
+
+using namespace ringtap;
+using namespace ringtap::decode;
+
+namespace {
+
+constexpr uint32_t kLinkTypes[] = {kLinkEthernet, kLinkRaw, kLinkNull, kLinkLinuxSll, kLinkLinuxSll2, kLinkIpv6, 127};
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void check(const Inner& inner, const TunnelRow& row, size_t size) {
+  require(inner.caplen > 0 && uint64_t{inner.at} + inner.caplen <= size);
+  require(inner.wirelen >= inner.caplen);
+  require(row.kind() != TunnelKind::kNone && row.kind() <= TunnelKind::kGtpU);
+  require(row.depth() >= 1 && row.depth() <= kDeepestTunnel);
+  require(row.outer_bytes() == inner.at);
+}
+
+}  // namespace
+
+/// The first byte says what the others are: 0 to 127 a packet with so many bytes more on the wire, else a payload.
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 2) return 0;
+  const uint8_t what = data[0];
+  const uint8_t which = data[1];
+  const size_t rest = size - 2;
+  // An allocation of exactly the bytes: reading beyond them is seen.
+  const auto memory = std::make_unique<std::byte[]>(rest);
+  std::memcpy(memory.get(), data + 2, rest);
+  const Bytes bytes{memory.get(), rest};
+  Inner inner;
+  TunnelRow row;
+  if (what < 128) {
+    const uint32_t link_type = kLinkTypes[which % std::size(kLinkTypes)];
+    const auto wirelen = static_cast<uint32_t>(rest) + what;
+    if (find_inner(bytes, wirelen, link_type, kAllTunnels, inner, row)) check(inner, row, rest);
+    TunnelRow few;
+    if (find_inner(bytes, wirelen, link_type, which, inner, few)) require((set_of(few.kind()) & which) != 0);
+    return 0;
+  }
+  const auto kind = static_cast<TunnelKind>(which % 8);
+  if (open_tunnel(bytes, kind, inner, row)) {
+    check(inner, row, rest);
+    require(row.kind() == kind);
+  }
+  return 0;
+}

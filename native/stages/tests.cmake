@@ -1,0 +1,1 @@
+ringtap_test(decap SOURCES ${CMAKE_SOURCE_DIR}/native/test/decap_test.cc LINK ringtap_stages ringtap_libpcap)

@@ -1,0 +1,226 @@
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <random>
+#include <vector>
+
+#include "core/unique_fd.h"
+#include "format/rpcap.h"
+#include "format/rpcap_pack.h"
+#include "serve/outlet.h"
+
+using namespace ringtap;
+using Bytes = std::vector<std::byte>;
+
+namespace {
+
+/// Packets of these sizes as a batch that lies in memory of its own.
+struct Made {
+  DescBlock block;
+  Bytes segment;
+  uint32_t count = 0;
+
+  explicit Made(const std::vector<uint32_t>& sizes) : block(static_cast<uint32_t>(sizes.size())) {
+    for (const uint32_t size : sizes) {
+      const auto offset = static_cast<uint32_t>(segment.size());
+      for (uint32_t i = 0; i < size; i++) segment.push_back(static_cast<std::byte>(count * 7 + i));
+      block.set_basic(count, offset, size, size + 3, int64_t{count} * 1'000'001, 0);
+      count++;
+    }
+  }
+  BatchView view() const {
+    return BatchView::of(block, count, segment.data(), segment.size(), 1'700'000'000'000'000'000, 1);
+  }
+  void check(const rpcap::Packet& packet, uint32_t i) const {
+    CHECK(packet.number == i + 1);
+    CHECK(packet.caplen == block.caplen[i]);
+    CHECK(packet.wirelen == block.wirelen[i]);
+    CHECK(uint64_t{packet.seconds} * 1'000'000 + packet.micros ==
+          1'700'000'000'000'000 + uint64_t{i} * 1'000'001 / 1000);
+    CHECK(std::equal(packet.data, packet.data + packet.caplen, segment.data() + block.offset[i]));
+  }
+};
+
+std::vector<uint32_t> any_sizes(uint32_t count, uint32_t most) {
+  std::mt19937 random(7);
+  std::vector<uint32_t> sizes;
+  for (uint32_t i = 0; i < count; i++) sizes.push_back(static_cast<uint32_t>(random() % (i % 5 == 0 ? most : 90)));
+  return sizes;
+}
+
+/// A socket at the loopback that datagrams are read from.
+struct Receiver {
+  UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  uint16_t port = 0;
+
+  Receiver() {
+    const int wanted = 1 << 22;
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    // SAFETY: the form that sockets have addresses in.
+    auto* const address = reinterpret_cast<sockaddr*>(&own);
+    socklen_t size = sizeof own;
+    REQUIRE(bind(fd.get(), address, size) == 0);
+    REQUIRE(getsockname(fd.get(), address, &size) == 0);
+    port = ntohs(own.sin_port);
+  }
+  /// Empty: none is there.
+  Bytes next() const {
+    Bytes datagram(65536);
+    const ssize_t got = recv(fd.get(), datagram.data(), datagram.size(), 0);
+    datagram.resize(got < 0 ? 0 : static_cast<size_t>(got));
+    return datagram;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what is packed into datagrams of any size is read again, packet by packet") {
+  for (const uint32_t most : {0u, 128u, 512u, 1472u, 8972u, 65000u}) {
+    const Made made(any_sizes(400, 9000));
+    rpcap::DatagramPacker packer(most);
+    rpcap::DatagramReader reader(kMaxSnaplen);
+    uint32_t read = 0;
+    const auto take = [&] {
+      for (const auto& [at, bytes, first, last] : packer.complete()) {
+        if (most > 0) CHECK(bytes <= most);
+        CHECK(first <= last);
+        reader.begin({packer.memory() + at, bytes});
+        for (rpcap::Packet packet; reader.next(packet); read++) made.check(packet, read);
+      }
+      packer.take(packer.complete().size());
+    };
+    for (uint32_t i = 0; i < made.count; i++) {
+      const rpcap::Packet packet{.seconds = static_cast<uint32_t>(1'700'000'000 + i * 1'000'001ull / 1'000'000'000),
+                                 .micros = static_cast<uint32_t>(i * 1'000'001ull % 1'000'000'000 / 1000),
+                                 .caplen = made.block.caplen[i],
+                                 .wirelen = made.block.wirelen[i],
+                                 .number = i + 1,
+                                 .data = made.segment.data() + made.block.offset[i]};
+      if (!packer.has_room(packet.caplen)) take();
+      REQUIRE(packer.add(packet));
+      if (i % 37 == 0) take();
+      if (i % 101 == 0) packer.finish();
+    }
+    packer.finish();
+    take();
+    CHECK(read == made.count);
+    CHECK(reader.counters().damaged == 0);
+    CHECK(reader.counters().lost == 0);
+  }
+}
+
+TEST_CASE("an outlet of datagrams sends what it has got, the last with flush(), and counts it") {
+  const Made made(any_sizes(300, 1500));
+  for (const uint32_t most : {0u, 1472u}) {
+    const Receiver receiver;
+    auto outlet = datagram_outlet({.local = "127.0.0.1",
+                                   .peer = "127.0.0.1",
+                                   .port = receiver.port,
+                                   .datagram_bytes = most,
+                                   .buffer_bytes = 1 << 22});
+    REQUIRE(outlet);
+    CHECK((*outlet)->put(made.view(), 0, {}, NoRoom::kWaits) == made.count);
+    CHECK((*outlet)->has_more() == (most > 0));
+    CHECK((*outlet)->flush());
+    CHECK(!(*outlet)->has_more());
+    rpcap::DatagramReader reader(kMaxSnaplen);
+    uint32_t read = 0;
+    uint64_t datagrams = 0;
+    for (Bytes datagram = receiver.next(); !datagram.empty(); datagram = receiver.next(), datagrams++) {
+      reader.begin(datagram);
+      for (rpcap::Packet packet; reader.next(packet); read++) made.check(packet, read);
+    }
+    CHECK(read == made.count);
+    CHECK((*outlet)->counts().sent == made.count);
+    CHECK((*outlet)->counts().datagrams == datagrams);
+    CHECK((*outlet)->counts().lost == 0);
+  }
+}
+
+TEST_CASE("an outlet whose datagrams are refused loses every packet that they have a piece of, and no other") {
+  const Made made(std::vector<uint32_t>(100, 1000));
+  uint16_t port = 0;
+  {
+    const Receiver gone;
+    port = gone.port;
+  }
+  auto outlet = datagram_outlet(
+      {.local = "127.0.0.1", .peer = "127.0.0.1", .port = port, .datagram_bytes = 1472, .buffer_bytes = 1 << 20});
+  REQUIRE(outlet);
+  CHECK((*outlet)->put(made.view(), 0, {}, NoRoom::kWaits) == made.count);
+  CHECK((*outlet)->flush());
+  CHECK((*outlet)->counts().sent == made.count);
+  CHECK((*outlet)->counts().lost <= made.count);
+}
+
+TEST_CASE("an outlet of a stream stops where its memory ends, and goes on there") {
+  const Made made(any_sizes(300, 1500));
+  StreamOutlet outlet(kMaxSnaplen);
+  Bytes stream;
+  Bytes memory(5000);
+  for (uint32_t next = 0; next < made.count;) {
+    outlet.into(memory);
+    const uint32_t done = outlet.put(made.view(), next, {}, NoRoom::kWaits);
+    REQUIRE(done > next);
+    next = done;
+    stream.insert(stream.end(), memory.begin(), memory.begin() + static_cast<ptrdiff_t>(outlet.written()));
+  }
+  uint32_t read = 0;
+  for (size_t at = 0; at < stream.size(); read++) {
+    const rpcap::Message message = rpcap::read_message(std::span(stream).subspan(at), kMaxSnaplen);
+    REQUIRE(message.kind == rpcap::Message::Kind::kPacket);
+    made.check(message.packet, read);
+    at += message.bytes;
+  }
+  CHECK(read == made.count);
+  CHECK(outlet.counts().bytes == stream.size());
+}
+
+TEST_CASE("what has no room is dropped where nobody waits, and has no number") {
+  const Made made({100, 100, 100, 100});
+  StreamOutlet outlet(kMaxSnaplen);
+  Bytes memory(2 * (rpcap::kAroundPacket + 100));
+  outlet.into(memory);
+  CHECK(outlet.put(made.view(), 0, {}, NoRoom::kDropped) == 4);
+  CHECK(outlet.counts().sent == 2);
+  CHECK(outlet.counts().dropped == 2);
+  outlet.into(memory);
+  CHECK(outlet.put(made.view(), 3, {}, NoRoom::kDropped) == 4);
+  CHECK(rpcap::read_message(memory, kMaxSnaplen).packet.number == 3);
+}
+
+TEST_CASE("a choice is made by filter, sampling, window and length, and what a batch does not hold is not read") {
+  Made made(std::vector<uint32_t>(100, 200));
+  Choice choice(60);
+  CHECK(choice.choose(made.view(), 0, {}).caplen == 60);
+  CHECK(!choice.set_filter({{.code = 5, .jt = 0, .jf = 0, .k = 9}}));
+  REQUIRE(choice.set_filter({{.code = 6, .jt = 0, .jf = 0, .k = 20}}));
+  CHECK(choice.choose(made.view(), 1, {}).caplen == 20);
+  REQUIRE(choice.set_filter({{.code = 6, .jt = 0, .jf = 0, .k = 0}}));
+  CHECK(choice.choose(made.view(), 1, {}).data == nullptr);
+  REQUIRE(choice.set_filter({}));
+  choice.set_sampling({.method = Sampling::Method::kOneOfEvery, .value = 10});
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < made.count; i++) kept += choice.choose(made.view(), i, {}).data != nullptr;
+  CHECK(kept == 10);
+  choice.set_sampling({.method = Sampling::Method::kFirstAfterMs, .value = 20});
+  kept = 0;
+  for (uint32_t i = 0; i < made.count; i++) kept += choice.choose(made.view(), i, {}).data != nullptr;
+  CHECK(kept == 5);  // the packets are 1.000001 ms apart
+  choice.set_sampling({.method = Sampling::Method::kOneOfEvery, .value = 0});
+  const Window window{.since_ns = 1'700'000'000'000'000'000 + 10 * 1'000'001,
+                      .until_ns = 1'700'000'000'000'000'000 + 20 * 1'000'001};
+  kept = 0;
+  for (uint32_t i = 0; i < made.count; i++) kept += choice.choose(made.view(), i, window).data != nullptr;
+  CHECK(kept == 10);
+  made.block.offset[3] = 0xfffffff0;
+  made.block.caplen[4] = 0xffffffff;
+  for (const uint32_t i : {3u, 4u, 100u}) CHECK(choice.choose(made.view(), i, {}).data == nullptr);
+  CHECK(choice.counts().damaged == 3);
+}

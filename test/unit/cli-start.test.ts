@@ -1,0 +1,30 @@
+// What a short run of the command takes: a trace of a few packets should not cost the loading of everything.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { startRingtap } from '../support/cli.js';
+import { temporaryFolder } from '../support/folder.js';
+
+const path = temporaryFolder();
+
+/** The modules of the command that a run loads, as V8 tells. */
+async function loaded(...args: string[]): Promise<string[]> {
+  const folder = path(`coverage-${args[0]}`);
+  await startRingtap(args, { env: { NODE_V8_COVERAGE: folder } }).outcome;
+  const scripts = readdirSync(folder).flatMap((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')).result);
+  return scripts.flatMap(({ url }: { url: string }) => /\/dist\/cli\/(.*)$/.exec(url)?.[1] ?? []);
+}
+
+test('a command loads no other one, and no printer that it does not need', async () => {
+  const modules = await loaded('info', '/dev/null');
+  expect(modules).toContain('info.js');
+  for (const other of ['capture.js', 'convert.js', 'man.js', 'completion/index.js', 'extcap/index.js']) {
+    expect(modules).not.toContain(other);
+  }
+  expect(modules.filter((name) => name.startsWith('print/'))).toEqual([]);
+});
+
+test('help knows all of them', async () => {
+  const modules = await loaded('help');
+  for (const command of ['info.js', 'capture.js', 'extcap/index.js']) expect(modules).toContain(command);
+});

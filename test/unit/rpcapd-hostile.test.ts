@@ -1,0 +1,144 @@
+// Requests that are damaged in every way that a seed brings about: a daemon answers, or refuses, and never fails.
+import { Duplex } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { HEADER_BYTES } from '../../lib/rpcap/messages.js';
+import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
+import { Refusal, Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
+import { bytes, u16, u32 } from '../support/trace.js';
+
+/** Whole numbers below a bound, the same ones for the same seed. */
+function random(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+const FILTER = bytes(u16(1), u16(0), u32(2), u16(0x28), 0, 0, u32(12), u16(6), 0, 0, u32(0x40000));
+const AUTH = bytes(u16(1), u16(0), u16(4), u16(6), Buffer.from('usersecret'));
+const START = bytes(u32(65535), u32(100), u16(1), u16(0), FILTER);
+const SAMPLING = bytes(1, 0, u16(0), u32(10));
+const INTERESTING = [0, 1, 0x7f, 0x80, 0xff];
+
+/** Flips bits, sets bytes, cuts, lengthens, repeats. */
+function damaged(good: Buffer, next: (below: number) => number): Buffer {
+  let made: Buffer = Buffer.from(good);
+  for (let left = 1 + next(4); left > 0; left--) {
+    const at = made.length === 0 ? 0 : next(made.length);
+    switch (next(5)) {
+      case 0:
+        if (made.length > 0) made[at]! ^= 1 << next(8);
+        break;
+      case 1:
+        if (made.length > 0) made[at] = INTERESTING[next(INTERESTING.length)]!;
+        break;
+      case 2:
+        made = made.subarray(0, at);
+        break;
+      case 3:
+        made = Buffer.concat([made, Buffer.alloc(next(40), next(256))]);
+        break;
+      default:
+        made = Buffer.concat([made.subarray(0, at), made.subarray(next(at + 1))]);
+    }
+  }
+  return made;
+}
+
+describe('what a client asks', () => {
+  test('is read or refused, a million times damaged', () => {
+    const next = random(20261130);
+    const readers = [
+      [AUTH, readAuth],
+      [START, readStart],
+      [FILTER, (payload: Buffer) => readFilter(payload, Refusal.filter)],
+      [SAMPLING, readSampling],
+    ] as const;
+    let read = 0;
+    let refused = 0;
+    for (let i = 0; i < 1_000_000; i++) {
+      const [good, reader] = readers[next(readers.length)]!;
+      try {
+        reader(damaged(good, next));
+        read++;
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        refused++;
+      }
+    }
+    // Both happen, so that both are tested.
+    expect(read).toBeGreaterThan(100_000);
+    expect(refused).toBeGreaterThan(100_000);
+  }, 120_000);
+});
+
+/** A connection that only has two ends in this process. */
+class Line extends Duplex {
+  readonly remoteAddress = '127.0.0.1';
+  readonly localAddress = '127.0.0.1';
+  readonly remotePort = 9;
+  heard: Buffer = Buffer.alloc(0);
+  setNoDelay = () => this;
+  setKeepAlive = () => this;
+  override _read(): void {}
+  override _write(piece: Buffer, _: BufferEncoding, done: () => void): void {
+    this.heard = Buffer.concat([this.heard, piece]);
+    done();
+  }
+}
+
+const SETTINGS = {
+  authenticate: undefined,
+  nullAuth: true,
+  offers: async () => [],
+  linkType: async () => 1,
+} as unknown as ConversationSettings;
+
+describe('a conversation', () => {
+  test('with damaged messages in any pieces ends, or goes on, in messages of the protocol', async () => {
+    const next = random(7);
+    const message = (type: number, payload: Buffer = Buffer.alloc(0)) =>
+      bytes(0, type, u16(0), u32(payload.length), payload);
+    const good = [
+      message(8, Buffer.alloc(8)),
+      message(2),
+      message(3, Buffer.from('eth0')),
+      message(4, START),
+      message(5, FILTER),
+      message(9),
+      message(10),
+      message(11, SAMPLING),
+      message(6),
+    ];
+    let answers = 0;
+    for (let i = 0; i < 5000; i++) {
+      const line = new Line();
+      const conversation = new Conversation(line as never, SETTINGS, { event: () => {} });
+      const stream = Buffer.concat(
+        Array.from({ length: 1 + next(5) }, (_, at) => {
+          const one = at === 0 && next(4) > 0 ? good[0]! : good[next(good.length)]!;
+          return next(3) === 0 ? damaged(one, next) : one;
+        }),
+      );
+      for (let at = 0; at < stream.length; ) {
+        const piece = 1 + next(stream.length);
+        line.push(stream.subarray(at, at + piece));
+        at += piece;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+      const { heard } = line;
+      for (let at = 0; at < heard.length; answers++) {
+        if (heard[at] === 21) break; // an alert of TLS
+        expect(heard.length - at).toBeGreaterThanOrEqual(HEADER_BYTES);
+        at += HEADER_BYTES + heard.readUInt32BE(at + 4);
+        expect(at).toBeLessThanOrEqual(heard.length);
+      }
+      conversation.peer.destroy();
+    }
+    expect(answers).toBeGreaterThan(5000);
+  }, 120_000);
+});
