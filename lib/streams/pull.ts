@@ -6,12 +6,22 @@ import { show } from '../errors/printable.js';
 /** What is read: a capture, which lends one batch at a time. */
 export type BatchSource = AsyncIterable<Batch> & { readonly uri: string; readonly linkType: number };
 
-/** The capture, if it is one: programs without types may give anything. */
-export function checked(capture: unknown, method: string): BatchSource {
-  const source = capture as Partial<BatchSource> | null | undefined;
-  if (typeof source?.[Symbol.asyncIterator] === 'function' && typeof source.uri === 'string') {
-    return source as BatchSource;
+/** Whether a look at what a program gave finds what it should be: it may be anything, and throw at being looked at. */
+export function isFound(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch {
+    return false;
   }
+}
+
+/** The capture, if it is one. */
+export function checked(capture: BatchSource, method: string): BatchSource {
+  const isCapture = () =>
+    typeof capture[Symbol.asyncIterator] === 'function' &&
+    typeof capture.uri === 'string' &&
+    Number.isInteger(capture.linkType);
+  if (isFound(isCapture)) return capture;
   throw new CaptureError('RINGTAP_BAD_OPTION', `${method}() reads a capture, not ${show(capture)}`, {
     hint: "Give it what open() resolves to: await open('afpacket:eth0').",
   });

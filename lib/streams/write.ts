@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import type { Batch } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import { isFound } from './pull.js';
 
 /** What is written into: a writer. */
 export type BatchSink = {
@@ -24,8 +25,7 @@ export type BatchSink = {
  * `writer.close()` reject with
  */
 export function writeTo(writer: BatchSink): Writable {
-  const sink = writer as Partial<BatchSink> | null | undefined;
-  if (typeof sink?.write !== 'function' || typeof sink.close !== 'function') {
+  if (!isFound(() => typeof writer.write === 'function' && typeof writer.close === 'function')) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `writeTo() writes with a writer, not ${show(writer)}`, {
       hint: "Give it what openWriter() resolves to: await openWriter('out.pcapng').",
     });

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import * as ringtap from 'ringtap';
 import { Decoded, decode, decodePacket } from 'ringtap/decode';
+import * as streams from 'ringtap/streams';
 import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
 
 const { CaptureError, explain, open, openTransmitter, openWriter } = ringtap;
@@ -352,6 +353,23 @@ async function plantInDecoding() {
   await capture.close();
 }
 
+/** The entry point ringtap/streams: what it reads from, writes with, and is told. */
+async function plantInStreams() {
+  const capture = await open('synth:?count=1000&batchSize=64');
+  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+    const isBlank = /^an object|boxed|looks like|list|function/.test(what) ? 'open' : '';
+    for (const read of [streams.readBatches, streams.readPackets, streams.readTrace]) {
+      const close = (stream) => ({ close: () => new Promise((done) => stream.once('close', done).destroy()) });
+      await attempt(`${read.name}(${what})`, () => read(value));
+      await attempt(`${read.name}(…, ${what})`, () => close(read(capture, value)), isBlank);
+      const option = read === streams.readTrace ? 'format' : 'highWaterMark';
+      await attempt(`${read.name}(…, { ${option}: ${what} })`, () => read(capture, { [option]: value }));
+    }
+    await attempt(`writeTo(${what})`, () => streams.writeTo(value));
+  }
+  await capture.close();
+}
+
 function methodsOf(object) {
   const names = new Set();
   for (let at = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
@@ -430,6 +448,7 @@ if (what === 'options') {
   await watched(async () => {
     await plantArguments();
     await plantInDecoding();
+    await plantInStreams();
     await plantInMethods(args[0]);
   });
 }

@@ -143,11 +143,26 @@ test('what a damaged trace had before its damage is all written, however slow th
 });
 
 test('what is no capture, or no writer, is refused with what to give', () => {
+  const refusal = (call: () => unknown) => {
+    try {
+      return call();
+    } catch (error) {
+      return error;
+    }
+  };
   for (const wrong of [null, undefined, 'afpacket:eth0', {}, Promise.resolve()]) {
     for (const read of [readBatches, readPackets, readTrace]) {
-      expect(() => read(wrong as never)).toThrow(/\(\) reads a capture, not /);
+      expect(refusal(() => read(wrong as never))).toMatchObject({
+        code: 'RINGTAP_BAD_OPTION',
+        message: expect.stringMatching(/\(\) reads a capture, not /),
+        hint: expect.stringContaining('await open('),
+      });
     }
-    expect(() => writeTo(wrong as never)).toThrow(/^writeTo\(\) writes with a writer, not /);
+    expect(refusal(() => writeTo(wrong as never))).toMatchObject({
+      code: 'RINGTAP_BAD_OPTION',
+      message: expect.stringMatching(/^writeTo\(\) writes with a writer, not /),
+      hint: expect.stringContaining('await openWriter('),
+    });
   }
 });
 
