@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 
 const USAGE = `usage: npm run lab -- [--queues N] [--gro] [--] <command> [arguments…]
 
-Runs the command in a new network namespace with the veth pair rt0 ↔ rt1, both up, without IPv6.
+Runs the command in a new network namespace with the veth pair rt0 ↔ rt1, both up, without IPv6 (which is on the loopback only).
 The command finds RINGTAP_LAB=1, RINGTAP_LAB_RX=rt1 and RINGTAP_LAB_TX=rt0 in its environment.
 
   --queues N   give both ends N receive and N transmit queues (default 1)
@@ -20,7 +20,10 @@ Works as root, and as an ordinary user where user namespaces are allowed.`;
 const INSIDE = `set -e
 queues=$1 gro=$2
 shift 2
-if [ -e /proc/sys/net/ipv6/conf/all/disable_ipv6 ]; then echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; fi
+if [ -e /proc/sys/net/ipv6/conf/all/disable_ipv6 ]; then
+  echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+  echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6
+fi
 ip link set lo up
 ip link add rt0 numtxqueues "$queues" numrxqueues "$queues" type veth peer name rt1 numtxqueues "$queues" numrxqueues "$queues"
 ip link set rt0 up

@@ -87,10 +87,13 @@ class Series {
 
   Result<std::unique_ptr<Output>> open();
   Result<std::string> complete(int64_t begin_ns);
-  void discard() const { std::remove(part_.c_str()); }
+  void discard() const {
+    if (!is_anothers()) std::remove(part_.c_str());
+  }
 
  private:
   Error failed(const std::string& what, const char* syscall, int err) const;
+  bool is_anothers() const;
   int give_name(std::string& name) const;
   void keep(const std::string& name);
 
@@ -105,6 +108,12 @@ class Series {
 
 Error Series::failed(const std::string& what, const char* syscall, int err) const {
   return system_error(Code::kFileWrite, part_ + ": " + what, syscall, err);
+}
+
+/// Whether somebody has put a file of their own where the open one was: that is neither what was written nor ours.
+bool Series::is_anothers() const {
+  const auto now = identity_of(part_);
+  return now && now != open_;
 }
 
 Result<std::unique_ptr<Output>> Series::open() {
@@ -130,8 +139,7 @@ Result<std::unique_ptr<Output>> Series::open() {
 /// `begin_ns`: when its first packet was captured; below 0 where it has none.
 Result<std::string> Series::complete(int64_t begin_ns) {
   std::string name = names_.name(begin_ns < 0 ? opened_s_ : begin_ns / kSecond, number_);
-  // WHY: what somebody else has put there meanwhile is not what was written.
-  if (identity_of(part_) != open_) return failed("is another file than the one that was written", "rename", ESTALE);
+  if (is_anothers()) return failed("is another file than the one that was written", "rename", ESTALE);
   if (request_.sync) {
     if (const int err = sync(part_)) return failed("cannot be brought to the disk", "fsync", err);
   }

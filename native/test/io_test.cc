@@ -110,6 +110,22 @@ TEST_CASE("a file is begun beside its name, which it gets when it is complete, a
     CHECK(complete.error().code == Code::kFileWrite);
     CHECK(complete.error().err == ENOENT);
   }
+#ifndef _WIN32
+  SUBCASE("and leaves alone what another put in its place") {
+    REQUIRE(series->open());
+    std::filesystem::path part;
+    for (const auto& entry : std::filesystem::directory_iterator(at))
+      if (entry.path().extension() == ".part") part = entry.path();
+    // The old one stays under a name of its own: a file system gives the number of one that is gone to the next.
+    std::filesystem::rename(part, at + "/kept");
+    std::ofstream(part) << "theirs";
+    const auto complete = series->complete(0);
+    REQUIRE_FALSE(complete);
+    CHECK(complete.error().err == ESTALE);
+    series->discard();
+    CHECK(std::filesystem::exists(part));
+  }
+#endif
   std::filesystem::remove_all(at);
 }
 
