@@ -62,7 +62,7 @@ if (files.size === 0) {
 }
 const keys = new Map();
 for (const [path, command] of files) {
-  const hash = createHash('sha256').update(configuration).update(command);
+  const hash = createHash('sha256').update(configuration).update(command.replaceAll(root, '')); // clones share what is clean
   addWithIncludes(hash, path, new Set());
   keys.set(path, hash.digest('hex'));
 }
