@@ -1,4 +1,4 @@
-// Test programs one after the other, inside a lab where this host has one.
+// Test programs, each inside a lab where this host has one.
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { root } from './files.mjs';
@@ -14,18 +14,23 @@ export const ctest = (...args) => [
 
 export const vitest = (...args) => [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args];
 
-/** Runs all of them, whatever fails: { title: argv }. Each as { title, passed, seconds }, and an exit code for the process. */
-export async function runSuite(programs) {
+/**
+ * Runs all of them, whatever fails: { title: argv }, one after the other. Those of `together` come then, side by side, each in a lab
+ * of its own. Each as { title, passed, seconds }, and an exit code for the process.
+ */
+export async function runSuite(programs, together = {}) {
   const { reason } = labSupport();
   if (reason !== undefined) console.warn(`Without a lab, tests that need an interface are skipped: ${reason}`);
   process.chdir(root);
-  const results = [];
-  for (const [title, argv] of Object.entries(programs)) {
+  const run = async ([title, argv]) => {
     const begin = performance.now();
     const [file, ...args] = argv;
     const status = await runForeground(reason === undefined ? labCommand(argv) : { file, args, env: process.env });
-    results.push({ title, passed: status === 0, seconds: (performance.now() - begin) / 1000 });
-  }
+    return { title, passed: status === 0, seconds: (performance.now() - begin) / 1000 };
+  };
+  const results = [];
+  for (const program of Object.entries(programs)) results.push(await run(program));
+  results.push(...(await Promise.all(Object.entries(together).map(run))));
   for (const { title, passed, seconds } of results)
     console.log(`${passed ? 'ok    ' : 'FAILED'} ${title} (${seconds.toFixed(0)} s)`);
   if (results.some(({ passed }) => !passed)) process.exitCode = 1;

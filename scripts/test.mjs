@@ -1,11 +1,19 @@
-// `npm test`: set up, then the native tests and vitest, both inside a lab. Arguments go to vitest.
+// `npm test`: set up, then the native tests and vitest, inside labs. Arguments go to vitest.
 // `npm run test:dpdk`: only what is about DPDK.
 import { setup } from './setup.mjs';
 import { ctest, runSuite, vitest } from './suite.mjs';
 
-const dpdk = process.argv[2] === '--dpdk';
 setup({ for: 'test' });
-await runSuite({
-  'native tests': ctest(...(dpdk ? ['-R', 'dpdk'] : [])),
-  vitest: vitest(...(dpdk ? ['--project=dpdk'] : []), ...process.argv.slice(dpdk ? 3 : 2)),
-});
+const [first, ...others] = process.argv.slice(2);
+const projects = (...names) => vitest(...names.map((name) => `--project=${name}`));
+if (first === '--dpdk') {
+  await runSuite({ 'native tests': ctest('-R', 'dpdk'), vitest: [...projects('dpdk'), ...others] });
+} else if (first !== undefined) {
+  await runSuite({ 'native tests': ctest(), vitest: vitest(first, ...others) });
+} else {
+  await runSuite(
+    { 'native tests': ctest(), 'what needs no traffic': projects('unit', 'packages', 'types', 'dist') },
+    // They wait for packets and for time more than they compute.
+    { 'capture methods': projects('conformance', 'dpdk'), live: projects('live') },
+  );
+}
