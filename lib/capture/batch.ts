@@ -25,6 +25,8 @@ export const PacketFlags = {
 /** Who lends a batch. */
 export interface Lender {
   readonly session: NativeSession;
+  /** The capture. */
+  readonly owner: object;
   /** What native code knows the session by. */
   readonly number: number;
   readonly epoch: bigint;

@@ -5,12 +5,11 @@ import {
   type Capture,
   CaptureError,
   openWriter,
-  type Plan,
   type Writer,
   type WriterInterface,
   type WriterOptions,
 } from '../index.js';
-import { UsageError } from './errors.js';
+import { say, UsageError } from './errors.js';
 import { addHelp } from './help.js';
 import { list } from './list.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
@@ -31,8 +30,11 @@ interface CaptureFlags extends OpenFlags, PrintFlags, SourceFlags, RotateFlags, 
   duration?: number;
   quiet?: true;
   packetBuffered?: true;
+  lateness?: number;
   listDevices?: true;
 }
+
+const MOST_FILTER_BYTES = 1024;
 
 export function addCapture(program: Command): void {
   const command = addSource(program.command('capture'), '; repeatable, to capture from several')
@@ -43,6 +45,11 @@ export function addCapture(program: Command): void {
       'write a trace: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
     )
     .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
+    .option(
+      '--lateness <time>',
+      'with several captures in one trace: how late a packet may come to be put in order of time (200ms)',
+      parseDuration,
+    )
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
     .option('-q, --quiet', 'print no packets and no rates, only the summary at the end');
@@ -53,6 +60,7 @@ export function addCapture(program: Command): void {
       'ringtap capture -ni eth0 -X tcp port 80 and host 192.0.2.1',
       'ringtap capture -i eth0 -i eth1 icmp',
       'ringtap capture afpacket:eth0 tcp port 443 -w trace.pcapng',
+      'ringtap capture eth0 eth1 udp port 53 -w both.pcapng',
       'ringtap capture eth0 -w - | wireshark -k -i -',
       'ringtap capture eth0 --json | jq -r .src_ip',
       'ringtap capture eth0 --duration 10s -q',
@@ -72,22 +80,21 @@ async function capture(words: string[], flags: CaptureFlags): Promise<void> {
   const writing = writerOptions(flags);
   const lines = linesOf(flags, uris.length > 1);
   await withCaptures(uris, openOptions(flags, filter), async (captures) => {
-    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures[0]!, filter);
+    const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures, filter);
     const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
     if (writer !== undefined && writing.rotate !== undefined) void watchFiles(writer, run, writing.rotate, flags.quiet);
     // Lines on the same terminal would tear it apart.
     const endRate = flags.quiet || (writer === undefined && process.stdout.isTTY) ? () => {} : showRate(captures, run);
-    const counts = () => (captures.length === 1 ? captures[0]!.stats() : undefined);
     try {
       const running = run.handle(handler(captures, writer, run, flags.quiet ? undefined : lines));
       if (!flags.quiet) for (const { plan } of captures) announce(plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
-      await writer?.close(counts());
+      await writer?.close();
     } catch (error) {
       // `capture -w - | head`: as quiet as it is for lines.
       if (flags.write === '-' && error instanceof CaptureError && error.errno === constants.errno.EPIPE) return;
       // What was captured before the failure stays readable.
-      await writer?.close(counts()).catch(() => {});
+      await writer?.close().catch(() => {});
       throw error;
     } finally {
       endRate();
@@ -100,11 +107,8 @@ function refuseContradictions(uris: readonly string[], flags: CaptureFlags): voi
   if (flags.write === '-' && process.stdout.isTTY) {
     throw new UsageError('a trace is not for a terminal: redirect standard output, or name a file');
   }
-  if (flags.write !== undefined && uris.length > 1) {
-    throw new UsageError(
-      `-w writes one capture, not ${uris.join(' and ')}: a trace would not say which packet is from where`,
-      'Run one for each, then: ringtap merge -w all.pcapng a.pcapng b.pcapng',
-    );
+  if (flags.lateness !== undefined && (flags.write === undefined || uris.length === 1)) {
+    throw new UsageError('--lateness is for a trace (-w) of several captures');
   }
   if (flags.write !== undefined && flags.json) {
     throw new UsageError('-w writes a trace, and --json prints packets: give one of them', 'Then: ringtap read --json');
@@ -144,33 +148,27 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
     throw new UsageError('--compress is for a trace: name it with -w FILE');
   }
   const { packetBuffered, compress } = flags;
-  return { ...options, ...storageOptions(flags, flags.write), packetBuffered, compress };
+  return { ...options, ...storageOptions(flags, flags.write), packetBuffered, compress, latenessMs: flags.lateness };
 }
 
 /** Opens what `-w` names, which stands for itself even where it looks like a URI. */
 async function openTrace(
   file: string,
   options: WriterOptions,
-  capture: Capture,
+  captures: readonly Capture[],
   filter: string | undefined,
 ): Promise<Writer> {
-  const { backend, linkType, plan } = capture;
   const { scheme } = readTraceName(file);
-  if (backend === 'file' && isSame(file, plan.target)) {
+  if (captures.some(({ backend, plan }) => backend === 'file' && isSame(file, plan.target))) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
-  if (scheme === 'pcap') return openWriter(`pcap:${file}`, { ...options, linkType });
-  return openWriter(`pcapng:${file}`, { ...options, linkType, interface: describe(plan, filter) });
-}
-
-/** What a capture is from, as far as the interface block of a pcapng trace can hold it. */
-function describe({ target, uri, backend, mode }: Plan, filter: string | undefined): WriterInterface {
-  const brief = (text: string) => (text === '' || Buffer.byteLength(text) > 1024 ? undefined : text);
-  return {
-    name: brief(target) ?? brief(uri),
-    description: `${backend}, ${mode}`,
-    filter: filter === undefined ? undefined : brief(filter),
-  };
+  const isBrief = filter !== undefined && filter !== '' && Buffer.byteLength(filter) <= MOST_FILTER_BYTES;
+  const told = isBrief && scheme === 'pcapng' ? { filter } : {};
+  const interfaces = captures.map((capture): WriterInterface => ({ capture, ...told }));
+  if (interfaces.length > 1 && scheme === 'pcap') {
+    say(`note: ${file} will not say which packet is from where: pcapng does (-w NAME.pcapng)`);
+  }
+  return openWriter(`${scheme}:${file}`, { ...options, interfaces });
 }
 
 function isSame(written: string, read: string): boolean {

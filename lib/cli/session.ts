@@ -47,9 +47,11 @@ export function summarize(captures: readonly Capture[], run: Run, writer: Writer
     }),
   ];
   if (writer !== undefined) {
-    const { packets, dropped, files } = writer.stats();
+    const { packets, dropped, files, late: disordered } = writer.stats();
     lines.push(`${integer(packets)} packets written${files > 1 ? ` to ${integer(files)} files` : ''}`);
     if (dropped > 0) lines.push(`${integer(dropped)} packets not written: no room for them, in memory or on the disk`);
+    if (disordered > 0)
+      lines.push(`${integer(disordered)} packets stand behind later ones: they came too late (--lateness)`);
     const late = run.packets - packets - dropped;
     if (late > 0) lines.push(`${integer(late)} packets captured after the last file was complete: not written`);
   }

@@ -70,8 +70,11 @@ export function sourcesOf(command: string, words: readonly string[], flags: Sour
     throw new UsageError('-i captures, and -r reads a trace: give one of them');
   }
   const given = read === undefined ? named : [fileUri(read)];
-  const uris = given.length > 0 ? given : words.slice(0, 1);
-  const rest = given.length > 0 ? words : words.slice(1);
+  // Where several can be, they may follow each other: what comes behind them is the filter.
+  const other = words.findIndex((word, i) => i > 0 && !(command === 'capture' && isSource(word)));
+  const sources = other < 0 ? words.length : other;
+  const uris = given.length > 0 ? given : words.slice(0, sources);
+  const rest = given.length > 0 ? words : words.slice(sources);
   if (uris.length === 0) {
     if (command === 'read') throw new UsageError('read: a file is missing', 'For example: ringtap read trace.pcap');
     throw new UsageError(
@@ -88,7 +91,7 @@ export function sourcesOf(command: string, words: readonly string[], flags: Sour
   }
   if (first !== undefined && isSource(first)) {
     const each = `ringtap ${command} ${[...uris, first].map((uri) => `-i ${uri}`).join(' ')}`;
-    const hint = command === 'capture' ? `For several: ${each}` : `One at a time; \`capture\` takes several (-i, -i).`;
+    const hint = command === 'capture' ? `For several: ${each}` : 'One at a time; `capture` takes several.';
     throw new UsageError(`"${first}" is no filter, but what can be captured from; that is ${uris[0]} already`, hint);
   }
   if (filter !== undefined && first !== undefined) {

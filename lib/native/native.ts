@@ -115,6 +115,7 @@ export interface NativeWriter {
   append(
     first: number,
     select: Uint32Array | Uint8Array | null | undefined,
+    source: number,
     session: NativeSession,
     slot: number,
     generation: number,
@@ -123,6 +124,7 @@ export interface NativeWriter {
   appendCopy(
     first: number,
     select: Uint32Array | Uint8Array | null | undefined,
+    source: number,
     length: number,
     ...packets: OwnedPackets
   ): number;
@@ -131,8 +133,8 @@ export interface NativeWriter {
   /** Settles when all that was taken has reached the file. */
   flush(number: number): Promise<void>;
   close(number: number): Promise<void>;
-  /** Counts of the capture by now; `causes`: `ring=5`, one on each line. */
-  ledger(received: number, dropped: number, causes: string): void;
+  /** Counts of what an interface captures by now; `causes`: `ring=5`, one on each line. */
+  ledger(source: number, received: number, dropped: number, causes: string): void;
   /** A remark about the next packet. */
   comment(text: string): void;
   secrets(type: number, data: Uint8Array): void;
@@ -140,7 +142,7 @@ export interface NativeWriter {
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
-  stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number };
+  stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number; late: number };
   /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
   files(): Promise<NativeFile[]>;
 }
@@ -159,6 +161,7 @@ export interface NativeInterface {
   description: string | undefined;
   filter: string | undefined;
   bitsPerSecond: number | undefined;
+  linkType: number | undefined;
 }
 
 /** When one file of a trace is complete, and the next begins. */
@@ -289,7 +292,8 @@ export interface Addon {
     compression: { method: string; level: number; sections: string } | undefined;
     hardware: string;
     os: string;
-    interface: NativeInterface | undefined;
+    interfaces: readonly NativeInterface[];
+    latenessMs: number;
     packetDetails: boolean;
     overwrite: boolean;
     sync: boolean;

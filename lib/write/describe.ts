@@ -1,60 +1,39 @@
+import { readFileSync } from 'node:fs';
 import { arch, cpus, release, type } from 'node:os';
-import { CaptureError } from '../errors/errors.js';
-import { show } from '../errors/printable.js';
 import type { NativeInterface } from '../native/native.js';
-import { ownOptions } from '../uri/options.js';
+import type { Plan } from '../plan/plan.js';
 import { faultIn } from '../uri/uri.js';
 
-/** What the packets of a pcapng trace come from: its interface block. Texts have up to 4096 bytes. */
-export interface WriterInterface {
-  /** Such as `eth0`. */
-  name?: string | undefined;
-  /** What it is, for people. */
-  description?: string | undefined;
-  /** The filter that was in force, as text. */
-  filter?: string | undefined;
-  /** Speed of the link in bits a second. */
-  bitsPerSecond?: number | undefined;
-}
-
-const TEXTS = ['name', 'description', 'filter'] as const;
-const NAMES: readonly string[] = [...TEXTS, 'bitsPerSecond'];
-const MOST_TEXT_BYTES = 4096;
-
-/** `interface` of a writer, as the addon takes it. */
-export function readInterface(uri: string, value: unknown): NativeInterface | undefined {
-  if (value === undefined) return undefined;
-  const own = ownOptions({ uri }, value, `option interface is an object { ${NAMES.join(', ')} }`);
-  const bad = (what: string) => new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option interface${what}`, { uri });
-  for (const name of Object.keys(own)) {
-    if (NAMES.includes(name)) continue;
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `${uri}: interface has no option "${name}"`, {
-      uri,
-      hint: `Options of interface: ${NAMES.join(', ')}`,
-    });
-  }
-  const text = (name: string): string | undefined => {
-    const value = own[name];
-    if (value === undefined || isText(value, MOST_TEXT_BYTES)) return value;
-    throw bad(`.${name} must be text of 1 to ${MOST_TEXT_BYTES} bytes, not ${show(value)}`);
-  };
-  const { bitsPerSecond } = own;
-  if (bitsPerSecond !== undefined && !(Number.isSafeInteger(bitsPerSecond) && (bitsPerSecond as number) > 0)) {
-    throw bad(`.bitsPerSecond must be a whole number above 0, not ${show(bitsPerSecond)}`);
-  }
-  return {
-    name: text('name'),
-    description: text('description'),
-    filter: text('filter'),
-    bitsPerSecond: bitsPerSecond as number | undefined,
-  };
-}
+const MOST_BRIEF_BYTES = 1024;
 
 /** Text that a pcapng option can hold. */
 export function isText(value: unknown, mostBytes: number): value is string {
   return (
     typeof value === 'string' && value !== '' && faultIn(value) === undefined && Buffer.byteLength(value) <= mostBytes
   );
+}
+
+/** What a capture is from, as far as an interface block can hold it. */
+export function describeCapture({ target, uri, backend, mode, options, linkType }: Plan): NativeInterface {
+  const brief = (text: unknown) => (isText(text, MOST_BRIEF_BYTES) ? text : undefined);
+  return {
+    name: brief(target) ?? brief(uri),
+    description: `${backend}, ${mode}`,
+    filter: brief(options.filter),
+    bitsPerSecond: speedOf(target),
+    linkType,
+  };
+}
+
+/** Bits a second of an interface of this host, where it has any that is known. */
+function speedOf(name: string): number | undefined {
+  if (!/^[\w.:-]{1,15}$/.test(name) || /^\.+$/.test(name)) return undefined;
+  try {
+    const megabits = Number(readFileSync(`/sys/class/net/${name}/speed`, 'latin1'));
+    return megabits > 0 && megabits < 2 ** 31 ? megabits * 1_000_000 : undefined;
+  } catch {
+    return undefined; // none of that name, or it is down
+  }
 }
 
 /** This host, as the section header of a pcapng trace has it. */

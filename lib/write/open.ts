@@ -6,7 +6,8 @@ import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
-import { describeHost, readInterface, type WriterInterface } from './describe.js';
+import { describeHost } from './describe.js';
+import { Interfaces, type WriterInterface } from './interfaces.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
@@ -28,8 +29,19 @@ export interface WriterOptions {
   compress?: string | false | CompressOptions | undefined;
   /** A remark about the whole trace, of up to 4096 bytes of UTF-8. `pcapng:` only. */
   comment?: string | undefined;
-  /** What the packets come from, for readers of the trace. `pcapng:` only. */
+  /** What the packets come from, for readers of the trace: `pcapng:` only, but for `capture` and `linkType` of it. */
   interface?: WriterInterface | undefined;
+  /**
+   * The same of several captures, 1 to 64, whose packets go into one trace in order of time; in pcapng each has its interface
+   * block and its counts. `write()` finds a batch's by its capture, or is told.
+   */
+  interfaces?: readonly WriterInterface[] | undefined;
+  /**
+   * With several `interfaces`: how long a packet waits for earlier ones of others, ms, 0 to 60000, default 200; 0 writes them
+   * as they come. They wait in up to 64 MiB (or `queueBytes`, where that is more), and less long where these are full. What
+   * comes later than that stands behind later ones: `stats().late` counts it.
+   */
+  latenessMs?: number | undefined;
   /** Direction, number and, of lent batches, queue of each packet are written, too. `pcapng:` only. */
   packetDetails?: boolean | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
@@ -84,6 +96,8 @@ const OPTIONS = [
   'comment',
   'compress',
   'interface',
+  'interfaces',
+  'latenessMs',
   'packetDetails',
   'overwrite',
   'rotate',
@@ -100,6 +114,8 @@ const MAX_SNAPLEN = 262144;
 const MAX_COMMENT_BYTES = 4096;
 const FLUSH_MS = 500;
 const MAX_FLUSH_MS = 60_000;
+const LATENESS_MS = 200;
+const MAX_LATENESS_MS = 60_000;
 const MIN_QUEUE_BYTES = 2 ** 21;
 const QUEUE_BYTES = 2 ** 22;
 const MAX_QUEUE_BYTES = 2 ** 34;
@@ -124,7 +140,7 @@ const OVERFLOW = ['wait', 'drop'];
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const { format, path } = parseWriterUri(uri);
-  const { signal, ...settings } = readOptions(uri, format, path, options);
+  const { signal, interfaces, ...settings } = readOptions(uri, format, path, options);
   if (settings.rotate !== undefined && path === '-') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
   }
@@ -133,10 +149,11 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
     if (settings.rotate !== undefined) warnOfLeftOvers(path);
-    native = addon().openWriter({ path, format, application: `ringtap ${version()}`, ...settings });
+    const application = `ringtap ${version()}`;
+    native = addon().openWriter({ path, format, application, ...settings, interfaces: interfaces.natives });
     await native.tried(0);
     if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
-    return new Writer(uri, native, settings.rotate !== undefined, signal, forgetSignal);
+    return new Writer(uri, native, interfaces, settings.rotate !== undefined, signal, forgetSignal);
   } catch (error) {
     forgetSignal();
     throw signal?.aborted ? signal.reason : wrapNative(error, undefined, uri);
@@ -179,7 +196,7 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
       });
     }
   }
-  const { rotate: asked, interface: source } = own;
+  const { rotate: asked, interface: one, interfaces: many } = own;
   const rotate = readRotation(uri, asked);
   const sync = flag('fsync', false);
   if (sync && rotate === undefined) {
@@ -194,23 +211,28 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
     });
   }
   const packetDetails = flag('packetDetails', false);
-  if (format === 'pcap' && (packetDetails || source !== undefined)) {
-    const what = packetDetails ? 'details of packets' : 'what they come from';
-    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for ${what}`, {
+  if (format === 'pcap' && packetDetails) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for details of packets`, {
       uri,
-      hint: `Write pcapng:, or leave out ${packetDetails ? 'packetDetails' : 'interface'}.`,
+      hint: 'Write pcapng:, or leave out packetDetails.',
     });
+  }
+  const interfaces = Interfaces.read(uri, format === 'pcap', one, many);
+  const latenessMs = whole('latenessMs', 0, MAX_LATENESS_MS);
+  if (latenessMs !== undefined && interfaces.count === 1) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option latenessMs is for several interfaces`, { uri });
   }
   const { overflow = 'wait' } = own;
   if (!OVERFLOW.includes(overflow as string)) throw bad('overflow', OVERFLOW.join(' or '));
   return {
     ...describeHost(),
-    interface: readInterface(uri, source),
+    interfaces,
+    latenessMs: latenessMs ?? LATENESS_MS,
     packetDetails,
     overwrite: flag('overwrite', false),
     rotate,
     sync,
-    linkType: whole('linkType', 0, 65535),
+    linkType: interfaces.checkLinkTypes(whole('linkType', 0, 65535)),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
     delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),

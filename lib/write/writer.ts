@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { Batch } from '../capture/batch.js';
+import type { CaptureStats } from '../capture/stats.js';
 import { onAbort, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
@@ -8,6 +9,7 @@ import { Appended, type NativeSession, type NativeWriter, type OwnedPackets } fr
 import { callOptions } from '../uri/options.js';
 import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
+import type { Interfaces } from './interfaces.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
@@ -18,6 +20,8 @@ export interface WriteOptions {
    * `write()` is called; what is done to it later changes nothing. Default: all.
    */
   select?: Selection | undefined;
+  /** Which of the writer's `interfaces` they are of, from 0 on. Default: the one that has the batch's capture. */
+  interface?: number | undefined;
   /**
    * Ends the waiting when it aborts: `write()` takes no more and rejects with the signal's reason. What it has taken by
    * then, which is the first packets of the batch or of the selection, goes into the file as if they had been
@@ -41,13 +45,20 @@ export interface WriterStats {
   readonly dropped: number;
   /** Number of files that are complete. */
   readonly files: number;
+  /** Of several interfaces: packets that stand behind one of a later time, as they came later than `latenessMs`. */
+  readonly late: number;
 }
+
+/** What a capture has counted, such as its `stats()`; `drops` are packets dropped by cause. */
+export type WriterLedger = Pick<CaptureStats, 'received' | 'dropped'> & Partial<Pick<CaptureStats, 'drops'>>;
 
 interface ReadOptions {
   readonly select?: unknown;
+  readonly interface?: unknown;
   readonly signal?: AbortSignal | undefined;
 }
 
+const WRITE_OPTIONS = ['select', 'interface', 'signal'];
 const ALL: ReadOptions = Object.freeze(Object.create(null));
 
 /** What decrypts packets: how it is written down, or its number in the pcapng format. */
@@ -66,8 +77,8 @@ type Append = (first: number) => number | undefined;
 
 /**
  * A trace file being written. Batches are copied natively, without an object per packet, and written by a thread of the
- * writer's own, half a second later at the latest. One write at a time: a second one beside one that waits is
- * `RINGTAP_BUSY`.
+ * writer's own, half a second later at the latest. One write at a time, of each of its `interfaces`: a second one beside one
+ * that waits is `RINGTAP_BUSY`.
  *
  * What a settled `write()` took reaches the file also when nobody closes it: when the program ends by itself, by
  * `process.exit()` or by an uncaught error, when a worker is terminated, and when the writer is collected. A pipe gets
@@ -85,16 +96,21 @@ export class Writer implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
   readonly #forgetSignal: () => void;
   readonly #files: FileFeed;
+  readonly #interfaces: Interfaces;
   readonly #rotates: boolean;
+  /** Whose counts the files that rotate end with, by interface. */
+  readonly #sessions: (NativeSession | undefined)[] = [];
   #countedAt = Number.NEGATIVE_INFINITY;
   #waits = 0;
-  #writing: Promise<void> | undefined;
+  /** The writes that wait, by interface, the last of which lets those before it go first. */
+  readonly #writing = new Map<number, Promise<void>>();
   #closing: Promise<void> | undefined;
 
   /** @internal Use `openWriter()`. */
   constructor(
     uri: string,
     native: NativeWriter,
+    interfaces: Interfaces,
     rotates: boolean,
     signal: AbortSignal | undefined,
     forgetSignal: () => void,
@@ -104,6 +120,7 @@ export class Writer implements AsyncDisposable {
     this.#signal = signal;
     this.#forgetSignal = forgetSignal;
     this.#files = new FileFeed(uri, native);
+    this.#interfaces = interfaces;
     this.#rotates = rotates;
   }
 
@@ -123,26 +140,30 @@ export class Writer implements AsyncDisposable {
    * @param batch lent or an owned copy; it must not be released until this has settled
    * @param options which of its packets, and what ends the waiting
    * @throws CaptureError RINGTAP_FILE_WRITE (disk full …: complete records stay readable), RINGTAP_RELEASED,
-   * RINGTAP_BAD_OPTION (another link type in a `pcap:` file; an index or a mask that does not fit the batch: nothing of
-   * it is written), RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_CLOSED; or a signal's reason
+   * RINGTAP_BAD_OPTION (another link type in a `pcap:` file; an index or a mask that does not fit the batch, or one of no
+   * interface: nothing of it is written), RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_CLOSED; or a signal's reason
    */
   async write(batch: Batch, options?: WriteOptions): Promise<void> {
-    this.#refuseToWrite();
+    this.#refuseToWrite(this.#interfaces.count === 1 ? 0 : -1);
     if (!Batch.is(batch)) {
       throw this.#error('RINGTAP_BAD_OPTION', `write() takes a batch, not ${show(batch)}`);
     }
-    const { select, signal } = options === undefined ? ALL : this.#read('write', options, ['select', 'signal']);
+    const { select, signal, ...others } = options === undefined ? ALL : this.#read('write', options, WRITE_OPTIONS);
     signal?.throwIfAborted();
-    const append = this.#taking(batch, select);
+    const source = this.#interfaces.of(batch, others.interface);
+    const append = this.#taking(batch, select, source);
     // WHY again: looking at what was given may have run its code, which may have written or closed.
-    this.#refuseToWrite();
-    const next = append(0);
+    this.#refuseToWrite(source);
+    this.#interfaces.see(batch.linkType);
+    const before = [...this.#writing.values()].at(-1);
+    const next = before === undefined ? append(0) : 0;
     if (next === undefined) return;
-    this.#writing = this.#takeRest(append, next, signal);
+    const writing = this.#takeRest(append, next, signal, before);
+    this.#writing.set(source, writing);
     try {
-      await this.#writing;
+      await writing;
     } finally {
-      this.#writing = undefined;
+      this.#writing.delete(source);
     }
   }
 
@@ -161,8 +182,9 @@ export class Writer implements AsyncDisposable {
 
   /**
    * Completes the file, after a `write()` that is under way. Idempotent. pcapng files end with the counts of `ledger`,
-   * such as `capture.stats()`. A named pipe that nobody has opened for reading is given up, and rejects.
-   * @param ledger numbers of packets, of which a pcapng file tells at its end; `drops` are those dropped by cause
+   * such as `capture.stats()`; with none, of the captures that the writer's interfaces name. A named pipe that nobody has
+   * opened for reading is given up, and rejects.
+   * @param ledger numbers of packets, of which a pcapng file tells at its end; a list of them for several interfaces
    * @param options `signal` ends the waiting for a pipe's reader: what the pipe has no room for is lost then, which is
    * RINGTAP_FILE_WRITE and says how many packets are kept
    * @throws CaptureError RINGTAP_FILE_WRITE (what could not be written), RINGTAP_BAD_OPTION (counts that are none)
@@ -171,14 +193,7 @@ export class Writer implements AsyncDisposable {
    * await writer.close(capture.stats());
    * console.log(writer.stats().packets);
    */
-  close(
-    ledger?: {
-      readonly received: number;
-      readonly dropped: number;
-      readonly drops?: Readonly<Record<string, number | null>>;
-    },
-    options?: WaitOptions,
-  ): Promise<void> {
+  close(ledger?: WriterLedger | readonly (WriterLedger | undefined)[], options?: WaitOptions): Promise<void> {
     let signal: AbortSignal | undefined;
     try {
       if (options !== undefined) signal = this.#read('close', options, ['signal']).signal;
@@ -186,7 +201,7 @@ export class Writer implements AsyncDisposable {
       return Promise.reject(error);
     }
     if (this.#closing === undefined) {
-      const counts = ledger === undefined ? undefined : this.#countsOf(ledger);
+      const counts = this.#allCounts(ledger);
       if (counts instanceof CaptureError) return Promise.reject(counts);
       this.#closing = this.#finish(counts);
     }
@@ -273,12 +288,12 @@ export class Writer implements AsyncDisposable {
 
   /** Options that are an object with these names only. */
   #read(method: string, options: unknown, names: readonly string[]): ReadOptions {
-    const { select, signal } = callOptions(this, method, options, names);
-    return { select, signal };
+    const { select, signal, interface: source } = callOptions(this, method, options, names);
+    return { select, signal, interface: source };
   }
 
   /** How packets of this batch are taken: of what is lent now, whatever the same memory shows later. */
-  #taking(batch: Batch, given: unknown): Append {
+  #taking(batch: Batch, given: unknown, source: number): Append {
     const { length } = batch;
     if (length === 0) throw this.#error('RINGTAP_RELEASED', 'write(): the batch was released');
     const select = selectionOf(given, length);
@@ -294,12 +309,12 @@ export class Writer implements AsyncDisposable {
     };
     const lender = Batch.lenderOf(batch);
     if (lender !== undefined) {
-      this.#count(lender);
+      this.#count(source, lender);
       const { slot, lease } = batch;
-      return this.#explained(isAll, (first) => native.append(first, choice(), lender.session, slot, lease));
+      return this.#explained(isAll, (first) => native.append(first, choice(), source, lender.session, slot, lease));
     }
     const packets = this.#owned(batch);
-    return this.#explained(isAll, (first) => native.appendCopy(first, choice(), length, ...packets));
+    return this.#explained(isAll, (first) => native.appendCopy(first, choice(), source, length, ...packets));
   }
 
   /** The packets of an owned copy, each array looked at once. */
@@ -329,12 +344,21 @@ export class Writer implements AsyncDisposable {
     };
   }
 
-  async #takeRest(append: Append, first: number, signal: AbortSignal | undefined): Promise<void> {
+  async #takeRest(
+    append: Append,
+    first: number,
+    signal: AbortSignal | undefined,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
     // What went wrong is told by append(), which counts what it refuses.
     const room = (number: number) => this.#native.room(number).catch(() => {});
-    for (let next: number | undefined = first; next !== undefined; next = append(next)) {
-      await this.#wait(room, signal);
+    let next: number | undefined = first;
+    if (before !== undefined) {
+      await before.catch(() => {});
+      signal?.throwIfAborted();
+      next = append(first);
     }
+    for (; next !== undefined; next = append(next)) await this.#wait(room, signal);
   }
 
   /** Waits for the addon, which knows the waiting by a number, or for the signal. */
@@ -353,17 +377,40 @@ export class Writer implements AsyncDisposable {
     signal?.throwIfAborted();
   }
 
-  async #finish(counts: Counts | undefined): Promise<void> {
+  async #finish(counts: readonly (Counts | undefined)[]): Promise<void> {
     // Nobody opened the pipe: close() gives it up, and the write() that waits for it fails.
-    if (this.#native.isOpen()) await this.#writing?.catch(() => {});
+    if (this.#native.isOpen()) await Promise.allSettled(this.#writing.values());
     try {
-      if (counts !== undefined) this.#native.ledger(...counts);
+      for (const [source, of] of counts.entries()) if (of !== undefined) this.#native.ledger(source, ...of);
       await this.#native.close(0);
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {
       this.#forgetSignal();
     }
+  }
+
+  /** The counts of each interface: what is given, or else what its capture says. */
+  #allCounts(ledger: unknown): (Counts | undefined)[] | CaptureError {
+    const { count, captures } = this.#interfaces;
+    let given: unknown[];
+    try {
+      const isList = count > 1 && Array.isArray(ledger);
+      if (isList ? ledger.length > count : ledger !== undefined && count > 1) {
+        return this.#error('RINGTAP_BAD_OPTION', `close() takes a list of counts, one for each of ${count} interfaces`);
+      }
+      given = isList ? Array.from(ledger) : [ledger];
+    } catch {
+      return this.#error('RINGTAP_BAD_OPTION', 'close(): the list of counts cannot be read');
+    }
+    const all: (Counts | undefined)[] = [];
+    for (let source = 0; source < count; source++) {
+      const own = given[source] === undefined ? captures[source]?.stats() : given[source];
+      const counts = own === undefined ? undefined : this.#countsOf(own);
+      if (counts instanceof CaptureError) return counts;
+      all.push(counts);
+    }
+    return all;
   }
 
   /** The counts, each looked at once, or what is wrong with them. */
@@ -380,18 +427,24 @@ export class Writer implements AsyncDisposable {
   }
 
   /** Files that rotate end with what their capture counts by then; not asked for more often than is worth it. */
-  #count({ session }: { readonly session: NativeSession }): void {
+  #count(source: number, { session }: { readonly session: NativeSession }): void {
     const now = performance.now();
-    if (!this.#rotates || now < this.#countedAt + COUNT_MS) return;
+    if (!this.#rotates) return;
+    const isKnown = this.#sessions[source] === session;
+    this.#sessions[source] = session;
+    if (isKnown && now < this.#countedAt + COUNT_MS) return;
     this.#countedAt = now;
-    const counts = this.#countsOf(session.stats());
-    if (!(counts instanceof CaptureError)) this.#native.ledger(...counts);
+    for (const [i, each] of this.#sessions.entries()) {
+      const counts = each === undefined ? undefined : this.#countsOf(each.stats());
+      if (counts !== undefined && !(counts instanceof CaptureError)) this.#native.ledger(i, ...counts);
+    }
   }
 
-  #refuseToWrite(): void {
+  /** @param source -1: not known yet */
+  #refuseToWrite(source: number): void {
     this.#refuseAborted();
     if (this.#closing !== undefined) throw this.#error('RINGTAP_CLOSED', 'the writer was closed');
-    if (this.#writing !== undefined) {
+    if (this.#writing.has(source)) {
       throw this.#error('RINGTAP_BUSY', 'write() was called before the last one settled', 'Await each write().');
     }
   }

@@ -78,13 +78,27 @@ RotateRequest to_rotate(const Napi::Value& value) {
           .most_files = flag(object.Get("stop")) ? whole(object.Get("files")) : 0};
 }
 
+std::optional<uint32_t> link_type_of(const Napi::Object& object) {
+  const Napi::Value link_type = object.Get("linkType");
+  return link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt;
+}
+
 InterfaceInfo to_interface(const Napi::Value& value) {
   if (!value.IsObject()) return {};
   const auto object = value.As<Napi::Object>();
   return {.name = text(object.Get("name")),
           .description = text(object.Get("description")),
           .filter = text(object.Get("filter")),
-          .bits_per_second = whole(object.Get("bitsPerSecond"))};
+          .bits_per_second = whole(object.Get("bitsPerSecond")),
+          .link_type = link_type_of(object)};
+}
+
+std::vector<InterfaceInfo> to_interfaces(const Napi::Value& value) {
+  std::vector<InterfaceInfo> interfaces;
+  if (!value.IsArray()) return interfaces;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) interfaces.push_back(to_interface(array.Get(i)));
+  return interfaces;
 }
 
 /// One file, or one after the other.
@@ -169,7 +183,6 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   Writer* made = object.IsEmpty() ? nullptr : Unwrap(object);
   if (made == nullptr) return {};  // the worker is being terminated
   const auto request = info[0].As<Napi::Object>();
-  const Napi::Value link_type = request.Get("linkType");
   const std::string format = text(request.Get("format"));
   const RotateRequest rotate = to_rotate(request.Get("rotate"));
   auto to = compressed_if(request, destination(request, rotate));
@@ -177,22 +190,23 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
     raise(env, to.error());
     return {};
   }
-  auto writer = TraceWriter::create(
-      {.to = *std::move(to),
-       .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
-       .link_type = link_type.IsNumber() ? std::optional(static_cast<uint32_t>(number(link_type))) : std::nullopt,
-       .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
-       .nanosecond = flag(request.Get("nanosecond")),
-       .delay = std::chrono::milliseconds(static_cast<int64_t>(number(request.Get("delayMs")))),
-       .application = text(request.Get("application")),
-       .comment = text(request.Get("comment")),
-       .hardware = text(request.Get("hardware")),
-       .os = text(request.Get("os")),
-       .interface = to_interface(request.Get("interface")),
-       .packet_details = flag(request.Get("packetDetails")),
-       .rotate = rotate,
-       .queue_bytes = whole(request.Get("queueBytes")),
-       .drops = flag(request.Get("drops"))});
+  auto writer =
+      TraceWriter::create({.to = *std::move(to),
+                           .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
+                           .link_type = link_type_of(request),
+                           .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
+                           .nanosecond = flag(request.Get("nanosecond")),
+                           .delay = std::chrono::milliseconds(static_cast<int64_t>(number(request.Get("delayMs")))),
+                           .application = text(request.Get("application")),
+                           .comment = text(request.Get("comment")),
+                           .hardware = text(request.Get("hardware")),
+                           .os = text(request.Get("os")),
+                           .interfaces = to_interfaces(request.Get("interfaces")),
+                           .lateness = std::chrono::milliseconds(whole(request.Get("latenessMs"))),
+                           .packet_details = flag(request.Get("packetDetails")),
+                           .rotate = rotate,
+                           .queue_bytes = whole(request.Get("queueBytes")),
+                           .drops = flag(request.Get("drops"))});
   if (!writer) {
     raise(env, writer.error());
     return {};
@@ -252,28 +266,30 @@ Napi::Value Writer::is_open(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), writer_->is_open());
 }
 
-/// append(first, select, session, slot, generation) → kAllTaken, kReleased, or how many were taken: go on from there
-/// when there is room(). `select`: indices as a Uint32Array, a mask as a Uint8Array, undefined for all, or null for
-/// what the call before has selected.
+/// append(first, select, interface, session, slot, generation) → kAllTaken, kReleased, or how many were taken: go on
+/// from there when there is room(). `select`: indices as a Uint32Array, a mask as a Uint8Array, undefined for all, or
+/// null for what the call before has selected.
 Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Session* session = Session::Unwrap(info[2].As<Napi::Object>());
+  const Session* session = Session::Unwrap(info[3].As<Napi::Object>());
   if (session == nullptr) return {};  // the worker is being terminated
-  const auto view = session->view(static_cast<uint32_t>(number(info[3])), static_cast<uint32_t>(number(info[4])));
+  auto view = session->view(static_cast<uint32_t>(number(info[4])), static_cast<uint32_t>(number(info[5])));
   if (!view) return Napi::Number::New(env, kReleased);
+  view->source = static_cast<uint32_t>(whole(info[2]));
   return append_view(env, *view, info[0], info[1]);
 }
 
-/// appendCopy(first, select, length, linkType, epochSeconds, epochNanos, time, rest, offset, caplen, wirelen, flags,
-/// bytes): the same with packets that JS owns. WHY arguments: to look at an object may run JS, which may take the
-/// arrays away again.
+/// appendCopy(first, select, interface, length, linkType, epochSeconds, epochNanos, time, rest, offset, caplen,
+/// wirelen, flags, bytes): the same with packets that JS owns. WHY arguments: to look at an object may run JS, which
+/// may take the arrays away again.
 Napi::Value Writer::append_copy(const Napi::CallbackInfo& info) {
-  BatchView view = view_of(info, 6);
-  const double length = number(info[2]);
+  BatchView view = view_of(info, 7);
+  view.source = static_cast<uint32_t>(whole(info[2]));
+  const double length = number(info[3]);
   if (length > view.count) return Napi::Number::New(info.Env(), kReleased);  // its arrays were transferred away
   view.count = static_cast<uint32_t>(std::max(length, 0.0));
-  view.link_type = static_cast<uint32_t>(std::clamp<double>(number(info[3]), 0, UINT32_MAX));
-  view.epoch_ns = epoch_ns(number(info[4]), number(info[5]));
+  view.link_type = static_cast<uint32_t>(std::clamp<double>(number(info[4]), 0, UINT32_MAX));
+  view.epoch_ns = epoch_ns(number(info[5]), number(info[6]));
   return append_view(info.Env(), view, info[0], info[1]);
 }
 
@@ -348,12 +364,12 @@ Napi::Value Writer::flush(const Napi::CallbackInfo& info) {
   return promise(info, [this](TraceWriter::Done done) { return writer_->flush(std::move(done)); });
 }
 
-/// ledger(received, dropped, causes): of the capture by now; causes such as "ring=5", one on each line.
+/// ledger(interface, received, dropped, causes): of its capture by now; causes such as "ring=5", one on each line.
 void Writer::ledger(const Napi::CallbackInfo& info) {
-  DropCounts counts{.received = whole(info[0]), .dropped = whole(info[1])};
-  std::istringstream causes(text(info[2]));
+  DropCounts counts{.received = whole(info[1]), .dropped = whole(info[2])};
+  std::istringstream causes(text(info[3]));
   for (std::string cause; std::getline(causes, cause);) counts.causes.push_back(cause);
-  writer_->set_drop_counts(std::move(counts));
+  writer_->set_drop_counts(static_cast<uint32_t>(whole(info[0])), std::move(counts));
 }
 
 /// comment(text)
@@ -386,6 +402,7 @@ Napi::Value Writer::stats(const Napi::CallbackInfo& info) {
   object.Set("queued", static_cast<double>(counts.queued));
   object.Set("dropped", static_cast<double>(counts.dropped));
   object.Set("files", static_cast<double>(counts.files));
+  object.Set("late", static_cast<double>(counts.late));
   return object;
 }
 

@@ -20,9 +20,9 @@ namespace ringtap::addon {
 class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interface,
-  /// packetDetails, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops}) → Writer, whose tried()
-  /// tells what came of it. Throws where no thread can be made.
+  /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interfaces,
+  /// latenessMs, packetDetails, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops}) → Writer, whose
+  /// tried() tells what came of it. Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit Writer(const Napi::CallbackInfo& info) : ObjectWrap(info) {}

@@ -14,12 +14,6 @@
 
 namespace ringtap {
 
-/// What a format can hold.
-struct PacketLimits {
-  uint32_t snaplen = 0;
-  uint64_t end_ns = 0;  // times from 1970 up to here, exclusive
-};
-
 struct CheckedPacket {
   const std::byte* data = nullptr;
   uint32_t caplen = 0;

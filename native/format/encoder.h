@@ -29,6 +29,8 @@ struct BatchView {
   size_t segment_bytes = 0;
   int64_t epoch_ns = 0;
   uint32_t link_type = 1;
+  uint32_t source = 0;  // which of the writer's interfaces they come from
+  uint64_t lost = 0;    // that it is missing between those before the batch and its first packet
   // Which packets to take, in this order; null: all. Not shown to JS.
   const uint32_t* select = nullptr;
   uint32_t selected = 0;
@@ -69,6 +71,13 @@ struct InterfaceInfo {
   std::string description = {};
   std::string filter = {};
   uint64_t bits_per_second = 0;
+  std::optional<uint32_t> link_type = {};  // nothing: that of its first batch
+};
+
+/// What a format can hold of a packet.
+struct PacketLimits {
+  uint32_t snaplen = 0;
+  uint64_t end_ns = 0;  // times from 1970 up to here, exclusive
 };
 
 /// What decrypts packets.
@@ -103,17 +112,21 @@ class Encoder {
   /// Encodes the packets to take from the `next`-th on, advancing it, until the batch or the buffer is at its end.
   virtual std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) = 0;
 
+  /// Why the file takes no packets of this link type, if so.
+  virtual std::optional<Error> refuses(uint32_t link_type) const = 0;
+  virtual const PacketLimits& limits() const noexcept = 0;
+
   /// A remark about the next packet.
   virtual void comment(const std::string&) {}
 
-  /// So many packets are missing before the next one.
-  virtual void lost(uint64_t) {}
+  /// So many packets are missing before the next one of this source.
+  virtual void lost(uint32_t /*source*/, uint64_t /*packets*/) {}
 
   /// False when the buffer has no room for them.
   virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }
 
-  /// The bytes that the file ends with …
-  virtual void trailer(const DropCounts& counts, EncodeBuffer& buffer) = 0;
+  /// The bytes that the file ends with, by what each source has counted …
+  virtual void trailer(const std::vector<std::optional<DropCounts>>& counts, EncodeBuffer& buffer) = 0;
   /// … and how many they are at most.
   virtual uint32_t trailer_bytes() const = 0;
 
@@ -127,15 +140,16 @@ class Encoder {
 };
 
 struct EncoderOptions {
-  uint32_t link_type = 1;
+  uint32_t link_type = 1;  // of a source that has none of its own: the one that is first to write, or the only one
+  uint32_t source = 0;     // which that is
   uint32_t snaplen = kMaxSnaplen;
   bool nanosecond = true;
   std::string hardware = {};
   std::string os = {};
   std::string application = {};
   std::string comment = {};
-  InterfaceInfo interface = {};
-  bool packet_details = false;  // direction, number and queue of each packet
+  std::vector<InterfaceInfo> interfaces = {InterfaceInfo{}};  // one for each source, and one at least
+  bool packet_details = false;                                // direction, number and queue of each packet
 };
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);

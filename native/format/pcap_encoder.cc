@@ -33,7 +33,16 @@ class PcapEncoder final : public Encoder {
 
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
-  void trailer(const DropCounts&, EncodeBuffer&) override {}
+  std::optional<Error> refuses(uint32_t link_type) const override {
+    if (link_type == link_type_) return std::nullopt;
+    return Error{.code = Code::kBadOption,
+                 .message = "a batch of link type " + std::to_string(link_type) +
+                            " cannot go into a pcap file of link type " + std::to_string(link_type_),
+                 .hint = "Use pcapng:, which holds several link types."};
+  }
+  const PacketLimits& limits() const noexcept override { return limits_; }
+
+  void trailer(const std::vector<std::optional<DropCounts>>&, EncodeBuffer&) override {}
   uint32_t trailer_bytes() const override { return 0; }
 
   Record record(const EncodeBuffer& buffer, uint32_t at) const override {
@@ -48,12 +57,7 @@ class PcapEncoder final : public Encoder {
 };
 
 std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
-  if (batch.link_type != link_type_) {
-    return Error{.code = Code::kBadOption,
-                 .message = "a batch of link type " + std::to_string(batch.link_type) +
-                            " cannot go into a pcap file of link type " + std::to_string(link_type_),
-                 .hint = "Use pcapng:, which holds several link types."};
-  }
+  if (auto refused = refuses(batch.link_type)) return refused;
   std::byte* at = buffer.data + buffer.used;
   const std::byte* const end = buffer.data + buffer.capacity;
   uint32_t i = next;

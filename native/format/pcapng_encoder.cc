@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -100,9 +101,13 @@ class PcapngEncoder final : public Encoder {
  public:
   explicit PcapngEncoder(const EncoderOptions& options)
       : options_(options),
-        link_types_{options.link_type},
+        sources_(options.interfaces.size()),
         unit_(options.nanosecond ? 1 : 1000),
-        limits_{.snaplen = options.snaplen, .end_ns = uint64_t{1} << 63} {}
+        limits_{.snaplen = options.snaplen, .end_ns = uint64_t{1} << 63} {
+    for (size_t i = 0; i < sources_.size(); i++) sources_[i].link_type = options.interfaces[i].link_type;
+    std::optional<uint32_t>& first = sources_[options.source].link_type;
+    if (!first) first = options.link_type;
+  }
 
   void header(EncodeBuffer& buffer) override {
     {
@@ -117,15 +122,24 @@ class PcapngEncoder final : public Encoder {
       section.text(kSectionApplication, shortened(options_.application));
       section.end_of_options();
     }
-    link_types_.resize(1);
-    span_ = {};
-    interface(link_types_[0], buffer);
+    described_.clear();
+    for (uint32_t i = 0; i < sources_.size(); i++) {
+      sources_[i].span = {};
+      if (sources_[i].link_type) describe(i, *sources_[i].link_type, buffer);
+    }
   }
+
+  std::optional<Error> refuses(uint32_t link_type) const override {
+    if (link_type <= UINT16_MAX) return std::nullopt;
+    return Error{.code = Code::kBadOption,
+                 .message = "link type " + std::to_string(link_type) + " does not fit a pcapng file"};
+  }
+  const PacketLimits& limits() const noexcept override { return limits_; }
 
   std::optional<Error> encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) override;
 
   void comment(const std::string& text) override { comment_ = text; }
-  void lost(uint64_t packets) override { lost_ += packets; }
+  void lost(uint32_t source, uint64_t packets) override { sources_[source].lost += packets; }
 
   bool secrets(const Secrets& secrets, EncodeBuffer& buffer) override {
     if (buffer.capacity - buffer.used < 20 + padded(secrets.data.size())) return false;
@@ -136,13 +150,44 @@ class PcapngEncoder final : public Encoder {
     return true;
   }
 
-  void trailer(const DropCounts& counts, EncodeBuffer& buffer) override {
+  void trailer(const std::vector<std::optional<DropCounts>>& counts, EncodeBuffer& buffer) override {
+    for (uint32_t i = 0; i < sources_.size() && i < counts.size(); i++) {
+      const auto of_source = [i](const Described& described) { return described.source == i; };
+      const auto found = std::find_if(described_.begin(), described_.end(), of_source);
+      if (counts[i] && found != described_.end()) {
+        statistics(static_cast<uint32_t>(found - described_.begin()), sources_[i].span, *counts[i], buffer);
+      }
+    }
+  }
+  uint32_t trailer_bytes() const override { return static_cast<uint32_t>(sources_.size()) * kStatisticsBytes; }
+
+  Record record(const EncodeBuffer& buffer, uint32_t at) const override {
+    const std::byte* const block = buffer.data + at;
+    return {.end = at + load<uint32_t>(block + 4), .is_packet = load<uint32_t>(block) == kEnhancedPacket};
+  }
+
+ private:
+  static constexpr uint32_t kStatisticsBytes = 96 + kMostCauses * (8 + kMostCauseBytes);
+
+  /// What packets come from.
+  struct Source {
+    std::optional<uint32_t> link_type;  // that its interface is described with at the beginning of each file
+    uint64_t lost = 0;                  // before its next packet
+    TimeSpan span = {};                 // of this file
+  };
+  /// An interface of this file.
+  struct Described {
+    uint32_t source;
+    uint32_t link_type;
+  };
+
+  void statistics(uint32_t interface_id, const TimeSpan& span, const DropCounts& counts, EncodeBuffer& buffer) const {
     BlockWriter statistics(buffer, kStatistics);
-    statistics.put(uint32_t{0});
+    statistics.put(interface_id);
     put_time(statistics, last_time_);
-    if (!span_.is_empty()) {
-      put_time(statistics, kStatisticsStart, span_.earliest_ns() / unit_);
-      put_time(statistics, kStatisticsEnd, span_.latest_ns() / unit_);
+    if (!span.is_empty()) {
+      put_time(statistics, kStatisticsStart, span.earliest_ns() / unit_);
+      put_time(statistics, kStatisticsEnd, span.latest_ns() / unit_);
     }
     statistics.option(kStatisticsReceived, &counts.received, sizeof counts.received);
     statistics.option(kStatisticsDropped, &counts.dropped, sizeof counts.dropped);
@@ -154,15 +199,6 @@ class PcapngEncoder final : public Encoder {
     }
     statistics.end_of_options();
   }
-  uint32_t trailer_bytes() const override { return kStatisticsBytes; }
-
-  Record record(const EncodeBuffer& buffer, uint32_t at) const override {
-    const std::byte* const block = buffer.data + at;
-    return {.end = at + load<uint32_t>(block + 4), .is_packet = load<uint32_t>(block) == kEnhancedPacket};
-  }
-
- private:
-  static constexpr uint32_t kStatisticsBytes = 96 + kMostCauses * (8 + kMostCauseBytes);
 
   static void put_time(BlockWriter& block, uint64_t ticks) {
     block.put(static_cast<uint32_t>(ticks >> 32));
@@ -174,8 +210,8 @@ class PcapngEncoder final : public Encoder {
     put_time(block, ticks);
   }
 
-  void interface(uint32_t link_type, EncodeBuffer& buffer) const {
-    const auto& [name, about, filter, bits_per_second] = options_.interface;
+  void describe(uint32_t source, uint32_t link_type, EncodeBuffer& buffer) {
+    const auto& [name, about, filter, bits_per_second, _] = options_.interfaces[source];
     BlockWriter description(buffer, kInterface);
     description.put(static_cast<uint16_t>(link_type));
     description.put(uint16_t{0});
@@ -188,20 +224,21 @@ class PcapngEncoder final : public Encoder {
     // A zero in front: the text of a filter, not its code.
     if (!filter.empty()) description.text(kInterfaceFilter, std::string(1, '\0') + shortened(filter));
     description.end_of_options();
+    described_.push_back({.source = source, .link_type = link_type});
   }
 
-  /// The interface for a link type; described first if it is new. None when the buffer is full.
-  std::optional<uint32_t> interface_for(uint32_t link_type, EncodeBuffer& buffer) {
-    for (uint32_t i = 0; i < link_types_.size(); i++) {
-      if (link_types_[i] == link_type) return i;
+  /// The interface for a source and a link type; described first if it is new. None when the buffer is full.
+  std::optional<uint32_t> interface_for(uint32_t source, uint32_t link_type, EncodeBuffer& buffer) {
+    for (uint32_t i = 0; i < described_.size(); i++) {
+      if (described_[i].link_type == link_type && described_[i].source == source) return i;
     }
-    const auto& [name, about, filter, bits_per_second] = options_.interface;
+    const auto& [name, about, filter, bits_per_second, _] = options_.interfaces[source];
     const size_t bytes = 72 + padded(name.size()) + padded(about.size()) + padded(filter.size());  // at most
     if (buffer.capacity - buffer.used < bytes) return std::nullopt;
-    interface(link_type, buffer);
+    describe(source, link_type, buffer);
     buffer.describes = true;
-    link_types_.push_back(link_type);
-    return static_cast<uint32_t>(link_types_.size() - 1);
+    if (!sources_[source].link_type) sources_[source].link_type = link_type;
+    return static_cast<uint32_t>(described_.size() - 1);
   }
 
   /// Where the packet ends; null when it has no room before `end`.
@@ -226,25 +263,22 @@ class PcapngEncoder final : public Encoder {
   }
 
   const EncoderOptions options_;
-  std::vector<uint32_t> link_types_;  // of each interface
-  const uint32_t unit_;               // ns per tick
+  std::vector<Source> sources_;
+  std::vector<Described> described_;
+  const uint32_t unit_;  // ns per tick
   const PacketLimits limits_;
   uint64_t last_time_ = 0;
   uint64_t packets_ = 0;  // ever
-  TimeSpan span_;         // of this file
   std::string comment_;   // about the next packet
-  uint64_t lost_ = 0;     // before it
 };
 
 std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
-  if (batch.link_type > UINT16_MAX) {
-    return Error{.code = Code::kBadOption,
-                 .message = "link type " + std::to_string(batch.link_type) + " does not fit a pcapng file"};
-  }
-  const auto interface_id = interface_for(batch.link_type, buffer);
+  if (auto refused = refuses(batch.link_type)) return refused;
+  const auto interface_id = interface_for(batch.source, batch.link_type, buffer);
   if (!interface_id) return std::nullopt;
   std::byte* at = buffer.data + buffer.used;
   const std::byte* const end = buffer.data + buffer.capacity;
+  Source& source = sources_[batch.source];
   const bool details = options_.packet_details;
   uint32_t i = next;
   std::optional<Error> error;
@@ -264,14 +298,14 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
       options.has_queue = batch.queue != nullptr;
       if (options.has_queue) options.queue = load_once(&batch.queue[index]);
     }
-    options.drops = lost_;
+    options.drops = source.lost;
     if (!comment_.empty()) [[unlikely]]
       options.comment = &comment_;
     std::byte* const after = put(at, end, *interface_id, packet, options);
     if (after == nullptr) break;
     at = after;
     packets_++;
-    lost_ = 0;
+    source.lost = 0;
     times.add(packet.unix_ns);
     if (!comment_.empty()) [[unlikely]]
       comment_.clear();
@@ -279,7 +313,7 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
   buffer.used = static_cast<uint32_t>(at - buffer.data);
   buffer.packets += i - next;
   times.put(buffer);
-  span_.add(times);
+  source.span.add(times);
   next = i;
   return error;
 }

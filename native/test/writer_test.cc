@@ -187,7 +187,7 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   REQUIRE(write_all(*writer, ethernet.view()));
   REQUIRE(write_all(*writer, raw.view()));
   REQUIRE(write_all(*writer, ethernet.view()));
-  writer->set_drop_counts({.received = 260, .dropped = 10});
+  writer->set_drop_counts(0, {.received = 260, .dropped = 10});
   REQUIRE(close(*writer));
   CHECK(writer->counts().bytes == std::filesystem::file_size(path));
   const Reading back = read_trace(path);
@@ -344,7 +344,7 @@ TEST_CASE("threads that append, flush, ask and close at once lose nothing and te
       }
     });
     std::thread closer([&] {
-      writer->set_drop_counts({.received = 1, .dropped = 2});
+      writer->set_drop_counts(0, {.received = 1, .dropped = 2});
       CHECK(close(*writer));
     });
     CHECK(close(*writer));
@@ -827,4 +827,126 @@ TEST_CASE("what a failure keeps out of the file is counted as dropped") {
           const auto counts = (*opened)->counts();
           return is_failed && counts.packets > 0 && counts.queued == 0 && counts.packets + counts.dropped == given;
         }) == 0);
+}
+
+namespace {
+
+/// Times of packets that are `step` ns apart, from `from` on.
+void space(Batch& batch, int64_t from, int64_t step) {
+  for (uint32_t i = 0; i < batch.n; i++) batch.block.time[i] = static_cast<double>(from + step * i);
+}
+
+BatchView from_source(const Batch& batch, uint32_t source) {
+  BatchView view = batch.view();
+  view.source = source;
+  return view;
+}
+
+WriterRequest of_two(const std::string& path, TraceFormat format, int64_t lateness_ms) {
+  return {.to = to_file(path),
+          .format = format,
+          .interfaces = {{.name = "a", .link_type = 1}, {.name = "b", .link_type = 1}},
+          .lateness = std::chrono::milliseconds(lateness_ms)};
+}
+
+}  // namespace
+
+TEST_CASE("packets of several sources are put in order, and those of equal times stay as they came") {
+  const TempDir dir;
+  for (const TraceFormat format : {TraceFormat::kPcap, TraceFormat::kPcapng}) {
+    const std::string path = dir.file("out");
+    auto writer = open_writer(of_two(path, format, 60'000));
+    REQUIRE(writer);
+    Batch one(5000, 1, 200, 1);
+    Batch two(3000, 1, 200, 9000);
+    space(one, 1000, 6);
+    space(two, 1000, 10);
+    REQUIRE(write_all(**writer, from_source(two, 1)));
+    REQUIRE(write_all(**writer, from_source(one, 0)));
+    CHECK((*writer)->counts().queued == 8000);
+    REQUIRE(flush(**writer));
+    CHECK((*writer)->counts().packets == 8000);
+    REQUIRE(close(**writer));
+    CHECK((*writer)->counts().late == 0);
+    const Reading back = read_trace(path);
+    REQUIRE(back.packets.size() == 8000);
+    uint32_t at[2] = {0, 0};
+    for (size_t i = 0; i < back.packets.size(); i++) {
+      if (i > 0) CHECK(back.packets[i].unix_ns >= back.packets[i - 1].unix_ns);
+      // The second was written first, so it is first of equal ones.
+      const bool is_second = at[1] < two.n && (at[0] == one.n || two.block.time[at[1]] <= one.block.time[at[0]]);
+      const Batch& from = is_second ? two : one;
+      const uint32_t n = at[is_second ? 1 : 0]++;
+      CHECK(back.packets[i].data == from.segment.substr(from.block.offset[n], from.block.caplen[n]));
+      CHECK(back.packets[i].wirelen == from.block.wirelen[n]);
+    }
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_CASE("sources that write at once lose nothing, with little memory and a slow disk, nor when files rotate") {
+  const TempDir dir;
+  auto request = of_two(dir.file("out.pcapng"), TraceFormat::kPcapng, 5);
+  request.order_bytes = 2 << 20;
+  request.queue_bytes = 2 << 20;
+  auto writer = open_writer(std::move(request));
+  REQUIRE(writer);
+  constexpr uint32_t kRounds = 60;
+  std::vector<std::thread> threads;
+  std::mutex turn;  // as JS does: one write after the other
+  for (uint32_t source = 0; source < 2; source++) {
+    threads.emplace_back([&, source] {
+      for (uint32_t round = 0; round < kRounds; round++) {
+        Batch batch(400, 1, 1400, round * 400);
+        space(batch, int64_t{1000} * 400 * round + source, 1000);
+        const std::scoped_lock lock(turn);
+        CHECK(write_all(**writer, from_source(batch, source)));
+        if (round % 16 == 7) CHECK(flush(**writer));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(close(**writer));
+  const auto counts = (*writer)->counts();
+  CHECK(counts.packets == 2 * kRounds * 400);
+  CHECK(counts.queued == 0);
+  CHECK(read_trace(dir.file("out.pcapng")).packets.size() == counts.packets);
+}
+
+TEST_CASE("what is missing before a packet is told with it, in order or not") {
+  const TempDir dir;
+  for (const int64_t lateness : {0, 60'000}) {
+    const std::string path = dir.file("lost" + std::to_string(lateness));
+    auto writer = open_writer(of_two(path, TraceFormat::kPcapng, lateness));
+    REQUIRE(writer);
+    Batch one(3);
+    Batch two(3);
+    space(one, 1000, 10);
+    space(two, 1005, 10);
+    BatchView first = from_source(one, 0);
+    first.lost = 7;
+    BatchView second = from_source(two, 1);
+    second.lost = 9;
+    REQUIRE(write_all(**writer, second));
+    REQUIRE(write_all(**writer, first));
+    REQUIRE(close(**writer));
+    const std::string lines = traces::run("tshark -r " + path + " -T fields -e frame.interface_id -e frame.drop_count");
+    CHECK(lines == (lateness > 0 ? "0\t7\n1\t9\n0\t\n1\t\n0\t\n1\t\n" : "1\t9\n1\t\n1\t\n0\t7\n0\t\n0\t\n"));
+  }
+}
+
+TEST_CASE("a source that is none, and another link type in pcap, are refused and nothing of them is kept") {
+  const TempDir dir;
+  auto writer = open_writer(of_two(dir.file("out.pcap"), TraceFormat::kPcap, 1000));
+  REQUIRE(writer);
+  const Batch good(10);
+  const Batch raw(10, 101);
+  CHECK((*writer)->append(from_source(good, 2)).error().code == Code::kBadOption);
+  REQUIRE(write_all(**writer, from_source(good, 1)));
+  CHECK((*writer)->append(from_source(raw, 0)).error().code == Code::kBadOption);
+  Batch bad(10);
+  bad.block.caplen[5] = UINT32_MAX;
+  CHECK((*writer)->append(from_source(bad, 0)).error().code == Code::kBadOption);
+  REQUIRE(close(**writer));
+  CHECK((*writer)->counts().packets == 15);
 }

@@ -13,7 +13,15 @@ Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) 
   const uint64_t buffers = std::max(kLeast, request.queue_bytes / kBufferBytes);
   auto region = Region::allocate(buffers * kBufferBytes);
   if (!region) return std::move(region).error();
-  const std::shared_ptr<TraceWriter> writer(new TraceWriter(std::move(request), *std::move(region)));
+  std::unique_ptr<Ordering> ordering;
+  if (request.interfaces.empty()) request.interfaces.emplace_back();
+  if (request.interfaces.size() > 1 && request.lateness.count() > 0) {
+    auto made = Ordering::create(request.lateness, request.order_bytes);
+    if (!made) return std::move(made).error();
+    ordering = *std::move(made);
+  }
+  const std::shared_ptr<TraceWriter> writer(
+      new TraceWriter(std::move(request), *std::move(region), std::move(ordering)));
   auto thread = start_thread([writer] { writer->run(); });
   if (!thread) {
     thread.error().message = writer->request_.to.name + ": " + thread.error().message;
@@ -23,8 +31,13 @@ Result<std::shared_ptr<TraceWriter>> TraceWriter::create(WriterRequest request) 
   return std::shared_ptr<TraceWriter>(writer.get(), [writer](TraceWriter*) { writer->finish(); });
 }
 
-TraceWriter::TraceWriter(WriterRequest request, std::shared_ptr<Region> region)
-    : request_(std::move(request)), region_(std::move(region)), rotation_(request_.rotate) {
+TraceWriter::TraceWriter(WriterRequest request, std::shared_ptr<Region> region, std::unique_ptr<Ordering> ordering)
+    : request_(std::move(request)),
+      region_(std::move(region)),
+      rotation_(request_.rotate),
+      ordering_(std::move(ordering)),
+      sources_(request_.interfaces.size()),
+      drop_counts_(request_.interfaces.size()) {
   buffers_.resize(region_->bytes() / kBufferBytes);
   free_.reserve(buffers_.size());
   std::byte* at = region_->base();
@@ -54,26 +67,29 @@ Result<uint32_t> TraceWriter::append(const BatchView& batch, uint32_t first) {
     return Error{.code = Code::kBadOption,
                  .message = request_.to.name + ": the batch has an epoch that no format can hold"};
   }
+  if (batch.source >= request_.interfaces.size()) {
+    return Error{.code = Code::kBadOption,
+                 .message = request_.to.name + ": there is no interface " + std::to_string(batch.source)};
+  }
   uint32_t next = first;
+  bool is_told = false;
   // Locked anew for each buffer, so that the thread can write one while the next is filled.
   for (;;) {
     const std::scoped_lock lock(mutex_);
+    if (!std::exchange(is_told, true)) sources_[batch.source].lost += batch.lost;
     if ((error_ || closing_) && next > first) return next;
     if (error_) {
-      drop(batch.size() - next);
+      drop(batch.source, batch.size() - next);
       return *error_;
     }
     if (closing_) return closed();
     if (!open_ || next >= batch.size()) return next;
-    if (!take_free()) {
-      if (!request_.drops) return next;
-      drop(batch.size() - next);
-      return batch.size();
-    }
-    std::optional<Error> error;
-    if (!in_file_) error = begin(batch.link_type);
-    if (!error) error = fill(batch, next);
-    if (error) return *named(std::move(error));
+    const auto goes_on = ordering_ != nullptr ? keep(batch, next) : put(batch, next);
+    if (!goes_on) return *named(goes_on.error());
+    if (*goes_on) continue;
+    if (!request_.drops) return next;
+    drop(batch.source, batch.size() - next);
+    return batch.size();
   }
 }
 
@@ -87,6 +103,11 @@ TraceWriter::Ticket TraceWriter::when_room(Done done) {
 
 TraceWriter::Ticket TraceWriter::flush(Done done) {
   std::unique_lock lock(mutex_);
+  if (ordering_ != nullptr && !ordering_->is_empty() && !ended_) {
+    drains_ = true;
+    work_.notify_one();
+    return add(for_drained_, std::move(done));
+  }
   hand_over();
   const bool is_written = written_ >= handed_over_ || ended_;
   Waiting flushed;
@@ -96,9 +117,9 @@ TraceWriter::Ticket TraceWriter::flush(Done done) {
   return ticket;
 }
 
-void TraceWriter::set_drop_counts(DropCounts counts) {
+void TraceWriter::set_drop_counts(uint32_t source, DropCounts counts) {
   const std::scoped_lock lock(mutex_);
-  drop_counts_ = std::move(counts);
+  if (source < drop_counts_.size()) drop_counts_[source] = std::move(counts);
 }
 
 Result<Ok> TraceWriter::comment(std::string text) {
@@ -165,7 +186,7 @@ void TraceWriter::when_files(FilesDone done) {
 
 bool TraceWriter::forget(Ticket ticket) {
   const std::scoped_lock lock(mutex_);
-  for (Waiting* waiting : {&for_try_, &for_room_, &for_written_, &for_end_}) {
+  for (Waiting* waiting : {&for_try_, &for_room_, &for_drained_, &for_written_, &for_end_}) {
     if (std::erase_if(*waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; }) > 0) return true;
   }
   return false;
@@ -178,7 +199,8 @@ TraceWriter::Counts TraceWriter::counts() const {
           .bytes = bytes_,
           .queued = ended_ ? 0 : rest,
           .dropped = dropped_ + (ended_ ? rest : 0),
-          .files = files_};
+          .files = files_,
+          .late = ordering_ != nullptr ? ordering_->late() : 0};
 }
 
 void TraceWriter::finish() {
@@ -232,20 +254,69 @@ Error TraceWriter::closed() const {
                .hint = "Open another writer for the rest."};
 }
 
+/// Encodes what there is room for. False: there is none.
+Result<bool> TraceWriter::put(const BatchView& batch, uint32_t& next) {
+  if (!take_free()) return false;
+  std::optional<Error> error;
+  if (!in_file_) error = begin(batch.link_type, batch.source);
+  if (!error) error = fill(batch, next);
+  if (error) return *std::move(error);
+  return true;
+}
+
+/// Keeps what there is memory for, until it is in order. False: there is none.
+Result<bool> TraceWriter::keep(const BatchView& batch, uint32_t& next) {
+  if (!encoder_) {
+    if (!take_free()) return false;
+    if (auto error = begin(batch.link_type, batch.source)) return *std::move(error);
+  }
+  if (auto refused = encoder_->refuses(batch.link_type)) return *std::move(refused);
+  while (!ordering_->has_room()) {
+    const auto earliest = ordering_->next_of_all();
+    if (!earliest || !release(*earliest)) return false;
+  }
+  const bool was_empty = ordering_->is_empty();
+  const uint32_t from = next;
+  BatchView view = batch;
+  view.lost = sources_[batch.source].lost;
+  auto error = ordering_->take(view, next, encoder_->limits(), Clock::now());
+  if (next > from) sources_[batch.source].lost = 0;
+  taken_ += next - from;
+  if (was_empty) work_.notify_one();
+  if (error) return *std::move(error);
+  return true;
+}
+
+/// Encodes what was kept. False: not all of it had room.
+bool TraceWriter::release(const BatchView& batch) {
+  encoder_->lost(batch.source, batch.lost);
+  uint32_t next = 0;
+  while (next < batch.size() && (in_file_ || !rotation_.is_last_file())) {
+    const auto goes_on = put(batch, next);
+    if (!goes_on && !error_) error_ = named(goes_on.error());  // it was checked, so this does not happen
+    if (!goes_on || !*goes_on) break;
+  }
+  // There is no file any more for what comes after the last.
+  if (!in_file_ && rotation_.is_last_file()) next = batch.size();
+  ordering_->consume(next);
+  return next == batch.size();
+}
+
 /// What a file begins with, for packets of this link type.
-std::optional<Error> TraceWriter::begin(uint32_t link_type) {
+std::optional<Error> TraceWriter::begin(uint32_t link_type, uint32_t source) {
   if (link_type > UINT16_MAX) {
     return Error{.code = Code::kBadOption, .message = "link type " + std::to_string(link_type) + " is above 65535"};
   }
   if (!encoder_) {
     const EncoderOptions options{.link_type = link_type,
+                                 .source = source,
                                  .snaplen = request_.snaplen,
                                  .nanosecond = request_.nanosecond,
                                  .hardware = request_.hardware,
                                  .os = request_.os,
                                  .application = request_.application,
                                  .comment = request_.comment,
-                                 .interface = request_.interface,
+                                 .interfaces = request_.interfaces,
                                  .packet_details = request_.packet_details};
     encoder_ = request_.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
   }
@@ -266,7 +337,8 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
     return std::nullopt;
   }
   if (!comment_.empty()) encoder_->comment(std::exchange(comment_, {}));
-  if (lost_ > 0) encoder_->lost(std::exchange(lost_, 0));
+  // What was kept came with its own.
+  if (ordering_ == nullptr) encoder_->lost(batch.source, std::exchange(sources_[batch.source].lost, 0));
   const uint32_t end = rotation_.end_of(batch, next);
   const auto without_trailer = [trailer = uint64_t{encoder_->trailer_bytes()}](uint64_t bytes) {
     return bytes > trailer ? bytes - trailer : 0;
@@ -284,7 +356,7 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
     auto error = encoder_->encode(part, next, *filling_);
     filling_->capacity = capacity;
     rotation_.add(filling_->used - used, next - from);
-    taken_ += next - from;
+    if (ordering_ == nullptr) taken_ += next - from;
     if (used == 0 && filling_->used > 0) is_due(request_.delay);
     if (error || next == end) return error;
     is_full = left < room;
@@ -311,12 +383,14 @@ bool TraceWriter::put_secrets() {
 /// There is a buffer, with room for what files end with.
 void TraceWriter::end_file() {
   put_secrets();
-  if (drop_counts_) {
-    DropCounts counts = *drop_counts_;
-    counts.dropped += dropped_;
-    if (dropped_ > 0) counts.causes.push_back("writer=" + std::to_string(dropped_));
-    encoder_->trailer(counts, *filling_);
+  auto counts = drop_counts_;
+  for (size_t i = 0; i < counts.size(); i++) {
+    const uint64_t dropped = sources_[i].dropped;
+    if (!counts[i] || dropped == 0) continue;
+    counts[i]->dropped += dropped;
+    counts[i]->causes.push_back("writer=" + std::to_string(dropped));
   }
+  encoder_->trailer(counts, *filling_);
   filling_->ends_file = true;
   in_file_ = false;
   if (rotation_.is_last_file()) closing_ = true;
@@ -324,9 +398,10 @@ void TraceWriter::end_file() {
 }
 
 /// These are not taken.
-void TraceWriter::drop(uint64_t packets) {
+void TraceWriter::drop(uint32_t source, uint64_t packets) {
   dropped_ += packets;
-  lost_ += packets;
+  sources_[source].dropped += packets;
+  sources_[source].lost += packets;
 }
 
 /// Begins another buffer. False when none is free.

@@ -20,6 +20,7 @@
 #include "core/snaplen.h"
 #include "format/encoder.h"
 #include "io/output.h"
+#include "write/ordering.h"
 #include "write/rotation.h"
 
 namespace ringtap {
@@ -38,11 +39,14 @@ struct WriterRequest {
   std::string comment = {};              // pcapng: about the section
   std::string hardware = {};             // pcapng: of the host,
   std::string os = {};
-  InterfaceInfo interface = {};     // pcapng: what the packets come from
-  bool packet_details = false;      // pcapng: direction, number and queue of each packet
-  RotateRequest rotate = {};        // `to` makes another file each time it is opened
-  uint64_t queue_bytes = 4u << 20;  // what may lie between append() and the output; whole buffers, two at least
-  bool drops = false;               // what finds no room there is dropped, and counted
+  // What the packets come from; pcapng tells of it. More than one: batches say by `source` which.
+  std::vector<InterfaceInfo> interfaces = {InterfaceInfo{}};
+  std::chrono::milliseconds lateness{0};  // several: how long packets wait for earlier ones of others,
+  size_t order_bytes = 64u << 20;         // and in how much memory at most
+  bool packet_details = false;            // pcapng: direction, number and queue of each packet
+  RotateRequest rotate = {};              // `to` makes another file each time it is opened
+  uint64_t queue_bytes = 4u << 20;        // what may lie between append() and the output; whole buffers, two at least
+  bool drops = false;                     // what finds no room there is dropped, and counted
 };
 
 /// A file that is complete.
@@ -90,8 +94,8 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   /// When everything that append() has taken so far has reached the file.
   Ticket flush(Done done);
 
-  /// Counts of the capture that the packets come from: pcapng files end with them.
-  void set_drop_counts(DropCounts counts);
+  /// Counts of the capture that the packets of a source come from: pcapng files end with them.
+  void set_drop_counts(uint32_t source, DropCounts counts);
 
   /// pcapng: a remark about the next packet, of up to 65535 bytes; instead of one that is not written yet.
   Result<Ok> comment(std::string text);
@@ -126,6 +130,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
     uint64_t queued = 0;   // packets taken, and not in the file yet
     uint64_t dropped = 0;  // packets that found no room, or that a failure has kept out of the file
     uint64_t files = 0;    // that are complete
+    uint64_t late = 0;     // packets that stand behind one of a later time, as they came too late to be put in order
   };
   Counts counts() const;
 
@@ -140,7 +145,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   };
   using Waiting = std::vector<Waiter>;
 
-  TraceWriter(WriterRequest request, std::shared_ptr<Region> region);
+  TraceWriter(WriterRequest request, std::shared_ptr<Region> region, std::unique_ptr<Ordering> ordering);
 
   void run();
   bool open_output();
@@ -168,10 +173,15 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Ticket add(Waiting& waiting, Done done);
   Result<Ok> outcome() const;
   std::optional<Error> named(std::optional<Error> error) const;
-  std::optional<Error> begin(uint32_t link_type);
+  std::optional<Error> begin(uint32_t link_type, uint32_t source);
+  Result<bool> put(const BatchView& batch, uint32_t& next);
+  Result<bool> keep(const BatchView& batch, uint32_t& next);
+  bool release(const BatchView& batch);
+  bool release_some(std::unique_lock<std::mutex>& lock);
+  void drained(std::unique_lock<std::mutex>& lock);
   std::optional<Error> fill(const BatchView& batch, uint32_t& next);
   void end_file();
-  void drop(uint64_t packets);
+  void drop(uint32_t source, uint64_t packets);
   bool put_secrets();
   Result<Ok> unless_pcap(const char* what) const;
   Error closed() const;
@@ -193,7 +203,9 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::condition_variable no_longer_;  // for leave()
   std::unique_ptr<Encoder> encoder_;   // none before the link type is known
   Rotation rotation_;
-  bool in_file_ = false;  // one was begun, and not ended
+  std::unique_ptr<Ordering> ordering_;  // none: packets are written as they come
+  bool drains_ = false;                 // all that it keeps is wanted now
+  bool in_file_ = false;                // one was begun, and not ended
   EncodeBuffer* filling_ = nullptr;
   Clock::time_point due_;  // when what is in it has to be written
   std::deque<EncodeBuffer*> full_;
@@ -211,21 +223,26 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   uint64_t taken_ = 0;    // packets
   uint64_t packets_ = 0;  // of them in the file
   uint64_t dropped_ = 0;  // instead of being taken
-  uint64_t lost_ = 0;     // of them since the last that was taken
+  struct Source {
+    uint64_t dropped = 0;  // of its packets
+    uint64_t lost = 0;     // that are missing before the next one
+  };
+  std::vector<Source> sources_;
   uint64_t bytes_ = 0;
   uint64_t bytes_before_ = 0;  // of the files that are complete
   uint64_t files_ = 0;
   std::vector<FinishedFile> finished_;  // that were not told
   FilesDone for_files_;
   Ticket tickets_ = 0;
-  std::optional<DropCounts> drop_counts_;
-  std::string comment_;  // that the encoder does not have yet
+  std::vector<std::optional<DropCounts>> drop_counts_;  // of each source
+  std::string comment_;                                 // that the encoder does not have yet
   std::vector<Secrets> secrets_;
   size_t secrets_bytes_ = 0;
   size_t secrets_put_ = 0;  // how many are in this file
   Waiting for_try_;
   Waiting for_room_;
   Waiting for_end_;
+  Waiting for_drained_;  // until nothing waits for earlier packets; then
   Waiting for_written_;  // in the order of how many buffers have to be
 };
 

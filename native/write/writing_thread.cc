@@ -38,7 +38,7 @@ bool TraceWriter::open_output() {
     }
     if (*opened != nullptr) {
       output_ = *std::move(opened);
-      if (request_.link_type) error_ = named(begin(*request_.link_type));
+      if (request_.link_type) error_ = named(begin(*request_.link_type, 0));
       hand_over();
       open_ = !error_;
       tell(lock, for_room_, outcome());
@@ -63,13 +63,16 @@ EncodeBuffer* TraceWriter::next_full() {
       continue;
     }
     if (!full_.empty()) return full_.front();
+    if (ordering_ != nullptr && release_some(lock)) continue;
     const bool is_some = filling_ != nullptr && filling_->used > 0;
-    const auto file_due = in_file_ ? rotation_.due() : std::nullopt;
+    auto file_due = in_file_ ? rotation_.due() : std::nullopt;
+    const auto order_due = ordering_ != nullptr ? ordering_->due() : std::nullopt;
+    if (file_due && ordering_ != nullptr) *file_due += request_.lateness;
     if (!tried_) {
       tried_ = true;
       tell(lock, for_try_, Ok{});
     } else if (closing_ && !encoder_) {
-      error_ = named(begin(kDefaultLinkType));  // an empty capture makes an empty, valid trace
+      error_ = named(begin(kDefaultLinkType, 0));  // an empty capture makes an empty, valid trace
       if (error_) return nullptr;
     } else if (in_file_ && (closing_ || (file_due && Clock::now() >= *file_due))) {
       take_free();
@@ -78,13 +81,40 @@ EncodeBuffer* TraceWriter::next_full() {
       return nullptr;
     } else if (is_some && Clock::now() >= due_) {
       hand_over();
-    } else if (const auto next =
-                   std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever, file_due.value_or(kNever)});
+    } else if (const auto next = std::min({is_some ? due_ : kNever, put_ > written_ ? kept_due_ : kNever,
+                                           file_due.value_or(kNever), order_due.value_or(kNever)});
                next != kNever) {
       work_.wait_until(lock, next);
     } else {
       work_.wait(lock);
     }
+  }
+}
+
+/// Encodes some of what need not wait for earlier packets any more. False: there is nothing like that.
+bool TraceWriter::release_some(std::unique_lock<std::mutex>& lock) {
+  const auto batch = closing_ || drains_ ? ordering_->next_of_all() : ordering_->next(Clock::now());
+  if (!batch) {
+    if (!drains_) return false;
+    drained(lock);
+    return true;
+  }
+  release(*batch);
+  // Who appends need not wait for all of it.
+  lock.unlock();
+  lock.lock();
+  return true;
+}
+
+/// Nothing waits for earlier packets any more: who wants it written waits for the buffers.
+void TraceWriter::drained(std::unique_lock<std::mutex>& lock) {
+  drains_ = false;
+  hand_over();
+  Waiting waiting = std::exchange(for_drained_, {});
+  if (written_ >= handed_over_) return tell(lock, waiting, outcome());
+  for (Waiter& waiter : waiting) {
+    waiter.buffers = handed_over_;
+    for_written_.push_back(std::move(waiter));
   }
 }
 
@@ -271,7 +301,7 @@ void TraceWriter::end() {
   ended_ = true;
   no_longer_.notify_all();
   Waiting waiting = std::exchange(for_end_, {});
-  for (Waiting* others : {&for_try_, &for_room_, &for_written_}) {
+  for (Waiting* others : {&for_try_, &for_room_, &for_drained_, &for_written_}) {
     std::move(others->begin(), others->end(), std::back_inserter(waiting));
     others->clear();
   }

@@ -106,7 +106,7 @@ test('a writer takes selections and signals', () => {
   expectTypeOf<Writer['write']>().toEqualTypeOf<(batch: Batch, options?: WriteOptions) => Promise<void>>();
   expectTypeOf<Writer['flush']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
   expectTypeOf<Transmitter['drain']>().toEqualTypeOf<(options?: WaitOptions) => Promise<void>>();
-  expectTypeOf<keyof WriterStats>().toEqualTypeOf<'packets' | 'bytes' | 'queued' | 'dropped' | 'files'>();
+  expectTypeOf<keyof WriterStats>().toEqualTypeOf<'packets' | 'bytes' | 'queued' | 'late' | 'dropped' | 'files'>();
   const use = async (writer: Writer, batch: Batch, signal: AbortSignal) => {
     for (const select of [[1], new Uint32Array(1), new Uint8Array(9), Buffer.alloc(9)]) {
       await writer.write(batch, { select, signal });

@@ -297,7 +297,14 @@ describe('a writer', () => {
     await using capture = await open('synth:');
     expect((await failure(() => writer.write(capture.tryNext()!))).code).toBe('RINGTAP_CLOSED');
     await writer.close();
-    expect(writer.stats()).toEqual({ packets: 20000, bytes: 24 + 20000 * 516, queued: 0, dropped: 0, files: 1 });
+    expect(writer.stats()).toEqual({
+      packets: 20000,
+      bytes: 24 + 20000 * 516,
+      queued: 0,
+      dropped: 0,
+      files: 1,
+      late: 0,
+    });
   });
 
   test('refuses a second write beside one that waits, so that packets stay in order', async () => {

@@ -59,7 +59,14 @@ describe('write()', () => {
       const batch = capture.tryNext()!;
       const outcomes = await Promise.allSettled([writer.write(batch), writer.close(), writer.close()]);
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
-      expect(writer.stats()).toEqual({ packets: 1024, bytes: statSync(file).size, queued: 0, dropped: 0, files: 1 });
+      expect(writer.stats()).toEqual({
+        packets: 1024,
+        bytes: statSync(file).size,
+        queued: 0,
+        dropped: 0,
+        files: 1,
+        late: 0,
+      });
       expect(await packetsOf(file)).toHaveLength(1024);
     }
   });
