@@ -14,6 +14,7 @@ export const about =
 const FOLDER = '/var/tmp';
 const RINGTAP = [process.execPath, fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))];
 const PARTS = 8;
+const OUTPUT = 'out';
 /** Else root's tcpdump becomes a user who may not write here. */
 const AS_ROOT = process.getuid() === 0 ? ['-Z', 'root'] : [];
 
@@ -77,7 +78,7 @@ class Traces {
 function rowsOf(trace) {
   const is64 = trace.sizes === '64';
   const input = trace.path('in.pcap');
-  const out = trace.path('out.pcap');
+  const out = trace.path(`${OUTPUT}.pcap`);
   const parts = Array.from({ length: PARTS }, (_, i) => trace.path(`part${i + 1}.pcap`));
   const common = [
     row('info', ['info', input], ['capinfos', input], 15, 'capinfos, with its hashes'),
@@ -147,6 +148,8 @@ function compare(bench, { sizes, packets, folder }, { what, ours, peer, goal, pe
   const seconds = { ours: [], peer: [] };
   for (let run = -1; run < runs; run++) {
     for (const [side, command] of Object.entries({ ours, peer })) {
+      // WHY: into a new file. Whoever empties an old one gets its memory back and writes into that.
+      for (const file of readdirSync(folder)) if (file.startsWith(OUTPUT)) rmSync(join(folder, file));
       const took = cpuSeconds(command, folder);
       if (run >= 0) seconds[side].push(took);
     }

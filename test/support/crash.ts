@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { open } from 'ringtap';
 import { root } from './child.js';
+import { starvedMs } from './killed.js';
 import { sleep } from './wait.js';
 
 /** Writes 20,000 packets a second, and says every 20 ms how many were taken. */
@@ -20,8 +21,10 @@ const WRITER = `
   for await (const batch of capture) { await writer.write(batch); taken += batch.length; }`;
 
 export interface Killed {
-  /** Packets that were taken more than a second before. */
+  /** Packets that were taken more than `allowedMs` before. */
   readonly old: number;
+  /** A second, and what the writer has waited for a core. */
+  readonly allowedMs: number;
   /** Packets that can be read. */
   readonly readable: number;
   readonly files: readonly string[];
@@ -44,6 +47,7 @@ export async function killWriter(folder: string, uri: string, afterMs: number, o
   await Promise.race([began, closed]);
   await sleep(afterMs);
   const killed = performance.now();
+  const allowedMs = 1000 + starvedMs(child.pid!);
   child.kill('SIGKILL');
   const [code] = await closed;
   if (code !== null) throw new Error(`the writer ended by itself, with ${code}`);
@@ -52,7 +56,7 @@ export async function killWriter(folder: string, uri: string, afterMs: number, o
     .map((name) => join(folder, name));
   let readable = 0;
   for (const file of files) readable += await readableOf(file);
-  return { old: told.filter(({ at }) => at < killed - 1000).at(-1)?.taken ?? 0, readable, files };
+  return { old: told.filter(({ at }) => at < killed - allowedMs).at(-1)?.taken ?? 0, allowedMs, readable, files };
 }
 
 /** Packets of a trace up to where it is cut. */
