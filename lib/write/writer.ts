@@ -8,6 +8,7 @@ import { Appended, type NativeSession, type NativeWriter, type OwnedPackets } fr
 import { callOptions } from '../uri/options.js';
 import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
+import type { Readers } from './readers.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
@@ -86,6 +87,7 @@ export class Writer implements AsyncDisposable {
   readonly #forgetSignal: () => void;
   readonly #files: FileFeed;
   readonly #rotates: boolean;
+  readonly #readers: Readers | undefined;
   #countedAt = Number.NEGATIVE_INFINITY;
   #waits = 0;
   #writing: Promise<void> | undefined;
@@ -98,6 +100,7 @@ export class Writer implements AsyncDisposable {
     rotates: boolean,
     signal: AbortSignal | undefined,
     forgetSignal: () => void,
+    readers?: Readers,
   ) {
     this.uri = uri;
     this.#native = native;
@@ -105,6 +108,23 @@ export class Writer implements AsyncDisposable {
     this.#forgetSignal = forgetSignal;
     this.#files = new FileFeed(uri, native);
     this.#rotates = rotates;
+    this.#readers = readers;
+  }
+
+  /**
+   * Number of the TCP port that others connect to, of `tcp-listen:`; else undefined.
+   * @throws nothing
+   */
+  get port(): number | undefined {
+    return this.#readers?.port;
+  }
+
+  /**
+   * Number of connections that the trace is read through now; 0 of a file.
+   * @throws nothing
+   */
+  get readers(): number {
+    return this.#native.readers();
   }
 
   /**
@@ -358,7 +378,9 @@ export class Writer implements AsyncDisposable {
     if (this.#native.isOpen()) await this.#writing?.catch(() => {});
     try {
       if (counts !== undefined) this.#native.ledger(...counts);
+      this.#readers?.close();
       await this.#native.close(0);
+      await this.#readers?.left();
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {

@@ -126,6 +126,11 @@ class Encoder {
   virtual Record record(const EncodeBuffer& buffer, uint32_t at) const = 0;
 };
 
+/// The record that begins at `at` of what an encoder of the format has put out. `begins_file`: the header of the file
+/// is in front.
+Encoder::Record pcap_record(const std::byte* data, uint32_t at, bool begins_file);
+Encoder::Record pcapng_record(const std::byte* data, uint32_t at);
+
 struct EncoderOptions {
   uint32_t link_type = 1;
   uint32_t snaplen = kMaxSnaplen;

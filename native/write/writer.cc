@@ -174,11 +174,19 @@ bool TraceWriter::forget(Ticket ticket) {
 TraceWriter::Counts TraceWriter::counts() const {
   const std::scoped_lock lock(mutex_);
   const uint64_t rest = taken_ - packets_;
-  return {.packets = packets_,
-          .bytes = bytes_,
-          .queued = ended_ ? 0 : rest,
-          .dropped = dropped_ + (ended_ ? rest : 0),
-          .files = files_};
+  Counts counts{.packets = packets_,
+                .bytes = bytes_,
+                .queued = ended_ ? 0 : rest,
+                .dropped = dropped_ + (ended_ ? rest : 0),
+                .files = files_};
+  if (const auto& delivery = request_.to.delivery) {
+    const uint64_t lost = std::min(counts.packets, delivery->lost.load());
+    const uint64_t waiting = std::min(counts.packets - lost, delivery->waiting.load());
+    counts.packets -= lost + waiting;
+    counts.queued += waiting;
+    counts.dropped += lost;
+  }
+  return counts;
 }
 
 void TraceWriter::finish() {
