@@ -8,7 +8,7 @@ import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
 import { describeHost, readInterface, type WriterInterface } from './describe.js';
-import { OF_CONNECTIONS, OF_FILES, Readers, readReaders, streamUri } from './readers.js';
+import type { Readers } from './readers.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
@@ -97,6 +97,9 @@ export interface WriterOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options that are about connections, and those that are about files. */
+const OF_CONNECTIONS = ['format', 'tls', 'reconnect', 'replyMs', 'allow', 'mostConnections'] as const;
+const OF_FILES = ['rotate', 'fsync', 'direct', 'preallocateBytes', 'overwrite'] as const;
 const OPTIONS = [
   'linkType',
   'snaplen',
@@ -157,11 +160,13 @@ const OVERFLOW = ['wait', 'drop'];
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
   const to = parseWriterUri(uri);
-  const { target, params } = to.isStream ? streamUri(uri) : { target: '', params: {} };
+  // WHY only then: files need nothing of TLS and sockets, which take time to load.
+  const connections = to.isStream ? await import('./readers.js') : undefined;
+  const { target, params } = connections?.streamUri(uri) ?? { target: '', params: {} };
   const own = { ...params, ...ownOptions({ uri }, options) };
   const format = to.isStream ? formatOf(uri, own.format) : to.format;
   const { signal, ...settings } = readOptions(uri, format, to, own);
-  const through = to.isStream ? readReaders(uri, target, own) : undefined;
+  const through = connections?.readReaders(uri, target, own);
   const { path } = to;
   if (settings.rotate !== undefined && path === '-') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
@@ -173,8 +178,8 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   try {
     if (settings.rotate !== undefined) warnOfLeftOvers(path);
     const request = { path, format, application: `ringtap ${version()}`, ...settings };
-    if (through === undefined) native = addon().openWriter(request);
-    else ({ native, readers } = await Readers.open(through, request, signal));
+    if (connections === undefined || through === undefined) native = addon().openWriter(request);
+    else ({ native, readers } = await connections.Readers.open(through, request, signal));
     await native.tried(0);
     const waits = through?.listens !== true && settings.linkType !== undefined;
     if (waits && !native.isOpen()) await native.room(0);

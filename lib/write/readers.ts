@@ -26,10 +26,6 @@ export interface ReadersSettings {
   readonly mostConnections: number;
 }
 
-/** The options that are about connections, and those that are about files. */
-export const OF_CONNECTIONS = ['format', 'tls', 'reconnect', 'replyMs', 'allow', 'mostConnections'] as const;
-export const OF_FILES = ['rotate', 'fsync', 'direct', 'preallocateBytes', 'overwrite'] as const;
-
 /** Those of them, and of any writer, that a URI may have. */
 const IN_URI = ['format', 'reconnect', 'replyMs', 'mostConnections', 'compress'];
 const REPLY_MS = 5000;
