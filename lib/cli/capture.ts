@@ -21,6 +21,7 @@ import { type Handle, Run } from './run.js';
 import { announce, summarize, withCaptures } from './session.js';
 import { addSource, type SourceFlags, sourcesOf, wordsOf } from './source.js';
 import { addStorageOptions, type StorageFlags, storageOptions } from './storage.js';
+import { tlsFrom } from './tls.js';
 import { addCompress, type CompressFlags } from './trace/compress.js';
 import { readTraceName } from './trace/trace-name.js';
 
@@ -42,7 +43,7 @@ export function addCapture(program: Command): void {
     .option('-D, --list-devices', 'list what can be captured from, as `ringtap list` does')
     .option(
       '-w, --write <file>',
-      'write a trace: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
+      'write a trace: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output; tcp://host:port and tcp-listen://addr:port send it',
     )
     .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
     .option(
@@ -67,6 +68,8 @@ export function addCapture(program: Command): void {
       'ringtap capture eth0 -w trace.pcapng.zst --compress zstd:3',
       'ringtap capture eth0 -w ring.pcapng -b filesize:100000 -b files:10',
       'ringtap capture eth0 -w eth0-%Y%m%d-%H%M.pcap -G 3600',
+      'ringtap capture eth0 -w "tcp://collector:57012?format=pcapng&reconnect=true"',
+      'ringtap capture eth0 -w tcp-listen://127.0.0.1:57012 --overflow drop',
     ],
     notes: ['SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, a second one at once.'],
   }).action((uri: string | undefined, words: string[], flags: CaptureFlags) =>
@@ -78,8 +81,12 @@ async function capture(words: string[], flags: CaptureFlags): Promise<void> {
   const { uris, filter } = sourcesOf('capture', words, flags);
   refuseContradictions(uris, flags);
   const writing = writerOptions(flags);
+  // Where a trace leaves by a connection, TLS is about that.
+  const reading = isConnection(flags.write)
+    ? { ...openOptions(flags, filter), tls: undefined }
+    : openOptions(flags, filter);
   const lines = linesOf(flags, uris.length > 1);
-  await withCaptures(uris, openOptions(flags, filter), async (captures) => {
+  await withCaptures(uris, reading, async (captures) => {
     const writer = flags.write === undefined ? undefined : await openTrace(flags.write, writing, captures, filter);
     const run = new Run(captures, { count: flags.count, durationMs: flags.duration });
     if (writer !== undefined && writing.rotate !== undefined) void watchFiles(writer, run, writing.rotate, flags.quiet);
@@ -148,27 +155,36 @@ function writerOptions(flags: CaptureFlags): WriterOptions {
     throw new UsageError('--compress is for a trace: name it with -w FILE');
   }
   const { packetBuffered, compress } = flags;
-  return { ...options, ...storageOptions(flags, flags.write), packetBuffered, compress, latenessMs: flags.lateness };
+  const tls = isConnection(flags.write) ? tlsFrom(flags, false) : {};
+  const { lateness: latenessMs } = flags;
+  return { ...options, ...storageOptions(flags, flags.write), ...tls, packetBuffered, compress, latenessMs };
 }
 
-/** Opens what `-w` names, which stands for itself even where it looks like a URI. */
+/** Whether `-w` names a connection: anything else stands for itself, even where it looks like a URI. */
+function isConnection(file: string | undefined): boolean {
+  return file !== undefined && /^tcp(-listen)?:\/\//i.test(file);
+}
+
+/** Opens what `-w` names. */
 async function openTrace(
   file: string,
   options: WriterOptions,
   captures: readonly Capture[],
   filter: string | undefined,
 ): Promise<Writer> {
-  const { scheme } = readTraceName(file);
-  if (captures.some(({ backend, plan }) => backend === 'file' && isSame(file, plan.target))) {
+  const sends = isConnection(file);
+  const isNg = sends ? /[?&]format=pcapng(&|$)/i.test(file) : readTraceName(file).scheme === 'pcapng';
+  if (!sends && captures.some(({ backend, plan }) => backend === 'file' && isSame(file, plan.target))) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
   const isBrief = filter !== undefined && filter !== '' && Buffer.byteLength(filter) <= MOST_FILTER_BYTES;
-  const told = isBrief && scheme === 'pcapng' ? { filter } : {};
+  const told = isBrief && isNg ? { filter } : {};
   const interfaces = captures.map((capture): WriterInterface => ({ capture, ...told }));
-  if (interfaces.length > 1 && scheme === 'pcap') {
+  if (interfaces.length > 1 && !isNg) {
     say(`note: ${file} will not say which packet is from where: pcapng does (-w NAME.pcapng)`);
   }
-  return openWriter(`${scheme}:${file}`, { ...options, interfaces });
+  if (sends) return openWriter(file, { ...options, overwrite: undefined, interfaces });
+  return openWriter(`${isNg ? 'pcapng' : 'pcap'}:${file}`, { ...options, interfaces });
 }
 
 function isSame(written: string, read: string): boolean {

@@ -143,6 +143,12 @@ export interface NativeWriter {
   /** Closes, but waits for no reader any more. Returns at once. */
   giveUp(): void;
   stats(): { packets: number; bytes: number; queued: number; dropped: number; files: number; late: number };
+  /** Whether somebody reads through it now: else it is the caller's to close. */
+  attach(connection: NativeConnection): boolean;
+  /** Why a reader has left, once one has; undefined: there will be none. Keeps no process alive. */
+  left(): Promise<string | undefined>;
+  /** How many there are. */
+  readers(): number;
   /** Complete files that were not told yet, once there are any; none: there will be no more. Keeps no process alive. */
   files(): Promise<NativeFile[]>;
 }
@@ -302,6 +308,8 @@ export interface Addon {
     preallocateBytes: number | undefined;
     queueBytes: number;
     drops: boolean;
+    /** Those who read it through connections, instead of a file. `comesBack`: who has left may come again. */
+    readers?: { listens: boolean; comesBack: boolean };
   }): NativeWriter;
   /** Not on every platform. */
   openOutlet?(request: {

@@ -1,6 +1,6 @@
 import type { Capture } from '../capture/capture.js';
 import { onAbort } from '../errors/abort.js';
-import type { Door } from './door.js';
+import type { Door } from '../tcp/door.js';
 
 /** What has come to a {@link Listener}, in numbers of connections. */
 export interface ListenerStats {

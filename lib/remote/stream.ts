@@ -4,7 +4,7 @@ import { Capture } from '../capture/capture.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { openNative } from '../plan/opening.js';
 import { planOf } from '../plan/plan.js';
-import { plainAddress } from '../rpcap/connect.js';
+import { plainAddress } from '../tcp/connect.js';
 import { passOn } from '../tcp/handover.js';
 import { isListening, targetOf } from '../tcp/target.js';
 import { secureServer } from '../tls/handshake.js';

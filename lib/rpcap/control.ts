@@ -5,7 +5,7 @@ import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 import type { ErrorCode } from '../generated/errors.js';
 import type { TlsSettings } from '../uri/tls.js';
 import { type ConnectOptions, dial, plainAddress } from './connect.js';
-import { Fault, HEADER_BYTES, type MessageType, message, REPLY, Type } from './messages.js';
+import { HEADER_BYTES, type MessageType, message, REPLY, Refusal, Type } from './messages.js';
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
 const MOST_PAYLOAD = 1 << 20;
@@ -70,6 +70,7 @@ export class Control {
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#lost(`the control connection broke: ${error.message}`));
     socket.on('close', () => this.#lost('the daemon closed the control connection'));
+    socket.resume();
     this.#forgetSignal = options.signal === undefined ? () => {} : onAbort(options.signal, () => this.#aborted());
   }
 
@@ -222,15 +223,15 @@ export class Control {
     const words = text.subarray(0, MOST_TEXT).toString().trim();
     const what = `the daemon says: ${words === '' ? 'nothing but a number' : words} (error ${number})`;
     switch (number) {
-      case Fault.auth:
-      case Fault.refusedUser:
-      case Fault.authType:
+      case Refusal.auth:
+      case Refusal.credentials:
+      case Refusal.authType:
         return this.fault('RINGTAP_REMOTE_AUTH', what);
-      case Fault.host:
+      case Refusal.host:
         return this.fault('RINGTAP_REMOTE_AUTH', what, {
           hint: 'Add this host to the list of the daemon (rpcapd -l).',
         });
-      case Fault.tls:
+      case Refusal.tls:
         return this.fault('RINGTAP_REMOTE_TLS', what, {
           hint: `It speaks nothing but TLS: rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}.`,
         });

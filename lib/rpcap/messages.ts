@@ -11,6 +11,7 @@ export const Type = {
   close: 6,
   auth: 8,
   stats: 9,
+  end: 10,
   sampling: 11,
 } as const;
 /** @internal */
@@ -19,11 +20,33 @@ export const REPLY = 0x80;
 
 export const HEADER_BYTES = 8;
 
-/** What an ERROR message is about; protocol §errors has more of them. */
-export const Fault = { auth: 3, read: 9, host: 10, tls: 19, refusedUser: 18, authType: 20 } as const;
+/** What an ERROR message is about. */
+export const Refusal = {
+  network: 1,
+  slowToBegin: 2,
+  auth: 3,
+  interfaces: 4,
+  open: 6,
+  filter: 7,
+  stats: 8,
+  read: 9,
+  host: 10,
+  start: 12,
+  end: 13,
+  idle: 14,
+  sampling: 15,
+  type: 16,
+  version: 17,
+  credentials: 18,
+  tls: 19,
+  authType: 20,
+} as const;
 
-const Flags = { promiscuous: 1, datagrams: 2, daemonOpens: 4 } as const;
-const BPF = 1;
+/** Of STARTCAP. */
+export const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4 } as const;
+/** The only type of filter, and how long an instruction of it is. */
+export const BPF = 1;
+export const INSTRUCTION_BYTES = 8;
 const NULL_AUTH = 0;
 const PASSWORD_AUTH = 1;
 const ONE_OF_EVERY = 1;
@@ -80,7 +103,7 @@ export interface StartRequest {
 
 export function startPayload({ snaplen, timeoutMs, promiscuous, port, datagrams, filter }: StartRequest): Buffer {
   const bytes = Buffer.alloc(12);
-  const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonOpens;
+  const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonConnects;
   bytes.writeUInt32BE(snaplen, 0);
   bytes.writeUInt32BE(timeoutMs, 4);
   bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way, 8);
@@ -93,7 +116,7 @@ export function filterPayload(filter: Uint32Array): Buffer {
   const bytes = Buffer.alloc(8 + filter.length * 2);
   bytes.writeUInt16BE(BPF, 0);
   bytes.writeUInt32BE(filter.length / 4, 4);
-  for (let i = 0, at = 8; i < filter.length; i += 4, at += 8) {
+  for (let i = 0, at = 8; i < filter.length; i += 4, at += INSTRUCTION_BYTES) {
     bytes.writeUInt16BE(filter[i]!, at);
     bytes.writeUInt8(filter[i + 1]!, at + 2);
     bytes.writeUInt8(filter[i + 2]!, at + 3);
@@ -109,7 +132,7 @@ export function samplingPayload(every: number): Buffer {
   return bytes;
 }
 
-/** @internal */
+/** What a client is told of a capture. Counters wrap around at 32 bits. */
 export interface RemoteStats {
   readonly received: number;
   readonly interfaceDropped: number;

@@ -3,21 +3,19 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureError, withoutUri } from '../errors/errors.js';
 import { dltOf } from '../rpcap/link_type.js';
+import { Refusal, type RemoteStats, Type } from '../rpcap/messages.js';
 import { connectData, DataPort, type Secure } from './data.js';
 import { DatagramLeg, type Leg, StreamLeg } from './leg.js';
 import {
   authReply,
   openReply,
-  Refusal,
   Refused,
-  Request,
   readAuth,
   readFilter,
   readSampling,
   readStart,
   reply,
   type SamplingRequest,
-  type ServedCounts,
   type StartRequest,
   startReply,
   statsReply,
@@ -58,7 +56,7 @@ const PENALTY_MS = 1000;
 const MOST_FAILURES = 8;
 /** What clients give a name at most. */
 const MOST_NAME = 1023;
-const NO_COUNTS: ServedCounts = { received: 0, interfaceDropped: 0, kernelDropped: 0, sent: 0 };
+const NO_COUNTS: RemoteStats = { received: 0, interfaceDropped: 0, kernelDropped: 0, sent: 0 };
 
 export class Conversation {
   readonly peer: Peer;
@@ -115,7 +113,7 @@ export class Conversation {
   }
 
   /** Of the capture that runs, or has ended last. */
-  get counts(): ServedCounts {
+  get counts(): RemoteStats {
     return this.#serving?.counts() ?? this.#counts;
   }
 
@@ -150,8 +148,8 @@ export class Conversation {
 
   async #answer({ version, type, payload }: Asked): Promise<Buffer | undefined> {
     if (version !== 0) throw faultOf(version, type);
-    if (type === Request.close || type === Request.error) return this.#part();
-    if (type === Request.auth) return this.#authenticate(payload);
+    if (type === Type.close || type === Type.error) return this.#part();
+    if (type === Type.auth) return this.#authenticate(payload);
     const answer = this.#answers[type];
     if (answer === undefined) throw faultOf(version, type);
     if (!this.#isAuthenticated) throw new Refused(Refusal.type, 'the first request is AUTH');
@@ -159,13 +157,13 @@ export class Conversation {
   }
 
   readonly #answers: Readonly<Record<number, (payload: Buffer) => Promise<Buffer> | Buffer>> = {
-    [Request.interfaces]: async () => interfacesReply(await this.#offers(), this.#active?.preselection ?? {}),
-    [Request.open]: (payload) => this.#open(payload),
-    [Request.start]: (payload) => this.#start(readStart(payload)),
-    [Request.filter]: (payload) => this.#filter(payload),
-    [Request.stats]: () => statsReply(this.counts),
-    [Request.end]: () => this.#endCapture(),
-    [Request.sampling]: (payload) => this.#sample(payload),
+    [Type.interfaces]: async () => interfacesReply(await this.#offers(), this.#active?.preselection ?? {}),
+    [Type.open]: (payload) => this.#open(payload),
+    [Type.start]: (payload) => this.#start(readStart(payload)),
+    [Type.filter]: (payload) => this.#filter(payload),
+    [Type.stats]: () => statsReply(this.counts),
+    [Type.end]: () => this.#endCapture(),
+    [Type.sampling]: (payload) => this.#sample(payload),
   };
 
   #part(): undefined {
@@ -299,20 +297,20 @@ export class Conversation {
     } catch (error) {
       throw new Refused(Refusal.filter, wordsOf(error));
     }
-    return reply(Request.filter);
+    return reply(Type.filter);
   }
 
   #sample(payload: Buffer): Buffer {
     const sampling = readSampling(payload);
     this.#sampling = sampling;
     this.#serving?.setSampling(sampling);
-    return reply(Request.sampling);
+    return reply(Type.sampling);
   }
 
   async #endCapture(): Promise<Buffer> {
     if (this.#serving === undefined) throw new Refused(Refusal.end, 'no capture is running');
     await this.#stop(false);
-    return reply(Request.end);
+    return reply(Type.end);
   }
 
   /** The capture is at its end without being asked to. */

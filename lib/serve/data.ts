@@ -1,6 +1,7 @@
 // The connection that a client's packets leave by.
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { Refusal, Refused } from './messages.js';
+import { Refusal } from '../rpcap/messages.js';
+import { Refused } from './messages.js';
 import { plainAddress } from './peer.js';
 
 /** How long a client may take to connect, and we to reach it. */

@@ -1,8 +1,9 @@
 // What a connection begins with: TLS, or not.
 import type { Socket } from 'node:net';
+import { Refusal } from '../rpcap/messages.js';
 import { secureServer } from '../tls/handshake.js';
 import type { TlsSettings } from '../uri/tls.js';
-import { Refusal, Refused, refusal } from './messages.js';
+import { Refused, refusal } from './messages.js';
 
 /** How long a client may take for its first byte, and for the handshake. */
 const GREETING_MS = 10_000;

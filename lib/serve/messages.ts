@@ -1,42 +1,15 @@
 // What clients ask a daemon, read from bytes that may be anything, and what they are answered.
-import { message, REPLY } from '../rpcap/messages.js';
-
-/** Every request there is. */
-export const Request = {
-  error: 1,
-  interfaces: 2,
-  open: 3,
-  start: 4,
-  filter: 5,
-  close: 6,
-  auth: 8,
-  stats: 9,
-  end: 10,
-  sampling: 11,
-} as const;
-export type RequestType = (typeof Request)[keyof typeof Request];
-
-/** The numbers of ERROR messages. */
-export const Refusal = {
-  network: 1,
-  slowToBegin: 2,
-  auth: 3,
-  interfaces: 4,
-  open: 6,
-  filter: 7,
-  stats: 8,
-  read: 9,
-  host: 10,
-  start: 12,
-  end: 13,
-  idle: 14,
-  sampling: 15,
-  type: 16,
-  version: 17,
-  credentials: 18,
-  tls: 19,
-  authType: 20,
-} as const;
+import {
+  BPF,
+  Flags,
+  INSTRUCTION_BYTES,
+  type MessageType,
+  message,
+  REPLY,
+  Refusal,
+  type RemoteStats,
+  Type,
+} from '../rpcap/messages.js';
 
 /** What a peer is told; the conversation goes on unless `isLast`. */
 export class Refused extends Error {
@@ -52,8 +25,6 @@ export class Refused extends Error {
 /** Clients keep no more of it. */
 const MOST_TEXT = 255;
 const MOST_INSTRUCTIONS = 4096;
-const INSTRUCTION_BYTES = 8;
-const BPF = 1;
 
 export interface AuthRequest {
   /** 0: nobody in particular, 1: a user with a password. */
@@ -95,8 +66,6 @@ export function lacksInstruction(payload: Buffer): boolean {
 }
 
 const KEEP_ALL = Uint32Array.of(6, 0, 0, 0xffffffff);
-
-const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4 } as const;
 
 export function readStart(payload: Buffer): StartRequest {
   if (payload.length < 12) throw new Refused(Refusal.start, 'STARTCAP is shorter than its header');
@@ -147,7 +116,7 @@ export function readSampling(payload: Buffer): SamplingRequest {
   return { method, value };
 }
 
-export function reply(type: RequestType, payload?: Uint8Array, value = 0): Buffer {
+export function reply(type: MessageType, payload?: Uint8Array, value = 0): Buffer {
   const bytes = message((type | REPLY) as never, payload);
   bytes.writeUInt16BE(value, 2);
   return bytes;
@@ -158,7 +127,7 @@ export function refusal({ number, message: text }: Refused, version = 0): Buffer
   let words = Buffer.from(text);
   // Not in the middle of a character.
   if (words.length > MOST_TEXT) words = Buffer.from(words.toString('utf8', 0, MOST_TEXT).replace(/\ufffd+$/, ''));
-  const bytes = message(Request.error, words);
+  const bytes = message(Type.error, words);
   bytes.writeUInt8(version, 0);
   bytes.writeUInt16BE(number, 2);
   return bytes;
@@ -168,31 +137,23 @@ export function refusal({ number, message: text }: Refused, version = 0): Buffer
 export function authReply(): Buffer {
   const payload = Buffer.alloc(8);
   payload.set(new Uint8Array(Uint32Array.of(0xa1b2c3d4).buffer), 4);
-  return reply(Request.auth, payload);
+  return reply(Type.auth, payload);
 }
 
-export const openReply = (dlt: number): Buffer => reply(Request.open, words(dlt, 0));
+export const openReply = (dlt: number): Buffer => reply(Type.open, words(dlt, 0));
 
 /** @param port the daemon's, where the client is to connect; else 0 */
 export function startReply(port: number): Buffer {
   const payload = words(BUFFER_BYTES, 0);
   payload.writeUInt16BE(port, 4);
-  return reply(Request.start, payload);
+  return reply(Type.start, payload);
 }
 
 /** What clients give their socket. */
 const BUFFER_BYTES = 1 << 21;
 
-/** What a client is told of a capture. Counters wrap around at 32 bits. */
-export interface ServedCounts {
-  readonly received: number;
-  readonly interfaceDropped: number;
-  readonly kernelDropped: number;
-  readonly sent: number;
-}
-
-export function statsReply({ received, interfaceDropped, kernelDropped, sent }: ServedCounts): Buffer {
-  return reply(Request.stats, words(received, interfaceDropped, kernelDropped, sent));
+export function statsReply({ received, interfaceDropped, kernelDropped, sent }: RemoteStats): Buffer {
+  return reply(Type.stats, words(received, interfaceDropped, kernelDropped, sent));
 }
 
 function words(...numbers: readonly number[]): Buffer {

@@ -1,8 +1,9 @@
 // What a daemon offers: interfaces of the host, and what else its owner named.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { type Device, devices } from '../plan/devices.js';
+import { Refusal, Type } from '../rpcap/messages.js';
 import { interfaceAddresses, uriOf } from '../uri/uri.js';
-import { Refusal, Refused, Request, reply } from './messages.js';
+import { Refused, reply } from './messages.js';
 
 /** Something that a client can open, by its name. */
 export interface Offer {
@@ -112,9 +113,9 @@ export function interfacesReply(list: readonly Offer[], preselection: Preselecti
     if (brief.length > MOST_BYTES) {
       throw new Refused(Refusal.interfaces, `${entries.length} interfaces are more than an answer has room for`);
     }
-    return reply(Request.interfaces, brief, entries.length);
+    return reply(Type.interfaces, brief, entries.length);
   }
-  return reply(Request.interfaces, payload, entries.length);
+  return reply(Type.interfaces, payload, entries.length);
 }
 
 function entry(offer: Offer, isFirst: boolean, most = 255): Buffer {

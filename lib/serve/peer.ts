@@ -1,7 +1,7 @@
 // A control connection: messages out of bytes, one after the other.
 import type { Socket } from 'node:net';
-import { HEADER_BYTES } from '../rpcap/messages.js';
-import { lacksInstruction, Refusal, Refused, Request, refusal } from './messages.js';
+import { HEADER_BYTES, Refusal, Type } from '../rpcap/messages.js';
+import { lacksInstruction, Refused, refusal } from './messages.js';
 
 /** A request, whole. */
 export interface Asked {
@@ -128,7 +128,7 @@ export class Peer {
     this.#waiting.push(asked);
     this.onRequest();
     this.#keep(all.subarray(this.#needed));
-    this.#lacksInstruction = asked.type === Request.start && lacksInstruction(asked.payload);
+    this.#lacksInstruction = asked.type === Type.start && lacksInstruction(asked.payload);
     return true;
   }
 
@@ -143,7 +143,7 @@ export class Peer {
   #refuseLength(header: Buffer, length: number): void {
     // What is too old or too new, or no request at all, is the more telling fault.
     const [version, type] = [header.readUInt8(0), header.readUInt8(1)];
-    const known: readonly number[] = Object.values(Request);
+    const known: readonly number[] = Object.values(Type);
     const what =
       version === 0 && known.includes(type)
         ? new Refused(Refusal.type, `a request of ${length} bytes is longer than any`)

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Capture } from '../capture/capture.js';
 import type { CaptureStats } from '../capture/stats.js';
 import type { FilterProgram, OpenOptions } from '../generated/options.js';
+import type { RemoteStats } from '../rpcap/messages.js';
 import { Feed } from './feed.js';
 import type { Leg } from './leg.js';
-import type { SamplingRequest, ServedCounts, StartRequest } from './messages.js';
+import type { SamplingRequest, StartRequest } from './messages.js';
 import type { Offer } from './offered.js';
 
 /** Opens a capture: `open()` of the library. */
@@ -124,7 +125,7 @@ export class Serving {
   }
 
   /** As the protocol counts. Still there after the end. */
-  counts(): ServedCounts {
+  counts(): RemoteStats {
     const { sent, dropped, looked, filtered, outside } = this.#leg.stats;
     const now = countsOf(this.#feed.capture.stats());
     if (this.#joined === undefined) {
@@ -194,7 +195,7 @@ function tuplesOf(flat: Uint32Array): FilterProgram {
   });
 }
 
-type Counted = Omit<ServedCounts, 'sent'>;
+type Counted = Omit<RemoteStats, 'sent'>;
 
 /** What passed the filter; what was lost is among it, what waits to be read is not. */
 function countsOf({ delivered, dropped, drops }: CaptureStats): Counted {

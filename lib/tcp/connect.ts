@@ -24,21 +24,33 @@ export interface ConnectOptions {
  * @throws CaptureError RINGTAP_REMOTE_UNREACHABLE, RINGTAP_REMOTE_TLS; or the signal's reason
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
-  const { uri, backend, host, tls, timeoutMs, signal } = options;
+  const { host, signal } = options;
   signal?.throwIfAborted();
   const addresses = isIP(host) === 0 ? await lookup(options) : [host];
   let failure: unknown;
   for (const address of addresses) {
     try {
-      const socket = await connectSocket(address, options);
-      if (tls === undefined) return socket;
-      return (await secureClient(socket, { uri, backend, host }, tls, { timeoutMs, signal })).pause();
+      return await secured(await connectSocket(address, options), options);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       failure ??= error;
     }
   }
   throw failure;
+}
+
+/** TLS over a connection, as its client, where that was asked for. It is paused. */
+export async function secured(
+  socket: Socket,
+  { uri, backend, host, timeoutMs, signal, tls }: Omit<ConnectOptions, 'port'>,
+): Promise<Socket> {
+  if (tls === undefined) return socket.pause();
+  return (await secureClient(socket, { uri, backend, host }, tls, { timeoutMs, signal })).pause();
+}
+
+/** An address of IPv4 is that, also at a socket of IPv6. */
+export function plainAddress(address = ''): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 /** The names of hosts are not looked up by libuv's pool. */
@@ -63,7 +75,7 @@ async function lookup({ uri, backend, host, signal }: ConnectOptions): Promise<r
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'Nobody listens there: start who sends the trace first, and check the port.',
+  ECONNREFUSED: 'Nobody listens there: start the other end first, and check the port.',
   EHOSTUNREACH: 'There is no way to that host: check address and routes (ip route get ADDRESS).',
   ENETUNREACH: 'There is no way to that network: check address and routes (ip route get ADDRESS).',
   ETIMEDOUT: 'Check the address, and that firewalls let the connection pass.',

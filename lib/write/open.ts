@@ -2,16 +2,18 @@ import { existsSync, readFileSync } from 'node:fs';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import type { TlsOptions } from '../generated/options.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
 import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
 import { describeHost } from './describe.js';
 import { Interfaces, type WriterInterface } from './interfaces.js';
+import type { Readers } from './readers.js';
 import { type RotateOptions, readRotation, warnOfLeftOvers } from './rotate.js';
 import { Writer } from './writer.js';
 
-/** How a trace file is written. */
+/** How a trace is written, into a file or through connections. */
 export interface WriterOptions {
   /**
    * LINKTYPE_ value of the packets, such as `capture.linkType`; default: that of the first batch. A `pcap:` file holds
@@ -81,6 +83,24 @@ export interface WriterOptions {
    * told of at once. What was not needed is given back when a file is complete; readers never see it.
    */
   preallocateBytes?: number | undefined;
+  /** Format of what goes through a connection; of a file its name says it (default `'pcap'`). */
+  format?: 'pcap' | 'pcapng' | undefined;
+  /**
+   * `tcp://`, `tcp-listen://`: TLS, and what is to be known of the other end's certificate and of ours, as of a capture
+   * from `tcp://`. Who listens has `{ cert, key }`.
+   */
+  tls?: boolean | TlsOptions | undefined;
+  /**
+   * `tcp://`: a connection that is lost is made again, after one second, then two, up to 30. What waits is sent then, behind
+   * a header of its own; what was on its way is in `stats().dropped`. Default false: `RINGTAP_REMOTE_LOST`.
+   */
+  reconnect?: boolean | undefined;
+  /** `tcp://`, `tcp-listen://`: how long the other end may take for the connection and for TLS: ms, default 5000. */
+  replyMs?: number | undefined;
+  /** `tcp-listen://`: IP addresses and networks (`10.0.0.0/8`) that may connect; everybody where it is left out. */
+  allow?: readonly string[] | undefined;
+  /** `tcp-listen://`: number of those who read at once, 1 to 1024 (default 64); more are sent away. */
+  mostConnections?: number | undefined;
   /**
    * Gives up when it aborts, now or at any time until it is closed: what waits for the reader of a pipe, or for a slow
    * disk, rejects with the signal's reason. What was written until then goes into the file, but for what a pipe has no
@@ -89,6 +109,9 @@ export interface WriterOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options that are about connections, and those that are about files. */
+const OF_CONNECTIONS = ['format', 'tls', 'reconnect', 'replyMs', 'allow', 'mostConnections'] as const;
+const OF_FILES = ['rotate', 'fsync', 'direct', 'preallocateBytes', 'overwrite'] as const;
 const OPTIONS = [
   'linkType',
   'snaplen',
@@ -108,11 +131,14 @@ const OPTIONS = [
   'overflow',
   'direct',
   'preallocateBytes',
+  ...OF_CONNECTIONS,
   'signal',
 ] as const satisfies (keyof WriterOptions)[];
 const MAX_SNAPLEN = 262144;
 const MAX_COMMENT_BYTES = 4096;
 const FLUSH_MS = 500;
+/** Who reads along sees packets sooner. */
+const FLUSH_READERS_MS = 100;
 const MAX_FLUSH_MS = 60_000;
 const LATENESS_MS = 200;
 const MAX_LATENESS_MS = 60_000;
@@ -120,12 +146,20 @@ const MIN_QUEUE_BYTES = 2 ** 21;
 const QUEUE_BYTES = 2 ** 22;
 const MAX_QUEUE_BYTES = 2 ** 34;
 const LEAST_PREALLOCATED = 4096;
+const PCAPNG = ['Write pcapng:', "Give format: 'pcapng'"];
 const OVERFLOW = ['wait', 'drop'];
 
 /**
- * Opens a trace file for writing. One that exists and is not empty is refused, but with `overwrite`. It belongs to one
+ * Opens a trace for writing: a file, or connections to those who read it while it is written (pcap over IP).
+ *
+ * A file that exists and is not empty is refused, but with `overwrite`. It belongs to one
  * writer at a time: `RINGTAP_BUSY` where another one, of this or another process, has not closed it yet.
  * With `linkType` the file has its header from now on, else from the first batch on.
+ *
+ * `tcp://host:57012` connects and sends. `tcp-listen://0.0.0.0:57012` gives the trace to everybody who connects, each
+ * beginning with a header of its own and the packets of from then on; the first is waited for, unless `overflow` is `drop`.
+ * The slowest holds all others and `write()` back; with `overflow: 'drop'` each has `queueBytes`, and what one of them had
+ * no room for, or had not acknowledged when its connection ended, is in `stats().dropped`.
  * @example
  * await using writer = await openWriter('pcapng:dns.pcapng', { linkType: capture.linkType });
  * for await (const batch of capture) await writer.write(batch);
@@ -133,35 +167,60 @@ const OVERFLOW = ['wait', 'drop'];
  * console.log(writer.stats().packets);
  * @param options how it is written; `signal` gives the writer up
  * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap), with `.zst`, `.lz4`
- * or `.gz` behind it for a compressed trace;
+ * or `.gz` behind it for a compressed trace; `tcp://host:57012`, `tcp-listen://0.0.0.0:57012` (port 0: the system
+ * chooses, `writer.port`);
  * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
- * RINGTAP_LIBRARY_MISSING (of the compression), RINGTAP_UNSUPPORTED, RINGTAP_SYSTEM (no thread can be made); or the signal's reason
+ * RINGTAP_LIBRARY_MISSING (of the compression), RINGTAP_UNSUPPORTED, RINGTAP_SYSTEM (no thread can be made);
+ * RINGTAP_REMOTE_UNREACHABLE, RINGTAP_REMOTE_TLS, RINGTAP_NO_PERMISSION (of a connection, or a port); or the signal's reason
  */
 export async function openWriter(uri: string, options: WriterOptions = {}): Promise<Writer> {
-  const { format, path } = parseWriterUri(uri);
-  const { signal, interfaces, ...settings } = readOptions(uri, format, path, options);
+  const to = parseWriterUri(uri);
+  // WHY only then: files need nothing of TLS and sockets, which take time to load.
+  const connections = to.isStream ? await import('./readers.js') : undefined;
+  const { target, params } = connections?.streamUri(uri) ?? { target: '', params: {} };
+  const own = { ...params, ...ownOptions({ uri }, options) };
+  const format = to.isStream ? formatOf(uri, own.format) : to.format;
+  const { signal, interfaces, ...settings } = readOptions(uri, format, to, own);
+  const through = connections?.readReaders(uri, target, own);
+  const { path } = to;
   if (settings.rotate !== undefined && path === '-') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: standard output cannot rotate: name a file`, { uri });
   }
   signal?.throwIfAborted();
   let native: NativeWriter | undefined;
+  let readers: Readers | undefined;
   const forgetSignal = signal === undefined ? () => {} : onAbort(signal, () => native?.giveUp());
   try {
     if (settings.rotate !== undefined) warnOfLeftOvers(path);
     const application = `ringtap ${version()}`;
-    native = addon().openWriter({ path, format, application, ...settings, interfaces: interfaces.natives });
+    const request = { path, format, application, ...settings, interfaces: interfaces.natives };
+    if (connections === undefined || through === undefined) native = addon().openWriter(request);
+    else ({ native, readers } = await connections.Readers.open(through, request, signal));
     await native.tried(0);
-    if (settings.linkType !== undefined && !native.isOpen()) await native.room(0);
-    return new Writer(uri, native, interfaces, settings.rotate !== undefined, signal, forgetSignal);
+    const waits = through?.listens !== true && settings.linkType !== undefined;
+    if (waits && !native.isOpen()) await native.room(0);
+    return new Writer(uri, native, interfaces, settings.rotate !== undefined, signal, forgetSignal, readers);
   } catch (error) {
     forgetSignal();
+    readers?.close();
     throw signal?.aborted ? signal.reason : wrapNative(error, undefined, uri);
   }
 }
 
-function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, options: unknown) {
-  const own = ownOptions({ uri }, options);
+function formatOf(uri: string, format: unknown): 'pcap' | 'pcapng' {
+  if (format === undefined || format === 'pcap' || format === 'pcapng') return format ?? 'pcap';
+  throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option format must be pcap or pcapng, not ${show(format)}`, {
+    uri,
+  });
+}
+
+function readOptions(
+  uri: string,
+  format: 'pcap' | 'pcapng',
+  { path, isStream }: Pick<WriterTarget, 'path' | 'isStream'>,
+  own: Readonly<Record<string, unknown>>,
+) {
   const bad = (name: string, what: string) =>
     new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${name} must be ${what}, not ${show(own[name])}`, { uri });
   const whole = (name: string, min: number, max: number): number | undefined => {
@@ -183,6 +242,11 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
       hint: `Options of a writer: ${OPTIONS.join(', ')}`,
     });
   }
+  const misplaced = (isStream ? OF_FILES : OF_CONNECTIONS).find((name) => own[name] !== undefined);
+  if (misplaced !== undefined) {
+    const what = isStream ? 'files, and this is a connection' : 'tcp:// and tcp-listen://';
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${misplaced} is for ${what}`, { uri });
+  }
   const { comment } = own;
   if (comment !== undefined) {
     const isText = typeof comment === 'string' && comment !== '' && faultIn(comment) === undefined;
@@ -192,7 +256,7 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
     if (format === 'pcap') {
       throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for a comment`, {
         uri,
-        hint: 'Write pcapng:, or leave out comment.',
+        hint: `${PCAPNG[Number(isStream)]}, or leave out comment.`,
       });
     }
   }
@@ -214,7 +278,7 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
   if (format === 'pcap' && packetDetails) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for details of packets`, {
       uri,
-      hint: 'Write pcapng:, or leave out packetDetails.',
+      hint: `${PCAPNG[Number(isStream)]}, or leave out packetDetails.`,
     });
   }
   const interfaces = Interfaces.read(uri, format === 'pcap', one, many);
@@ -235,24 +299,36 @@ function readOptions(uri: string, format: 'pcap' | 'pcapng', path: string, optio
     linkType: interfaces.checkLinkTypes(whole('linkType', 0, 65535)),
     snaplen: whole('snaplen', 14, MAX_SNAPLEN) ?? MAX_SNAPLEN,
     nanosecond: flag('nanosecond', true),
-    delayMs: isBuffered ? 0 : (flushMs ?? FLUSH_MS),
+    delayMs: isBuffered ? 0 : (flushMs ?? (isStream ? FLUSH_READERS_MS : FLUSH_MS)),
     queueBytes: whole('queueBytes', MIN_QUEUE_BYTES, MAX_QUEUE_BYTES) ?? QUEUE_BYTES,
     drops: overflow === 'drop',
     direct: flag('direct', false),
     preallocateBytes: whole('preallocateBytes', LEAST_PREALLOCATED, Number.MAX_SAFE_INTEGER),
     comment: comment as string | undefined,
-    compression: compressionOf(uri, path, own.compress),
+    compression: compressionOf(uri, isStream ? '-' : path, own.compress),
     signal: signalOf({ uri, params: new Map() }, own),
   };
 }
 
-function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string } {
-  const bad = (what: string, hint = 'Write pcap:out.pcap, pcapng:out.pcapng or a plain path.') =>
+interface WriterTarget {
+  readonly format: 'pcap' | 'pcapng';
+  /** The URI itself where it is that of a connection. */
+  readonly path: string;
+  readonly isStream: boolean;
+}
+
+function parseWriterUri(uri: unknown): WriterTarget {
+  const bad = (what: string, hint = 'Write pcap:out.pcap, pcapng:out.pcapng, tcp://host:57012 or a plain path.') =>
     new CaptureError('RINGTAP_BAD_URI', `${show(uri)} names no trace file${what}`, {
       uri: typeof uri === 'string' ? uri : undefined,
       hint,
     });
   if (typeof uri !== 'string') throw bad('');
+  if (/^tcp(-listen)?:/i.test(uri)) {
+    const fault = faultIn(uri);
+    if (fault !== undefined) throw bad(`: ${fault}`);
+    return { format: 'pcap', path: uri, isStream: true };
+  }
   const match = /^(pcap|pcapng|file):(.*)$/is.exec(uri);
   const scheme = match?.[1]?.toLowerCase();
   const path = scheme === 'file' ? pathOf(uri) : (match?.[2] ?? uri);
@@ -264,7 +340,8 @@ function parseWriterUri(uri: unknown): { format: 'pcap' | 'pcapng'; path: string
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
   const isNamed = scheme === 'pcap' || scheme === 'pcapng';
-  return { format: isNamed ? scheme : /\.pcapng$/i.test(withoutCompression(path).path) ? 'pcapng' : 'pcap', path };
+  const isNg = isNamed ? scheme === 'pcapng' : /\.pcapng$/i.test(withoutCompression(path).path);
+  return { format: isNg ? 'pcapng' : 'pcap', path, isStream: false };
 }
 
 /** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */

@@ -10,6 +10,7 @@ import { callOptions } from '../uri/options.js';
 import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
 import type { Interfaces } from './interfaces.js';
+import type { Readers } from './readers.js';
 import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
@@ -100,6 +101,7 @@ export class Writer implements AsyncDisposable {
   readonly #rotates: boolean;
   /** Whose counts the files that rotate end with, by interface. */
   readonly #sessions: (NativeSession | undefined)[] = [];
+  readonly #readers: Readers | undefined;
   #countedAt = Number.NEGATIVE_INFINITY;
   #waits = 0;
   /** The writes that wait, by interface, the last of which lets those before it go first. */
@@ -114,6 +116,7 @@ export class Writer implements AsyncDisposable {
     rotates: boolean,
     signal: AbortSignal | undefined,
     forgetSignal: () => void,
+    readers?: Readers,
   ) {
     this.uri = uri;
     this.#native = native;
@@ -122,6 +125,23 @@ export class Writer implements AsyncDisposable {
     this.#files = new FileFeed(uri, native);
     this.#interfaces = interfaces;
     this.#rotates = rotates;
+    this.#readers = readers;
+  }
+
+  /**
+   * Number of the TCP port that others connect to, of `tcp-listen:`; else undefined.
+   * @throws nothing
+   */
+  get port(): number | undefined {
+    return this.#readers?.port;
+  }
+
+  /**
+   * Number of connections that the trace is read through now; 0 of a file.
+   * @throws nothing
+   */
+  get readers(): number {
+    return this.#native.readers();
   }
 
   /**
@@ -382,7 +402,9 @@ export class Writer implements AsyncDisposable {
     if (this.#native.isOpen()) await Promise.allSettled(this.#writing.values());
     try {
       for (const [source, of] of counts.entries()) if (of !== undefined) this.#native.ledger(source, ...of);
+      this.#readers?.close();
       await this.#native.close(0);
+      await this.#readers?.left();
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {

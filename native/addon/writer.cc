@@ -7,6 +7,10 @@
 #include <string>
 #include <utility>
 
+#ifndef _WIN32
+#include "addon/connection.h"
+#include "write/readers.h"
+#endif
 #include "addon/convert.h"
 #include "addon/deferred.h"
 #include "addon/elements.h"
@@ -119,22 +123,47 @@ Result<Destination> destination(const Napi::Object& request, const RotateRequest
                    .sync = flag(request.Get("sync"))});
 }
 
-/// The same, compressed if that is asked for. Files of a rotation have no index: it would outlive the file it is of.
-Result<Destination> compressed_if(const Napi::Object& request, Result<Destination> to) {
-  const Napi::Value given = request.Get("compression");
-  if (!to || !given.IsObject()) return to;
-  const std::string path = text(request.Get("path"));
+/// Nothing where none is asked for.
+std::optional<CompressionRequest> to_compression(const Napi::Value& given, bool may_have_index) {
+  if (!given.IsObject()) return std::nullopt;
   const auto compression = given.As<Napi::Object>();
   const std::string sections = text(compression.Get("sections"));
-  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
-  return compressed(*std::move(to),
-                    {.compression = compression_named(text(compression.Get("method"))).value_or(Compression::kNone),
-                     .level = static_cast<int>(number(compression.Get("level"))),
-                     .sections = sections == "frames"                    ? Sections::kFrames
-                                 : sections == "index" && may_have_index ? Sections::kInside
-                                                                         : Sections::kNone},
-                    may_have_index ? path : std::string());
+  return CompressionRequest{
+      .compression = compression_named(text(compression.Get("method"))).value_or(Compression::kNone),
+      .level = static_cast<int>(number(compression.Get("level"))),
+      .sections = sections == "frames"                    ? Sections::kFrames
+                  : sections == "index" && may_have_index ? Sections::kInside
+                                                          : Sections::kNone};
 }
+
+/// The same, compressed if that is asked for. Files of a rotation have no index: it would outlive the file it is of.
+Result<Destination> compressed_if(const Napi::Object& request, Result<Destination> to) {
+  const std::string path = text(request.Get("path"));
+  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
+  const auto compression = to_compression(request.Get("compression"), may_have_index);
+  if (!to || !compression) return to;
+  return compressed(*std::move(to), *compression, may_have_index ? path : std::string());
+}
+
+#ifndef _WIN32
+
+/// Who reads it through connections.
+Result<std::shared_ptr<Readers>> to_readers(const Napi::Object& request, const Napi::Object& readers) {
+  const auto compression = to_compression(request.Get("compression"), false);
+  if (compression) {
+    // One is made now, for what may be missing.
+    if (auto tried = make_compressor(*compression); !tried) return std::move(tried).error();
+  }
+  return Readers::create({.name = text(request.Get("path")),
+                          .is_pcapng = text(request.Get("format")) == "pcapng",
+                          .drops = flag(request.Get("drops")),
+                          .listens = flag(readers.Get("listens")),
+                          .comes_back = flag(readers.Get("comesBack")),
+                          .queue_bytes = whole(request.Get("queueBytes")),
+                          .compression = compression});
+}
+
+#endif
 
 Napi::Object from_file(Napi::Env env, const FinishedFile& file) {
   Napi::Object object = Napi::Object::New(env);
@@ -173,6 +202,9 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::ledger>("ledger"),
                          InstanceMethod<&Writer::comment>("comment"),
                          InstanceMethod<&Writer::secrets>("secrets"),
+                         InstanceMethod<&Writer::attach>("attach"),
+                         InstanceMethod<&Writer::left>("left"),
+                         InstanceMethod<&Writer::readers>("readers"),
                      });
 }
 
@@ -185,7 +217,20 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const std::string format = text(request.Get("format"));
   const RotateRequest rotate = to_rotate(request.Get("rotate"));
+#ifndef _WIN32
+  if (const Napi::Value given = request.Get("readers"); given.IsObject()) {
+    auto readers = to_readers(request, given.As<Napi::Object>());
+    if (!readers) {
+      raise(env, readers.error());
+      return {};
+    }
+    made->readers_ = *std::move(readers);
+  }
+  auto to =
+      made->readers_ ? Result(made->readers_->destination()) : compressed_if(request, destination(request, rotate));
+#else
   auto to = compressed_if(request, destination(request, rotate));
+#endif
   if (!to) {
     raise(env, to.error());
     return {};
@@ -215,7 +260,10 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const uint32_t last_words = environment.at_exit([weak = (*writer)->weak_from_this()] {
     if (const auto leaving = weak.lock()) leaving->leave(kPatience);
   });
-  (*writer)->when_ended([mailbox = environment.mailbox(), last_words](const Result<Ok>&) {
+  (*writer)->when_ended([mailbox = environment.mailbox(), last_words, readers = made->readers_](const Result<Ok>&) {
+#ifndef _WIN32
+    if (readers) readers->stop();
+#endif
     mailbox->post([last_words](Napi::Env there) { Environment::of(there).forget(last_words); });
   });
   made->writer_ = *std::move(writer);
@@ -386,8 +434,46 @@ void Writer::secrets(const Napi::CallbackInfo& info) {
   if (!done) raise(info.Env(), done.error());
 }
 
+#ifndef _WIN32
+
+/// attach(connection) → whether somebody reads through it now: else it is closed.
+Napi::Value Writer::attach(const Napi::CallbackInfo& info) {
+  const auto connection = ConnectionHandle::of(info[0]);
+  return Napi::Boolean::New(info.Env(), connection && readers_ && readers_->add(connection));
+}
+
+/// left() → Promise: why a reader has left, once one has; undefined when there will be no more. WHY nothing is held:
+/// who only watches keeps no process alive.
+Napi::Value Writer::left(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Deferred deferred(env);
+  readers_->when_left([mailbox = Environment::of(env).mailbox(), deferred](std::optional<std::string> why) {
+    mailbox->post([deferred, why = std::move(why)](Napi::Env there) {
+      Deferred settled = deferred;
+      settled.resolve(why ? Napi::String::New(there, *why) : there.Undefined());
+    });
+  });
+  return deferred.promise();
+}
+
+/// readers() → how many there are.
+Napi::Value Writer::readers(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), readers_ ? readers_->count() : 0);
+}
+
+#else
+
+Napi::Value Writer::attach(const Napi::CallbackInfo&) { return {}; }
+Napi::Value Writer::left(const Napi::CallbackInfo&) { return {}; }
+Napi::Value Writer::readers(const Napi::CallbackInfo&) { return {}; }
+
+#endif
+
 /// close(number) → Promise
 Napi::Value Writer::close(const Napi::CallbackInfo& info) {
+#ifndef _WIN32
+  if (readers_) readers_->no_more();
+#endif
   return promise(info, [this](TraceWriter::Done done) { return writer_->close(std::move(done)); });
 }
 

@@ -14,6 +14,10 @@
 #include "addon/environment.h"
 #include "write/writer.h"
 
+namespace ringtap {
+class Readers;
+}
+
 namespace ringtap::addon {
 
 /// append() copies a batch on the JS thread; the rest happens on the writer's own, and settles promises.
@@ -21,7 +25,8 @@ class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
   /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interfaces,
-  /// latenessMs, packetDetails, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops}) → Writer, whose
+  /// latenessMs, packetDetails, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops, readers}) →
+  /// Writer, whose
   /// tried() tells what came of it. Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
@@ -42,6 +47,9 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   void ledger(const Napi::CallbackInfo& info);
   void comment(const Napi::CallbackInfo& info);
   void secrets(const Napi::CallbackInfo& info);
+  Napi::Value attach(const Napi::CallbackInfo& info);
+  Napi::Value left(const Napi::CallbackInfo& info);
+  Napi::Value readers(const Napi::CallbackInfo& info);
 
   /// Promises on their way, by the number that JS gave them. Shared with what settles them.
   struct Promised {
@@ -55,6 +63,7 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   Napi::Value promise(const Napi::CallbackInfo& info, const std::function<TraceWriter::Ticket(TraceWriter::Done)>& ask);
 
   std::shared_ptr<TraceWriter> writer_;
+  std::shared_ptr<Readers> readers_;  // null: it goes into files
   const std::shared_ptr<Promises> promises_ = std::make_shared<Promises>();
   std::vector<uint32_t> selected_;  // of the write that is under way
 };

@@ -139,6 +139,11 @@ class Encoder {
   virtual Record record(const EncodeBuffer& buffer, uint32_t at) const = 0;
 };
 
+/// The record that begins at `at` of what an encoder of the format has put out. `begins_file`: the header of the file
+/// is in front.
+Encoder::Record pcap_record(const std::byte* data, uint32_t at, bool begins_file);
+Encoder::Record pcapng_record(const std::byte* data, uint32_t at);
+
 struct EncoderOptions {
   uint32_t link_type = 1;  // of a source that has none of its own: the one that is first to write, or the only one
   uint32_t source = 0;     // which that is

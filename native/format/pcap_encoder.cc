@@ -46,8 +46,7 @@ class PcapEncoder final : public Encoder {
   uint32_t trailer_bytes() const override { return 0; }
 
   Record record(const EncodeBuffer& buffer, uint32_t at) const override {
-    if (at == 0 && buffer.begins_file) return {.end = kFileHeaderBytes};
-    return {.end = at + kRecordHeaderBytes + load<uint32_t>(buffer.data + at + 8), .is_packet = true};
+    return pcap_record(buffer.data, at, buffer.begins_file);
   }
 
  private:
@@ -86,6 +85,11 @@ std::optional<Error> PcapEncoder::encode(const BatchView& batch, uint32_t& next,
 }
 
 }  // namespace
+
+Encoder::Record pcap_record(const std::byte* data, uint32_t at, bool begins_file) {
+  if (at == 0 && begins_file) return {.end = kFileHeaderBytes};
+  return {.end = at + kRecordHeaderBytes + load<uint32_t>(data + at + 8), .is_packet = true};
+}
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options) {
   return std::make_unique<PcapEncoder>(options);

@@ -161,10 +161,7 @@ class PcapngEncoder final : public Encoder {
   }
   uint32_t trailer_bytes() const override { return static_cast<uint32_t>(sources_.size()) * kStatisticsBytes; }
 
-  Record record(const EncodeBuffer& buffer, uint32_t at) const override {
-    const std::byte* const block = buffer.data + at;
-    return {.end = at + load<uint32_t>(block + 4), .is_packet = load<uint32_t>(block) == kEnhancedPacket};
-  }
+  Record record(const EncodeBuffer& buffer, uint32_t at) const override { return pcapng_record(buffer.data, at); }
 
  private:
   static constexpr uint32_t kStatisticsBytes = 96 + kMostCauses * (8 + kMostCauseBytes);
@@ -319,6 +316,11 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
 }
 
 }  // namespace
+
+Encoder::Record pcapng_record(const std::byte* data, uint32_t at) {
+  const std::byte* const block = data + at;
+  return {.end = at + load<uint32_t>(block + 4), .is_packet = load<uint32_t>(block) == kEnhancedPacket};
+}
 
 std::unique_ptr<Encoder> make_pcapng_encoder(const EncoderOptions& options) {
   return std::make_unique<PcapngEncoder>(options);

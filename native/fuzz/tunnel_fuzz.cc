@@ -6,6 +6,7 @@
 
 #include "core/link_type.h"
 #include "decode/tunnel.h"
+#include "decode/vxlan_quick.h"
 
 using namespace ringtap;
 using namespace ringtap::decode;
@@ -26,6 +27,19 @@ void check(const Inner& inner, const TunnelRow& row, size_t size) {
   require(row.outer_bytes() == inner.at);
 }
 
+/// What is decided the short way is what the long one finds.
+void compare(const Bytes& bytes, uint32_t wirelen) {
+  const Quick quick = look_quickly(bytes, wirelen);
+  if (quick.is == Quick::Is::kUnknown) return;
+  Inner inner;
+  TunnelRow row;
+  const bool is_opened = find_inner(bytes, wirelen, kLinkEthernet, kAllTunnels, inner, row);
+  require(is_opened == (quick.is == Quick::Is::kVxlan));
+  if (!is_opened) return;
+  require(inner.at == Quick::kAt && inner.caplen == quick.caplen && inner.wirelen == quick.wirelen);
+  require(row.about == Quick::kAbout && row.id == quick.vni && row.source[0] == quick.source);
+}
+
 }  // namespace
 
 /// The first byte says what the others are: 0 to 127 a packet with so many bytes more on the wire, else a payload.
@@ -43,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (what < 128) {
     const uint32_t link_type = kLinkTypes[which % std::size(kLinkTypes)];
     const auto wirelen = static_cast<uint32_t>(rest) + what;
+    if (link_type == kLinkEthernet) compare(bytes, wirelen);
     if (find_inner(bytes, wirelen, link_type, kAllTunnels, inner, row)) check(inner, row, rest);
     TunnelRow few;
     if (find_inner(bytes, wirelen, link_type, which, inner, few)) require((set_of(few.kind()) & which) != 0);

@@ -49,11 +49,19 @@ class Output {
   virtual bool flush([[maybe_unused]] const std::atomic<bool>& give_up) noexcept { return true; }
   /// Nothing more will be written: flushes, and puts out what the whole has to end with. Before close().
   virtual bool finish([[maybe_unused]] const std::atomic<bool>& give_up) noexcept { return true; }
+  /// Why write() put out less, where its errno does not say it.
+  virtual std::optional<Error> failure() const { return std::nullopt; }
   /// How long it is, where that is not what was written.
   virtual std::optional<uint64_t> bytes_out() const noexcept { return std::nullopt; }
 
   /// 0, or the errno of a failure that the system reports only now. Idempotent; the destructor does it, too.
   virtual int close() noexcept = 0;
+};
+
+/// Packets that an output was given, and that are not yet, or will never be, where they should go. Any thread.
+struct Delivery {
+  std::atomic<uint64_t> waiting{0};
+  std::atomic<uint64_t> lost{0};
 };
 
 /// An output that is not open yet.
@@ -66,6 +74,8 @@ struct Destination {
   std::function<Result<std::string>(int64_t begin_ns)> complete = {};
   /// Instead of complete(), for what has no packet since writing it failed: it is not there any more. Null: it stays.
   std::function<void()> discard = {};
+  /// Null: what was written has arrived.
+  std::shared_ptr<const Delivery> delivery = {};
 };
 
 }  // namespace ringtap

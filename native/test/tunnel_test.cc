@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "decode/vxlan_quick.h"
 #include "decode_frames.h"
 
 using namespace ringtap;
@@ -231,4 +232,41 @@ TEST_CASE("whatever the bytes are, what is found lies within them") {
     REQUIRE(found.row.outer_bytes() == found.inner.at);
     REQUIRE(found.row.depth() - 1 < kDeepestTunnel);
   }
+}
+
+TEST_CASE("the short way decides as the long one does, also of frames that are damaged anywhere") {
+  std::mt19937 random(7);
+  const Frame tcp = ethernet("0800", ipv4(6, kUdpDatagram));
+  std::vector<Frame> seeds = {vxlan(kInside), vxlan(tcp), vxlan(vxlan(kInside)), kInside, tcp};
+  uint32_t opened = 0;
+  uint32_t others = 0;
+  for (int i = 0; i < 400'000; i++) {
+    Frame frame = seeds[random() % seeds.size()];
+    // Mostly where headers are, and mostly few.
+    for (uint32_t changes = random() % 4; changes > 0; changes--) {
+      frame[random() % frame.size()] = static_cast<std::byte>(random() % 3 == 0 ? random() : random() % 9);
+    }
+    if (random() % 4 == 0) frame.resize(random() % (frame.size() + 1));
+    const auto wirelen = static_cast<uint32_t>(frame.size() + (random() % 3 == 0 ? random() % 100 : 0));
+    const Quick quick = look_quickly({frame.data(), frame.size()}, wirelen);
+    if (quick.is == Quick::Is::kUnknown) continue;
+    const Found found = open(frame, kAllTunnels, kLinkEthernet, wirelen);
+    REQUIRE(found.is_tunnel == (quick.is == Quick::Is::kVxlan));
+    if (!found.is_tunnel) {
+      others++;
+      continue;
+    }
+    opened++;
+    REQUIRE(found.inner.at == Quick::kAt);
+    REQUIRE(found.inner.link_type == kLinkEthernet);
+    REQUIRE(found.inner.caplen == quick.caplen);
+    REQUIRE(found.inner.wirelen == quick.wirelen);
+    REQUIRE(found.row.about == Quick::kAbout);
+    REQUIRE(found.row.id == quick.vni);
+    REQUIRE(found.row.source[0] == quick.source);
+    REQUIRE((found.row.source[1] | found.row.source[2] | found.row.source[3] | found.row.time[0] | found.row.time[1]) ==
+            0);
+  }
+  CHECK(opened > 10'000);
+  CHECK(others > 10'000);
 }

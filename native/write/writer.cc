@@ -195,12 +195,20 @@ bool TraceWriter::forget(Ticket ticket) {
 TraceWriter::Counts TraceWriter::counts() const {
   const std::scoped_lock lock(mutex_);
   const uint64_t rest = taken_ - packets_;
-  return {.packets = packets_,
-          .bytes = bytes_,
-          .queued = ended_ ? 0 : rest,
-          .dropped = dropped_ + (ended_ ? rest : 0),
-          .files = files_,
-          .late = ordering_ != nullptr ? ordering_->late() : 0};
+  Counts counts{.packets = packets_,
+                .bytes = bytes_,
+                .queued = ended_ ? 0 : rest,
+                .dropped = dropped_ + (ended_ ? rest : 0),
+                .files = files_,
+                .late = ordering_ != nullptr ? ordering_->late() : 0};
+  if (const auto& delivery = request_.to.delivery) {
+    const uint64_t lost = std::min(counts.packets, delivery->lost.load());
+    const uint64_t waiting = std::min(counts.packets - lost, delivery->waiting.load());
+    counts.packets -= lost + waiting;
+    counts.queued += waiting;
+    counts.dropped += lost;
+  }
+  return counts;
 }
 
 void TraceWriter::finish() {

@@ -154,6 +154,10 @@ void TraceWriter::cannot_write(int err, bool is_clean) {
                             (is_clean ? "kept" : "followed by part of a record"),
                         "write", err);
   error_->position = static_cast<int64_t>(bytes_);
+  if (auto why = output_->failure()) {
+    why->message = request_.to.name + ": " + why->message;
+    error_ = *std::move(why);
+  }
 }
 
 /// Whether what is kept back has been so for long enough, or is waited for.

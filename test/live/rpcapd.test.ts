@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type Daemon, devices, open, type ServeOptions, serve, userLine } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { certificates } from '../support/certificates.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab, send } from '../support/lab.js';
 import { expectBalanced, failure, readAll } from '../support/packets.js';
@@ -47,6 +48,19 @@ describe.skipIf(lab === null)('a capture at our daemon', () => {
       if (size === 1472) expect(datagrams).toBeLessThan(5000 / 3);
     },
   );
+
+  test('over TLS has the last packets before the reason that it ends', async () => {
+    const { cert, key, fingerprint } = certificates(path).selfSigned('tail');
+    const packets = 60_000;
+    await using daemon = await start({ tls: { cert, key }, sources: { long: `synth:?count=${packets}&sizes=500` } });
+    await using capture = await open(`rpcaps://127.0.0.1:${daemon.port}/long`, { tls: { fingerprint } });
+    let seen = 0;
+    const reading = (async () => {
+      for await (const batch of capture) seen += batch.length;
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'RINGTAP_REMOTE_LOST' });
+    expect(seen).toBe(packets);
+  });
 
   test('of an interface has what is sent there, filtered in its kernel, and the counters say so', async () => {
     await using daemon = await start({ datagramBytes: 1472 });

@@ -1,9 +1,9 @@
 // Requests that are damaged in every way that a seed brings about: a daemon answers, or refuses, and never fails.
 import { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { HEADER_BYTES } from '../../lib/rpcap/messages.js';
+import { HEADER_BYTES, Refusal } from '../../lib/rpcap/messages.js';
 import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
-import { Refusal, Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
+import { Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
 import { bytes, u16, u32 } from '../support/trace.js';
 
 /** Whole numbers below a bound, the same ones for the same seed. */

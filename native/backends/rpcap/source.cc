@@ -21,6 +21,8 @@ namespace {
 constexpr uint64_t kMostBytesPerReceive = 4u << 20;
 // A daemon says on its control connection why it ends, which may be heard of after the data's end.
 constexpr itimerspec kReasonWait{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 300'000'000}};
+// A reason may be heard of before the last of the data. Nothing of it for so long: there is no more.
+constexpr itimerspec kRestWait{.it_interval = {}, .it_value = {.tv_sec = 1, .tv_nsec = 0}};
 constexpr int64_t kSecond = 1'000'000'000;
 
 /// Of a counter that begins at 0 and wraps around.
@@ -209,6 +211,7 @@ bool RpcapSource::take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t 
 Rx RpcapSource::outcome() noexcept {
   if (got_ == Data::Got::kFailed && !ended_) ended_ = data_->error();
   if (ended_) {
+    if (rest_may_come()) return Rx::kAgain;
     error_ = *ended_;
     return Rx::kError;
   }
@@ -224,6 +227,22 @@ Rx RpcapSource::outcome() noexcept {
   ended_ = Error{.code = Code::kRemoteLost, .message = "the daemon closed the data connection"};
   error_ = *ended_;
   return Rx::kError;
+}
+
+/// Whether more of a stream may be on its way, though the daemon has said on its control connection why it ends: over
+/// TLS it passes through the event loop.
+bool RpcapSource::rest_may_come() noexcept {
+  if (data_ == nullptr || setup_.datagrams || got_ != Data::Got::kNothing) return false;
+  if (ended_->code != Code::kRemoteLost) return false;
+  if (data_->bytes() != rest_bytes_) {
+    // WHY not woken any more: that it was, stays readable.
+    if (rest_bytes_ == UINT64_MAX) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, woken_.get(), nullptr);
+    rest_bytes_ = data_->bytes();
+    timerfd_settime(timer_.get(), 0, &kRestWait, nullptr);
+    return true;
+  }
+  uint64_t expired = 0;
+  return read(timer_.get(), &expired, sizeof expired) < 0;
 }
 
 Readiness RpcapSource::readiness() const noexcept {

@@ -62,6 +62,7 @@ class RpcapSource final : public Source, private Remote {
   bool pull() noexcept;
   bool take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept;
   Rx outcome() noexcept;
+  bool rest_may_come() noexcept;
   Result<Ok> watch(int fd) noexcept;
 
   SourceInfo info_;
@@ -92,6 +93,7 @@ class RpcapSource final : public Source, private Remote {
 
   bool is_waiting_for_reason_ = false;
   std::optional<Error> ended_;
+  uint64_t rest_bytes_ = UINT64_MAX;  // of the data, when it was last looked at after that
   bool closed_ = false;
   Error error_;
 };

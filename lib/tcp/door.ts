@@ -3,8 +3,8 @@ import { BlockList, createServer, isIP, type Server, type Socket } from 'node:ne
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
-import { plainAddress } from '../rpcap/connect.js';
 import { bad } from '../uri/options.js';
+import { plainAddress } from './connect.js';
 
 /** Connections that are not captures yet: of everybody, and of one address, which must not keep the others out. */
 const MOST_BEGINNING = 1024;
