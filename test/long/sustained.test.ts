@@ -1,5 +1,4 @@
 // A minute of capture to disk: flat out, and on a disk that stands still.
-import { appendFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { type Account, expectNothingLost, sustain } from '../support/sustained.js';
@@ -7,7 +6,7 @@ import { type Account, expectNothingLost, sustain } from '../support/sustained.j
 const SECONDS = 60;
 const path = temporaryFolder();
 /** Figures for whoever reads along. */
-const tell = (what: string, account: Account) => appendFileSync('/dev/stderr', `${what}: ${JSON.stringify(account)}\n`);
+const tell = (what: string, account: Account) => console.error(what, JSON.stringify(account));
 
 test('flat out for a minute loses nothing', { timeout: 400_000 }, async () => {
   const account = await sustain({ folder: path('flat'), seconds: SECONDS, rate: 0, size: 60, queueBytes: 128 << 20 });
