@@ -1,5 +1,5 @@
 import { open } from './open.js';
-import { Daemon } from './serve/daemon.js';
+import type { Daemon } from './serve/daemon.js';
 import type { ServeOptions } from './serve/settings.js';
 
 /**
@@ -14,6 +14,7 @@ import type { ServeOptions } from './serve/settings.js';
  * await using capture = await open(`rpcap://127.0.0.1:${daemon.port}/made`, { transport: 'tcp' });
  * console.log(capture.linkType, daemon.clients());
  */
-export function serve(options: ServeOptions): Promise<Daemon> {
+export async function serve(options: ServeOptions): Promise<Daemon> {
+  const { Daemon } = await import('./serve/daemon.js'); // most programs serve nobody
   return Daemon.start(options, open as never);
 }

@@ -1,5 +1,5 @@
 // Readers, peers and generators: pinned processes that say READY on stderr and print JSON lines.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -120,4 +120,20 @@ export async function runReader(command) {
   const result = await process.result();
   await process.end();
   return result;
+}
+
+/** User and system time of a command, what it starts included. */
+export function cpuSeconds(command, cwd) {
+  const timed = 'TIMEFORMAT="%3U %3S"; { time "$@" > /dev/null 2>&1; } 2>&1';
+  const { stdout, status } = spawnSync(
+    'taskset',
+    ['-c', String(READER_CORE), 'bash', '-c', timed, 'bash', ...command],
+    {
+      cwd,
+      encoding: 'utf8',
+    },
+  );
+  const [user, system] = stdout.trim().split(' ').map(Number);
+  if (status !== 0 || !(user >= 0)) throw new Error(`${command.slice(0, 4).join(' ')}: exit status ${status}`);
+  return user + system;
 }

@@ -1,9 +1,9 @@
 // The commands over trace files beside the tools that people use for the same, start of Node included.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { READER_CORE } from '../lib/processes.mjs';
+import { cpuSeconds } from '../lib/processes.mjs';
 import { figure } from '../lib/report.mjs';
 import { writeTrace } from '../lib/trace.mjs';
 
@@ -21,11 +21,22 @@ export async function run(bench) {
   const folder = mkdtempSync(join(FOLDER, 'ringtap-bench-'));
   bench.onCleanUp(() => rmSync(folder, { recursive: true, force: true }));
   const { packets, runs } = bench.profile.traces;
-  for (const [sizes, count] of Object.entries(packets)) {
-    const trace = new Traces(folder, sizes, count);
-    await trace.make();
-    for (const row of rowsOf(trace)) await bench.attempt(row.what, () => compare(bench, trace, row, runs));
-    trace.remove();
+  for (const [sizes, counts] of Object.entries(packets)) {
+    // WHY two lengths: what a program costs to start is less of the longer one, and their difference has none of it.
+    let short;
+    for (const count of counts) {
+      const trace = new Traces(folder, sizes, count);
+      await trace.make(short === undefined);
+      const seconds = new Map();
+      for (const row of rowsOf(trace)) {
+        if (short !== undefined && !row.scales) continue;
+        await bench.attempt(row.what, () => seconds.set(row.what, compare(bench, trace, row, runs)));
+        const [less, more] = [short?.seconds.get(row.what), seconds.get(row.what)];
+        if (less !== undefined && more !== undefined) further(bench, sizes, row, count - short.count, less, more);
+      }
+      short = { count, seconds };
+      trace.remove();
+    }
   }
   rmSync(folder, { recursive: true, force: true });
 }
@@ -39,17 +50,22 @@ class Traces {
     return join(this.folder, file);
   }
 
-  async make() {
+  /** @param packed for the rows of compression, too */
+  async make(packed) {
     const uri = (seed, count) => `synth:?sizes=${this.sizes}&seed=${seed}&count=${count}&bufferBytes=67108864`;
     await writeTrace(this.path('in.pcap'), uri(1, this.packets));
     for (let i = 1; i <= PARTS; i++) {
       await writeTrace(this.path(`part${i}.pcap`), uri(i, Math.ceil(this.packets / PARTS)));
     }
     const input = this.path('in.pcap');
+    if (packed) this.#pack(input);
+    execFileSync('sync', ['-f', input]); // or writing them out would be measured
+  }
+
+  #pack(input) {
     execFileSync('zstd', ['-q', '-1', '-f', input, '-o', `${input}.zst`]);
     execFileSync('lz4', ['-q', '-1', '-f', input, `${input}.lz4`]);
     execFileSync('sh', ['-c', 'gzip -6 -c "$1" > "$1.gz"', 'sh', input]);
-    execFileSync('sync', ['-f', input]); // or writing them out would be measured
   }
 
   remove() {
@@ -117,44 +133,45 @@ function rowsOf(trace) {
       4,
       'tcpdump -C',
     ),
-    row('rotation every 20 MB', [...copy, '-b', 'filesize:20000'], [...RINGTAP, ...copy], 1 / 1.03, 'none'),
+    row('rotation every 20 MB', [...copy, '-b', 'filesize:20000'], [...RINGTAP, ...copy], 0.97, 'none'),
   ];
 }
 
 function row(what, ours, peer, least, peerName) {
-  return { what: `${what} and ${peerName}`, ours: [...RINGTAP, ...ours], peer, goal: { least }, peerName };
+  const scales = /^(info|convert|merge) ?/.test(what) && !what.includes('.zst');
+  return { what: `${what} and ${peerName}`, ours: [...RINGTAP, ...ours], peer, goal: { least }, peerName, scales };
 }
 
-/** In turns, after one of each that does not count. */
+/** In turns, after one of each that does not count. The seconds of CPU that each took. */
 function compare(bench, { sizes, packets, folder }, { what, ours, peer, goal, peerName }, runs) {
-  const speeds = { ours: [], peer: [] };
+  const seconds = { ours: [], peer: [] };
   for (let run = -1; run < runs; run++) {
     for (const [side, command] of Object.entries({ ours, peer })) {
-      const seconds = cpuSeconds(command, folder);
-      if (run >= 0) speeds[side].push(packets / seconds / 1e6);
+      const took = cpuSeconds(command, folder);
+      if (run >= 0) seconds[side].push(took);
     }
   }
-  const size = sizes === 'imix' ? 'IMIX' : `${sizes} B`;
-  bench.ratio(`traces: ${what}: ${size}, ${figure(packets / 1e6)} M packets`, {
-    ...speeds,
+  const speeds = (side) => seconds[side].map((each) => packets / each / 1e6);
+  bench.ratio(`traces: ${what}: ${sizeText(sizes)}, ${figure(packets / 1e6)} M packets, start included`, {
+    ours: speeds('ours'),
+    peer: speeds('peer'),
+    peerName,
+    unit: 'Mpps of CPU',
+    goal,
+  });
+  return seconds;
+}
+
+/** What a packet costs, the start of the program left out: what more packets took. */
+function further(bench, sizes, { what, goal, peerName }, packets, less, more) {
+  const speeds = (side) => more[side].map((each, i) => packets / (each - less[side][i]) / 1e6);
+  bench.ratio(`traces: ${what}: ${sizeText(sizes)}, each of ${figure(packets / 1e6)} M further packets`, {
+    ours: speeds('ours'),
+    peer: speeds('peer'),
     peerName,
     unit: 'Mpps of CPU',
     goal,
   });
 }
 
-/** User and system time of a command, what it starts included. */
-function cpuSeconds(command, cwd) {
-  const timed = 'TIMEFORMAT="%3U %3S"; { time "$@" > /dev/null 2>&1; } 2>&1';
-  const { stdout, status } = spawnSync(
-    'taskset',
-    ['-c', String(READER_CORE), 'bash', '-c', timed, 'bash', ...command],
-    {
-      cwd,
-      encoding: 'utf8',
-    },
-  );
-  const [user, system] = stdout.trim().split(' ').map(Number);
-  if (status !== 0 || !(user >= 0)) throw new Error(`${command.slice(0, 4).join(' ')}: exit status ${status}`);
-  return user + system;
-}
+const sizeText = (sizes) => (sizes === 'imix' ? 'IMIX' : `${sizes} B`);

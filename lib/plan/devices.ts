@@ -2,7 +2,6 @@ import { CaptureError } from '../errors/errors.js';
 import type { OptionsOf } from '../generated/options.js';
 import { BACKENDS } from '../generated/schema.js';
 import { addon } from '../native/native.js';
-import { remoteInterfaces } from '../rpcap/interfaces.js';
 import { nearestName } from '../uri/nearest.js';
 import { type Request, resolve } from '../uri/request.js';
 import { interfaceAddresses, uriOf } from '../uri/uri.js';
@@ -47,6 +46,7 @@ async function devicesAt(request: Request): Promise<Device[]> {
       hint: 'devices() without a URI lists what this host has, devices("rpcap://host") what another one has.',
     });
   }
+  const { remoteInterfaces } = await import('../rpcap/interfaces.js');
   const found = await remoteInterfaces(request, request.settings('rpcap'));
   return found.map(({ target: name, description, up, loopback, addresses, uri: opens }) => ({
     name,

@@ -2,8 +2,6 @@ import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import type { MethodName } from '../generated/options.js';
 import { addon, type NativeConnection, type NativeSession, type Purpose } from '../native/native.js';
-import { openRpcap } from '../rpcap/opening.js';
-import { openTcp } from '../tcp/opening.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { schemaOf } from '../uri/uri.js';
@@ -33,12 +31,15 @@ export async function openSession(
       uri,
     });
   }
+  // WHY loaded here: most captures are of this host, and what speaks to others takes longer to load than a trace to read.
   if (method === 'tcp') {
+    const { openTcp } = await import('../tcp/opening.js');
     return openTcp(request, settings, purpose, (connection) =>
       openNative(request, method, settings, purpose, connection),
     );
   }
   if (method !== 'rpcap') return openNative(request, method, settings, purpose);
+  const { openRpcap } = await import('../rpcap/opening.js');
   return openRpcap(request, settings, purpose, (facts) =>
     openNative(request, method, { ...settings, values: { ...settings.values, ...facts } }, purpose),
   );

@@ -59,7 +59,8 @@ class CompressingOutput final : public Output {
   Packed packed_;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
-  uint64_t section_bytes_ = 0;  // of the section that has begun, and does not show
+  uint64_t section_bytes_ = 0;  // of the section that has begun, and does not show,
+  uint64_t section_out_ = 0;    // and what of it is in the file already
 };
 
 size_t CompressingOutput::write(std::span<const std::byte> bytes, const std::atomic<bool>& give_up) noexcept {
@@ -111,6 +112,7 @@ bool CompressingOutput::put(std::span<const std::byte> bytes, After after, const
   if (!write_packed(give_up)) return false;
   bytes_in_ += bytes.size();
   section_bytes_ = after == After::kMore ? section_bytes_ + bytes.size() : 0;
+  section_out_ = after == After::kMore ? section_out_ + packed_.bytes().size() : 0;
   return true;
 }
 
@@ -121,7 +123,9 @@ bool CompressingOutput::write_packed(const std::atomic<bool>& give_up) noexcept 
   bytes_out_ += written;
   if (written == bytes.size()) return true;
   const int err = errno;
-  if (to_->take_back(written)) bytes_out_ -= written;
+  // WHY the section, too: nobody has been told of its packets, and a frame without an end is damage to other readers.
+  const uint64_t unseen = section_out_ + written;
+  if (to_->take_back(unseen)) bytes_out_ -= unseen;
   errno = err;
   return false;
 }

@@ -66,24 +66,28 @@ class Counter {
     this.#epoch = batch.epoch;
     let [bytes, captured, cut, disordered, any] = [0, 0, 0, 0, 0];
     let [first, last, before, gap, gapAt] = [this.#first, this.#last, this.#before, this.#gap, this.#gapAt];
+    // WHY so: the loop is most of what a long trace costs, and in order and without a longer gap little is to be done.
+    if (length > 0 && Number.isNaN(before)) first = last = time[0]!;
     for (let i = 0; i < length; i++) {
       const wire = wirelen[i]!;
       const kept = caplen[i]!;
-      const at = time[i]!;
       bytes += wire;
       captured += kept;
       if (kept < wire) cut++;
       any |= flags[i]!;
-      if (at < first) first = at;
-      if (at > last) last = at;
+      const at = time[i]!;
       const step = at - before;
-      if (step < 0) disordered++;
-      if (step > gap) {
+      if (step < 0) {
+        disordered++;
+        if (before > last) last = before;
+        if (at < first) first = at;
+      } else if (step > gap) {
         gap = step;
         gapAt = at;
       }
       before = at;
     }
+    if (before > last) last = before;
     this.bytes += bytes;
     this.captured += captured;
     this.cut += cut;

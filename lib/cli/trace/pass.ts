@@ -6,6 +6,8 @@ import { bytesOf, tracesUri } from './inputs.js';
 import { Progress } from './progress.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Packets at a time: nobody waits for them, and each batch has a price of its own. */
+const BATCH = 4096;
 
 /** Damage of an input: what comes before it is good, and is kept. */
 export function isDamage(error: unknown): boolean {
@@ -55,7 +57,7 @@ async function read(
   signal: AbortSignal,
   begin: (capture: Capture) => Promise<Outputs>,
 ): Promise<void> {
-  await using capture = await open(tracesUri(files), { ...options, signal } as OpenOptions);
+  await using capture = await open(tracesUri(files), { batchSize: BATCH, ...options, signal } as OpenOptions);
   const outputs = await begin(capture);
   const progress = new Progress(bytesOf(files));
   try {

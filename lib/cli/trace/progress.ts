@@ -29,10 +29,11 @@ export class Progress {
   /** These packets were read. */
   add(batch: Batch): void {
     const { caplen, length } = batch;
+    this.packets += length;
+    if (this.#timer === undefined) return;
     let bytes = length * RECORD_BYTES;
     for (let i = 0; i < length; i++) bytes += caplen[i]!;
     this.#bytes += bytes;
-    this.packets += length;
   }
 
   end(): void {
