@@ -88,16 +88,21 @@ export class FlowMeter {
    * Counts the packets of a batch, lent or an owned copy, in their flows: at the speed of C, with one call a batch. The batch
    * is not changed, and stays lent.
    * @param batch valid, that is not released
+   * @param packets how many packets of it, from the first one on; all by default
    * @returns how many records wait to be drained
-   * @throws CaptureError RINGTAP_RELEASED (the batch was released), RINGTAP_BAD_OPTION (no batch)
+   * @throws CaptureError RINGTAP_RELEASED (the batch was released), RINGTAP_BAD_OPTION (no batch, or no number of packets)
    */
-  add(batch: Batch): number {
+  add(batch: Batch, packets?: number): number {
     const seen = seenOf(batch);
+    if (packets !== undefined && !(Number.isInteger(packets) && packets >= 0)) {
+      throw bad(`FlowMeter.add() takes a whole number of packets, not ${show(packets)}`);
+    }
     if (seen.length === 0) throw released();
+    const count = Math.min(seen.length, packets ?? seen.length);
     const waiting =
       seen.sessionNumber === undefined
-        ? this.#addOwned(seen)
-        : this.#native.add(seen.sessionNumber, seen.slot, seen.lease);
+        ? this.#addOwned(seen, count)
+        : this.#native.add(seen.sessionNumber, seen.slot, seen.lease, count);
     if (waiting < 0) throw released();
     return waiting;
   }
@@ -185,12 +190,12 @@ export class FlowMeter {
     };
   }
 
-  #addOwned(seen: Seen): number {
-    const { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, linkType, length, epoch } = seen;
+  #addOwned(seen: Seen, count: number): number {
+    const { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, linkType, epoch } = seen;
     const seconds = Number(epoch / SECOND);
     const nanos = Number(epoch % SECOND);
     const arrays = [bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel] as const;
-    return this.#native.addOwned(...arrays, linkType, length, seconds, nanos);
+    return this.#native.addOwned(...arrays, linkType, count, seconds, nanos);
   }
 }
 

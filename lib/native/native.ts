@@ -227,7 +227,8 @@ export interface NativeOutlet {
 
 /** Makes flows of packets. What counts records that wait is -1 where there was no such batch. */
 export interface NativeMeter {
-  add(session: number, slot: number, generation: number): number;
+  /** `count`: of its packets, from the first one on. */
+  add(session: number, slot: number, generation: number, count: number): number;
   addOwned(
     bytes: Uint8Array,
     offset: Uint32Array,

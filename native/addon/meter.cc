@@ -87,7 +87,7 @@ Napi::Value MeterHandle::waiting(Napi::Env env) const {
   return Napi::Number::New(env, static_cast<double>(meter_->table().records().waiting()));
 }
 
-/// add(session, slot, generation) → how many records wait, or kReleased.
+/// add(session, slot, generation, count) → how many records wait, or kReleased.
 Napi::Value MeterHandle::add(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Session* session = Session::find(env, whole(info[0]));
@@ -98,7 +98,7 @@ Napi::Value MeterHandle::add(const Napi::CallbackInfo& info) {
                            .wirelen = view->wirelen,
                            .flags = view->flags,
                            .vlan = view->vlan,
-                           .count = view->count,
+                           .count = std::min(view->count, whole(info[3])),
                            .segment = view->segment,
                            .segment_bytes = view->segment_bytes,
                            .link_type = view->link_type},
