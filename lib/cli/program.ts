@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   capture: async () => (await import('./capture.js')).addCapture,
   listen: async () => (await import('./listen.js')).addListen,
   stats: async () => (await import('./stats.js')).addStats,
+  flows: async () => (await import('./flows.js')).addFlows,
   read: async () => (await import('./read.js')).addRead,
   info: async () => (await import('./info.js')).addInfo,
   index: async () => (await import('./index-command.js')).addIndex,

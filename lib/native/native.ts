@@ -234,6 +234,51 @@ export interface NativeOutlet {
   stats(): NativeOutletStats;
 }
 
+/** Makes flows of packets. What counts records that wait is -1 where there was no such batch. */
+export interface NativeMeter {
+  /** `count`: of its packets, from the first one on. */
+  add(session: number, slot: number, generation: number, count: number): number;
+  addOwned(
+    bytes: Uint8Array,
+    offset: Uint32Array,
+    caplen: Uint32Array,
+    wirelen: Uint32Array,
+    flags: Uint32Array,
+    vlan: Uint16Array,
+    time: Float64Array,
+    rest: Float64Array,
+    tunnel: Uint32Array,
+    linkType: number,
+    count: number,
+    epochSeconds: number,
+    epochNanos: number,
+  ): number;
+  advance(seconds: number, nanos: number): number;
+  flush(): number;
+  /** Moves records into columns for `capacity` of them. */
+  drain(memory: ArrayBuffer, capacity: number): number;
+  stats(): NativeFlowStats;
+}
+
+export interface NativeFlowStats {
+  packets: number;
+  inFlows: number;
+  sampledOut: number;
+  withoutMemory: number;
+  withoutPorts: number;
+  icmpAttributed: number;
+  icmpStrange: number;
+  withoutFlow: number[];
+  created: number;
+  quiet: number;
+  records: number[];
+  active: number;
+  waiting: number;
+  bytes: number;
+  epochSeconds: number;
+  epochNanos: number;
+}
+
 export interface NativeOutletStats {
   looked: number;
   outside: number;
@@ -285,6 +330,18 @@ export interface Addon {
     count: number,
     columns: ArrayBuffer,
     capacity: number,
+  ): number;
+  openMeter(options: object): NativeMeter;
+  /** Bytes of text that were written; negative where the memory was transferred away. */
+  flowLines(
+    memory: ArrayBuffer,
+    capacity: number,
+    from: number,
+    count: number,
+    epochSeconds: number,
+    epochNanos: number,
+    csv: boolean,
+    into: Uint8Array,
   ): number;
   openWriter(request: {
     path: string;

@@ -8,6 +8,7 @@
 #include "addon/environment.h"
 #include "addon/looking.h"
 #include "addon/lookup.h"
+#include "addon/meter.h"
 #include "addon/opening.h"
 #include "addon/outlet.h"
 #include "addon/session.h"
@@ -24,6 +25,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
+  environment.meter_constructor = Napi::Persistent(MeterHandle::define(env));
 #ifndef _WIN32
   environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
@@ -40,6 +42,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("wait", Napi::Function::New<Session::wait>(env));
   exports.Set("decode", Napi::Function::New<decode_lent>(env));
   exports.Set("decodeOwned", Napi::Function::New<decode_owned>(env));
+  exports.Set("openMeter", Napi::Function::New<MeterHandle::open>(env));
+  exports.Set("flowLines", Napi::Function::New<MeterHandle::lines>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));
   exports.Set("devices", Napi::Function::New<devices>(env));

@@ -135,15 +135,37 @@ inline void store(const Columns& to, uint32_t i, const Headers& found, uint32_t 
   store_rare(to, i, found);
 }
 
+/// The place of packet i may be wrong by its turn; to fetch it does no harm.
+inline void fetch(const Packets& packets, uint32_t i) noexcept {
+  const uint32_t ahead = load_once(&packets.offset[i]);
+  if (ahead < packets.segment_bytes) prefetch(packets.segment + ahead);
+}
+
+template <uint32_t kLinkType>
+void fill_rows(const Packets packets, uint32_t from, uint32_t count, Row* rows) noexcept {
+  for (uint32_t i = from; i < from + count; i++) {
+    if (i + kAhead < packets.count) fetch(packets, i + kAhead);
+    Row& row = rows[i - from];
+    row.headers = {};
+    Packet packet;
+    uint32_t offset = 0;
+    if (!packet_at(packets, i, packet, offset)) [[unlikely]] {
+      row.headers.flags = kOutside;
+      row.bytes = {};
+      row.wirelen = 0;
+      continue;
+    }
+    decode_link<kLinkType>(packet, row.headers);
+    row.bytes = packet.bytes;
+    row.wirelen = static_cast<uint32_t>(packet.wirelen);
+  }
+}
+
 template <uint32_t kLinkType>
 void fill(const Packets packets, const Columns columns, uint32_t count) noexcept {
   clear_rare(columns, count);
   for (uint32_t i = 0; i < count; i++) {
-    // The place may be wrong by then; to fetch it does no harm.
-    if (i + kAhead < count) {
-      const uint32_t ahead = load_once(&packets.offset[i + kAhead]);
-      if (ahead < packets.segment_bytes) prefetch(packets.segment + ahead);
-    }
+    if (i + kAhead < count) fetch(packets, i + kAhead);
     Packet packet;
     uint32_t offset = 0;
     if (!packet_at(packets, i, packet, offset)) [[unlikely]] {
@@ -208,6 +230,10 @@ Columns Columns::over(std::byte* memory, uint32_t capacity) noexcept {
 Headers decode_packet(std::span<const std::byte> bytes, uint32_t wirelen, uint32_t link_type) noexcept {
   const Packet packet{.bytes = {bytes.data(), bytes.size()}, .wirelen = wirelen};
   return with_link_type(link_type, [&]<uint32_t kLinkType>() { return headers_of<kLinkType>(packet); });
+}
+
+void decode_rows(const Packets& packets, uint32_t from, uint32_t count, Row* rows) noexcept {
+  with_link_type(packets.link_type, [&]<uint32_t kLinkType>() { fill_rows<kLinkType>(packets, from, count, rows); });
 }
 
 uint32_t decode_batch(const Packets& packets, const Columns& columns) noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "decode/bytes.h"
 #include "decode/headers.h"
 
 namespace ringtap::decode {
@@ -68,6 +69,16 @@ struct Columns {
   Address6* src6 = nullptr;  // written where ip_version is 6 only
   Address6* dst6 = nullptr;
 };
+
+/// One packet's headers, and where it lies: read once, so that both are about the same bytes.
+struct Row {
+  Headers headers;  // flow_hash stays 0
+  Bytes bytes;
+  uint32_t wirelen = 0;
+};
+
+/// Packets `from` to `from` + `count` of the batch as rows, for native code that goes on with each of them at once.
+void decode_rows(const Packets& packets, uint32_t from, uint32_t count, Row* rows) noexcept;
 
 /// Fills the columns with the first packets of the batch, as many as there are and fit. Gives how many.
 uint32_t decode_batch(const Packets& packets, const Columns& columns) noexcept;

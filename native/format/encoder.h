@@ -23,7 +23,8 @@ struct BatchView {
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
   const uint16_t* vlan = nullptr;
-  const uint16_t* queue = nullptr;  // null: not known
+  const uint16_t* queue = nullptr;    // null: not known
+  const TunnelRow* tunnel = nullptr;  // null: nothing is told of tunnels
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
@@ -50,6 +51,7 @@ struct BatchView {
             .flags = block.flags,
             .vlan = block.vlan,
             .queue = block.queue,
+            .tunnel = block.tunnel,
             .count = count,
             .segment = segment,
             .segment_bytes = segment_bytes,

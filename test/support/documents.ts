@@ -17,6 +17,7 @@ export const DOCUMENTS: readonly string[] = [
   'README.md',
   'SECURITY.md',
   'docs/decode.md',
+  'docs/flows.md',
   'docs/installing.md',
   'docs/writing-and-sending.md',
   ...inFolder('docs/api'),
@@ -84,6 +85,7 @@ const EXPORTS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'ringtap/streams': 'ringtap-streams',
     'ringtap/decode': 'ringtap-decode',
+    'ringtap/flow': 'ringtap-flow',
     ringtap: 'ringtap',
   }).flatMap(([entry, file]) => {
     const report = readFileSync(join(root, `docs/api/${file}.api.md`), 'utf8');

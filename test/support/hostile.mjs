@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import * as ringtap from 'ringtap';
 import { Decoded, decode, decodePacket } from 'ringtap/decode';
+import { FlowMeter } from 'ringtap/flow';
 import * as streams from 'ringtap/streams';
 import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
 
@@ -353,6 +354,39 @@ async function plantInDecoding() {
   await capture.close();
 }
 
+/** The entry point ringtap/flow: what a meter takes, and what its records do. */
+async function plantInFlows() {
+  const capture = await open('synth:?count=1000&batchSize=64');
+  const meter = new FlowMeter({ maxFlows: 10 });
+  meter.add(capture.tryNext());
+  meter.flush();
+  const [flows] = meter.drain();
+  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+    const isBlank = /^an object|boxed|looks like|function/.test(what) ? 'open' : '';
+    await attempt(`meter.add(${what})`, () => meter.add(value));
+    await attempt(`meter.advance(${what})`, () => meter.advance(value));
+    await attempt(`new FlowMeter(${what})`, () => new FlowMeter(value), isBlank);
+    for (const name of ['record', 'eve', 'src', 'dst']) {
+      await attempt(`flows.${name}(${what})`, () => flows[name](value), 'range');
+    }
+    for (const name of ['activeTimeoutMs', 'idleTimeoutMs', 'lingerMs', 'maxFlows', 'decap', 'key', 'sampling']) {
+      const isSet = name === 'key' || name === 'sampling';
+      if (value === null) continue; // as if it were not there
+      await attempt(
+        `new FlowMeter({ ${name}: ${what} })`,
+        () => new FlowMeter({ [name]: value }),
+        isSet ? isBlank : '',
+      );
+      if (!isSet) continue;
+      const inner = name === 'key' ? 'vlan' : 'flows';
+      await attempt(`new FlowMeter({ ${name}: { ${what} } })`, () => new FlowMeter({ [name]: { [inner]: value } }));
+    }
+    if (typeof value === 'string')
+      await attempt(`new FlowMeter({ [${what}]: 1 })`, () => new FlowMeter({ [value]: 1 }));
+  }
+  await capture.close();
+}
+
 /** The entry point ringtap/streams: what it reads from, writes with, and is told. */
 async function plantInStreams() {
   const capture = await open('synth:?count=1000&batchSize=64');
@@ -448,6 +482,7 @@ if (what === 'options') {
   await watched(async () => {
     await plantArguments();
     await plantInDecoding();
+    await plantInFlows();
     await plantInStreams();
     await plantInMethods(args[0]);
   });

@@ -11,12 +11,15 @@ const path = temporaryFolder();
 const PROGRAM = `
 import { open } from 'ringtap';
 import { Decoded, decode } from 'ringtap/decode';
+import { FlowMeter } from 'ringtap/flow';
 
 const capture = await open('synth:?count=3', { batchSize: 3 });
 const headers = new Decoded(4096);
+const meter = new FlowMeter({ sampling: { flows: 10 } });
 let bytes = 0;
 for await (const batch of capture) {
   decode(batch, headers);
+  meter.add(batch);
   for (const packet of batch) bytes += packet.wirelen + headers.src(0).length;
 }
 await capture[Symbol.asyncDispose]();

@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { type Command, Option } from 'commander';
+import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
+import { tell } from './errors.js';
+import { FlowTable, TOPS, type Top } from './flow-table.js';
+import { integer } from './format.js';
+import { addHelp } from './help.js';
+import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
+import { print } from './output.js';
+import { Run } from './run.js';
+import { announce, withCapture } from './session.js';
+import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
+
+/** So many packets cost a turn of JavaScript no more than a few do. */
+const BATCH_SIZE = 4096;
+/** Records that are worth a look at them. */
+const WORTHWHILE = 4096;
+/** How often a live capture is told the time. */
+const TICK_MS = 1000;
+
+interface FlowFlags extends OpenFlags, SourceFlags {
+  count?: number;
+  duration?: number;
+  json?: true;
+  csv?: true;
+  top?: Top;
+  activeTimeout?: number;
+  idleTimeout?: number;
+  maxFlows?: number;
+  decap: boolean;
+}
+
+export function addFlows(program: Command): void {
+  const command = addSource(program.command('flows'))
+    .description('tell who talks to whom: a record for each flow, in both directions')
+    .addOption(new Option('--json', 'print each record as a line of EVE JSON').conflicts(['csv', 'top']))
+    .addOption(new Option('--csv', 'print each record as a line, behind one with the names').conflicts('top'))
+    .addOption(new Option('--top <what>', 'a table of what had the most bytes').choices(TOPS))
+    .option('-c, --count <packets>', 'stop after so many', parseCount)
+    .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
+    .option('--active-timeout <time>', 'tell a flow that goes on in parts of this time (default: 60s)', parseDuration)
+    .option('--idle-timeout <time>', 'end a flow of which nothing came for this time (default: 15s)', parseDuration)
+    .option('--max-flows <flows>', 'open at once; beyond, what was idle longest ends (default: 1048576)', parseCount)
+    .option('--no-decap', 'meter tunnels, not what is in them');
+  addHelp(addOpenOptions(command), {
+    examples: [
+      'ringtap flows trace.pcapng',
+      'ringtap flows eth0 --json tcp port 443',
+      "ringtap flows '/var/captures/*.pcapng' --top pair",
+      'ringtap flows trace.pcap --json | jq -c .flow',
+      'ringtap flows trace.pcap --csv > flows.csv',
+    ],
+    notes: [
+      'Without --json, --csv and --top: a table of the largest flows, at the end.',
+      'JSON has the field names of Suricata (event_type flow).',
+      'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, with what is open by then; a second one ends it at once.',
+    ],
+  }).action((uri: string | undefined, words: string[], flags: FlowFlags) => flows(wordsOf(uri, words), flags));
+}
+
+/** What becomes of records. */
+interface Outcome {
+  take(flows: FlowBatch): Promise<void> | void;
+  end(): Promise<void> | void;
+}
+
+async function flows(words: string[], flags: FlowFlags): Promise<void> {
+  const { uri, filter } = sourceOf('flows', words, flags);
+  const meter = meterOf(flags);
+  await withCapture(uri, { batchSize: BATCH_SIZE, ...openOptions(flags, filter) }, async (capture) => {
+    const outcome = outcomeOf(flags);
+    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
+    const isLive = capture.plan.mode !== 'read';
+    const pass = async () => {
+      for (const records of meter.drain()) await outcome.take(records);
+    };
+    const tick = () => {
+      if (meter.advance() > 0) void pass();
+    };
+    const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
+    const worthwhile = isLive ? 1 : WORTHWHILE;
+    try {
+      const running = run.handle((batch, count) => (meter.add(batch, count) >= worthwhile ? pass() : undefined));
+      if (isLive) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      await running;
+    } finally {
+      clearInterval(timer);
+      meter.flush();
+      await pass();
+      await outcome.end();
+      tell(summaryOf(meter.stats()));
+    }
+  });
+}
+
+function meterOf(flags: FlowFlags): FlowMeter {
+  const ms = (time: number | undefined) => (time === undefined ? undefined : Math.max(1, Math.round(time)));
+  return new FlowMeter({
+    activeTimeoutMs: ms(flags.activeTimeout),
+    idleTimeoutMs: ms(flags.idleTimeout),
+    maxFlows: flags.maxFlows,
+    decap: flags.decap,
+  });
+}
+
+function outcomeOf(flags: FlowFlags): Outcome {
+  if (flags.json) return { take: (records) => write(records.toJsonLines()), end: () => {} };
+  if (flags.csv) {
+    let head: Promise<void> | undefined;
+    const begin = () => (head ??= print(`${FlowBatch.csvHead}\n`));
+    const take = async (records: FlowBatch) => {
+      await begin();
+      await write(records.toCsvLines());
+    };
+    return { take, end: begin };
+  }
+  const table = new FlowTable(flags.top);
+  return { take: (records) => table.add(records), end: () => print(table.text()) };
+}
+
+async function write(lines: Uint8Array): Promise<void> {
+  if (!process.stdout.write(lines)) await once(process.stdout, 'drain');
+}
+
+function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: _ }: FlowStats): string {
+  const made = Object.entries(records).filter(([, count]) => count > 0);
+  const without = [...Object.entries(notIp), ['malformed', malformed] as const].filter(([, count]) => count > 0);
+  const listed = (counts: (readonly [string, number])[]) =>
+    counts.length === 0 ? '' : ` (${counts.map(([name, count]) => `${name} ${integer(count)}`).join(', ')})`;
+  const total = made.reduce((sum, [, count]) => sum + count, 0);
+  return [
+    `${integer(packets)} packets, ${integer(inFlows)} of them in ${integer(flows)} flows`,
+    `${integer(total)} records${listed(made)}`,
+    ...(without.length === 0 ? [] : [`${integer(packets - inFlows)} packets in none${listed(without)}`]),
+  ].join('\n');
+}

@@ -1,0 +1,7 @@
+// The package's entry point ringtap/flow: everything public of it, and nothing else.
+export type { Batch } from '../capture/batch.js';
+export type { Packet } from '../capture/packet.js';
+export { FlowBatch } from './flow-batch.js';
+export { FlowMeter, type FlowStats } from './meter.js';
+export type { FlowMeterOptions } from './options.js';
+export type { EveFlow, FlowEnd, FlowPair, FlowRecord, FlowState, TunnelName } from './record.js';

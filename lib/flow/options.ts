@@ -1,0 +1,101 @@
+import { CaptureError } from '../errors/errors.js';
+import { show } from '../errors/printable.js';
+
+/** How flows are told from each other, and when they end. */
+export interface FlowMeterOptions {
+  /**
+   * A flow that goes on is told in parts, so long each, in ms; 60000 by default. Each part has what came since the last one.
+   */
+  readonly activeTimeoutMs?: number | undefined;
+  /** A flow of which nothing comes for so long has ended, in ms; 15000 by default. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** How long a TCP flow that was closed takes stragglers, in ms; 2000 by default. */
+  readonly lingerMs?: number | undefined;
+  /**
+   * The most flows that are open at once; 1048576 by default, at 225 bytes each. One more, and the one that was idle longest
+   * ends, with a record.
+   */
+  readonly maxFlows?: number | undefined;
+  /** Whether packets in VXLAN, GENEVE, GRE, ERSPAN, TZSP, MPLS and GTP-U are metered, instead of those around them; they are. */
+  readonly decap?: boolean | undefined;
+  /** What tells flows apart besides addresses, ports and protocol; all of it by default. */
+  readonly key?: { readonly vlan?: boolean | undefined; readonly tunnel?: boolean | undefined } | undefined;
+  /** Looks at one of so many packets, or at all packets of one of so many flows; at all by default. */
+  readonly sampling?: { readonly packets?: number | undefined; readonly flows?: number | undefined } | undefined;
+}
+
+/** As the addon takes them. */
+export interface CheckedOptions {
+  activeTimeoutMs: number;
+  idleTimeoutMs: number;
+  lingerMs: number;
+  maxFlows: number;
+  decap: boolean;
+  vlan: boolean;
+  tunnel: boolean;
+  samplePackets: number;
+  sampleFlows: number;
+}
+
+const NAMES = ['activeTimeoutMs', 'idleTimeoutMs', 'lingerMs', 'maxFlows', 'decap', 'key', 'sampling'];
+/** A month: beyond, somebody meant something else. */
+const LONGEST_MS = 31 * 86_400_000;
+const MOST_FLOWS = 1 << 28;
+const MOST_SAMPLING = 65_535;
+
+/** Each looked at once: they may be anything. */
+export function checked(options: FlowMeterOptions): CheckedOptions {
+  const own = ownOf('options', options, NAMES);
+  const key = ownOf('key', own.key ?? {}, ['vlan', 'tunnel']);
+  const sampling = ownOf('sampling', own.sampling ?? {}, ['packets', 'flows']);
+  if ((sampling.packets ?? 1) !== 1 && (sampling.flows ?? 1) !== 1) {
+    throw bad('sampling takes packets or flows, not both', 'Say one of them.');
+  }
+  return {
+    activeTimeoutMs: whole('activeTimeoutMs', own.activeTimeoutMs ?? 60_000, 1, LONGEST_MS),
+    idleTimeoutMs: whole('idleTimeoutMs', own.idleTimeoutMs ?? 15_000, 1, LONGEST_MS),
+    lingerMs: whole('lingerMs', own.lingerMs ?? 2000, 0, LONGEST_MS),
+    maxFlows: whole('maxFlows', own.maxFlows ?? 1 << 20, 1, MOST_FLOWS),
+    decap: yesOrNo('decap', own.decap ?? true),
+    vlan: yesOrNo('key.vlan', key.vlan ?? true),
+    tunnel: yesOrNo('key.tunnel', key.tunnel ?? true),
+    samplePackets: whole('sampling.packets', sampling.packets ?? 1, 1, MOST_SAMPLING),
+    sampleFlows: whole('sampling.flows', sampling.flows ?? 1, 1, MOST_SAMPLING),
+  };
+}
+
+function ownOf(what: string, given: unknown, names: readonly string[]): Record<string, unknown> {
+  const own = copyOf(given);
+  if (own === undefined) throw bad(`${what}: ${show(given)} are no options`, `An object with ${names.join(', ')}.`);
+  for (const name of Object.keys(own)) {
+    if (names.includes(name)) continue;
+    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `FlowMeter: there is no "${show(name)}" in ${what}`, {
+      hint: `There is: ${names.join(', ')}`,
+    });
+  }
+  return own;
+}
+
+function copyOf(given: unknown): Record<string, unknown> | undefined {
+  try {
+    // A list would pass for options that leave everything out.
+    if (typeof given !== 'object' || given === null || Symbol.iterator in given) return undefined;
+    return Object.assign(Object.create(null), given);
+  } catch {
+    return undefined; // it cannot be looked at
+  }
+}
+
+function whole(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw bad(`FlowMeter: ${name} must be a whole number from ${least} to ${most}, not ${show(value)}`);
+}
+
+function yesOrNo(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw bad(`FlowMeter: ${name} must be true or false, not ${show(value)}`);
+}
+
+function bad(message: string, hint?: string): CaptureError {
+  return new CaptureError('RINGTAP_BAD_OPTION', message, { hint });
+}

@@ -1,0 +1,208 @@
+#include "addon/meter.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "addon/convert.h"
+#include "addon/elements.h"
+#include "addon/environment.h"
+#include "addon/errors.h"
+#include "addon/session.h"
+#include "flow/text.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+// Results that are not a count; lib/native/native.ts knows them, too.
+constexpr int kReleased = -1;
+constexpr int kNoColumns = -2;  // the memory is not there, or too small
+
+uint32_t whole(const Napi::Value& value) {
+  const double given = number(value);
+  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
+}
+
+int64_t to_ns(const Napi::Value& seconds, const Napi::Value& nanos) {
+  constexpr double kMostSeconds = 2.3e9;
+  const double whole_seconds = std::clamp(number(seconds), -kMostSeconds, kMostSeconds);
+  const double rest = std::clamp(number(nanos), -1e9, 1e9);
+  return (whole_seconds == whole_seconds ? static_cast<int64_t>(whole_seconds) : 0) * 1'000'000'000 +
+         (rest == rest ? static_cast<int64_t>(rest) : 0);
+}
+
+int64_t ms_to_ns(const Napi::Value& ms) { return int64_t{whole(ms)} * 1'000'000; }
+
+std::optional<flow::Columns> columns_in(const Napi::Value& memory, uint32_t capacity) {
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(memory.Env(), memory, &data, &bytes) != napi_ok || data == nullptr ||
+      bytes < flow::Columns::bytes_for(capacity)) {
+    return std::nullopt;
+  }
+  return flow::Columns::over(static_cast<std::byte*>(data), capacity);
+}
+
+}  // namespace
+
+Napi::Function MeterHandle::define(Napi::Env env) {
+  return DefineClass(env, "Meter",
+                     {
+                         InstanceMethod<&MeterHandle::add>("add"),
+                         InstanceMethod<&MeterHandle::add_owned>("addOwned"),
+                         InstanceMethod<&MeterHandle::advance>("advance"),
+                         InstanceMethod<&MeterHandle::flush>("flush"),
+                         InstanceMethod<&MeterHandle::drain>("drain"),
+                         InstanceMethod<&MeterHandle::stats>("stats"),
+                     });
+}
+
+Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object object = Environment::of(env).meter_constructor.New({});
+  MeterHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (made == nullptr) return {};  // the worker is being terminated
+  const auto request = info[0].As<Napi::Object>();
+  flow::Options options;
+  options.limits = {.active_ns = ms_to_ns(request.Get("activeTimeoutMs")),
+                    .idle_ns = ms_to_ns(request.Get("idleTimeoutMs")),
+                    .linger_ns = ms_to_ns(request.Get("lingerMs")),
+                    .most_flows = std::clamp<uint32_t>(whole(request.Get("maxFlows")), 1, 1u << 28)};
+  options.keyed = {.vlan = flag(request.Get("vlan")), .tunnel = flag(request.Get("tunnel"))};
+  options.decap = flag(request.Get("decap"));
+  options.sample_packets = std::clamp<uint32_t>(whole(request.Get("samplePackets")), 1, 65535);
+  options.sample_flows = std::clamp<uint32_t>(whole(request.Get("sampleFlows")), 1, 65535);
+  // Below 2^53, and another one for each meter: ids of several go together.
+  options.first_id = ((options.hash_key[0] & 0xfffff) << 32) + 1;
+  auto meter = flow::Meter::make(options);
+  if (!meter) {
+    raise(env, meter.error());
+    return {};
+  }
+  made->meter_ = *std::move(meter);
+  return object;
+}
+
+Napi::Value MeterHandle::waiting(Napi::Env env) const {
+  return Napi::Number::New(env, static_cast<double>(meter_->table().records().waiting()));
+}
+
+/// add(session, slot, generation, count) → how many records wait, or kReleased.
+Napi::Value MeterHandle::add(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Session* session = Session::find(env, whole(info[0]));
+  const auto view = session == nullptr ? std::nullopt : session->view(whole(info[1]), whole(info[2]));
+  if (!view) return Napi::Number::New(env, kReleased);
+  meter_->add({.packets = {.offset = view->offset,
+                           .caplen = view->caplen,
+                           .wirelen = view->wirelen,
+                           .flags = view->flags,
+                           .vlan = view->vlan,
+                           .count = std::min(view->count, whole(info[3])),
+                           .segment = view->segment,
+                           .segment_bytes = view->segment_bytes,
+                           .link_type = view->link_type},
+               .time = view->time,
+               .rest = view->rest,
+               .tunnel = view->tunnel,
+               .epoch_ns = view->epoch_ns});
+  return waiting(env);
+}
+
+/// addOwned(bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, linkType, count, seconds, nanos)
+Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
+  const auto bytes = elements<std::byte>(info[0]);
+  const auto offset = elements<uint32_t>(info[1]);
+  const auto caplen = elements<uint32_t>(info[2]);
+  const auto wirelen = elements<uint32_t>(info[3]);
+  const auto flags = elements<uint32_t>(info[4]);
+  const auto vlan = elements<uint16_t>(info[5]);
+  const auto time = elements<double>(info[6]);
+  const auto rest = elements<double>(info[7]);
+  const auto tunnel = elements<uint32_t>(info[8]);
+  const size_t most =
+      std::min({offset.size(), caplen.size(), wirelen.size(), flags.size(), vlan.size(), time.size(), rest.size()});
+  const uint32_t count = whole(info[10]);
+  if (count > most) return Napi::Number::New(info.Env(), kReleased);  // arrays were transferred away
+  const bool tells = tunnel.size() >= size_t{count} * (sizeof(TunnelRow) / sizeof(uint32_t));
+  meter_->add({.packets = {.offset = offset.data(),
+                           .caplen = caplen.data(),
+                           .wirelen = wirelen.data(),
+                           .flags = flags.data(),
+                           .vlan = vlan.data(),
+                           .count = count,
+                           .segment = bytes.data(),
+                           .segment_bytes = bytes.size(),
+                           .link_type = whole(info[9])},
+               .time = time.data(),
+               .rest = rest.data(),
+               // SAFETY: rows are words, as many as were counted.
+               .tunnel = tells ? reinterpret_cast<const TunnelRow*>(tunnel.data()) : nullptr,
+               .epoch_ns = to_ns(info[11], info[12])});
+  return waiting(info.Env());
+}
+
+/// advance(seconds, nanos): it is so late by now.
+Napi::Value MeterHandle::advance(const Napi::CallbackInfo& info) {
+  if (meter_->has_epoch()) meter_->advance(to_ns(info[0], info[1]));
+  return waiting(info.Env());
+}
+
+Napi::Value MeterHandle::flush(const Napi::CallbackInfo& info) {
+  meter_->flush();
+  return waiting(info.Env());
+}
+
+/// drain(memory, capacity) → how many records are in it now, or kNoColumns.
+Napi::Value MeterHandle::drain(const Napi::CallbackInfo& info) {
+  const uint32_t capacity = whole(info[1]);
+  const auto columns = columns_in(info[0], capacity);
+  if (!columns) return Napi::Number::New(info.Env(), kNoColumns);
+  return Napi::Number::New(info.Env(), meter_->table().records().drain(*columns, capacity));
+}
+
+Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
+  const flow::Stats& stats = meter_->stats();
+  const flow::Table& table = meter_->table();
+  Napi::Object object = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); };
+  const auto list = [&](const char* name, const auto& values) {
+    Napi::Array array = Napi::Array::New(info.Env(), values.size());
+    for (uint32_t i = 0; i < values.size(); i++) array.Set(i, static_cast<double>(values[i]));
+    object.Set(name, array);
+  };
+  set("packets", stats.packets);
+  set("inFlows", stats.in_flows);
+  set("sampledOut", stats.sampled_out);
+  set("withoutMemory", stats.without_memory);
+  set("withoutPorts", stats.without_ports);
+  set("icmpAttributed", stats.icmp_attributed);
+  set("icmpStrange", stats.icmp_strange);
+  list("withoutFlow", stats.without_flow);
+  set("created", table.counts().created);
+  set("quiet", table.counts().quiet);
+  list("records", table.counts().records);
+  set("active", table.active());
+  set("waiting", table.records().waiting());
+  set("bytes", table.bytes());
+  object.Set("epochSeconds", static_cast<double>(int64_t{table.epoch() / 1'000'000'000}));
+  object.Set("epochNanos", static_cast<double>(table.epoch() % 1'000'000'000));
+  return object;
+}
+
+/// flowLines(memory, capacity, from, count, seconds, nanos, csv, into) → bytes, or kNoColumns.
+Napi::Value MeterHandle::lines(const Napi::CallbackInfo& info) {
+  const uint32_t capacity = whole(info[1]);
+  const auto columns = columns_in(info[0], capacity);
+  const auto into = elements<std::byte>(info[7]);
+  const uint32_t from = whole(info[2]);
+  const uint32_t count = whole(info[3]);
+  if (!columns || uint64_t{from} + count > capacity) return Napi::Number::New(info.Env(), kNoColumns);
+  // SAFETY: it is JS's, made to be written to; bytes are bytes.
+  auto* text = reinterpret_cast<char*>(const_cast<std::byte*>(into.data()));
+  const auto format = flag(info[6]) ? flow::Format::kCsv : flow::Format::kJson;
+  const size_t bytes = flow::write_lines(*columns, from, count, to_ns(info[4], info[5]), format, {text, into.size()});
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
+}  // namespace ringtap::addon

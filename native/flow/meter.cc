@@ -1,0 +1,202 @@
+#include "flow/meter.h"
+
+#include <algorithm>
+
+#include "core/desc.h"
+#include "core/untrusted.h"
+
+namespace ringtap::flow {
+
+namespace {
+
+constexpr int64_t kFarthest = int64_t{1} << 61;
+
+/// A time that JavaScript may have written; what is none, or beyond all clocks, is at their end.
+int64_t bounded(double ns) noexcept {
+  constexpr auto kMost = static_cast<double>(kFarthest);
+  if (!(ns > -kMost)) return -kFarthest;
+  return ns < kMost ? static_cast<int64_t>(ns) : kFarthest;
+}
+
+int64_t time_of(const Batch& batch, uint32_t i) noexcept {
+  int64_t ns = std::clamp(batch.epoch_ns, -kFarthest, kFarthest) + bounded(load_once(&batch.time[i]));
+  if ((load_once(&batch.packets.flags[i]) & kFlagTimeInexact) != 0) [[unlikely]]
+    ns += bounded(load_once(&batch.rest[i]));
+  return std::clamp(ns, -kFarthest, kFarthest);
+}
+
+uint16_t bounded16(uint32_t value) noexcept { return static_cast<uint16_t>(std::min<uint32_t>(value, UINT16_MAX)); }
+
+}  // namespace
+
+Result<std::unique_ptr<Meter>> Meter::make(const Options& options) {
+  auto table =
+      Table::make(options.limits, options.hash_key, options.sample_packets * options.sample_flows, options.first_id);
+  if (!table) return std::move(table).error();
+  return std::unique_ptr<Meter>(new Meter(options, *std::move(table)));
+}
+
+Meter::Meter(const Options& options, std::unique_ptr<Table> table)
+    : options_(options),
+      table_(std::move(table)),
+      fragments_(table_->keyed_hash()),
+      sightings_(options.keyed, options.decap, fragments_) {}
+
+void Meter::add(const Batch& batch, std::span<Placed> placed) {
+  if (!has_epoch_ && batch.packets.count > 0) {
+    has_epoch_ = true;
+    table_->set_epoch(batch.epoch_ns);
+  }
+  for (uint32_t from = 0; from < batch.packets.count; from += kStage) {
+    const uint32_t count = std::min(kStage, batch.packets.count - from);
+    look(batch, from, count);
+    for (uint32_t i = 0; i < count; i++) {
+      if (seen_[i].kind == Class::kFlow && !seen_[i].is_sampled_out) table_->fetch_flow(seen_[i].hash);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+      enter(batch, i, placed.empty() ? nullptr : &placed[from + i]);
+    }
+  }
+  stats_.packets += batch.packets.count;
+}
+
+/// The first pass: what the packets are, and where in the index their flows would be.
+void Meter::look(const Batch& batch, uint32_t from, uint32_t count) {
+  decode::decode_rows(batch.packets, from, count, rows_.data());
+  for (uint32_t i = 0; i < count; i++) {
+    Sighting& seen = seen_[i];
+    seen.is_sampled_out = false;
+    if (options_.sample_packets > 1 && turn_++ % options_.sample_packets != 0) {
+      seen.is_sampled_out = true;
+      seen.kind = Class::kFlow;
+      continue;
+    }
+    TunnelRow tunnel;
+    // SAFETY: JS may write to it meanwhile; a copy is one row or the other, and any is good.
+    if (batch.tunnel != nullptr) tunnel = batch.tunnel[from + i];
+    sightings_.see(rows_[i], batch.tunnel != nullptr ? &tunnel : nullptr, batch.packets.link_type,
+                   time_of(batch, from + i), seen);
+    if (seen.kind != Class::kFlow) continue;
+    seen.hash = table_->hash(seen.key);
+    if (options_.sample_flows > 1 && static_cast<uint32_t>(seen.hash) >= UINT32_MAX / options_.sample_flows) {
+      seen.is_sampled_out = true;
+      continue;
+    }
+    table_->fetch_place(seen.hash);
+  }
+}
+
+/// The second pass: each packet into its flow.
+void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
+  const Sighting& seen = seen_[i];
+  if (placed != nullptr) *placed = {};
+  if (seen.is_sampled_out) {
+    stats_.sampled_out++;
+    return;
+  }
+  table_->advance(seen.time);
+  if (seen.kind != Class::kFlow) [[unlikely]] {
+    stats_.without_flow[static_cast<size_t>(seen.kind)]++;
+    return;
+  }
+  const uint32_t slot = slot_of(seen);
+  if (slot == kNoFlow) [[unlikely]] {
+    stats_.without_memory++;
+    return;
+  }
+  stats_.in_flows++;
+  stats_.without_ports += seen.without_ports ? 1 : 0;
+  Flow& flow = table_->flow(slot);
+  if (placed != nullptr) {
+    const decode::Headers& found = rows_[i].headers;
+    const auto at = static_cast<uint32_t>(rows_[i].bytes.data - batch.packets.segment);
+    *placed = {.flow = flow.id,
+               .slot = slot,
+               .payload_at = found.payload_caplen > 0 ? at + found.payload_offset : decode::kAbsent,
+               .payload_caplen = found.payload_caplen,
+               .payload_length = found.payload_length,
+               .sequence = found.sequence,
+               .protocol = found.protocol,
+               .tcp_flags = found.tcp_flags,
+               .by_initiator = (seen.from_b ? 1u : 0u) == flow.initiator()};
+  }
+  const bool is_closed = seen.is_tcp && follow_state(flow, seen.segment, seen.from_b ? 1 : 0, seen.time);
+  count(flow, seen);
+  if (is_closed) [[unlikely]]
+    table_->close_soon(slot);
+  if (seen.quoted.size > 0) [[unlikely]]
+    attribute(seen);
+}
+
+uint32_t Meter::slot_of(const Sighting& seen) {
+  uint32_t slot = table_->find(seen.key, seen.hash);
+  if (slot != kNoFlow) [[likely]] {
+    const Flow& flow = table_->flow(slot);
+    // The ports are used again.
+    const bool begins = seen.is_tcp && (seen.segment.flags & (kSynFlag | kAckFlag | kRstFlag)) == kSynFlag;
+    if (begins && (flow.is_closed() || flow.is_finished())) [[unlikely]] {
+      table_->end(slot, Table::ended(flow, Ended::kIdle));
+      slot = kNoFlow;
+    } else if (flow.way[seen.from_b ? 1 : 0].packets == UINT32_MAX) [[unlikely]] {
+      table_->split(slot);
+    }
+  }
+  if (slot != kNoFlow) return slot;
+  slot = table_->create(seen.key, seen.hash, seen.time);
+  if (slot == kNoFlow) return slot;
+  const bool from_initiator = seen.starter != Starter::kReceiver;
+  if (seen.from_b == from_initiator) table_->flow(slot).add_state(kFromB);
+  if (seen.is_icmp) {
+    table_->side(slot).icmp_type = seen.icmp_type;
+    table_->side(slot).icmp_code = seen.icmp_code;
+  }
+  return slot;
+}
+
+void Meter::count(Flow& flow, const Sighting& seen) noexcept {
+  Direction& way = flow.way[seen.from_b ? 1 : 0];
+  const uint16_t size = bounded16(seen.ip_bytes);
+  if (way.packets == 0) {
+    way.first_ns = seen.time;
+    way.least_bytes = size;
+    way.least_ttl = seen.ttl;
+    if (way.last_ns < seen.time) way.last_ns = seen.time;
+  } else {
+    way.first_ns = std::min(way.first_ns, seen.time);
+    way.last_ns = std::max(way.last_ns, seen.time);
+    way.least_bytes = std::min(way.least_bytes, size);
+    way.least_ttl = std::min(way.least_ttl, seen.ttl);
+  }
+  way.most_bytes = std::max(way.most_bytes, size);
+  way.packets++;
+  way.ip_bytes += seen.ip_bytes;
+  way.frame_bytes += seen.frame_bytes;
+  if (!seen.is_tcp) return;
+  way.tcp_flags |= seen.segment.flags;
+  if (seen.segment.window == 0 && (seen.segment.flags & (kSynFlag | kFinFlag | kRstFlag)) == 0 &&
+      way.zero_windows < UINT16_MAX) {
+    way.zero_windows++;
+  }
+  follow_sequence(way, seen.segment);
+}
+
+/// The flow that an ICMP error is about is told of it; the error itself counts where it belongs, in a flow of ICMP.
+void Meter::attribute(const Sighting& seen) {
+  Key key;
+  if (!sightings_.quoted(seen.quoted, seen.key, key)) {
+    stats_.icmp_strange++;
+    return;
+  }
+  const uint32_t slot = table_->find(key, table_->hash(key));
+  if (slot == kNoFlow) {
+    stats_.icmp_strange++;
+    return;
+  }
+  stats_.icmp_attributed++;
+  Side& side = table_->side(slot);
+  if (side.icmp_errors < UINT16_MAX) side.icmp_errors++;
+  side.icmp_type = seen.icmp_type;
+  side.icmp_code = seen.icmp_code;
+}
+
+}  // namespace ringtap::flow

@@ -1,0 +1,88 @@
+// Records of flows, as columns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "decode/headers.h"
+#include "flow/flow.h"
+
+namespace ringtap::flow {
+
+/// Room for `capacity` records as a struct of arrays in the order of the members; lib/flow/columns.ts has the same. Of
+/// pairs the first one is of what the initiator (the client, the source) sent.
+struct Columns {
+  static constexpr size_t kRecordBytes = 9 * 8 + 12 * 4 + 12 * 2 + 12 + 2 * 16;
+  static constexpr size_t bytes_for(uint32_t capacity) { return size_t{capacity} * kRecordBytes; }
+  /// @param memory aligned to 8
+  static Columns over(std::byte* memory, uint32_t capacity) noexcept;
+
+  double* id = nullptr;
+  double* start = nullptr;  // ns from the meter's epoch
+  double* end = nullptr;
+  double* ip_bytes[2] = {};
+  double* frame_bytes[2] = {};
+  double* mean_gap_ns[2] = {};
+  uint32_t* src4 = nullptr;
+  uint32_t* dst4 = nullptr;
+  uint32_t* packets[2] = {};
+  uint32_t* retransmissions[2] = {};
+  uint32_t* out_of_order[2] = {};
+  uint32_t* server_rtt_us = nullptr;
+  uint32_t* client_rtt_us = nullptr;
+  uint32_t* tunnel_id = nullptr;
+  uint32_t* sampling = nullptr;
+  uint16_t* src_port = nullptr;
+  uint16_t* dst_port = nullptr;
+  uint16_t* outer_vlan = nullptr;
+  uint16_t* inner_vlan = nullptr;
+  uint16_t* least_bytes[2] = {};
+  uint16_t* most_bytes[2] = {};
+  uint16_t* zero_windows[2] = {};
+  uint16_t* part = nullptr;
+  uint16_t* icmp_errors = nullptr;
+  uint8_t* ip_version = nullptr;
+  uint8_t* protocol = nullptr;
+  uint8_t* tcp_flags[2] = {};
+  uint8_t* least_ttl[2] = {};
+  uint8_t* tunnel_kind = nullptr;
+  uint8_t* ended = nullptr;  // Ended
+  uint8_t* state = nullptr;  // 0 new, 1 established, 2 closed
+  uint8_t* icmp_type = nullptr;
+  uint8_t* icmp_code = nullptr;
+  uint8_t* initiator_known = nullptr;  // by SYN
+  decode::Address6* src6 = nullptr;    // written where ip_version is 6 only
+  decode::Address6* dst6 = nullptr;
+};
+
+/// Records that wait to be drained, in pieces.
+class Records {
+ public:
+  static constexpr uint32_t kPiece = 4096;
+
+  void add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns);
+
+  size_t waiting() const noexcept { return waiting_; }
+  /// How many the next drain() gives at most.
+  uint32_t next() const noexcept { return pieces_.empty() ? 0 : pieces_.front().count - taken_; }
+  /// Moves up to `capacity` records into columns of the caller's. Gives how many.
+  uint32_t drain(const Columns& into, uint32_t capacity) noexcept;
+
+ private:
+  struct Piece {
+    std::unique_ptr<std::byte[]> memory;
+    Columns columns;
+    uint32_t count = 0;
+  };
+
+  Piece& last();
+
+  std::deque<Piece> pieces_;
+  std::unique_ptr<std::byte[]> spare_;
+  uint32_t taken_ = 0;  // of the first piece
+  size_t waiting_ = 0;
+};
+
+}  // namespace ringtap::flow

@@ -1,0 +1,82 @@
+// `ringtap flows` on traces.
+import { describe, expect, test } from 'vitest';
+import { lines, ringtap, shell } from '../support/cli.js';
+import { flowsOf } from '../support/flow-cases.js';
+import { temporaryFolder } from '../support/folder.js';
+import { writePcap } from '../support/trace.js';
+
+const path = temporaryFolder();
+const { packets, expected } = flowsOf(21, 300);
+const file = path('flows.pcap');
+writePcap(file, packets);
+const total = packets.reduce((sum, { data }) => sum + data.length, 0);
+
+describe('ringtap flows', () => {
+  test('--json is a line of EVE for each flow, and the account goes to stderr', async () => {
+    const { code, stdout, stderr } = await ringtap('flows', file, '--json');
+    expect(code).toBe(0);
+    const records = lines(stdout).map((line) => JSON.parse(line));
+    expect(records).toHaveLength(expected.length);
+    expect(records.every(({ event_type }) => event_type === 'flow')).toBe(true);
+    const bytes = records.reduce((sum, { flow }) => sum + flow.bytes_toserver + flow.bytes_toclient, 0);
+    expect(bytes).toBe(total);
+    expect(stderr).toMatch(/ packets, [\d,]+ of them in 300 flows\n300 records \(/);
+  });
+
+  test('--csv has the names first, also where there is no flow', async () => {
+    const { stdout } = await ringtap('flows', file, '--csv');
+    const [head, ...rows] = lines(stdout);
+    expect(head).toMatch(/^start,end,proto,src_ip,/);
+    expect(rows).toHaveLength(expected.length);
+    const none = await ringtap('flows', file, '--csv', 'arp');
+    expect(lines(none.stdout)).toEqual([head]);
+  });
+
+  test('without them it is a table of the largest, with --top one of sums', async () => {
+    const { stdout } = await ringtap('flows', file);
+    const [head, ...rows] = lines(stdout);
+    expect(head).toMatch(/^protocol +source +destination +ended +packets +bytes +duration$/);
+    expect(rows).toHaveLength(20);
+    const ports = await ringtap('flows', file, '--top', 'port');
+    const [ofPorts, first, second, ...others] = lines(ports.stdout);
+    expect(ofPorts).toMatch(/^protocol +port +packets +bytes +flows$/);
+    expect([first, second].map((row) => /^\w+ +\d+/.exec(row!)![0].replace(/ +/, ' ')).sort()).toEqual([
+      'TCP 443',
+      'UDP 8053',
+    ]);
+    expect(others).toEqual([]);
+    for (const [top, rows] of Object.entries({ src: 20, dst: 18, pair: 20 })) {
+      expect(lines((await ringtap('flows', file, '--top', top)).stdout)).toHaveLength(rows + 1);
+    }
+  });
+
+  test('many traces are one, -c counts packets, and a filter is a filter', async () => {
+    const both = await ringtap('flows', `file:${file},${file}?order=time`, '--json');
+    expect(lines(both.stdout).length).toBe(expected.length);
+    const few = await ringtap('flows', file, '-c', '5');
+    expect(few.stderr).toContain('5 packets, 5 of them');
+    const udp = await ringtap('flows', file, '--json', '--no-decap', 'udp port 8053 and not vlan and ip');
+    expect(lines(udp.stdout).every((line) => line.includes('"dest_port":8053'))).toBe(true);
+  });
+
+  test('a trace that is cut gives the flows before, then the error', async () => {
+    const cut = path('cut.pcap');
+    const { code, stdout, stderr } = await shell(`head -c 5000 ${file} > ${cut}; ringtap flows ${cut} --json`);
+    expect(code).toBe(1);
+    expect(lines(stdout).length).toBeGreaterThan(5);
+    expect(stderr).toContain('hint: ');
+  });
+
+  test('what goes with nothing is wrong usage', async () => {
+    for (const args of [
+      ['--json', '--csv'],
+      ['--top', 'x'],
+      ['--csv', '--top', 'src'],
+      ['--idle-timeout', '0'],
+      ['--max-flows', '-1'],
+    ]) {
+      expect((await ringtap('flows', file, ...args)).code).toBe(2);
+    }
+    expect((await ringtap('flows')).stderr).toContain('ringtap flows eth0');
+  });
+});
