@@ -179,7 +179,12 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   // WHY only then: files need nothing of TLS and sockets, which take time to load.
   const connections = to.isStream ? await import('./readers.js') : undefined;
   const { target, params } = connections?.streamUri(uri) ?? { target: '', params: {} };
-  const own = { ...params, ...ownOptions({ uri }, options) };
+  // WHY without a prototype: nothing that was planted there is an option.
+  const own: Readonly<Record<string, unknown>> = Object.assign(
+    Object.create(null),
+    params,
+    ownOptions({ uri }, options),
+  );
   const format = to.isStream ? formatOf(uri, own.format) : to.format;
   const { signal, interfaces, ...settings } = readOptions(uri, format, to, own);
   const through = connections?.readReaders(uri, target, own);
