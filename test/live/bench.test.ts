@@ -137,7 +137,7 @@ describe.skipIf(lab === null)('ringtap bench', () => {
   test('says what it knows when it is asked for something else', async () => {
     const child = start('--only', 'nonsense');
     const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
-    expect(stderr).toMatch(/^bench: --only nonsense: of afpacket, .*synth, traces, tuning, wake, xdp\n$/);
+    expect(stderr).toMatch(/^bench: --only nonsense: of afpacket, .*synth, traces, tuning, wake, writing, xdp\n$/);
     expect(code).toBe(1);
   });
 });

@@ -126,6 +126,7 @@ describe.each(formats)('%s files that follow each other', (format) => {
         queued: 0,
         dropped: 0,
         files: files.length,
+        late: 0,
       });
     },
   );

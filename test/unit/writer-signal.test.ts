@@ -202,8 +202,8 @@ test('options are an object, not the signal itself, a list or a word, and the me
     await failure(() => open('synth:', [] as never)),
   ].map(({ code, message }) => `${code} ${message.slice(message.indexOf(': ') + 2)}`);
   expect(messages).toEqual([
-    'RINGTAP_BAD_OPTION write(): options are an object { select, signal }, not 5',
-    'RINGTAP_BAD_OPTION write(): options are an object { select, signal }, not a list',
+    'RINGTAP_BAD_OPTION write(): options are an object { select, interface, signal }, not 5',
+    'RINGTAP_BAD_OPTION write(): options are an object { select, interface, signal }, not a list',
     'RINGTAP_BAD_OPTION flush(): options are an object { signal }, not the signal itself: write { signal }',
     'RINGTAP_BAD_OPTION option signal must be an AbortSignal, not "now"',
     'RINGTAP_BAD_OPTION options are an object, not the signal itself: write { signal }',
