@@ -26,6 +26,7 @@ export { type Authenticate, userLine } from './serve/users.js';
 export { serve } from './serve.js';
 export type { TransmitStats, Transmitter } from './transmit/transmit.js';
 export type { OptionValue } from './uri/values.js';
+export type { NamedAddress } from './write/blocks.js';
 export type { CompressOptions } from './write/compress.js';
 export type { WrittenFile } from './write/files.js';
 export { indexTrace, type TraceIndex } from './write/index-trace.js';

@@ -43,7 +43,7 @@ export function addCapture(program: Command): void {
     .option('-D, --list-devices', 'list what can be captured from, as `ringtap list` does')
     .option(
       '-w, --write <file>',
-      'write a trace: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output; tcp://host:port and tcp-listen://addr:port send it',
+      'write a trace: pcapng or ERF if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output; tcp://host:port and tcp-listen://addr:port send it',
     )
     .option('-U, --packet-buffered', 'write packets as they come, not up to half a second later')
     .option(
@@ -173,7 +173,8 @@ async function openTrace(
   filter: string | undefined,
 ): Promise<Writer> {
   const sends = isConnection(file);
-  const isNg = sends ? /[?&]format=pcapng(&|$)/i.test(file) : readTraceName(file).scheme === 'pcapng';
+  const scheme = sends ? undefined : readTraceName(file).scheme;
+  const isNg = sends ? /[?&]format=pcapng(&|$)/i.test(file) : scheme === 'pcapng';
   if (!sends && captures.some(({ backend, plan }) => backend === 'file' && isSame(file, plan.target))) {
     throw new UsageError(`${file} is the trace that is being read: write to another file`);
   }
@@ -184,7 +185,7 @@ async function openTrace(
     say(`note: ${file} will not say which packet is from where: pcapng does (-w NAME.pcapng)`);
   }
   if (sends) return openWriter(file, { ...options, overwrite: undefined, interfaces });
-  return openWriter(`${isNg ? 'pcapng' : 'pcap'}:${file}`, { ...options, interfaces });
+  return openWriter(`${scheme}:${file}`, { ...options, interfaces });
 }
 
 function isSame(written: string, read: string): boolean {

@@ -9,6 +9,7 @@ import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.j
 import { pass } from './trace/pass.js';
 import { addRange, RANGE_NOTE, type RangeFlags, rangeOptions } from './trace/range.js';
 import { parseSpan } from './trace/times.js';
+import { wholeRecords } from './trace/trace-name.js';
 
 interface ConvertFlags extends OutputFlags, RangeFlags {
   filter?: string;
@@ -47,8 +48,9 @@ export function addConvert(program: Command): void {
         'ringtap convert trace.pcap trace.pcap.zst --compress zstd:9',
       ],
       notes: [
-        'The output is pcapng if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -.',
+        'The output is pcapng or ERF if its name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output. The input may be a pattern in quotes, a folder, or -.',
         RANGE_NOTE,
+        'From ERF to ERF records stay as they are, extension headers included, but with -f, -s and --dedup.',
         'A trace that is cut or damaged: every good packet is written, then the error, and the exit status is 1.',
       ],
     },
@@ -66,7 +68,12 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
   refuseInput(path, [input]);
   const { timeShift, dedup, micro } = flags;
   const double = dedup === undefined ? undefined : new Dedup(dedup);
-  const options = { ...rangeOptions(flags), ...(flags.filter === undefined ? {} : { filter: flags.filter }) };
+  const isWhole = flags.filter === undefined && flags.snaplen === undefined && dedup === undefined;
+  const options = {
+    ...rangeOptions(flags),
+    ...(flags.filter === undefined ? {} : { filter: flags.filter }),
+    ...(isWhole ? wholeRecords(path) : {}),
+  };
   await pass([input], options, async (capture) => {
     const { linkType } = capture;
     const { snaplen } = flags;

@@ -5,6 +5,7 @@ import { addHelp } from './help.js';
 import { addCompress } from './trace/compress.js';
 import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
+import { wholeRecords } from './trace/trace-name.js';
 
 interface MergeFlags extends OutputFlags {
   write: string;
@@ -21,7 +22,7 @@ export function addMerge(program: Command): void {
         .description('make one trace of several, in order of time')
         .requiredOption(
           '-w, --write <file>',
-          'the trace to write: pcapng if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
+          'the trace to write: pcapng or ERF if the name ends so, else pcap, and compressed with .zst, .lz4 or .gz behind it; - is standard output',
         )
         .addOption(
           new Option('--order <how>', 'by time, or one after the other').choices(['time', 'given']).default('time'),
@@ -45,7 +46,9 @@ export function addMerge(program: Command): void {
 
 async function merge(files: string[], flags: MergeFlags): Promise<void> {
   refuseInput(flags.write, files);
-  const options = { order: flags.order, ...(flags.filter === undefined ? {} : { filter: flags.filter }) };
+  const { order, filter } = flags;
+  const isWhole = filter === undefined;
+  const options = { order, ...(isWhole ? {} : { filter }), ...(isWhole ? wholeRecords(flags.write) : {}) };
   await pass(files, options, async ({ linkType, plan }) => {
     const output = await OutputFile.open(flags.write, flags, { linkType });
     return {

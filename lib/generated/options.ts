@@ -215,6 +215,8 @@ export interface FileOptions extends OpeningOptions {
   snaplen?: number | undefined;
   /** The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf. (default auto) */
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
+  /** Of ERF: packets gives out what a record holds, with its link type; records gives out whole records, headers and extension headers included, as LINKTYPE_ERF, which openWriter('erf:…') writes as they are. (default packets) */
+  erf?: 'packets' | 'records' | undefined;
   /** Of several traces: time merges their packets by time, of equal times those of the first trace first; given reads one trace after the other. (default time) */
   order?: 'time' | 'given' | undefined;
   /** Only packets from this time on: 2026-11-30T10:00:00.5Z (UTC where no zone is named), seconds since 1970, -10m (before now) or +90s (after the first packet); or a Date. Of a trace that has an index (ringtap index) only the parts are read that have such packets. */

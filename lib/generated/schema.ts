@@ -649,6 +649,16 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "The format of the trace. auto tells it from the content, which for ERF is a guess; erf:PATH means file:PATH?format=erf."
       },
       {
+        "name": "erf",
+        "type": "choice",
+        "values": [
+          "packets",
+          "records"
+        ],
+        "default": "packets",
+        "doc": "Of ERF: packets gives out what a record holds, with its link type; records gives out whole records, headers and extension headers included, as LINKTYPE_ERF, which openWriter('erf:…') writes as they are."
+      },
+      {
         "name": "order",
         "type": "choice",
         "values": [

@@ -137,7 +137,8 @@ export interface NativeWriter {
   ledger(source: number, received: number, dropped: number, causes: string): void;
   /** A remark about the next packet. */
   comment(text: string): void;
-  secrets(type: number, data: Uint8Array): void;
+  /** A block in front of the packets that come: its type and body, as pcapng has them in this host's byte order. */
+  block(type: number, body: Uint8Array): void;
   /** Nobody waits for that any more: it resolves. */
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */
@@ -358,6 +359,7 @@ export interface Addon {
     interfaces: readonly NativeInterface[];
     latenessMs: number;
     packetDetails: boolean;
+    keepBlocks: boolean;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;

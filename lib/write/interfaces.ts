@@ -40,22 +40,25 @@ export class Interfaces {
   readonly captures: readonly (Capture | undefined)[];
   readonly #uri: string;
   readonly #isPcap: boolean;
+  readonly #isPcapng: boolean;
   #linkType: number | undefined;
   #isWarned = false;
 
-  private constructor(uri: string, isPcap: boolean, read: readonly ReadInterface[]) {
+  private constructor(uri: string, format: string, read: readonly ReadInterface[]) {
     this.#uri = uri;
-    this.#isPcap = isPcap;
+    this.#isPcap = format === 'pcap';
+    this.#isPcapng = format === 'pcapng';
     this.natives = read.map(({ native }) => native);
     this.captures = read.map(({ capture }) => capture);
   }
 
   /** `interface` and `interfaces` of a writer; one where neither is given. */
-  static read(uri: string, isPcap: boolean, one: unknown, many: unknown): Interfaces {
+  static read(uri: string, format: 'pcap' | 'pcapng' | 'erf', one: unknown, many: unknown): Interfaces {
     const bad = (what: string) => new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${what}`, { uri });
+    const isTold = format === 'pcapng';
     if (many === undefined) {
-      return new Interfaces(uri, isPcap, [
-        one === undefined ? nothing() : readInterface(uri, 'interface', isPcap, one),
+      return new Interfaces(uri, format, [
+        one === undefined ? nothing() : readInterface(uri, 'interface', isTold, one),
       ]);
     }
     if (one !== undefined) throw bad('interface is one, and interfaces are several: give one of the two');
@@ -63,10 +66,10 @@ export class Interfaces {
     if (list === undefined || list.length < 1 || list.length > MOST_INTERFACES) {
       throw bad(`interfaces must be a list of 1 to ${MOST_INTERFACES}, not ${show(many)}`);
     }
-    const read = list.map((value, i) => readInterface(uri, `interfaces[${i}]`, isPcap, value));
+    const read = list.map((value, i) => readInterface(uri, `interfaces[${i}]`, isTold, value));
     const captures = read.flatMap(({ capture }) => capture ?? []);
     if (new Set(captures).size < captures.length) throw bad('interfaces has one capture twice');
-    return new Interfaces(uri, isPcap, read);
+    return new Interfaces(uri, format, read);
   }
 
   get count(): number {
@@ -97,7 +100,7 @@ export class Interfaces {
   /** Packets of this link type go into the file: others than before are not for every reader. */
   see(linkType: number): void {
     this.#linkType ??= linkType;
-    if (linkType === this.#linkType || this.#isWarned || this.#isPcap) return;
+    if (linkType === this.#linkType || this.#isWarned || !this.#isPcapng) return;
     this.#isWarned = true;
     const what = `packets of ${linkTypeName(this.#linkType)} and of ${linkTypeName(linkType)} in one trace`;
     warn('RINGTAP_LINK_TYPES', `${this.#uri}: ${what}: Wireshark reads it, but libpcap, and so tcpdump, does not`);
@@ -145,13 +148,13 @@ function listOf(value: unknown): readonly unknown[] | undefined {
   }
 }
 
-function readInterface(uri: string, option: string, isPcap: boolean, value: unknown): ReadInterface {
+function readInterface(uri: string, option: string, isTold: boolean, value: unknown): ReadInterface {
   const own = ownOptions({ uri }, value, `option ${option} is an object { ${NAMES.join(', ')} }`);
   const bad = (what: string, hint?: string) =>
     new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option ${option}${what}`, { uri, hint });
   for (const name of Object.keys(own)) {
-    if (isPcap && TOLD.includes(name) && own[name] !== undefined) {
-      throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for what packets come from`, {
+    if (!isTold && TOLD.includes(name) && own[name] !== undefined) {
+      throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: no place for what packets come from but in pcapng`, {
         uri,
         hint: `Write pcapng:, or leave out ${option}.${name}.`,
       });
@@ -179,7 +182,7 @@ function readInterface(uri: string, option: string, isPcap: boolean, value: unkn
   if (capture !== undefined && !(capture instanceof Capture)) {
     throw bad(`.capture must be a capture that was opened, not ${show(capture)}`);
   }
-  const told = capture === undefined || isPcap ? undefined : describeCapture(capture.plan);
+  const told = capture === undefined || !isTold ? undefined : describeCapture(capture.plan);
   const native: NativeInterface = {
     name: text('name') ?? told?.name,
     description: text('description') ?? told?.description,

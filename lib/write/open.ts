@@ -46,6 +46,11 @@ export interface WriterOptions {
   latenessMs?: number | undefined;
   /** Direction, number and, of lent batches, queue of each packet are written, too. `pcapng:` only. */
   packetDetails?: boolean | undefined;
+  /**
+   * Names of addresses and secrets of the pcapng traces that batches are read from are written, too, in front of the packets
+   * that come after them; as far as they were read, and up to 8 MiB. `pcapng:` only; elsewhere it means nothing.
+   */
+  keepBlocks?: boolean | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
   overwrite?: boolean | undefined;
   /**
@@ -122,6 +127,7 @@ const OPTIONS = [
   'interfaces',
   'latenessMs',
   'packetDetails',
+  'keepBlocks',
   'overwrite',
   'rotate',
   'fsync',
@@ -166,9 +172,9 @@ const OVERFLOW = ['wait', 'drop'];
  * await writer.close(capture.stats());
  * console.log(writer.stats().packets);
  * @param options how it is written; `signal` gives the writer up
- * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, or a bare path or `file:` URI (pcapng if it ends so, else pcap), with `.zst`, `.lz4`
- * or `.gz` behind it for a compressed trace; `tcp://host:57012`, `tcp-listen://0.0.0.0:57012` (port 0: the system
- * chooses, `writer.port`);
+ * @param uri `pcap:out.pcap`, `pcapng:out.pcapng`, `erf:out.erf`, or a bare path or `file:` URI (pcapng or ERF if it ends so, else
+ * pcap), with `.zst`, `.lz4` or `.gz` behind it for a compressed trace; `tcp://host:57012`, `tcp-listen://0.0.0.0:57012` (port 0:
+ * the system chooses, `writer.port`);
  * `pcap:-` is standard output. A named pipe waits for its reader: here when `linkType` is given, else at the first write.
  * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_BUSY, RINGTAP_FILE_WRITE,
  * RINGTAP_LIBRARY_MISSING (of the compression), RINGTAP_UNSUPPORTED, RINGTAP_SYSTEM (no thread can be made);
@@ -185,7 +191,7 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
     params,
     ownOptions({ uri }, options),
   );
-  const format = to.isStream ? formatOf(uri, own.format) : to.format;
+  const format = to.isStream ? sentFormat(uri, own.format) : to.format;
   const { signal, interfaces, ...settings } = readOptions(uri, format, to, own);
   const through = connections?.readReaders(uri, target, own);
   const { path } = to;
@@ -213,7 +219,11 @@ export async function openWriter(uri: string, options: WriterOptions = {}): Prom
   }
 }
 
-function formatOf(uri: string, format: unknown): 'pcap' | 'pcapng' {
+/** Formats that are written. */
+type Format = 'pcap' | 'pcapng' | 'erf';
+
+/** What a connection carries. */
+function sentFormat(uri: string, format: unknown): Format {
   if (format === undefined || format === 'pcap' || format === 'pcapng') return format ?? 'pcap';
   throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option format must be pcap or pcapng, not ${show(format)}`, {
     uri,
@@ -222,7 +232,7 @@ function formatOf(uri: string, format: unknown): 'pcap' | 'pcapng' {
 
 function readOptions(
   uri: string,
-  format: 'pcap' | 'pcapng',
+  format: Format,
   { path, isStream }: Pick<WriterTarget, 'path' | 'isStream'>,
   own: Readonly<Record<string, unknown>>,
 ) {
@@ -258,8 +268,8 @@ function readOptions(
     if (!isText || Buffer.byteLength(comment) > MAX_COMMENT_BYTES) {
       throw bad('comment', `text of 1 to ${MAX_COMMENT_BYTES} bytes`);
     }
-    if (format === 'pcap') {
-      throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for a comment`, {
+    if (format !== 'pcapng') {
+      throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: ${article(format)} file has no place for a comment`, {
         uri,
         hint: `${PCAPNG[Number(isStream)]}, or leave out comment.`,
       });
@@ -280,13 +290,14 @@ function readOptions(
     });
   }
   const packetDetails = flag('packetDetails', false);
-  if (format === 'pcap' && packetDetails) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: a pcap file has no place for details of packets`, {
-      uri,
-      hint: `${PCAPNG[Number(isStream)]}, or leave out packetDetails.`,
-    });
+  if (format !== 'pcapng' && packetDetails) {
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `${uri}: ${article(format)} file has no place for details of packets`,
+      { uri, hint: `${PCAPNG[Number(isStream)]}, or leave out packetDetails.` },
+    );
   }
-  const interfaces = Interfaces.read(uri, format === 'pcap', one, many);
+  const interfaces = Interfaces.read(uri, format, one, many);
   const latenessMs = whole('latenessMs', 0, MAX_LATENESS_MS);
   if (latenessMs !== undefined && interfaces.count === 1) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: option latenessMs is for several interfaces`, { uri });
@@ -298,6 +309,7 @@ function readOptions(
     interfaces,
     latenessMs: latenessMs ?? LATENESS_MS,
     packetDetails,
+    keepBlocks: flag('keepBlocks', false) && format === 'pcapng',
     overwrite: flag('overwrite', false),
     rotate,
     sync,
@@ -316,14 +328,19 @@ function readOptions(
 }
 
 interface WriterTarget {
-  readonly format: 'pcap' | 'pcapng';
+  readonly format: Format;
   /** The URI itself where it is that of a connection. */
   readonly path: string;
   readonly isStream: boolean;
 }
 
+const article = (format: Format): string => (format === 'erf' ? 'an ERF' : `a ${format}`);
+
 function parseWriterUri(uri: unknown): WriterTarget {
-  const bad = (what: string, hint = 'Write pcap:out.pcap, pcapng:out.pcapng, tcp://host:57012 or a plain path.') =>
+  const bad = (
+    what: string,
+    hint = 'Write pcap:out.pcap, pcapng:out.pcapng, erf:out.erf, tcp://host:57012 or a plain path.',
+  ) =>
     new CaptureError('RINGTAP_BAD_URI', `${show(uri)} names no trace file${what}`, {
       uri: typeof uri === 'string' ? uri : undefined,
       hint,
@@ -334,7 +351,7 @@ function parseWriterUri(uri: unknown): WriterTarget {
     if (fault !== undefined) throw bad(`: ${fault}`);
     return { format: 'pcap', path: uri, isStream: true };
   }
-  const match = /^(pcap|pcapng|file):(.*)$/is.exec(uri);
+  const match = /^(pcap|pcapng|erf|file):(.*)$/is.exec(uri);
   const scheme = match?.[1]?.toLowerCase();
   const path = scheme === 'file' ? pathOf(uri) : (match?.[2] ?? uri);
   if (path === '' || (match === null && /^[a-z]{2,}:/i.test(uri))) throw bad('');
@@ -344,9 +361,12 @@ function parseWriterUri(uri: unknown): WriterTarget {
   if (scheme === 'pcap' && Object.hasOwn(interfaceAddresses(), path) && !existsSync(path)) {
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
-  const isNamed = scheme === 'pcap' || scheme === 'pcapng';
-  const isNg = isNamed ? scheme === 'pcapng' : /\.pcapng$/i.test(withoutCompression(path).path);
-  return { format: isNg ? 'pcapng' : 'pcap', path, isStream: false };
+  const isNamed = scheme === 'pcap' || scheme === 'pcapng' || scheme === 'erf';
+  return { format: isNamed ? scheme : formatOf(withoutCompression(path).path), path, isStream: false };
+}
+
+function formatOf(name: string): Format {
+  return /\.pcapng$/i.test(name) ? 'pcapng' : /\.erf$/i.test(name) ? 'erf' : 'pcap';
 }
 
 /** The path of a `file:` URI, read as open() reads it: what is written is found again by the same name. */

@@ -7,6 +7,7 @@ import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { Appended, type NativeSession, type NativeWriter, type OwnedPackets } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
+import { BlockType, type NamedAddress, namesBody, secretsBody } from './blocks.js';
 import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
 import type { Interfaces } from './interfaces.js';
@@ -263,7 +264,7 @@ export class Writer implements AsyncDisposable {
    * await writer.write(batch);
    * console.log(writer.stats().queued);
    * @param type `tls` (lines of a key log file), `ssh`, `wireguard`, or a number of the pcapng format
-   * @param data text or bytes; 512 KiB of all secrets together
+   * @param data text or bytes; 512 KiB at once, 8 MiB of names and secrets together
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (a `pcap:` file), RINGTAP_CLOSED
    */
   secrets(type: SecretsType, data: string | Uint8Array): void {
@@ -273,7 +274,22 @@ export class Writer implements AsyncDisposable {
     }
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     if (!types.isUint8Array(bytes)) throw this.#error('RINGTAP_BAD_OPTION', 'secrets() takes text or a Uint8Array');
-    this.#tell(() => this.#native.secrets(number, bytes));
+    this.#tell(() => this.#native.block(BlockType.secrets, secretsBody(number, bytes)));
+  }
+
+  /**
+   * What addresses are called, for readers that show names: in front of the packets that are written from now on, also in the
+   * files that follow when the writer rotates. `pcapng:` only.
+   * @example
+   * writer.names([{ address: '192.0.2.1', names: ['www.example.net'] }]);
+   * await writer.write(batch);
+   * console.log(writer.stats().queued);
+   * @param list IPv4 and IPv6 addresses, and up to 255 names of each; 512 KiB at once, 8 MiB of names and secrets together
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNSUPPORTED (no `pcapng:` file), RINGTAP_CLOSED
+   */
+  names(list: readonly NamedAddress[]): void {
+    const body = namesBody(this.uri, list);
+    this.#tell(() => this.#native.block(BlockType.names, body));
   }
 
   #tell(what: () => void): void {

@@ -48,6 +48,14 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   /// of this generation.
   std::optional<BatchView> view(uint32_t slot, uint32_t generation) const;
 
+  /// What its trace told beside packets, from that block on.
+  std::vector<TraceBlock> blocks(size_t first) const {
+    return source_ ? source_->blocks(first) : std::vector<TraceBlock>();
+  }
+  uint32_t own_number() const noexcept { return number_; }
+  /// Packets that it has lost by now.
+  uint64_t dropped() const { return source_ ? source_->stats().dropped : last_stats_.dropped; }
+
  private:
   struct Slot {
     std::unique_ptr<DescBlock> block;

@@ -201,7 +201,7 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::files>("files"),
                          InstanceMethod<&Writer::ledger>("ledger"),
                          InstanceMethod<&Writer::comment>("comment"),
-                         InstanceMethod<&Writer::secrets>("secrets"),
+                         InstanceMethod<&Writer::block>("block"),
                          InstanceMethod<&Writer::attach>("attach"),
                          InstanceMethod<&Writer::left>("left"),
                          InstanceMethod<&Writer::readers>("readers"),
@@ -237,7 +237,9 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   }
   auto writer =
       TraceWriter::create({.to = *std::move(to),
-                           .format = format == "pcapng" ? TraceFormat::kPcapng : TraceFormat::kPcap,
+                           .format = format == "pcapng" ? TraceFormat::kPcapng
+                                     : format == "erf"  ? TraceFormat::kErf
+                                                        : TraceFormat::kPcap,
                            .link_type = link_type_of(request),
                            .snaplen = static_cast<uint32_t>(number(request.Get("snaplen"))),
                            .nanosecond = flag(request.Get("nanosecond")),
@@ -267,6 +269,8 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
     mailbox->post([last_words](Napi::Env there) { Environment::of(there).forget(last_words); });
   });
   made->writer_ = *std::move(writer);
+  made->tells_losses_ = format != "pcap";
+  made->keeps_blocks_ = flag(request.Get("keepBlocks"));
   return object;
 }
 
@@ -324,7 +328,25 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   auto view = session->view(static_cast<uint32_t>(number(info[4])), static_cast<uint32_t>(number(info[5])));
   if (!view) return Napi::Number::New(env, kReleased);
   view->source = static_cast<uint32_t>(whole(info[2]));
+  if (tells_losses_) view->lost = lost_since(*session);
+  if (keeps_blocks_) keep_blocks(*session);
   return append_view(env, *view, info[0], info[1]);
+}
+
+/// Packets that the capture has lost since it was asked last.
+uint64_t Writer::lost_since(const Session& session) {
+  const uint64_t lost = session.dropped();
+  uint64_t& told = losses_told_[session.own_number()];
+  return lost > told ? lost - std::exchange(told, lost) : 0;
+}
+
+/// What the trace of these packets told beside them goes in front of them. What does not fit is left out.
+void Writer::keep_blocks(const Session& session) {
+  size_t& told = blocks_told_[session.own_number()];
+  for (TraceBlock& block : session.blocks(told)) {
+    told++;
+    (void)writer_->block(std::move(block));
+  }
 }
 
 /// appendCopy(first, select, interface, length, linkType, epochSeconds, epochNanos, time, rest, offset, caplen,
@@ -425,12 +447,12 @@ void Writer::comment(const Napi::CallbackInfo& info) {
   if (const auto done = writer_->comment(text(info[0])); !done) raise(info.Env(), done.error());
 }
 
-/// secrets(type, bytes)
-void Writer::secrets(const Napi::CallbackInfo& info) {
+/// block(type, body): in this host's byte order
+void Writer::block(const Napi::CallbackInfo& info) {
   const auto bytes = elements<std::byte>(info[1]);
   // SAFETY: bytes are copied as characters, which may be any.
-  std::string data(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const auto done = writer_->secrets({.type = static_cast<uint32_t>(whole(info[0])), .data = std::move(data)});
+  std::string body(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto done = writer_->block({.type = static_cast<uint32_t>(whole(info[0])), .body = std::move(body)});
   if (!done) raise(info.Env(), done.error());
 }
 

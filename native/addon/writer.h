@@ -20,14 +20,15 @@ class Readers;
 
 namespace ringtap::addon {
 
+class Session;
+
 /// append() copies a batch on the JS thread; the rest happens on the writer's own, and settles promises.
 class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
   /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interfaces,
-  /// latenessMs, packetDetails, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops, readers}) →
-  /// Writer, whose
-  /// tried() tells what came of it. Throws where no thread can be made.
+  /// latenessMs, packetDetails, keepBlocks, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops,
+  /// readers}) → Writer, whose tried() tells what came of it. Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit Writer(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
@@ -46,7 +47,7 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   Napi::Value files(const Napi::CallbackInfo& info);
   void ledger(const Napi::CallbackInfo& info);
   void comment(const Napi::CallbackInfo& info);
-  void secrets(const Napi::CallbackInfo& info);
+  void block(const Napi::CallbackInfo& info);
   Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value left(const Napi::CallbackInfo& info);
   Napi::Value readers(const Napi::CallbackInfo& info);
@@ -59,13 +60,19 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   using Promises = std::map<uint32_t, Promised>;
 
   Napi::Value append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& select);
+  uint64_t lost_since(const Session& session);
+  void keep_blocks(const Session& session);
   std::optional<Error> choose(const Napi::Value& select, uint32_t count);
   Napi::Value promise(const Napi::CallbackInfo& info, const std::function<TraceWriter::Ticket(TraceWriter::Done)>& ask);
 
   std::shared_ptr<TraceWriter> writer_;
   std::shared_ptr<Readers> readers_;  // null: it goes into files
   const std::shared_ptr<Promises> promises_ = std::make_shared<Promises>();
-  std::vector<uint32_t> selected_;  // of the write that is under way
+  bool tells_losses_ = false;                 // the format has a place for them
+  std::map<uint32_t, uint64_t> losses_told_;  // by the number of the session
+  bool keeps_blocks_ = false;                 // names and secrets of the traces that packets are read from
+  std::map<uint32_t, size_t> blocks_told_;    // by the number of the session
+  std::vector<uint32_t> selected_;            // of the write that is under way
 };
 
 }  // namespace ringtap::addon

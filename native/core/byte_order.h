@@ -49,6 +49,18 @@ std::byte* store(std::byte* at, T value) noexcept {
   return at + sizeof value;
 }
 
+template <class T>
+std::byte* store_big(std::byte* at, T value) noexcept {
+  if constexpr (!kHostIsBig && sizeof(T) > 1) value = swap_bytes(value);
+  return store(at, value);
+}
+
+template <class T>
+std::byte* store_little(std::byte* at, T value) noexcept {
+  if constexpr (kHostIsBig && sizeof(T) > 1) value = swap_bytes(value);
+  return store(at, value);
+}
+
 inline void prefetch(const std::byte* at) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(at);

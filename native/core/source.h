@@ -16,6 +16,7 @@
 #include "core/region.h"
 #include "core/snaplen.h"
 #include "core/stats.h"
+#include "core/trace_block.h"
 #include "core/tx.h"
 
 namespace ringtap {
@@ -112,6 +113,9 @@ class Source {
 
   /// Why receive() said kError or kNotice. Valid until the next receive().
   virtual const Error& error() const noexcept = 0;
+
+  /// What a trace told beside its packets so far, from the `first`-th block on.
+  virtual std::vector<TraceBlock> blocks(size_t /*first*/) const { return {}; }
 
   /// The sending side, or null where there is none. Owned by the source; gone with close().
   virtual Tx* tx() noexcept { return nullptr; }

@@ -20,12 +20,13 @@ Error cut_header(size_t have, size_t of) {
 
 }  // namespace
 
-Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole, Told told) {
+Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole, Told told,
+                                                    bool erf_records) {
   const auto more = [] { return std::unique_ptr<RecordReader>(); };
   if (head.empty() && whole) return Error{.code = Code::kFileFormat, .message = "the file is empty"};
   if (head.empty()) return more();
   // ERF has no magic number: nothing in it could confirm, or contradict, what was said.
-  if (told == Told::kErf) return open_erf();
+  if (told == Told::kErf) return open_erf(erf_records);
   if (head.size() >= 4) {
     if (told != Told::kPcapng && is_pcap(head)) {
       auto reader = open_pcap(head);
@@ -49,7 +50,7 @@ Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> h
   }
   switch (looks_like_erf(head, whole)) {
     case Likeness::kYes:
-      return open_erf();
+      return open_erf(erf_records);
     case Likeness::kUnsure:
       return more();
     case Likeness::kNo:

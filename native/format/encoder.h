@@ -11,6 +11,7 @@
 #include "core/desc.h"
 #include "core/error.h"
 #include "core/snaplen.h"
+#include "core/trace_block.h"
 
 namespace ringtap {
 
@@ -82,12 +83,6 @@ struct PacketLimits {
   uint64_t end_ns = 0;  // times from 1970 up to here, exclusive
 };
 
-/// What decrypts packets.
-struct Secrets {
-  uint32_t type = 0;  // as pcapng numbers them
-  std::string data = {};
-};
-
 /// Memory that whole records are encoded into.
 struct EncodeBuffer {
   std::byte* data = nullptr;
@@ -125,7 +120,7 @@ class Encoder {
   virtual void lost(uint32_t /*source*/, uint64_t /*packets*/) {}
 
   /// False when the buffer has no room for them.
-  virtual bool secrets(const Secrets&, EncodeBuffer&) { return true; }
+  virtual bool block(const TraceBlock&, EncodeBuffer&) { return true; }
 
   /// The bytes that the file ends with, by what each source has counted …
   virtual void trailer(const std::vector<std::optional<DropCounts>>& counts, EncodeBuffer& buffer) = 0;
@@ -161,5 +156,6 @@ struct EncoderOptions {
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);
 std::unique_ptr<Encoder> make_pcapng_encoder(const EncoderOptions& options);
+std::unique_ptr<Encoder> make_erf_encoder(const EncoderOptions& options);
 
 }  // namespace ringtap

@@ -4,34 +4,14 @@
 #include <string>
 
 #include "core/byte_order.h"
+#include "format/erf_record.h"
 #include "format/link_type.h"
 #include "format/trace_time.h"
 
 namespace ringtap {
 namespace {
 
-// Record: time u64 (32.32, little-endian), type u8, flags u8, record length u16, loss or colour u16,
-// length on the wire u16 (all big-endian), extension headers of 8 bytes each, a pad for some types, packet.
-constexpr uint32_t kHeaderBytes = 16;
-constexpr uint32_t kExtensionBytes = 8;
-constexpr std::byte kMoreExtensions{0x80};
-
-enum Type : uint8_t {
-  kHdlcPos = 1,
-  kEth = 2,
-  kColorHdlcPos = 10,
-  kColorEth = 11,
-  kIpCounter = 13,
-  kTcpFlowCounter = 14,
-  kDsmColorHdlcPos = 15,
-  kDsmColorEth = 16,
-  kColorHashPos = 19,
-  kColorHashEth = 20,
-  kIpv4 = 22,
-  kIpv6 = 23,
-  kLastKnown = 29,
-  kPad = 48,
-};
+using namespace erf;
 
 struct TypeInfo {
   uint32_t link_type;
@@ -45,7 +25,7 @@ constexpr TypeInfo info_of(uint8_t type) noexcept {
     case kColorEth:
     case kDsmColorEth:
     case kColorHashEth:
-      return {kLinkEthernet, 2};
+      return {kLinkEthernet, kEthernetPad};
     case kHdlcPos:
     case kColorHdlcPos:
     case kDsmColorHdlcPos:
@@ -77,25 +57,9 @@ Record read_record(const std::byte* at) noexcept {
   };
 }
 
-/// Where the extension headers of a record of `length` bytes end; more than `length` if they never do.
-uint32_t after_extensions(const std::byte* record, uint32_t length) noexcept {
-  uint32_t at = kHeaderBytes;
-  std::byte more = record[8] & kMoreExtensions;
-  while (more != std::byte{0}) {
-    if (at + kExtensionBytes > length) return length + 1;
-    more = record[at] & kMoreExtensions;
-    at += kExtensionBytes;
-  }
-  return at;
-}
-
-int64_t nanoseconds(uint64_t fraction) noexcept {
-  return static_cast<int64_t>((fraction * static_cast<uint64_t>(kSecond) + 0x80000000) >> 32);
-}
-
 class ErfReader final : public RecordReader {
  public:
-  ErfReader() {
+  explicit ErfReader(bool whole) : whole_(whole) {
     snaplen_ = UINT16_MAX;
     description_ = "ERF";
   }
@@ -105,6 +69,7 @@ class ErfReader final : public RecordReader {
   void walk(Walk& w, DescBlock& out, uint32_t max) noexcept override;
 
  private:
+  const bool whole_;  // records are given out as they are, headers and all
   std::optional<uint32_t> link_type_;
 };
 
@@ -137,7 +102,7 @@ void ErfReader::walk(Walk& w, DescBlock& out, uint32_t max) noexcept {
       pos += record.length;
       continue;
     }
-    const TypeInfo info = info_of(record.type);
+    const TypeInfo info = whole_ ? TypeInfo{kLinkErf, info_of(record.type).pad} : info_of(record.type);
     const uint32_t headers = after_extensions(base + pos, record.length) + info.pad;
     if (headers > record.length) [[unlikely]] {
       w.corrupt(pos, "record length " + std::to_string(record.length) + " is too short for its headers");
@@ -155,7 +120,9 @@ void ErfReader::walk(Walk& w, DescBlock& out, uint32_t max) noexcept {
     const bool raw = info.link_type == kLinkErf;
     const uint64_t data = pos + (raw ? 0 : headers);
     const uint32_t caplen = raw ? record.length : std::min(record.wirelen, record.length - headers);
-    const uint32_t wirelen = raw ? std::max(record.length, headers + record.wirelen) : record.wirelen;
+    uint32_t wirelen = raw ? std::max(record.length, headers + record.wirelen) : record.wirelen;
+    // Where nothing of the FCS is there, the length is told as of any other trace: without it.
+    if (info.link_type == kLinkEthernet && caplen + kFcsBytes <= wirelen) wirelen -= kFcsBytes;
     pos += record.length;
     prefetch(base + pos + 128);
     uint32_t keep = std::min(caplen, w.snaplen);
@@ -215,6 +182,6 @@ Likeness looks_like_erf(std::span<const std::byte> head, bool whole) noexcept {
   return good > 0 ? Likeness::kYes : Likeness::kNo;
 }
 
-std::unique_ptr<RecordReader> open_erf() { return std::make_unique<ErfReader>(); }
+std::unique_ptr<RecordReader> open_erf(bool whole) { return std::make_unique<ErfReader>(whole); }
 
 }  // namespace ringtap

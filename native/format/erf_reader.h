@@ -14,6 +14,7 @@ enum class Likeness : uint8_t { kNo, kYes, kUnsure };
 /// Do these bytes look like a run of ERF records? kUnsure asks for more of them, never when `whole`.
 Likeness looks_like_erf(std::span<const std::byte> head, bool whole) noexcept;
 
-std::unique_ptr<RecordReader> open_erf();
+/// `whole`: packets are whole records, of LINKTYPE_ERF.
+std::unique_ptr<RecordReader> open_erf(bool whole);
 
 }  // namespace ringtap

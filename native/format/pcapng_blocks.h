@@ -9,6 +9,7 @@ enum Block : uint32_t {
   kInterface = 1,
   kObsoletePacket = 2,
   kSimplePacket = 3,
+  kNames = 4,
   kStatistics = 5,
   kEnhancedPacket = 6,
   kSecrets = 10,

@@ -141,12 +141,9 @@ class PcapngEncoder final : public Encoder {
   void comment(const std::string& text) override { comment_ = text; }
   void lost(uint32_t source, uint64_t packets) override { sources_[source].lost += packets; }
 
-  bool secrets(const Secrets& secrets, EncodeBuffer& buffer) override {
-    if (buffer.capacity - buffer.used < 20 + padded(secrets.data.size())) return false;
-    BlockWriter block(buffer, kSecrets);
-    block.put(secrets.type);
-    block.put(static_cast<uint32_t>(secrets.data.size()));
-    block.bytes(secrets.data);
+  bool block(const TraceBlock& block, EncodeBuffer& buffer) override {
+    if (buffer.capacity - buffer.used < kAnyBytes + padded(block.body.size())) return false;
+    BlockWriter(buffer, block.type).bytes(block.body);
     return true;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/byte_order.h"
@@ -18,6 +19,9 @@ using namespace pcapng;
 
 // A block that must be read whole and claims more than this is damage, not data.
 constexpr uint32_t kLongestBlock = 256u << 20;
+// Names and secrets are kept, of so many bytes a block and altogether.
+constexpr uint32_t kLongestKept = (1u << 19) + 32;
+constexpr size_t kMostKept = 8u << 20;
 
 /// What reading an interface's packets takes.
 struct Active {
@@ -84,6 +88,8 @@ class PcapngReader final : public RecordReader {
   template <bool kSwap>
   bool other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t total);
   template <bool kSwap>
+  void keep(const std::byte* block, uint32_t type, uint32_t total);
+  template <bool kSwap>
   bool add_interface(Walk& w, uint64_t pos, uint32_t total);
   void activate(Interface& interface) const;
   bool section(Walk& w, uint64_t& pos);
@@ -100,7 +106,9 @@ class PcapngReader final : public RecordReader {
   bool first_packet_seen_ = false;
   std::optional<uint32_t> link_type_;
   std::vector<Interface> interfaces_;  // of the current section
-  uint32_t skipped_total_ = 0;         // length of a block whose last 4 bytes are still to come
+  std::optional<uint64_t> kept_to_;    // file offset behind the last block that was kept
+  size_t kept_bytes_ = 0;
+  uint32_t skipped_total_ = 0;  // length of a block whose last 4 bytes are still to come
 };
 
 template <bool kSwap>
@@ -271,6 +279,14 @@ bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t t
     w.corrupt(pos, "block length " + std::to_string(total) + " is not possible");
     return false;
   }
+  if ((type == kNames || type == kSecrets) && total <= kLongestKept) {
+    if (!whole<kSwap>(w, pos, total, kAnyBytes)) return false;
+    const uint64_t at = w.file_base + pos;
+    if (!kept_to_ || at >= *kept_to_) keep<kSwap>(w.base + pos, type, total);
+    kept_to_ = at + total;
+    pos += total;
+    return true;
+  }
   if (pos + total <= w.end) {
     if (!whole<kSwap>(w, pos, total, kAnyBytes)) return false;
     pos += total;
@@ -282,6 +298,43 @@ bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t t
   w.need = total - 4;
   skipped_total_ = total;
   return false;
+}
+
+/// What of it is sound, in this host's byte order; its options, which only say who resolved the names, are left out.
+template <bool kSwap>
+void PcapngReader::keep(const std::byte* block, uint32_t type, uint32_t total) {
+  const std::byte* at = block + 8;
+  const std::byte* const end = block + total - 4;
+  TraceBlock kept{.type = type};
+  const auto put = [&kept](const auto& value) {
+    kept.body.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  const auto put_padded = [&kept](const std::byte* bytes, uint32_t length) {
+    kept.body.append(reinterpret_cast<const char*>(bytes), length);  // SAFETY: any bytes are characters
+    kept.body.append(padded(length) - length, '\0');
+  };
+  if (type == kSecrets) {
+    if (end - at < 8) return;
+    const auto length = load<uint32_t, kSwap>(at + 4);
+    if (length > static_cast<uint64_t>(end - at - 8)) return;
+    put(load<uint32_t, kSwap>(at));
+    put(length);
+    put_padded(at + 8, length);
+  } else {
+    while (end - at >= 4) {
+      const auto record = load<uint16_t, kSwap>(at);
+      const auto length = load<uint16_t, kSwap>(at + 2);
+      if (record == kEnd || static_cast<uint64_t>(end - at - 4) < padded(length)) break;
+      put(record);
+      put(length);
+      put_padded(at + 4, length);
+      at += 4 + padded(length);
+    }
+    if (kept.body.empty()) return;
+    put(uint32_t{0});
+  }
+  kept_bytes_ += kept.body.size();
+  if (kept_bytes_ <= kMostKept) blocks_.push_back(std::move(kept));
 }
 
 void PcapngReader::activate(Interface& interface) const {

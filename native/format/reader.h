@@ -13,6 +13,7 @@
 #include "core/desc.h"
 #include "core/error.h"
 #include "core/snaplen.h"
+#include "core/trace_block.h"
 
 namespace ringtap {
 
@@ -99,6 +100,9 @@ class RecordReader {
     return std::exchange(descriptions_, {});
   }
 
+  /// Names and secrets that it has come across, in their order.
+  const std::vector<TraceBlock>& blocks() const noexcept { return blocks_; }
+
   uint32_t header_bytes() const noexcept { return header_bytes_; }  // where the first record is
   uint32_t snaplen() const noexcept { return snaplen_; }            // as the file states it, made sane
   const std::string& description() const noexcept { return description_; }
@@ -110,14 +114,15 @@ class RecordReader {
   std::string description_;
   bool notes_descriptions_ = false;
   std::vector<uint64_t> descriptions_;
+  std::vector<TraceBlock> blocks_;
 };
 
 /// What the user says that a trace is.
 enum class Told : uint8_t { kNothing, kPcap, kPcapng, kErf };
 
 /// The reader for a trace that begins with these bytes; `whole`: there are no more of them. Null when
-/// more are needed to tell.
+/// more are needed to tell. `erf_records`: the packets of ERF are whole records.
 Result<std::unique_ptr<RecordReader>> detect_format(std::span<const std::byte> head, bool whole,
-                                                    Told told = Told::kNothing);
+                                                    Told told = Told::kNothing, bool erf_records = false);
 
 }  // namespace ringtap

@@ -73,6 +73,7 @@ class DecapSource final : public Source {
   bool pending() const noexcept override { return source_->pending(); }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_ ? *error_ : source_->error(); }
+  std::vector<TraceBlock> blocks(size_t first) const override { return source_->blocks(first); }
   Tx* tx() noexcept override { return source_->tx(); }
   Remote* remote() noexcept override { return source_->remote(); }
   void close() noexcept override;

@@ -131,25 +131,29 @@ Result<Ok> TraceWriter::comment(std::string text) {
   return Ok{};
 }
 
-Result<Ok> TraceWriter::secrets(Secrets secrets) {
-  auto possible = unless_pcap("secrets");
+Result<Ok> TraceWriter::block(TraceBlock block) {
+  auto possible = unless_pcap("names and secrets");
   if (!possible) return possible;
   const std::scoped_lock lock(mutex_);
   if (closing_) return closed();
-  if (secrets_bytes_ + secrets.data.size() > kMostSecrets) {
+  const size_t bytes = block.body.size();
+  if (bytes > kMostBlockBytes || blocks_bytes_ + bytes > kMostBlocksBytes) {
+    const bool is_long = bytes > kMostBlockBytes;
     return Error{.code = Code::kBadOption,
-                 .message = request_.to.name + ": secrets of more than " + std::to_string(kMostSecrets) +
-                            " bytes together do not fit"};
+                 .message = request_.to.name + ": names or secrets of more than " +
+                            std::to_string(is_long ? kMostBlockBytes : kMostBlocksBytes) + " bytes " +
+                            (is_long ? "at once" : "together") + " do not fit"};
   }
-  secrets_bytes_ += secrets.data.size();
-  secrets_.push_back(std::move(secrets));
+  blocks_bytes_ += bytes;
+  blocks_.push_back(std::move(block));
   return Ok{};
 }
 
 Result<Ok> TraceWriter::unless_pcap(const char* what) const {
-  if (request_.format != TraceFormat::kPcap) return Ok{};
+  if (request_.format == TraceFormat::kPcapng) return Ok{};
   return Error{.code = Code::kUnsupported,
-               .message = request_.to.name + ": a pcap file has no place for " + what,
+               .message = request_.to.name + (request_.format == TraceFormat::kPcap ? ": a pcap" : ": an ERF") +
+                          " file has no place for " + what,
                .hint = "Write pcapng:."};
 }
 
@@ -326,21 +330,23 @@ std::optional<Error> TraceWriter::begin(uint32_t link_type, uint32_t source) {
                                  .comment = request_.comment,
                                  .interfaces = request_.interfaces,
                                  .packet_details = request_.packet_details};
-    encoder_ = request_.format == TraceFormat::kPcap ? make_pcap_encoder(options) : make_pcapng_encoder(options);
+    encoder_ = request_.format == TraceFormat::kPcap     ? make_pcap_encoder(options)
+               : request_.format == TraceFormat::kPcapng ? make_pcapng_encoder(options)
+                                                         : make_erf_encoder(options);
   }
   encoder_->header(*filling_);
   filling_->begins_file = true;
   rotation_.begin();
   rotation_.add(filling_->used, 0);
   in_file_ = true;
-  secrets_put_ = 0;
+  blocks_put_ = 0;
   is_due(std::chrono::milliseconds(0));
   return std::nullopt;
 }
 
 /// Encodes what of the batch belongs into this file and has room in this buffer; ends what is full.
 std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
-  if (!put_secrets()) {
+  if (!put_blocks()) {
     hand_over();
     return std::nullopt;
   }
@@ -378,19 +384,19 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
 }
 
 /// What this file lacks of them, so that they are there before the packets. False when the buffer is full.
-bool TraceWriter::put_secrets() {
+bool TraceWriter::put_blocks() {
   const uint32_t used = filling_->used;
   const uint32_t trailer = encoder_->trailer_bytes();
   const uint32_t capacity = std::exchange(filling_->capacity, filling_->capacity - trailer);
-  while (secrets_put_ < secrets_.size() && encoder_->secrets(secrets_[secrets_put_], *filling_)) secrets_put_++;
+  while (blocks_put_ < blocks_.size() && encoder_->block(blocks_[blocks_put_], *filling_)) blocks_put_++;
   filling_->capacity = capacity;
   rotation_.add(filling_->used - used, 0);
-  return secrets_put_ == secrets_.size();
+  return blocks_put_ == blocks_.size();
 }
 
 /// There is a buffer, with room for what files end with.
 void TraceWriter::end_file() {
-  put_secrets();
+  put_blocks();
   auto counts = drop_counts_;
   for (size_t i = 0; i < counts.size(); i++) {
     const uint64_t dropped = sources_[i].dropped;

@@ -25,7 +25,7 @@
 
 namespace ringtap {
 
-enum class TraceFormat : uint8_t { kPcap, kPcapng };
+enum class TraceFormat : uint8_t { kPcap, kPcapng, kErf };
 
 struct WriterRequest {
   Destination to;
@@ -99,10 +99,11 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
 
   /// pcapng: a remark about the next packet, of up to 65535 bytes; instead of one that is not written yet.
   Result<Ok> comment(std::string text);
-  /// pcapng: what decrypts the packets that come, also those of the files that follow. At most kMostSecrets bytes
-  /// together.
-  Result<Ok> secrets(Secrets secrets);
-  static constexpr size_t kMostSecrets = 1 << 19;
+  /// pcapng: names, or what decrypts packets, in front of those that come, also of those of the files that follow. At
+  /// most kMostBlockBytes each, and kMostBlocksBytes together.
+  Result<Ok> block(TraceBlock block);
+  static constexpr size_t kMostBlockBytes = (1 << 19) + 8;  // the most secrets, and what is said of them
+  static constexpr size_t kMostBlocksBytes = 8 << 20;
 
   /// Takes nothing more, writes what was taken, and closes the file. Whoever waits for room is told, and then refused.
   /// A second call answers as the first did.
@@ -182,7 +183,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<Error> fill(const BatchView& batch, uint32_t& next);
   void end_file();
   void drop(uint32_t source, uint64_t packets);
-  bool put_secrets();
+  bool put_blocks();
   Result<Ok> unless_pcap(const char* what) const;
   Error closed() const;
   bool take_free();
@@ -236,9 +237,9 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Ticket tickets_ = 0;
   std::vector<std::optional<DropCounts>> drop_counts_;  // of each source
   std::string comment_;                                 // that the encoder does not have yet
-  std::vector<Secrets> secrets_;
-  size_t secrets_bytes_ = 0;
-  size_t secrets_put_ = 0;  // how many are in this file
+  std::vector<TraceBlock> blocks_;
+  size_t blocks_bytes_ = 0;
+  size_t blocks_put_ = 0;  // how many are in this file
   Waiting for_try_;
   Waiting for_room_;
   Waiting for_end_;

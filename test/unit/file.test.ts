@@ -249,7 +249,7 @@ describe('openWriter()', () => {
     expect(error.message).toMatch(text);
   });
 
-  test.each(['', 'pcap:', 'erf:out.erf', 'afpacket:eth0', 'a\0b'])('refuses %j as a URI', async (uri) => {
+  test.each(['', 'pcap:', 'dag:out.erf', 'afpacket:eth0', 'a\0b'])('refuses %j as a URI', async (uri) => {
     expect((await failure(() => openWriter(uri))).code).toBe('RINGTAP_BAD_URI');
   });
 

@@ -16,6 +16,7 @@ const newFile = () => path(`${++files}.pcapng`);
 const dissected = (file: string) =>
   execFileSync('tshark', ['-X', 'read_format:MIME Files Format', '-r', file, '-V'], {
     stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 2 ** 28,
   }).toString();
 const fields = (file: string, ...names: string[]) =>
   execFileSync('tshark', ['-r', file, '-T', 'fields', ...names.flatMap((name) => ['-e', name])], {
@@ -129,9 +130,7 @@ test('secrets stand in front of the packets, in every file that follows', async 
 
 test('what a pcap file has no place for, and what is no text, is refused', async () => {
   for (const options of [{ interface: { name: 'x' } }, { packetDetails: true }]) {
-    expect((await failure(() => openWriter('pcap:/dev/null', options))).message).toContain(
-      'a pcap file has no place for',
-    );
+    expect((await failure(() => openWriter('pcap:/dev/null', options))).message).toContain('no place for');
   }
   const bad = await failure(() => openWriter('pcapng:/dev/null', { interface: { speed: 1 } as never }));
   expect(bad.message).toContain('interface has no option "speed"');
@@ -159,4 +158,75 @@ test('the command describes what it captures from', async () => {
   const infos = execFileSync('capinfos', ['-I', file]).toString();
   expect(infos).toContain('Filter string = udp');
   expect(infos).toMatch(/Name = \S/);
+});
+
+test('what a capture has lost between packets stands in the packet behind it', async () => {
+  const file = newFile();
+  await using capture = await open('synth:?count=5000&dropEvery=10');
+  const writer = await openWriter(file, { interface: { capture }, packetDetails: true });
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close();
+  const rows = fields(file, 'frame.drop_count', 'frame.packet_id', 'frame.interface_queue');
+  const lost = rows.reduce((sum, [drops]) => sum + Number(drops), 0);
+  expect(lost).toBeGreaterThan(400);
+  expect(lost).toBeLessThanOrEqual(capture.stats().dropped);
+  expect(rows.map(([, id]) => Number(id))).toEqual(rows.map((_, i) => i + 1));
+  expect(rows[0]![2]).toBe('0');
+  expect(dissected(file)).toMatch(/Drop Count/i);
+});
+
+const NAMED = [
+  { address: '10.0.0.1', names: ['one.example', 'eins.example'] },
+  { address: '2001:db8::7', names: ['six.example'] },
+  { address: '::ffff:192.0.2.1', names: ['mapped.example'] },
+];
+
+test('names stand in front of the packets, and are kept by convert, merge and split, as secrets are', async () => {
+  const file = newFile();
+  const writer = await openWriter(file, { linkType: 1 });
+  writer.names(NAMED);
+  writer.secrets('tls', 'CLIENT_RANDOM 00 11\n');
+  await using capture = await open('synth:?count=50');
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close();
+  const other = newFile();
+  const second = await openWriter(other, { linkType: 1 });
+  second.names([{ address: '10.0.0.2', names: ['two.example'] }]);
+  await using more = await open('synth:?count=50&seed=9');
+  for await (const batch of more) await second.write(batch);
+  await second.close();
+
+  const [converted, compressed, merged] = [newFile(), newFile(), newFile()];
+  expect(await ringtap('convert', file, converted)).toMatchObject({ code: 0 });
+  expect(await ringtap('convert', file, `${compressed}.zst`)).toMatchObject({ code: 0 });
+  expect(await ringtap('convert', `${compressed}.zst`, compressed)).toMatchObject({ code: 0 });
+  expect(await ringtap('merge', '-w', merged, file, other)).toMatchObject({ code: 0 });
+  const folder = path('parts');
+  mkdirSync(folder);
+  expect(await ringtap('split', file, '-w', join(folder, 'p.pcapng'), '--by', 'packets:20')).toMatchObject({ code: 0 });
+  const parts = readdirSync(folder).map((name) => join(folder, name));
+  expect(parts).toHaveLength(3);
+  for (const each of [file, converted, compressed, merged, ...parts]) {
+    const text = dissected(each);
+    for (const name of ['one.example', 'eins.example', 'six.example', 'mapped.example']) expect(text).toContain(name);
+    expect(text).toContain('2001:db8::7');
+    expect(text).toContain('::ffff:192.0.2.1');
+    expect(text).toMatch(/Secrets Type: TLS/i);
+    expect(readFileSync(each, 'latin1')).toContain('CLIENT_RANDOM 00 11');
+    // Before any packet.
+    expect(text.indexOf('one.example')).toBeLessThan(text.indexOf('Enhanced Packet Block'));
+    expect(execFileSync('capinfos', ['-cM', each], { stdio: 'pipe' }).toString()).toMatch(/: +\d+$/m);
+  }
+  expect(dissected(merged)).toContain('two.example');
+});
+
+test('what are no names of addresses is refused', async () => {
+  const writer = await openWriter(newFile());
+  const bad = [[], {}, null, [5], [{}], [{ address: '10.0.0.1' }], [{ address: '10.0.0.1', names: [] }]];
+  const worse = [[{ address: 'x', names: ['a'] }], [{ address: '1.2.3.4', names: ['a\0b'] }]];
+  for (const list of [...bad, ...worse]) {
+    expect(() => writer.names(list as never)).toThrow(expect.objectContaining({ code: 'RINGTAP_BAD_OPTION' }));
+  }
+  await writer.close();
+  expect(() => writer.names(NAMED)).toThrow(expect.objectContaining({ code: 'RINGTAP_CLOSED' }));
 });

@@ -184,7 +184,10 @@ describe('a selection', () => {
     await using writer = await openWriter(newFile());
     const batch = capture.tryNext()!;
     const error = await failure(() => writer.write(batch, { selects: [1] } as object));
-    expect(error).toMatchObject({ code: 'RINGTAP_UNKNOWN_OPTION', hint: 'Options of write(): select, interface, signal' });
+    expect(error).toMatchObject({
+      code: 'RINGTAP_UNKNOWN_OPTION',
+      hint: 'Options of write(): select, interface, signal',
+    });
     for (const options of [5, null, [1], 'x']) {
       expect((await failure(() => writer.write(batch, options as object))).code).toBe('RINGTAP_BAD_OPTION');
     }

@@ -43,7 +43,7 @@ export class OutputFile {
     const { scheme, method } = readTraceName(path);
     // WHY no index: it would have the name that the trace has only until it is complete.
     const compress = withoutIndex(told ?? method ?? 'none');
-    const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, compress });
+    const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, keepBlocks: true, compress });
     // Special files, such as pipes, are written as they are.
     if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);

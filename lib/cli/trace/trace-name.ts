@@ -2,14 +2,14 @@
 import { UsageError } from '../errors.js';
 
 export interface TraceName {
-  readonly scheme: 'pcap' | 'pcapng';
+  readonly scheme: 'pcap' | 'pcapng' | 'erf';
   readonly method: 'zstd' | 'lz4' | 'gzip' | undefined;
 }
 
 const METHODS: Readonly<Record<string, TraceName['method']>> = { zst: 'zstd', zstd: 'zstd', lz4: 'lz4', gz: 'gzip' };
 
 /**
- * pcapng if the name ends so, before the suffix of a compression, and any other is pcap: as `openWriter()` reads a bare
+ * pcapng or ERF if the name ends so, before the suffix of a compression, and any other is pcap: as `openWriter()` reads a bare
  * path, for files that are written by another name first, or whose name looks like a URI.
  * @throws UsageError of what no trace is written as
  */
@@ -23,8 +23,10 @@ export function readTraceName(name: string): TraceName {
       isGzip ? 'Name it .gz.' : 'Name it .zst, .lz4 or .gz.',
     );
   }
-  if (/\.erf$/i.test(path)) {
-    throw new UsageError(`${name}: ERF is read, but not written in this version`, 'Name it .pcap or .pcapng.');
-  }
-  return { scheme: /\.pcapng$/i.test(path) ? 'pcapng' : 'pcap', method };
+  return { scheme: /\.pcapng$/i.test(path) ? 'pcapng' : /\.erf$/i.test(path) ? 'erf' : 'pcap', method };
+}
+
+/** How ERF is read for what is written as ERF: by whole records, whose extension headers stay. */
+export function wholeRecords(output: string): { erf?: 'records' } {
+  return output !== '-' && readTraceName(output).scheme === 'erf' ? { erf: 'records' } : {};
 }

@@ -281,4 +281,9 @@ std::string FileSource::place(uint64_t at) const {
 
 std::string FileSource::name() const { return path_ == "-" ? "standard input" : path_; }
 
+std::vector<TraceBlock> FileSource::blocks(size_t first) const {
+  if (reader_ == nullptr || reader_->blocks().size() <= first) return {};
+  return {reader_->blocks().begin() + static_cast<std::ptrdiff_t>(first), reader_->blocks().end()};
+}
+
 }  // namespace ringtap::file

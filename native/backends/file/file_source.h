@@ -63,6 +63,7 @@ class FileSource final : public Source {
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override;
   Stats stats() const noexcept override;
+  std::vector<TraceBlock> blocks(size_t first) const override;
   const Error& error() const noexcept override { return *error_; }
   void close() noexcept override;
 

@@ -91,7 +91,9 @@ ManySource::Step ManySource::prepare(uint32_t max) {
 ManySource::Step ManySource::read_ahead(uint32_t max) {
   while (!dry_.empty()) {
     Member& member = *dry_.back();
-    switch (member.read(std::min(max, kMostAhead))) {
+    const Rx rx = member.read(std::min(max, kMostAhead));
+    for (TraceBlock& block : member.new_blocks()) blocks_.push_back(std::move(block));
+    switch (rx) {
       case Rx::kOk:
         push(std::move(dry_.back()));
         break;

@@ -81,6 +81,10 @@ class ManySource final : public Source {
   Readiness readiness() const noexcept override;
   bool pending() const noexcept override;
   Stats stats() const noexcept override;
+  std::vector<TraceBlock> blocks(size_t first) const override {
+    return first < blocks_.size() ? std::vector(blocks_.begin() + static_cast<std::ptrdiff_t>(first), blocks_.end())
+                                  : std::vector<TraceBlock>();
+  }
   const Error& error() const noexcept override { return *error_; }
   void close() noexcept override;
 
@@ -130,6 +134,7 @@ class ManySource final : public Source {
   int64_t latest_ = INT64_MIN;   // of the keys so far
   std::optional<Error> notice_;  // time went back, and nobody was told yet
   bool told_ = false;
+  std::vector<TraceBlock> blocks_;  // that the traces told so far
 
   /// Memory of a member that took more of it: which segment of its own is which of ours.
   struct Place {

@@ -78,6 +78,13 @@ class Member {
   /// Which batch of all it was last in.
   uint64_t in_batch = 0;
 
+  /// What its trace told beside packets, since this was asked last.
+  std::vector<TraceBlock> new_blocks() {
+    auto blocks = source_->blocks(blocks_told_);
+    blocks_told_ += blocks.size();
+    return blocks;
+  }
+
  private:
   void make_keys();
 
@@ -93,6 +100,7 @@ class Member {
   uint32_t link_type_ = 0;
   uint32_t segment_ = 0;
   uint64_t packets_ = 0;
+  size_t blocks_told_ = 0;
 };
 
 }  // namespace ringtap::file

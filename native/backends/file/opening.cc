@@ -86,10 +86,11 @@ std::optional<int64_t> FileSource::first_time() {
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
   const Told told = told_format(request.options.text("format", "auto"));
+  const bool erf_records = request.options.text("erf", "packets") == "records";
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
     const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), told);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), told, erf_records);
     if (!reader) return std::move(reader).error();
     if (*reader != nullptr) {
       reader_ = *std::move(reader);
