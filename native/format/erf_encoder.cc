@@ -69,7 +69,6 @@ class ErfEncoder final : public Encoder {
   }
 
  private:
-  static bool is_record(const CheckedPacket& packet) noexcept;
   std::byte* copy(std::byte* at, const CheckedPacket& packet) const noexcept;
   std::byte* make(std::byte* at, const CheckedPacket& packet, const Shape& shape, uint16_t interface,
                   uint64_t& lost) const noexcept;
@@ -79,14 +78,13 @@ class ErfEncoder final : public Encoder {
   std::vector<uint64_t> lost_;  // before the next packet of each source
 };
 
-/// Whether the bytes are a record that every reader finds the end of.
-bool ErfEncoder::is_record(const CheckedPacket& packet) noexcept {
-  return packet.caplen >= kHeaderBytes && after_extensions(packet.data, packet.caplen) <= packet.caplen;
-}
-
-/// A record as it was, but as long as it is now, and of the time that its packet has by now.
+/// A record as it was, but as long as it is now, and of the time that its packet has by now. Null where the bytes are
+/// no record that every reader finds the end of.
 std::byte* ErfEncoder::copy(std::byte* at, const CheckedPacket& packet) const noexcept {
+  if (packet.caplen < kHeaderBytes) return nullptr;
   std::memcpy(at, packet.data, packet.caplen);
+  // SAFETY: the copy is looked at, which JS cannot change.
+  if (after_extensions(at, packet.caplen) > packet.caplen) return nullptr;
   const auto time = load_little<uint64_t>(at);
   const uint64_t unix_ns = (time >> 32) * kSecond + static_cast<uint64_t>(nanoseconds(time & UINT32_MAX));
   if (unix_ns != packet.unix_ns) store_little<uint64_t>(at, time_of(packet.unix_ns));
@@ -132,17 +130,14 @@ std::optional<Error> ErfEncoder::encode(const BatchView& batch, uint32_t& next, 
     const uint32_t bytes = packet.caplen + (is_whole ? 0 : kHeaderBytes + shape.pad);
     if (static_cast<size_t>(end - at) < bytes) break;
     if (is_whole) {
-      std::byte* const begin = at;
-      at = copy(at, packet);
-      // SAFETY: the copy is looked at, which JS cannot change.
-      CheckedPacket copied = packet;
-      copied.data = begin;
-      if (!is_record(copied)) {
-        at = begin;
+      std::byte* const after = copy(at, packet);
+      if (after == nullptr) {
         error = Error{.code = Code::kUnsupported,
-                      .message = "packet " + std::to_string(index) + " of the batch is no whole ERF record"};
+                      .message = "packet " + std::to_string(index) + " of the batch is no whole ERF record",
+                      .hint = "Packets of link type 197 are records as open(uri, { erf: 'records' }) gives them."};
         break;
       }
+      at = after;
     } else {
       const bool is_one = lost_.size() == 1;
       const uint16_t queue = batch.queue != nullptr ? load_once(&batch.queue[index]) : uint16_t{0};

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "core/byte_order.h"
+#include "core/link_type.h"
+#include "format/encoder.h"
 #include "format/erf_reader.h"
 #include "format/reader.h"
 #include "format/tick_clock.h"
@@ -118,4 +120,23 @@ TEST_CASE("too few bytes ask for more, and none at all are an error") {
   REQUIRE_FALSE(cut);
   CHECK(cut.error().code == Code::kFileTruncated);
   CHECK(cut.error().position == 0);
+}
+
+TEST_CASE("a packet that is shorter than an ERF record's header is no record, and nothing is written past the buffer") {
+  for (uint32_t caplen = 0; caplen < 16; caplen++) {
+    DescBlock block(1);
+    block.set_basic(0, 0, caplen, caplen, 0, 0);
+    const std::vector<std::byte> segment(caplen + 1, std::byte{1});
+    const auto batch = BatchView::of(block, 1, segment.data(), segment.size(), 1'700'000'000'000'000'000, kLinkErf);
+    const auto encoder = make_erf_encoder({});
+    std::vector<std::byte> memory(64, std::byte{0x55});
+    EncodeBuffer buffer{.data = memory.data(), .capacity = caplen};
+    uint32_t next = 0;
+    const auto error = encoder->encode(batch, next, buffer);
+    REQUIRE(error);
+    CHECK(error->code == Code::kUnsupported);
+    CHECK(next == 0);
+    CHECK(buffer.used == 0);
+    for (size_t i = caplen; i < memory.size(); i++) REQUIRE(memory[i] == std::byte{0x55});
+  }
 }
