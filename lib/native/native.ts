@@ -139,6 +139,8 @@ export interface NativeWriter {
   comment(text: string): void;
   /** A block in front of the packets that come: its type and body, as pcapng has them in this host's byte order. */
   block(type: number, body: Uint8Array): void;
+  /** Whether some blocks of the traces that were read did not fit. */
+  leavesBlocksOut(): boolean;
   /** Nobody waits for that any more: it resolves. */
   cancel(number: number): void;
   /** Closes, but waits for no reader any more. Returns at once. */

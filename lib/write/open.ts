@@ -48,7 +48,8 @@ export interface WriterOptions {
   packetDetails?: boolean | undefined;
   /**
    * Names of addresses and secrets of the pcapng traces that batches are read from are written, too, in front of the packets
-   * that come after them; as far as they were read, and up to 8 MiB. `pcapng:` only; elsewhere it means nothing.
+   * that come after them, as far as they were read: up to 8 MiB, and 512 KiB of each block; a process warning
+   * tells of more. `pcapng:` only; elsewhere it means nothing.
    */
   keepBlocks?: boolean | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */

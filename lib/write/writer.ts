@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { Batch } from '../capture/batch.js';
 import type { CaptureStats } from '../capture/stats.js';
 import { onAbort, type WaitOptions } from '../errors/abort.js';
-import { CaptureError, wrapNative } from '../errors/errors.js';
+import { CaptureError, warn, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { Appended, type NativeSession, type NativeWriter, type OwnedPackets } from '../native/native.js';
@@ -421,6 +421,13 @@ export class Writer implements AsyncDisposable {
       this.#readers?.close();
       await this.#native.close(0);
       await this.#readers?.left();
+      if (this.#native.leavesBlocksOut()) {
+        const what = 'names of addresses or secrets of the traces that were read are left out';
+        warn(
+          'RINGTAP_BLOCKS_LEFT_OUT',
+          `${this.uri}: ${what}: up to 8 MiB of them are kept, and 512 KiB of each block`,
+        );
+      }
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);
     } finally {

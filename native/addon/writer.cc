@@ -202,6 +202,7 @@ Napi::Function Writer::define(Napi::Env env) {
                          InstanceMethod<&Writer::ledger>("ledger"),
                          InstanceMethod<&Writer::comment>("comment"),
                          InstanceMethod<&Writer::block>("block"),
+                         InstanceMethod<&Writer::leaves_blocks_out>("leavesBlocksOut"),
                          InstanceMethod<&Writer::attach>("attach"),
                          InstanceMethod<&Writer::left>("left"),
                          InstanceMethod<&Writer::readers>("readers"),
@@ -340,12 +341,12 @@ uint64_t Writer::lost_since(const Session& session) {
   return lost > told ? lost - std::exchange(told, lost) : 0;
 }
 
-/// What the trace of these packets told beside them goes in front of them. What does not fit is left out.
+/// What the trace of these packets told beside them goes in front of them.
 void Writer::keep_blocks(const Session& session) {
   size_t& told = blocks_told_[session.own_number()];
   for (TraceBlock& block : session.blocks(told)) {
     told++;
-    (void)writer_->block(std::move(block));
+    leaves_blocks_out_ |= block.body.empty() || !writer_->block(std::move(block));
   }
 }
 
@@ -445,6 +446,11 @@ void Writer::ledger(const Napi::CallbackInfo& info) {
 /// comment(text)
 void Writer::comment(const Napi::CallbackInfo& info) {
   if (const auto done = writer_->comment(text(info[0])); !done) raise(info.Env(), done.error());
+}
+
+/// leavesBlocksOut() → whether some of the traces that were read did not fit.
+Napi::Value Writer::leaves_blocks_out(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), leaves_blocks_out_);
 }
 
 /// block(type, body): in this host's byte order

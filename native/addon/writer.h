@@ -48,6 +48,7 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   void ledger(const Napi::CallbackInfo& info);
   void comment(const Napi::CallbackInfo& info);
   void block(const Napi::CallbackInfo& info);
+  Napi::Value leaves_blocks_out(const Napi::CallbackInfo& info);
   Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value left(const Napi::CallbackInfo& info);
   Napi::Value readers(const Napi::CallbackInfo& info);
@@ -71,6 +72,7 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   bool tells_losses_ = false;                 // the format has a place for them
   std::map<uint32_t, uint64_t> losses_told_;  // by the number of the session
   bool keeps_blocks_ = false;                 // names and secrets of the traces that packets are read from
+  bool leaves_blocks_out_ = false;            // as they did not fit
   std::map<uint32_t, size_t> blocks_told_;    // by the number of the session
   std::vector<uint32_t> selected_;            // of the write that is under way
 };

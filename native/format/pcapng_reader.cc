@@ -19,9 +19,8 @@ using namespace pcapng;
 
 // A block that must be read whole and claims more than this is damage, not data.
 constexpr uint32_t kLongestBlock = 256u << 20;
-// Names and secrets are kept, of so many bytes a block and altogether.
+// The longest block of names or secrets that is kept.
 constexpr uint32_t kLongestKept = (1u << 19) + 32;
-constexpr size_t kMostKept = 8u << 20;
 
 /// What reading an interface's packets takes.
 struct Active {
@@ -279,13 +278,18 @@ bool PcapngReader::other_block(Walk& w, uint64_t& pos, uint32_t type, uint32_t t
     w.corrupt(pos, "block length " + std::to_string(total) + " is not possible");
     return false;
   }
-  if ((type == kNames || type == kSecrets) && total <= kLongestKept) {
-    if (!whole<kSwap>(w, pos, total, kAnyBytes)) return false;
+  if (type == kNames || type == kSecrets) {
+    const bool is_kept = total <= kLongestKept;
+    if (is_kept && !whole<kSwap>(w, pos, total, kAnyBytes)) return false;
     const uint64_t at = w.file_base + pos;
-    if (!kept_to_ || at >= *kept_to_) keep<kSwap>(w.base + pos, type, total);
-    kept_to_ = at + total;
-    pos += total;
-    return true;
+    const bool is_new = !kept_to_ || at >= *kept_to_;
+    kept_to_ = std::max(kept_to_.value_or(0), at + total);
+    if (!is_kept && is_new) keep_within(blocks_, kept_bytes_, {.type = type});
+    if (is_kept) {
+      if (is_new) keep<kSwap>(w.base + pos, type, total);
+      pos += total;
+      return true;
+    }
   }
   if (pos + total <= w.end) {
     if (!whole<kSwap>(w, pos, total, kAnyBytes)) return false;
@@ -333,8 +337,7 @@ void PcapngReader::keep(const std::byte* block, uint32_t type, uint32_t total) {
     if (kept.body.empty()) return;
     put(uint32_t{0});
   }
-  kept_bytes_ += kept.body.size();
-  if (kept_bytes_ <= kMostKept) blocks_.push_back(std::move(kept));
+  keep_within(blocks_, kept_bytes_, std::move(kept));
 }
 
 void PcapngReader::activate(Interface& interface) const {

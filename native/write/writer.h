@@ -103,7 +103,6 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   /// most kMostBlockBytes each, and kMostBlocksBytes together.
   Result<Ok> block(TraceBlock block);
   static constexpr size_t kMostBlockBytes = (1 << 19) + 8;  // the most secrets, and what is said of them
-  static constexpr size_t kMostBlocksBytes = 8 << 20;
 
   /// Takes nothing more, writes what was taken, and closes the file. Whoever waits for room is told, and then refused.
   /// A second call answers as the first did.

@@ -1,6 +1,6 @@
 // What a pcapng trace holds beside packets, as Wireshark's reader of the file format shows it.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, openWriter, type WriterOptions } from 'ringtap';
 import { expect, test } from 'vitest';
@@ -218,6 +218,30 @@ test('names stand in front of the packets, and are kept by convert, merge and sp
     expect(execFileSync('capinfos', ['-cM', each], { stdio: 'pipe' }).toString()).toMatch(/: +\d+$/m);
   }
   expect(dissected(merged)).toContain('two.example');
+});
+
+test('names and secrets that are too many or too long to be kept are told of', async () => {
+  const [many, long, kept] = [newFile(), newFile(), newFile()];
+  const writer = await openWriter(many, { linkType: 1 });
+  for (let i = 0; i < 15; i++) writer.secrets('tls', Buffer.alloc(2 ** 19, i + 1));
+  await using capture = await open('synth:?count=1');
+  for await (const batch of capture) await writer.write(batch);
+  await writer.close();
+  const told = 'are left out: up to 8 MiB of them are kept';
+  expect((await ringtap('convert', many, kept, '--force')).stderr).not.toContain(told);
+  const both = await ringtap('merge', '-w', kept, '--force', many, many);
+  expect(both.code).toBe(0);
+  expect(both.stderr).toContain(told);
+
+  const words = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
+  const bytes = 2 ** 20;
+  const block = Buffer.concat([words(10, bytes + 20, 0x544c534b, bytes), Buffer.alloc(bytes, 'x'), words(bytes + 20)]);
+  const whole = readFileSync(many);
+  const section = whole.readUInt32LE(4);
+  writeFileSync(long, Buffer.concat([whole.subarray(0, section), block, whole.subarray(section)]));
+  const converted = await ringtap('convert', long, kept, '--force');
+  expect(converted.code).toBe(0);
+  expect(converted.stderr).toContain(told);
 });
 
 test('what are no names of addresses is refused', async () => {

@@ -92,7 +92,7 @@ ManySource::Step ManySource::read_ahead(uint32_t max) {
   while (!dry_.empty()) {
     Member& member = *dry_.back();
     const Rx rx = member.read(std::min(max, kMostAhead));
-    for (TraceBlock& block : member.new_blocks()) blocks_.push_back(std::move(block));
+    for (TraceBlock& block : member.new_blocks()) keep_within(blocks_, blocks_bytes_, std::move(block));
     switch (rx) {
       case Rx::kOk:
         push(std::move(dry_.back()));

@@ -135,6 +135,7 @@ class ManySource final : public Source {
   std::optional<Error> notice_;  // time went back, and nobody was told yet
   bool told_ = false;
   std::vector<TraceBlock> blocks_;  // that the traces told so far
+  size_t blocks_bytes_ = 0;
 
   /// Memory of a member that took more of it: which segment of its own is which of ours.
   struct Place {
