@@ -1,5 +1,7 @@
 #include "addon/convert.h"
 
+#include <algorithm>
+
 #include "addon/errors.h"
 
 namespace ringtap::addon {
@@ -21,6 +23,11 @@ Napi::Object from_counts(Napi::Env env, const std::vector<DropCause>& counts) {
 std::string text(const Napi::Value& value) { return value.IsString() ? value.As<Napi::String>().Utf8Value() : ""; }
 double number(const Napi::Value& value) { return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0; }
 bool flag(const Napi::Value& value) { return value.IsBoolean() && value.As<Napi::Boolean>().Value(); }
+
+uint32_t word(const Napi::Value& value) {
+  const double given = number(value);
+  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
+}
 
 Options to_options(const Napi::Value& value) {
   Options options;

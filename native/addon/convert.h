@@ -17,6 +17,8 @@ namespace ringtap::addon {
 std::string text(const Napi::Value& value);
 double number(const Napi::Value& value);
 bool flag(const Napi::Value& value);
+/// A number of 32 bits; 0 where there is none, and the nearest to it where it is less or more.
+uint32_t word(const Napi::Value& value);
 
 Options to_options(const Napi::Value& value);
 /// Of a name in lib/native: kCapture where there is none.

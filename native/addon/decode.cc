@@ -16,24 +16,9 @@ namespace {
 constexpr int kReleased = -1;
 constexpr int kNoColumns = -2;  // the memory is not there, or too small for the capacity
 
-uint32_t whole(const Napi::Value& value) {
-  const double given = number(value);
-  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
-}
-
-std::optional<decode::Columns> columns_in(const Napi::Value& memory, uint32_t capacity) {
-  void* data = nullptr;
-  size_t bytes = 0;
-  if (napi_get_arraybuffer_info(memory.Env(), memory, &data, &bytes) != napi_ok || data == nullptr ||
-      bytes < decode::Columns::bytes_for(capacity)) {
-    return std::nullopt;
-  }
-  return decode::Columns::over(static_cast<std::byte*>(data), capacity);
-}
-
 Napi::Value fill(Napi::Env env, const decode::Packets& packets, const Napi::Value& memory,
                  const Napi::Value& capacity) {
-  const auto columns = columns_in(memory, whole(capacity));
+  const auto columns = columns_over<decode::Columns>(memory, word(capacity));
   if (!columns) return Napi::Number::New(env, kNoColumns);
   return Napi::Number::New(env, decode::decode_batch(packets, *columns));
 }
@@ -42,8 +27,8 @@ Napi::Value fill(Napi::Env env, const decode::Packets& packets, const Napi::Valu
 
 Napi::Value decode_lent(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  const Session* session = Session::find(env, whole(call[0]));
-  const auto view = session == nullptr ? std::nullopt : session->view(whole(call[1]), whole(call[2]));
+  const Session* session = Session::find(env, word(call[0]));
+  const auto view = session == nullptr ? std::nullopt : session->view(word(call[1]), word(call[2]));
   if (!view) return Napi::Number::New(env, kReleased);
   const decode::Packets packets{.offset = view->offset,
                                 .caplen = view->caplen,
@@ -65,7 +50,7 @@ Napi::Value decode_owned(const Napi::CallbackInfo& call) {
   const auto flags = elements<uint32_t>(call[4]);
   const auto vlan = elements<uint16_t>(call[5]);
   const size_t most = std::min({offset.size(), caplen.size(), wirelen.size(), flags.size(), vlan.size()});
-  const uint32_t count = whole(call[7]);
+  const uint32_t count = word(call[7]);
   if (count > most) return Napi::Number::New(call.Env(), kReleased);  // arrays were transferred away
   const decode::Packets packets{.offset = offset.data(),
                                 .caplen = caplen.data(),
@@ -75,7 +60,7 @@ Napi::Value decode_owned(const Napi::CallbackInfo& call) {
                                 .count = count,
                                 .segment = bytes.data(),
                                 .segment_bytes = bytes.size(),
-                                .link_type = whole(call[6])};
+                                .link_type = word(call[6])};
   return fill(call.Env(), packets, call[8], call[9]);
 }
 

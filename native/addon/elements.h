@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -25,6 +26,18 @@ std::span<const T> elements(const Napi::Value& value) {
     return {};
   }
   return {static_cast<const T*>(data), length};
+}
+
+/// Columns of `capacity` rows over an ArrayBuffer; nothing where it is none, or too small for them.
+template <class Columns>
+std::optional<Columns> columns_over(const Napi::Value& memory, uint32_t capacity) {
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(memory.Env(), memory, &data, &bytes) != napi_ok || data == nullptr ||
+      bytes < Columns::bytes_for(capacity)) {
+    return std::nullopt;
+  }
+  return Columns::over(static_cast<std::byte*>(data), capacity);
 }
 
 }  // namespace ringtap::addon

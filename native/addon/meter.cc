@@ -18,11 +18,6 @@ namespace {
 constexpr int kReleased = -1;
 constexpr int kNoColumns = -2;  // the memory is not there, or too small
 
-uint32_t whole(const Napi::Value& value) {
-  const double given = number(value);
-  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
-}
-
 int64_t to_ns(const Napi::Value& seconds, const Napi::Value& nanos) {
   constexpr double kMostSeconds = 2.3e9;
   const double whole_seconds = std::clamp(number(seconds), -kMostSeconds, kMostSeconds);
@@ -31,17 +26,7 @@ int64_t to_ns(const Napi::Value& seconds, const Napi::Value& nanos) {
          (rest == rest ? static_cast<int64_t>(rest) : 0);
 }
 
-int64_t ms_to_ns(const Napi::Value& ms) { return int64_t{whole(ms)} * 1'000'000; }
-
-std::optional<flow::Columns> columns_in(const Napi::Value& memory, uint32_t capacity) {
-  void* data = nullptr;
-  size_t bytes = 0;
-  if (napi_get_arraybuffer_info(memory.Env(), memory, &data, &bytes) != napi_ok || data == nullptr ||
-      bytes < flow::Columns::bytes_for(capacity)) {
-    return std::nullopt;
-  }
-  return flow::Columns::over(static_cast<std::byte*>(data), capacity);
-}
+int64_t ms_to_ns(const Napi::Value& ms) { return int64_t{word(ms)} * 1'000'000; }
 
 }  // namespace
 
@@ -67,11 +52,11 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
   options.limits = {.active_ns = ms_to_ns(request.Get("activeTimeoutMs")),
                     .idle_ns = ms_to_ns(request.Get("idleTimeoutMs")),
                     .linger_ns = ms_to_ns(request.Get("lingerMs")),
-                    .most_flows = std::clamp<uint32_t>(whole(request.Get("maxFlows")), 1, 1u << 28)};
+                    .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28)};
   options.keyed = {.vlan = flag(request.Get("vlan")), .tunnel = flag(request.Get("tunnel"))};
   options.decap = flag(request.Get("decap"));
-  options.sample_packets = std::clamp<uint32_t>(whole(request.Get("samplePackets")), 1, 65535);
-  options.sample_flows = std::clamp<uint32_t>(whole(request.Get("sampleFlows")), 1, 65535);
+  options.sample_packets = std::clamp<uint32_t>(word(request.Get("samplePackets")), 1, 65535);
+  options.sample_flows = std::clamp<uint32_t>(word(request.Get("sampleFlows")), 1, 65535);
   // Below 2^53, and another one for each meter: ids of several go together.
   options.first_id = ((options.hash_key[0] & 0xfffff) << 32) + 1;
   auto meter = flow::Meter::make(options);
@@ -90,15 +75,15 @@ Napi::Value MeterHandle::waiting(Napi::Env env) const {
 /// add(session, slot, generation, count) → how many records wait, or kReleased.
 Napi::Value MeterHandle::add(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Session* session = Session::find(env, whole(info[0]));
-  const auto view = session == nullptr ? std::nullopt : session->view(whole(info[1]), whole(info[2]));
+  const Session* session = Session::find(env, word(info[0]));
+  const auto view = session == nullptr ? std::nullopt : session->view(word(info[1]), word(info[2]));
   if (!view) return Napi::Number::New(env, kReleased);
   meter_->add({.packets = {.offset = view->offset,
                            .caplen = view->caplen,
                            .wirelen = view->wirelen,
                            .flags = view->flags,
                            .vlan = view->vlan,
-                           .count = std::min(view->count, whole(info[3])),
+                           .count = std::min(view->count, word(info[3])),
                            .segment = view->segment,
                            .segment_bytes = view->segment_bytes,
                            .link_type = view->link_type},
@@ -122,7 +107,7 @@ Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
   const auto tunnel = elements<uint32_t>(info[8]);
   const size_t most =
       std::min({offset.size(), caplen.size(), wirelen.size(), flags.size(), vlan.size(), time.size(), rest.size()});
-  const uint32_t count = whole(info[10]);
+  const uint32_t count = word(info[10]);
   if (count > most) return Napi::Number::New(info.Env(), kReleased);  // arrays were transferred away
   const bool tells = tunnel.size() >= size_t{count} * (sizeof(TunnelRow) / sizeof(uint32_t));
   meter_->add({.packets = {.offset = offset.data(),
@@ -133,7 +118,7 @@ Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
                            .count = count,
                            .segment = bytes.data(),
                            .segment_bytes = bytes.size(),
-                           .link_type = whole(info[9])},
+                           .link_type = word(info[9])},
                .time = time.data(),
                .rest = rest.data(),
                // SAFETY: rows are words, as many as were counted.
@@ -155,8 +140,8 @@ Napi::Value MeterHandle::flush(const Napi::CallbackInfo& info) {
 
 /// drain(memory, capacity) → how many records are in it now, or kNoColumns.
 Napi::Value MeterHandle::drain(const Napi::CallbackInfo& info) {
-  const uint32_t capacity = whole(info[1]);
-  const auto columns = columns_in(info[0], capacity);
+  const uint32_t capacity = word(info[1]);
+  const auto columns = columns_over<flow::Columns>(info[0], capacity);
   if (!columns) return Napi::Number::New(info.Env(), kNoColumns);
   return Napi::Number::New(info.Env(), meter_->table().records().drain(*columns, capacity));
 }
@@ -192,11 +177,11 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
 
 /// flowLines(memory, capacity, from, count, seconds, nanos, csv, into) → bytes, or kNoColumns.
 Napi::Value MeterHandle::lines(const Napi::CallbackInfo& info) {
-  const uint32_t capacity = whole(info[1]);
-  const auto columns = columns_in(info[0], capacity);
+  const uint32_t capacity = word(info[1]);
+  const auto columns = columns_over<flow::Columns>(info[0], capacity);
   const auto into = elements<std::byte>(info[7]);
-  const uint32_t from = whole(info[2]);
-  const uint32_t count = whole(info[3]);
+  const uint32_t from = word(info[2]);
+  const uint32_t count = word(info[3]);
   if (!columns || uint64_t{from} + count > capacity) return Napi::Number::New(info.Env(), kNoColumns);
   // SAFETY: it is JS's, made to be written to; bytes are bytes.
   auto* text = reinterpret_cast<char*>(const_cast<std::byte*>(into.data()));

@@ -20,11 +20,6 @@ namespace {
 constexpr double kAllTaken = -1;
 constexpr double kReleased = -2;
 
-uint32_t whole(const Napi::Value& value) {
-  const double given = number(value);
-  return given > 0 ? static_cast<uint32_t>(std::min(given, 4294967295.0)) : 0;  // NaN is 0, too
-}
-
 /// A time that a double holds to a few hundred ns; none is `otherwise`.
 uint64_t unix_ns(const Napi::Value& value, uint64_t otherwise) {
   constexpr double kMost = 9e18;
@@ -54,7 +49,7 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
   OutletHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
   if (made == nullptr) return {};  // the worker is being terminated
   const auto request = info[0].As<Napi::Object>();
-  const uint32_t snaplen = std::clamp<uint32_t>(whole(request.Get("snaplen")), 1, kMaxSnaplen);
+  const uint32_t snaplen = std::clamp<uint32_t>(word(request.Get("snaplen")), 1, kMaxSnaplen);
   if (!flag(request.Get("datagrams"))) {
     auto stream = std::make_unique<StreamOutlet>(snaplen);
     made->stream_ = stream.get();
@@ -63,9 +58,9 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
   }
   auto outlet = datagram_outlet({.local = text(request.Get("local")),
                                  .peer = text(request.Get("peer")),
-                                 .port = static_cast<uint16_t>(whole(request.Get("port"))),
-                                 .datagram_bytes = whole(request.Get("datagramBytes")),
-                                 .buffer_bytes = static_cast<int64_t>(whole(request.Get("bufferBytes"))),
+                                 .port = static_cast<uint16_t>(word(request.Get("port"))),
+                                 .datagram_bytes = word(request.Get("datagramBytes")),
+                                 .buffer_bytes = static_cast<int64_t>(word(request.Get("bufferBytes"))),
                                  .snaplen = snaplen});
   if (!outlet) {
     raise(env, outlet.error());
@@ -79,8 +74,8 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
 /// batch it is done with: go on from there. `into`: of a stream, where to write.
 Napi::Value OutletHandle::put(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Session* session = Session::find(env, whole(info[0]));
-  const auto view = session == nullptr ? std::nullopt : session->view(whole(info[1]), whole(info[2]));
+  const Session* session = Session::find(env, word(info[0]));
+  const auto view = session == nullptr ? std::nullopt : session->view(word(info[1]), word(info[2]));
   if (!view) return Napi::Number::New(env, kReleased);
   if (stream_ != nullptr) {
     const auto memory = elements<std::byte>(info[7]);
@@ -89,7 +84,7 @@ Napi::Value OutletHandle::put(const Napi::CallbackInfo& info) {
   }
   const Window window{.since_ns = unix_ns(info[5], 0),
                       .until_ns = unix_ns(info[6], std::numeric_limits<uint64_t>::max())};
-  const uint32_t done = outlet_->put(*view, whole(info[3]), window, flag(info[4]) ? NoRoom::kWaits : NoRoom::kDropped);
+  const uint32_t done = outlet_->put(*view, word(info[3]), window, flag(info[4]) ? NoRoom::kWaits : NoRoom::kDropped);
   return Napi::Number::New(env, done < view->count ? static_cast<double>(done) : kAllTaken);
 }
 
@@ -122,11 +117,11 @@ void OutletHandle::set_filter(const Napi::CallbackInfo& info) {
 
 /// setSampling(method, value): as rpcap numbers the methods.
 void OutletHandle::set_sampling(const Napi::CallbackInfo& info) {
-  const uint32_t method = whole(info[0]);
+  const uint32_t method = word(info[0]);
   outlet_->choice().set_sampling({.method = method == 1   ? Sampling::Method::kOneOfEvery
                                             : method == 2 ? Sampling::Method::kFirstAfterMs
                                                           : Sampling::Method::kNone,
-                                  .value = whole(info[1])});
+                                  .value = word(info[1])});
 }
 
 Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
