@@ -88,10 +88,10 @@ export function labCommand(argv, options = {}) {
   return { file, args, env };
 }
 
-/** Runs a command on this terminal, passes signals on, resolves to its exit code (128 + n after a signal). */
-export function runForeground({ file, args, env }) {
+/** Runs a command on this terminal or `stdio`, passes signals on, resolves to its exit code (128 + n after a signal). */
+export function runForeground({ file, args, env, stdio = 'inherit' }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: 'inherit', env });
+    const child = spawn(file, args, { stdio, env });
     // A terminal sends its own signals to the child, too: passing them on would make two of one Ctrl-C.
     const forward = (signal) => {
       if (!(signal === 'SIGINT' && process.stdin.isTTY)) child.kill(signal);
