@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { start } from '../support/cli.js';
 import { lab, labMissing, send } from '../support/lab.js';
-import { asleep, sleep } from '../support/wait.js';
+import { asleep, capturing, sleep } from '../support/wait.js';
 
 const PACKETS = 2_000;
 
@@ -15,9 +15,10 @@ describe.skipIf(lab === null)(`the examples on an interface${labMissing ? ` (ski
   ])('%s prints its result at SIGINT', async (name, result) => {
     const example = fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
     const run = start(process.execPath, [example, `afpacket:${lab!.rx}`]);
-    await asleep(run.process.pid!);
+    await capturing(run.process.pid!);
     await send({ count: PACKETS, rate: 10_000 });
     await sleep(300); // the last block is due after 10 ms
+    await asleep(run.process.pid!);
     run.process.kill('SIGINT');
     const { code, stdout, stderr } = await run.outcome;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

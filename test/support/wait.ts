@@ -1,5 +1,5 @@
 // Nothing in a test waits for ever, but long: how busy the machine is, is not what is tested.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export const PATIENCE_MS = 40_000;
 
@@ -44,6 +44,26 @@ export async function asleep(pid: number): Promise<void> {
     before = now;
     return alike >= 30;
   }, `process ${pid} to wait`);
+}
+
+/** Resolves once a packet socket of a process takes packets. */
+export async function capturing(pid: number): Promise<void> {
+  const target = (path: string) => {
+    try {
+      return readlinkSync(path);
+    } catch {
+      return ''; // closed meanwhile
+    }
+  };
+  await until(() => {
+    const own = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => target(`/proc/${pid}/fd/${fd}`)));
+    // sk RefCnt Type Proto Iface Running Rmem User Inode; bound to nothing, its protocol is 0.
+    const sockets = readFileSync(`/proc/${pid}/net/packet`, 'latin1').trim().split('\n').slice(1);
+    return sockets.some((line) => {
+      const [, , , protocol, , running, , , inode] = line.trim().split(/\s+/);
+      return running === '1' && protocol !== '0000' && own.has(`socket:[${inode}]`);
+    });
+  }, `process ${pid} to capture`);
 }
 
 /** The least of up to five figures, for a promise such as "at once": other processes can spoil some attempts, not all. */
