@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <linux/btf.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -18,6 +19,7 @@
 #include "backends/afxdp/btf.h"
 #include "backends/afxdp/clock.h"
 #include "backends/afxdp/frames.h"
+#include "backends/afxdp/xsk.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
 
@@ -169,6 +171,18 @@ TEST_CASE("opening that waits for a queue ends when nobody waits for it, and lea
   holder->close();
   // The interface has neither its program nor its socket.
   CHECK(opened(kCaptureHere)->start());
+}
+
+TEST_CASE("the sockets of a namespace are counted until they are closed") {
+  if (!in_lab()) return;
+  const uint32_t before = afxdp::living_sockets().value();
+  const UniqueFd one(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  {
+    const UniqueFd other(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+    REQUIRE((one && other));
+    CHECK(afxdp::living_sockets().value() == before + 2);
+  }
+  CHECK(afxdp::living_sockets().value() == before + 1);
 }
 
 TEST_CASE("a held batch pins what it shows: what a filter in user space rejects goes on being received") {

@@ -13,6 +13,7 @@ namespace ringtap::afxdp {
 namespace {
 
 constexpr auto kReleaseTime = std::chrono::seconds(2);
+constexpr auto kLongestReleaseTime = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -85,17 +86,17 @@ Result<Ok> AfXdp::attach() {
   return Ok{};
 }
 
-// WHY: the kernel lets go of a queue a moment after its socket was closed, on a starved machine over half a second.
-// Somebody who stays is somebody else.
+// WHY: the kernel lets go of a queue some time after its socket was closed, on a starved machine after seconds.
+// Somebody who stays is somebody else, if there can be anybody else.
 int AfXdp::bind_patiently(const Xsk& xsk, uint16_t flags) const {
-  const auto deadline = std::chrono::steady_clock::now() + kReleaseTime;
-  int err = xsk.bind(flags);
-  while (err == EBUSY && std::chrono::steady_clock::now() < deadline) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int err = xsk.bind(flags);; err = xsk.bind(flags)) {
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    if (err != EBUSY || waited > kLongestReleaseTime) return err;
+    if (waited > kReleaseTime && !xsk.is_without_rival()) return err;
     if (is_given_up()) return ECANCELED;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    err = xsk.bind(flags);
   }
-  return err;
 }
 
 bool AfXdp::is_given_up() const noexcept {

@@ -3,6 +3,11 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <sstream>
+#include <utility>
 
 #include "backends/afxdp/bpf.h"
 
@@ -24,6 +29,18 @@ int map_ring(int fd, uint64_t page_offset, const xdp_ring_offset& offset, uint32
   return 0;
 }
 
+/// The queues that this process has, or wants, sockets for.
+std::mutex claims_lock;
+std::multiset<std::pair<int, uint32_t>> claims;
+
+std::shared_ptr<void> claim(int ifindex, uint32_t queue) {
+  const std::scoped_lock lock(claims_lock);
+  return {nullptr, [at = claims.emplace(ifindex, queue)](void*) {
+            const std::scoped_lock erasing(claims_lock);
+            claims.erase(at);
+          }};
+}
+
 }  // namespace
 
 Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::string& uri) {
@@ -33,6 +50,7 @@ Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::
   };
   Xsk xsk;
   xsk.request_ = request;
+  xsk.claim_ = claim(request.ifindex, request.queue);
   xsk.fd_.reset(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!xsk.fd_) {
     const int err = errno;
@@ -91,6 +109,12 @@ int Xsk::bind(uint16_t flags) const {
   return ::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
 }
 
+bool Xsk::is_without_rival() const {
+  const auto living = living_sockets();
+  const std::scoped_lock lock(claims_lock);
+  return living && *living <= claims.size() && claims.count({interface(), queue()}) == 1;
+}
+
 bool Xsk::zero_copy() const {
   xdp_options options{};
   socklen_t length = sizeof options;
@@ -107,5 +131,17 @@ xdp_statistics Xsk::statistics() const {
 void Xsk::kick_rx() const { recvfrom(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
 
 int Xsk::kick_tx() const { return sendto(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0 ? 0 : errno; }
+
+std::optional<uint32_t> living_sockets() {
+  std::ifstream protocols("/proc/thread-self/net/protocols");
+  std::string name;
+  uint32_t bytes = 0;
+  uint32_t sockets = 0;
+  for (std::string rest; std::getline(protocols, rest);) {
+    std::istringstream line(rest);
+    if (line >> name >> bytes >> sockets && name == "XDP") return sockets;
+  }
+  return std::nullopt;
+}
 
 }  // namespace ringtap::afxdp

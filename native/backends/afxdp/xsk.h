@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "backends/afxdp/rings.h"
@@ -34,6 +36,8 @@ class Xsk {
   static Result<Xsk> create(const Umem& umem, const XskRequest& request, const std::string& uri);
   /// Binds to the queue. Returns errno, 0 on success.
   int bind(uint16_t flags) const;
+  /// No other socket has the queue: all that live in this namespace are of this process, and none of these is for it.
+  bool is_without_rival() const;
 
   int fd() const noexcept { return fd_.get(); }
   int interface() const noexcept { return request_.ifindex; }
@@ -51,8 +55,13 @@ class Xsk {
   Ring<uint64_t> completion;
 
  private:
+  std::shared_ptr<void> claim_;  // outlives the socket
   UniqueFd fd_;
   XskRequest request_;
 };
+
+/// How many AF_XDP sockets this network namespace has; nothing where /proc does not tell. One that was closed is not
+/// counted, though the kernel keeps its queue a while longer.
+std::optional<uint32_t> living_sockets();
 
 }  // namespace ringtap::afxdp
