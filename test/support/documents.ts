@@ -6,6 +6,7 @@ import ts from 'typescript';
 import { root } from './child.js';
 import { cli, type Outcome, start } from './cli.js';
 import { bytes, ethernet, ipv4, ipv6, pcapFile, tcp, udp } from './trace.js';
+import { capturing } from './wait.js';
 
 const inFolder = (folder: string) =>
   readdirSync(join(root, folder))
@@ -168,7 +169,7 @@ export const FRAMES: readonly Uint8Array[] = [
 
 /** Long enough for what a block does once, and for packets that wait for others. */
 const UNTIL_CTRL_C_MS = 2_500;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Runs a block in a folder of its own, in which trace.pcap and trace.pcapng are. */
 export async function runBlock(block: Block, folder: string): Promise<Outcome> {
@@ -198,11 +199,14 @@ export async function runBlock(block: Block, folder: string): Promise<Outcome> {
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, signal);
   };
   const ended = new AbortController();
-  const wait = block.code.includes('Ctrl-C') ? UNTIL_CTRL_C_MS : PATIENCE_MS;
-  const timer = sleep(wait, undefined, { signal: ended.signal }).then(
-    () => end(block.code.includes('Ctrl-C') ? 'SIGINT' : 'SIGKILL'),
-    () => {},
-  );
+  const pressesCtrlC = block.code.includes('Ctrl-C');
+  const begun = pressesCtrlC && needsLab(block) ? capturing(child.pid!).catch(() => {}) : Promise.resolve();
+  const timer = begun
+    .then(() => sleep(pressesCtrlC ? UNTIL_CTRL_C_MS : PATIENCE_MS, undefined, { signal: ended.signal }))
+    .then(
+      () => end(pressesCtrlC ? 'SIGINT' : 'SIGKILL'),
+      () => {},
+    );
   try {
     return await outcome;
   } finally {
