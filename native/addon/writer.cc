@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "core/text.h"
 #include "format/checked_packet.h"
 #include "io/compressing_output.h"
 #include "io/file_output.h"
@@ -438,8 +438,7 @@ Napi::Value Writer::flush(const Napi::CallbackInfo& info) {
 /// ledger(interface, received, dropped, causes): of its capture by now; causes such as "ring=5", one on each line.
 void Writer::ledger(const Napi::CallbackInfo& info) {
   DropCounts counts{.received = whole(info[1]), .dropped = whole(info[2])};
-  std::istringstream causes(text(info[3]));
-  for (std::string cause; std::getline(causes, cause);) counts.causes.push_back(cause);
+  counts.causes = lines_of(text(info[3]));
   writer_->set_drop_counts(static_cast<uint32_t>(whole(info[0])), std::move(counts));
 }
 

@@ -1,8 +1,9 @@
 #include "linux/list.h"
 
-#include <fstream>
 #include <memory>
 #include <string>
+
+#include "core/text.h"
 
 namespace ringtap {
 
@@ -17,8 +18,7 @@ std::vector<std::string> interface_names() {
     return names;
   }
   // It asks by netlink, which sandboxes refuse: two lines of titles, then "  eth0: 1234 …".
-  std::ifstream file("/proc/self/net/dev");
-  for (std::string line; std::getline(file, line);) {
+  for (const std::string& line : lines_of(content_of("/proc/self/net/dev"))) {
     const size_t begin = line.find_first_not_of(' ');
     const size_t end = line.find(':');
     if (begin < end && end != std::string::npos) names.push_back(line.substr(begin, end - begin));

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string_view>
+
+#include "core/text.h"
 
 namespace ringtap {
 namespace {
@@ -48,12 +48,6 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// Of a file below /proc; empty where there is none.
-std::string content(const char* path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 bool exists(const char* path) { return access(path, F_OK) == 0; }
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -69,7 +63,7 @@ bool in_container(const std::string& cgroup) {
 bool in_service(const std::string& cgroup) { return contains(cgroup, ".service\n") && !contains(cgroup, "/user@"); }
 
 bool in_user_namespace() {
-  const std::string map = content("/proc/self/uid_map");
+  const std::string map = content_of("/proc/self/uid_map");
   return !map.empty() && !contains(map, "4294967295");
 }
 
@@ -115,12 +109,12 @@ Surroundings surroundings() {
   for (unsigned bit = 0; bit < 64; bit++) {
     if (prctl(PR_CAPBSET_READ, bit, 0, 0, 0) != 0) around.bounding |= uint64_t{1} << bit;
   }
-  const std::string cgroup = content("/proc/self/cgroup");
+  const std::string cgroup = content_of("/proc/self/cgroup");
   around.root = geteuid() == 0;
   around.container = in_container(cgroup);
   around.service = in_service(cgroup);
   around.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-  around.seccomp = contains(content("/proc/self/status"), "\nSeccomp:\t2");
+  around.seccomp = contains(content_of("/proc/self/status"), "\nSeccomp:\t2");
   around.user_namespace = in_user_namespace();
   return around;
 }

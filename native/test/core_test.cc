@@ -5,6 +5,7 @@
 #include "core/desc.h"
 #include "core/new_descriptors.h"
 #include "core/region.h"
+#include "core/text.h"
 #include "test/conformance.h"
 
 using namespace ringtap;
@@ -88,3 +89,19 @@ TEST_CASE("a region is freed by its last owner, whoever that is") {
   second.reset();
   CHECK(freed == 1);
 }
+
+TEST_CASE("a list in a line is split where its separators are, and a last one ends it") {
+  using Pieces = std::vector<std::string>;
+  CHECK(ringtap::split("", ',') == Pieces{});
+  CHECK(ringtap::split("a", ',') == Pieces{"a"});
+  CHECK(ringtap::split("a,,b,", ',') == Pieces{"a", "", "b"});
+  CHECK(ringtap::split(",", ',') == Pieces{""});
+  CHECK(ringtap::lines_of("one\ntwo") == Pieces{"one", "two"});
+}
+
+#ifdef __linux__
+TEST_CASE("a file whose size the kernel does not tell is read whole, and one that is missing is empty") {
+  CHECK(ringtap::content_of("/proc/kallsyms").size() > 100'000);
+  CHECK(ringtap::content_of("/proc/no such file").empty());
+}
+#endif

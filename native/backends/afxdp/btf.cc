@@ -3,9 +3,10 @@
 #include <linux/btf.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
-#include <vector>
+#include <span>
+#include <string>
+
+#include "core/text.h"
 
 namespace ringtap::afxdp {
 
@@ -65,8 +66,7 @@ std::optional<uint32_t> find_function(std::span<const std::byte> btf, std::strin
 }
 
 Result<uint32_t> kernel_function(const std::string& name) {
-  std::ifstream file(kKernel, std::ios::binary);
-  const std::vector<char> btf{std::istreambuf_iterator<char>(file), {}};
+  const std::string btf = content_of(kKernel);
   if (btf.empty()) {
     return Error{.code = Code::kUnsupported, .message = std::string("the kernel has no type information: ") + kKernel};
   }

@@ -1,8 +1,11 @@
 #include "backends/afxdp/clock.h"
 
+#include <cinttypes>
+#include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <string>
+
+#include "core/text.h"
 
 namespace ringtap::afxdp {
 
@@ -13,12 +16,11 @@ int64_t clock_ns(int clock) {
 }
 
 int64_t time_namespace_offset() {
-  std::ifstream offsets("/proc/self/timens_offsets");
-  std::string clock;
-  int64_t seconds = 0;
-  int64_t nanoseconds = 0;
-  while (offsets >> clock >> seconds >> nanoseconds) {
-    if (clock == "monotonic") return seconds * 1'000'000'000 + nanoseconds;
+  for (const std::string& line : lines_of(content_of("/proc/self/timens_offsets"))) {
+    int64_t seconds = 0;
+    int64_t nanoseconds = 0;
+    if (std::sscanf(line.c_str(), "monotonic %" SCNd64 " %" SCNd64, &seconds, &nanoseconds) == 2)
+      return seconds * 1'000'000'000 + nanoseconds;
   }
   return 0;
 }

@@ -3,13 +3,14 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <fstream>
+#include <cinttypes>
+#include <cstdio>
 #include <mutex>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "backends/afxdp/bpf.h"
+#include "core/text.h"
 
 namespace ringtap::afxdp {
 
@@ -133,13 +134,9 @@ void Xsk::kick_rx() const { recvfrom(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nu
 int Xsk::kick_tx() const { return sendto(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0 ? 0 : errno; }
 
 std::optional<uint32_t> living_sockets() {
-  std::ifstream protocols("/proc/thread-self/net/protocols");
-  std::string name;
-  uint32_t bytes = 0;
-  uint32_t sockets = 0;
-  for (std::string rest; std::getline(protocols, rest);) {
-    std::istringstream line(rest);
-    if (line >> name >> bytes >> sockets && name == "XDP") return sockets;
+  for (const std::string& line : lines_of(content_of("/proc/thread-self/net/protocols"))) {
+    uint32_t sockets = 0;
+    if (std::sscanf(line.c_str(), "XDP %*u %" SCNu32, &sockets) == 1) return sockets;  // name, bytes, sockets
   }
   return std::nullopt;
 }

@@ -6,11 +6,11 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <fstream>
 
 #include "core/clock.h"
 #include "core/link_type.h"
 #include "core/new_descriptors.h"
+#include "core/text.h"
 #include "linux/interface.h"
 
 namespace ringtap::pfring {
@@ -120,10 +120,10 @@ Result<Ok> ZcSource::open_device() {
 Result<Ok> ZcSource::find_memory() {
   // SAFETY: only compared with the addresses of mappings.
   const auto known = reinterpret_cast<uintptr_t>(library_.zc_pkt_buff_data(free_.front(), queue_));
-  std::ifstream maps("/proc/self/maps");
-  if (!maps)
+  const std::string maps = content_of("/proc/self/maps");
+  if (maps.empty())
     return system_error(Code::kSystem, settings_.uri + ": cannot find the memory", "open(/proc/self/maps)", errno);
-  for (std::string line; std::getline(maps, line);) {
+  for (const std::string& line : lines_of(maps)) {
     uint64_t from = 0;
     uint64_t to = 0;
     char rights[5] = {};

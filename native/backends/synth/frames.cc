@@ -1,8 +1,10 @@
 #include "backends/synth/frames.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
-#include <sstream>
+
+#include "core/text.h"
 
 namespace ringtap::synth {
 
@@ -54,15 +56,19 @@ Result<Profile> parse_profile(const std::string& sizes, const std::string& proto
     profile.sizes = {64, 64, 64, 64, 64, 64, 64, 570, 570, 570, 570, 1518};
   } else {
     unsigned low = 0;
-    unsigned high = 0;
-    char dash = 0;
-    char rest = 0;
-    std::istringstream in(sizes);
-    if (!(in >> low)) return bad("sizes: \"" + sizes + "\" is neither a number, a range such as 64-1518, nor imix");
-    high = low;
-    if (in >> dash && (dash != '-' || !(in >> high)))
-      return bad("sizes: \"" + sizes + "\" is not a range such as 64-1518");
-    if (in >> rest || low < 60 || high > kMaxFrame || low > high) {
+    const char* const end = sizes.data() + sizes.size();
+    auto read = std::from_chars(sizes.data(), end, low);
+    if (read.ec != std::errc())
+      return bad("sizes: \"" + sizes + "\" is neither a number, a range such as 64-1518, nor imix");
+    unsigned high = low;
+    if (read.ptr != end) {
+      if (*read.ptr == '-')
+        read = std::from_chars(read.ptr + 1, end, high);
+      else
+        read.ec = std::errc::invalid_argument;
+      if (read.ec != std::errc()) return bad("sizes: \"" + sizes + "\" is not a range such as 64-1518");
+    }
+    if (read.ptr != end || low < 60 || high > kMaxFrame || low > high) {
       return bad("sizes: \"" + sizes + "\" must lie between 60 and " + std::to_string(kMaxFrame) + " bytes");
     }
     profile.min_size = low;
@@ -74,8 +80,7 @@ Result<Profile> parse_profile(const std::string& sizes, const std::string& proto
   } kNames[] = {{"udp", Protocol::kUdp},   {"tcp", Protocol::kTcp},   {"icmp", Protocol::kIcmp},
                 {"udp6", Protocol::kUdp6}, {"tcp6", Protocol::kTcp6}, {"icmp6", Protocol::kIcmp6},
                 {"arp", Protocol::kArp}};
-  std::istringstream list(protocols);
-  for (std::string name; std::getline(list, name, ',');) {
+  for (const std::string& name : split(protocols, ',')) {
     const auto* found =
         std::find_if(std::begin(kNames), std::end(kNames), [&](const auto& n) { return name == n.name; });
     if (found == std::end(kNames)) {
