@@ -17,6 +17,8 @@ interface RpcapdFlags {
   activeOnly?: true;
   ifname?: string;
   udpSize?: number;
+  recovery?: number;
+  zstd?: true;
   config?: string;
   users?: string;
   scheme?: string;
@@ -72,6 +74,12 @@ export function addRpcapd(program: Command): void {
         'packets over UDP as udpstr, in datagrams of up to so many bytes; 0, the default, is a packet each',
         Number,
       )
+      .option(
+        '--recovery <bytes>',
+        'with -t: clients may have lost datagrams sent again; memory for each of them',
+        parseCount,
+      )
+      .option('--zstd', 'with -t: clients may have datagrams compressed')
       .option('--scheme <name>', 'capture interfaces by this method (afpacket)')
       .option('--source <name=URI>', 'offer this, too, by that name; repeatable', source)
       .option('--shared', 'one capture for all clients of an interface')
@@ -154,6 +162,8 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     sources: flags.source,
     shared: flags.shared,
     datagramBytes: flags.udpSize,
+    recoveryBytes: flags.recovery,
+    zstd: flags.zstd,
     maxClients: flags.maxClients,
     tls: flags.tls ? { key: pem(flags.key, '-K'), cert: pem(flags.cert, '-X'), ...clientCa(flags) } : undefined,
     onEvent: flags.quiet ? undefined : ({ peer, what }) => say(`${peer}: ${what}`),

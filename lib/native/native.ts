@@ -70,6 +70,8 @@ export interface NativeSession {
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */
   remoteConnect(port: number): Promise<void>;
+  /** What was agreed on with the other host: the token has 8 bytes. Before the first packet is received. */
+  remoteAgree(token: Uint8Array, datagramBytes: number, recovery: boolean): void;
   /** A descriptor, the caller's, that packets are written to as the daemon sends them; -1 where it is closed. */
   remotePipe(): number;
   /** A program for the other host, of another filter; undefined is none. */
@@ -231,6 +233,8 @@ export interface NativeOutlet {
   flush(): boolean;
   /** Whether `flush()` has something to send. */
   hasMore(): boolean;
+  /** Hears what the client lacks, and sends it again. Whether it makes sense to call it again soon. */
+  attend(): boolean;
   /** code, jt, jf, k of each instruction; none keeps all packets. */
   setFilter(program: Uint32Array): void;
   setSampling(method: number, value: number): void;
@@ -293,6 +297,8 @@ export interface NativeOutletStats {
   lost: number;
   datagrams: number;
   bytes: number;
+  /** Datagrams that were sent again. */
+  again: number;
 }
 
 export interface NativeProbe {
@@ -381,6 +387,12 @@ export interface Addon {
     datagramBytes: number;
     bufferBytes: number;
     snaplen: number;
+    /** Of datagrams that may be sent again; 0: none are. */
+    againBytes: number;
+    /** 8 bytes, known to both. */
+    token: Uint8Array;
+    /** Datagrams are compressed together. */
+    trains: boolean;
   }): NativeOutlet;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;

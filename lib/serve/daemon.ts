@@ -8,6 +8,7 @@ import { Refusal } from '../rpcap/messages.js';
 import { call, type Outcome } from './active.js';
 import { type ActiveSettings, Conversation, type ConversationSettings, type Listener } from './conversation.js';
 import { secured, turnAway } from './greeting.js';
+import { needZstd } from './leg.js';
 import { Refused } from './messages.js';
 import { isNetwork, networks, type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
@@ -70,6 +71,7 @@ export class Daemon implements AsyncDisposable {
         hint: 'It is made for Linux.',
       });
     }
+    if (settings.zstd) needZstd();
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
     if (settings.passive) await daemon.#listen();
@@ -116,6 +118,7 @@ export class Daemon implements AsyncDisposable {
    */
   async reload(options: ServeOptions): Promise<void> {
     const settings = readSettings(options);
+    if (settings.zstd) needZstd();
     const list = await allowed(settings);
     this.#settings = settings;
     this.#talk = this.#talkOf(settings);
