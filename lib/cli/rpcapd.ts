@@ -29,6 +29,7 @@ interface RpcapdFlags {
   cert: string;
   clientCa?: string;
   maxClients?: number;
+  user?: string;
   quiet?: true;
   hashPassword?: string;
 }
@@ -88,6 +89,7 @@ export function addRpcapd(program: Command): void {
       .option('-X, --cert <file>', 'its certificate, PEM', 'cert.pem')
       .option('--client-ca <file>', 'clients show a certificate, signed by one of these')
       .option('--max-clients <number>', 'connections at a time (128)', parseCount)
+      .option('--user <name>', 'once it listens, be this user, with the rights to capture and no others')
       .option('-q, --quiet', 'say nothing of who comes and goes')
       .option('--hash-password <user>', 'read a password from standard input, print a line for --users, and end'),
     {
@@ -166,6 +168,7 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     zstd: flags.zstd,
     maxClients: flags.maxClients,
     tls: flags.tls ? { key: pem(flags.key, '-K'), cert: pem(flags.cert, '-X'), ...clientCa(flags) } : undefined,
+    user: flags.user,
     onEvent: flags.quiet ? undefined : ({ peer, what }) => say(`${peer}: ${what}`),
   };
 }

@@ -394,6 +394,8 @@ export interface Addon {
     /** Datagrams are compressed together. */
     trains: boolean;
   }): NativeOutlet;
+  /** The whole process is this user from now on, with the rights that capturing takes and no others. */
+  becomeUser?(name: string): void;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
   /** An Error where it cannot be made. */

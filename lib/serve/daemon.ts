@@ -12,6 +12,7 @@ import { needZstd } from './leg.js';
 import { Refused } from './messages.js';
 import { isNetwork, networks, type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
+import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
 import { readSettings, type ServeOptions, type Settings } from './settings.js';
 
@@ -75,6 +76,12 @@ export class Daemon implements AsyncDisposable {
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
     if (settings.passive) await daemon.#listen();
+    try {
+      if (settings.user !== undefined) becomeUser(settings.user);
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
     daemon.#callAll();
     if (settings.signal !== undefined) daemon.#forgetSignal = onAbort(settings.signal, () => void daemon.close());
     return daemon;

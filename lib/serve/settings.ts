@@ -76,6 +76,9 @@ export interface ServeOptions {
   readonly tls?: TlsOptions | undefined;
   /** What a socket for datagrams may keep, in bytes; default 8 MiB. */
   readonly sendBufferBytes?: number | undefined;
+  /** Once it listens, the whole process becomes this user, for good: it must begin as root, and keeps what `afpacket` needs,
+   * CAP_NET_RAW and CAP_NET_ADMIN, and nothing else. Files are read again by him. */
+  readonly user?: string | undefined;
   /** Hears what happens. */
   readonly onEvent?: ((event: ServeEvent) => void) | undefined;
   /** Ends the daemon when it aborts. */
@@ -85,7 +88,7 @@ export interface ServeOptions {
 const OPTIONS = [
   ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
   ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
-  ...['recoveryBytes', 'zstd', 'tls', 'onEvent', 'signal'],
+  ...['recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
 ];
 export const PORT = 2002;
 export const ACTIVE_PORT = 2003;
@@ -114,6 +117,7 @@ export interface Settings {
   readonly maxClients: number;
   readonly sendBufferBytes: number;
   readonly tls: TlsSettings | undefined;
+  readonly user: string | undefined;
   readonly onEvent: (event: ServeEvent) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -152,6 +156,7 @@ export function readSettings(options: unknown): Settings {
     maxClients: read.whole('maxClients', 1, 65536) ?? 128,
     sendBufferBytes: read.whole('sendBufferBytes', 4096, 1 << 30) ?? 1 << 23,
     tls: readTls(own.tls),
+    user: read.text('user'),
     onEvent: read.callback('onEvent') ?? (() => {}),
     signal: signalOf({ uri: AT.uri, params: new Map() }, own),
   };
