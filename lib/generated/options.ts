@@ -409,6 +409,8 @@ export interface TcpOptions extends OpeningOptions {
   tls?: boolean | TlsOptions | undefined;
   /** How long the other end may take for the connection, for TLS, and for the header of its trace. (in ms; range 50 – 600000; default 5000) */
   replyMs?: number | undefined;
+  /** A connection that is lost is made again, after one second, then two, up to 30, and the capture goes on with the trace that comes then. Not of compressed traces. (default false) */
+  reconnect?: boolean | undefined;
   /** The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto) */
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */

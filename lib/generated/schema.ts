@@ -1550,6 +1550,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "How long the other end may take for the connection, for TLS, and for the header of its trace."
       },
       {
+        "name": "reconnect",
+        "type": "boolean",
+        "default": false,
+        "doc": "A connection that is lost is made again, after one second, then two, up to 30, and the capture goes on with the trace that comes then. Not of compressed traces."
+      },
+      {
         "name": "format",
         "type": "choice",
         "values": [

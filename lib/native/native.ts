@@ -205,6 +205,8 @@ export interface OpenRequest {
 
 /** A connection for native code to read from, or to write to. It owns its socket until something is opened with it. */
 export interface NativeConnection {
+  /** What comes behind so many of its bytes is another trace, from its header on. */
+  cut(at: number): void;
   /** Why it ends, which whoever reads it fails with: before its bytes do. */
   end(message: string, hint: string): void;
   /** Nothing was opened with it. */
