@@ -1,6 +1,7 @@
 // peer-datagrams KIND PORT WARMUP COUNT
 // peer-datagrams send KIND PORT COUNT RATE SIZE
-// The least receiver of packets in datagrams, udpstr or vxlan, with recvmmsg; and what sends them, both on the loopback.
+// The least receiver of packets in datagrams, udpstr or vxlan, with recvmmsg; and what sends them, both on the
+// loopback.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -167,9 +168,7 @@ class Sender {
   }
 
  private:
-  double elapsed() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
-  }
+  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count(); }
   const int fd_;
   const uint64_t rate_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
