@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { open, type RpcapOptions, type ServeOptions, serve } from 'ringtap';
+import { listen, open, type RpcapOptions, type ServeOptions, serve } from 'ringtap';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lab } from '../support/lab.js';
 import { LossyRelay, type Mischief } from '../support/lossy-relay.js';
@@ -110,6 +110,23 @@ describe.skipIf(lab === null)('recovery', () => {
     expect(said(result)).toEqual(said(plain));
     expect(new Set(result.sent.map((datagram) => datagram[1]))).toEqual(new Set([110]));
     expect(result.stats.details).not.toHaveProperty('datagramsRecovered');
+  });
+
+  test('a daemon that connects offers it, too', async () => {
+    const asked = { transport: 'udp', recovery: true, compression: 'zstd', interface: 'made' } as const;
+    await using listener = await listen('rpcap://127.0.0.1:0', asked);
+    await using _ = await serve({
+      ...{ passive: false, active: [{ host: '127.0.0.1', port: listener.port }], nullAuth: true, datagramBytes: 1472 },
+      ...{ recoveryBytes: 1 << 20, zstd: true, sources: { made: `synth:?rate=20000&flows=4&protocols=udp` } },
+    });
+    for await (const capture of listener) {
+      await readAll(capture, COUNT);
+      const { details } = capture.stats();
+      expect(details.datagramsCompressed).toBeGreaterThan(0);
+      expect(details.datagramsGivenUp).toBe(0);
+      await capture.close();
+      break;
+    }
   });
 
   test('options that make no sense are told of', async () => {
