@@ -34,6 +34,7 @@ export const PROFILES = {
     stall: { runs: 1, seconds: 1 },
     wake: cold(1, 1.5, [100_000]),
     cycle: { times: 1000, liveTimes: 60 },
+    remote: { runs: 3, packets: 200_000, rate: 400_000 },
   },
   standard: {
     repeats: 5,
@@ -54,6 +55,7 @@ export const PROFILES = {
     stall: { runs: 2, seconds: 2 },
     wake: [...cold(3, 4, [0, 100_000]), coldXdp(3, 4)],
     cycle: { times: 2000, liveTimes: 60 },
+    remote: { runs: 7, packets: 1_000_000, rate: 400_000 },
   },
   full: {
     repeats: 5,
@@ -75,5 +77,6 @@ export const PROFILES = {
     stall: { runs: 3, seconds: 3 },
     wake: [...cold(5, 10, RATES, [64, 'imix']), coldXdp(5, 10)],
     cycle: { times: 10_000, liveTimes: 300 },
+    remote: { runs: 9, packets: 2_000_000, rate: 400_000 },
   },
 };

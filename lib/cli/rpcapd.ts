@@ -17,6 +17,8 @@ interface RpcapdFlags {
   activeOnly?: true;
   ifname?: string;
   udpSize?: number;
+  recovery?: number;
+  zstd?: true;
   config?: string;
   users?: string;
   scheme?: string;
@@ -27,6 +29,7 @@ interface RpcapdFlags {
   cert: string;
   clientCa?: string;
   maxClients?: number;
+  user?: string;
   quiet?: true;
   hashPassword?: string;
 }
@@ -72,6 +75,12 @@ export function addRpcapd(program: Command): void {
         'packets over UDP as udpstr, in datagrams of up to so many bytes; 0, the default, is a packet each',
         Number,
       )
+      .option(
+        '--recovery <bytes>',
+        'with -t: clients may have lost datagrams sent again; memory for each of them',
+        parseCount,
+      )
+      .option('--zstd', 'with -t: clients may have datagrams compressed')
       .option('--scheme <name>', 'capture interfaces by this method (afpacket)')
       .option('--source <name=URI>', 'offer this, too, by that name; repeatable', source)
       .option('--shared', 'one capture for all clients of an interface')
@@ -80,6 +89,7 @@ export function addRpcapd(program: Command): void {
       .option('-X, --cert <file>', 'its certificate, PEM', 'cert.pem')
       .option('--client-ca <file>', 'clients show a certificate, signed by one of these')
       .option('--max-clients <number>', 'connections at a time (128)', parseCount)
+      .option('--user <name>', 'once it listens, be this user, with the rights to capture and no others')
       .option('-q, --quiet', 'say nothing of who comes and goes')
       .option('--hash-password <user>', 'read a password from standard input, print a line for --users, and end'),
     {
@@ -154,8 +164,11 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     sources: flags.source,
     shared: flags.shared,
     datagramBytes: flags.udpSize,
+    recoveryBytes: flags.recovery,
+    zstd: flags.zstd,
     maxClients: flags.maxClients,
     tls: flags.tls ? { key: pem(flags.key, '-K'), cert: pem(flags.cert, '-X'), ...clientCa(flags) } : undefined,
+    user: flags.user,
     onEvent: flags.quiet ? undefined : ({ peer, what }) => say(`${peer}: ${what}`),
   };
 }

@@ -329,6 +329,12 @@ export interface RpcapOptions extends OpeningOptions {
   promiscuous?: boolean | undefined;
   /** How packets come. Over udp those that are lost are counted, and udpstr is told from ordinary messages by itself. (default tcp) */
   transport?: 'tcp' | 'udp' | undefined;
+  /** Over udp, have datagrams that were lost sent again: by a ringtap rpcapd that was told to (--recovery). Others are asked for nothing, and a note in the plan says so. (default false) */
+  recovery?: boolean | undefined;
+  /** How long what comes after a lost datagram waits for it; then it is given up. (in ms; range 10 – 60000; default 1000) */
+  recoveryMs?: number | undefined;
+  /** Over udp, have datagrams compressed on their way: by a ringtap rpcapd that was told to (--zstd). (default none) */
+  compression?: 'none' | 'zstd' | undefined;
   /** The user whom the daemon knows, { user, password }: sent as they are, for everybody on the way to read. Without it, as nobody. (not in a URI) */
   auth?: RemoteAuth | undefined;
   /** TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. */
@@ -403,6 +409,8 @@ export interface TcpOptions extends OpeningOptions {
   tls?: boolean | TlsOptions | undefined;
   /** How long the other end may take for the connection, for TLS, and for the header of its trace. (in ms; range 50 – 600000; default 5000) */
   replyMs?: number | undefined;
+  /** A connection that is lost is made again, after one second, then two, up to 30, and the capture goes on with the trace that comes then. Not of compressed traces. (default false) */
+  reconnect?: boolean | undefined;
   /** The format of the trace. auto tells it from the content, which for ERF is a guess. (default auto) */
   format?: 'auto' | 'pcap' | 'pcapng' | 'erf' | undefined;
   /** The most packets in one batch. (in packets; range 1 – 4096; default 1024) */

@@ -1204,6 +1204,31 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "How packets come. Over udp those that are lost are counted, and udpstr is told from ordinary messages by itself."
       },
       {
+        "name": "recovery",
+        "type": "boolean",
+        "default": false,
+        "doc": "Over udp, have datagrams that were lost sent again: by a ringtap rpcapd that was told to (--recovery). Others are asked for nothing, and a note in the plan says so."
+      },
+      {
+        "name": "recoveryMs",
+        "type": "integer",
+        "min": 10,
+        "max": 60000,
+        "default": 1000,
+        "unit": "ms",
+        "doc": "How long what comes after a lost datagram waits for it; then it is given up."
+      },
+      {
+        "name": "compression",
+        "type": "choice",
+        "values": [
+          "none",
+          "zstd"
+        ],
+        "default": "none",
+        "doc": "Over udp, have datagrams compressed on their way: by a ringtap rpcapd that was told to (--zstd)."
+      },
+      {
         "name": "auth",
         "type": "auth",
         "from": "object",
@@ -1523,6 +1548,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 5000,
         "unit": "ms",
         "doc": "How long the other end may take for the connection, for TLS, and for the header of its trace."
+      },
+      {
+        "name": "reconnect",
+        "type": "boolean",
+        "default": false,
+        "doc": "A connection that is lost is made again, after one second, then two, up to 30, and the capture goes on with the trace that comes then. Not of compressed traces."
       },
       {
         "name": "format",

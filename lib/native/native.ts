@@ -70,6 +70,8 @@ export interface NativeSession {
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */
   remoteConnect(port: number): Promise<void>;
+  /** What was agreed on with the other host: the token has 8 bytes. Before the first packet is received. */
+  remoteAgree(token: Uint8Array, datagramBytes: number, recovery: boolean): void;
   /** A descriptor, the caller's, that packets are written to as the daemon sends them; -1 where it is closed. */
   remotePipe(): number;
   /** A program for the other host, of another filter; undefined is none. */
@@ -203,6 +205,8 @@ export interface OpenRequest {
 
 /** A connection for native code to read from, or to write to. It owns its socket until something is opened with it. */
 export interface NativeConnection {
+  /** What comes behind so many of its bytes is another trace, from its header on. */
+  cut(at: number): void;
   /** Why it ends, which whoever reads it fails with: before its bytes do. */
   end(message: string, hint: string): void;
   /** Nothing was opened with it. */
@@ -231,6 +235,8 @@ export interface NativeOutlet {
   flush(): boolean;
   /** Whether `flush()` has something to send. */
   hasMore(): boolean;
+  /** Hears what the client lacks, and sends it again. Whether it makes sense to call it again soon. */
+  attend(): boolean;
   /** code, jt, jf, k of each instruction; none keeps all packets. */
   setFilter(program: Uint32Array): void;
   setSampling(method: number, value: number): void;
@@ -293,6 +299,8 @@ export interface NativeOutletStats {
   lost: number;
   datagrams: number;
   bytes: number;
+  /** Datagrams that were sent again. */
+  again: number;
 }
 
 export interface NativeProbe {
@@ -381,7 +389,15 @@ export interface Addon {
     datagramBytes: number;
     bufferBytes: number;
     snaplen: number;
+    /** Of datagrams that may be sent again; 0: none are. */
+    againBytes: number;
+    /** 8 bytes, known to both. */
+    token: Uint8Array;
+    /** Datagrams are compressed together. */
+    trains: boolean;
   }): NativeOutlet;
+  /** The whole process is this user from now on, with the rights that capturing takes and no others. */
+  becomeUser?(name: string): void;
   probe(backend: string): Promise<NativeProbe>;
   devices(backend: string): Promise<NativeDevice[]>;
   /** An Error where it cannot be made. */

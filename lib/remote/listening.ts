@@ -1,7 +1,7 @@
 // What listens: says what is wrong with the options, and makes a capture of each connection.
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import { refuseSecretDatagrams } from '../rpcap/opening.js';
+import { refuseWithoutDatagrams } from '../rpcap/opening.js';
 import { targetOf } from '../rpcap/target.js';
 import { Door, readAllow } from '../tcp/door.js';
 import { bad, ownOptions } from '../uri/options.js';
@@ -48,7 +48,7 @@ export async function listenAt(uri: string, options: unknown): Promise<Listener>
   const known = new Known();
   const complain = complainer();
   const { signal } = request;
-  if (request.scheme === 'rpcap') refuseSecretDatagrams(uri, settings);
+  if (request.scheme === 'rpcap') refuseWithoutDatagrams(uri, settings);
   return Listener.open({
     uri,
     signal,

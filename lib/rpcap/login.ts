@@ -1,7 +1,7 @@
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { Control } from './control.js';
-import { authPayload, readAuthReply, Type } from './messages.js';
+import { authPayload, type Extras, readAuthReply, Type } from './messages.js';
 import type { Target } from './target.js';
 
 /** A connection to a daemon that has let us in. */
@@ -9,6 +9,8 @@ export interface Login {
   readonly control: Control;
   /** The byte order of the daemon's host. */
   readonly bigEndian: boolean;
+  /** What it can do beyond the protocol. */
+  readonly offers: Extras;
 }
 
 export async function logIn(
@@ -25,7 +27,7 @@ export async function greet(control: Control, auth: Settings['auth']): Promise<L
     const reply = readAuthReply(await control.request(Type.auth, authPayload(auth)));
     if (typeof reply === 'string')
       throw control.fault('RINGTAP_REMOTE_PROTOCOL', `the daemon cannot be used: ${reply}`);
-    return { control, bigEndian: reply.bigEndian ?? hostIsBig };
+    return { control, bigEndian: reply.bigEndian ?? hostIsBig, offers: reply.offers };
   } catch (error) {
     control.close();
     throw error;

@@ -42,8 +42,29 @@ export const Refusal = {
   authType: 20,
 } as const;
 
-/** Of STARTCAP. */
-export const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4 } as const;
+/** Of STARTCAP. The last two are no other daemon's: they are set where it has offered what they ask for. */
+export const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4, recovery: 0x4000, zstd: 0x8000 } as const;
+
+/** What a daemon of ours can do beyond the protocol. */
+export interface Extras {
+  /** Datagrams are sent again where they are asked for. */
+  readonly recovery: boolean;
+  /** Datagrams are compressed together. */
+  readonly zstd: boolean;
+}
+
+const NO_EXTRAS: Extras = { recovery: false, zstd: false };
+/** Behind the versions of an answer to AUTH, where others have two zeros: ours, and what it offers. */
+const OURS = 0x52;
+const RECOVERY = 1;
+const ZSTD = 2;
+
+export const extraBits = ({ recovery, zstd }: Extras): number => (recovery ? RECOVERY : 0) | (zstd ? ZSTD : 0);
+const extrasOf = (bits: number): Extras => ({ recovery: (bits & RECOVERY) !== 0, zstd: (bits & ZSTD) !== 0 });
+
+/** Of a daemon that offers something; of any other one two zeros. */
+export const putOffer = (extras: Extras): readonly [number, number] =>
+  extraBits(extras) === 0 ? [0, 0] : [OURS, extraBits(extras)];
 /** The only type of filter, and how long an instruction of it is. */
 export const BPF = 1;
 export const INSTRUCTION_BYTES = 8;
@@ -71,18 +92,21 @@ export function authPayload(auth: RemoteAuth | undefined): Buffer {
 
 /**
  * What the daemon says of itself when it lets somebody in.
- * @returns whether its host is big-endian, undefined where it does not tell; a text where the answer makes no sense
+ * @returns whether its host is big-endian, undefined where it does not tell, and what it offers beyond the protocol; a text
+ * where the answer makes no sense
  */
-export function readAuthReply(payload: Buffer): { bigEndian: boolean | undefined } | string {
-  if (payload.length === 0) return { bigEndian: undefined };
+export function readAuthReply(payload: Buffer): { bigEndian: boolean | undefined; offers: Extras } | string {
+  const unknown = { bigEndian: undefined, offers: NO_EXTRAS };
+  if (payload.length === 0) return unknown;
   if (payload.length === 2 || payload.length >= 8) {
     const [least, most] = payload as unknown as [number, number];
     if (least > most) return `it speaks versions ${least} to ${most}`;
     if (least > 0) return `it speaks no version below ${least}, and this program 0`;
-    if (payload.length === 2) return { bigEndian: undefined };
+    if (payload.length === 2) return unknown;
+    const offers = payload[2] === OURS ? extrasOf(payload[3]!) : NO_EXTRAS;
     // The one field in the daemon's own byte order.
-    if (payload.readUInt32BE(4) === 0xa1b2c3d4) return { bigEndian: true };
-    if (payload.readUInt32LE(4) === 0xa1b2c3d4) return { bigEndian: false };
+    if (payload.readUInt32BE(4) === 0xa1b2c3d4) return { bigEndian: true, offers };
+    if (payload.readUInt32LE(4) === 0xa1b2c3d4) return { bigEndian: false, offers };
     return 'its byte order is none';
   }
   return `it answers ${payload.length} bytes`;
@@ -97,18 +121,40 @@ export interface StartRequest {
   readonly port: number;
   /** Whether packets come as datagrams. */
   readonly datagrams: boolean;
+  /** What is asked for of what the daemon has offered. */
+  readonly extras: Extras;
   /** code, jt, jf, k of each instruction. */
   readonly filter: Uint32Array;
 }
 
-export function startPayload({ snaplen, timeoutMs, promiscuous, port, datagrams, filter }: StartRequest): Buffer {
+export function startPayload(request: StartRequest): Buffer {
+  const { snaplen, timeoutMs, promiscuous, port, datagrams, extras, filter } = request;
   const bytes = Buffer.alloc(12);
   const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonConnects;
   bytes.writeUInt32BE(snaplen, 0);
   bytes.writeUInt32BE(timeoutMs, 4);
-  bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way, 8);
+  const more = (extras.recovery ? Flags.recovery : 0) | (extras.zstd ? Flags.zstd : 0);
+  bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way | more, 8);
   bytes.writeUInt16BE(port, 10);
   return Buffer.concat([bytes, filterPayload(filter)]);
+}
+
+/** Of the answer to STARTCAP, how much longer it is where something was agreed on. */
+export const AGREED_BYTES = 12;
+export const TOKEN_BYTES = 8;
+
+/** What a daemon has agreed to. */
+export interface Agreed {
+  /** Known to both. */
+  readonly token: Uint8Array;
+  /** The longest datagram. */
+  readonly datagramBytes: number;
+}
+
+/** Undefined: nothing. `reply` has the 8 bytes that each has. */
+export function readAgreed(reply: Buffer): Agreed | undefined {
+  if (reply.length < 8 + AGREED_BYTES) return undefined;
+  return { token: reply.subarray(8, 8 + TOKEN_BYTES), datagramBytes: reply.readUInt32BE(8 + TOKEN_BYTES) };
 }
 
 /** code, jt, jf, k of each instruction. */

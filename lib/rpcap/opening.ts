@@ -8,9 +8,11 @@ import { wayOf } from './data.js';
 import { allowChanges } from './filter.js';
 import { linkTypeOf } from './link_type.js';
 import { type Login, logIn } from './login.js';
-import { samplingPayload, startPayload, Type } from './messages.js';
+import { type Extras, readAgreed, samplingPayload, startPayload, Type } from './messages.js';
 import { targetOf } from './target.js';
 import { watch } from './watch.js';
+
+const MOST_DATAGRAM = 65_535;
 
 /** Opens the side that packets arrive at, with what the daemon has told as options. */
 export type OpenLocal = (facts: Readonly<Record<string, OptionValue>>) => Promise<NativeSession>;
@@ -37,13 +39,22 @@ export async function openRpcap(
   if (purpose === 'transmit') {
     throw new CaptureError('RINGTAP_UNSUPPORTED', `${uri}: rpcap cannot send packets`, { uri, backend: 'rpcap' });
   }
-  refuseSecretDatagrams(uri, settings);
+  refuseWithoutDatagrams(uri, settings);
   return openAt(await logIn(request, target, settings), target.device, { ...settings, uri }, purpose, openLocal);
 }
 
-/** What no daemon does. */
-export function refuseSecretDatagrams(uri: string, { values, tls }: Settings): void {
-  if (tls === undefined || values.transport !== 'udp') return;
+/** What no daemon does: datagrams over TLS, and what is for datagrams without them. */
+export function refuseWithoutDatagrams(uri: string, { values, tls }: Settings): void {
+  const { transport, recovery, compression } = values;
+  if (transport !== 'udp' && (recovery === true || compression === 'zstd')) {
+    const name = recovery === true ? 'recovery' : 'compression';
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: ${name} is for transport=udp`, {
+      uri,
+      backend: 'rpcap',
+      hint: `Over TCP nothing is lost on the way: leave ${name} out, or set transport=udp.`,
+    });
+  }
+  if (tls === undefined || transport !== 'udp') return;
   throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: over TLS packets come by transport=tcp, not udp`, {
     uri,
     backend: 'rpcap',
@@ -53,7 +64,7 @@ export function refuseSecretDatagrams(uri: string, { values, tls }: Settings): v
 
 /** The same at a daemon that has let us in. Where that fails, the conversation with it is over. */
 export async function openAt(
-  { control, bigEndian }: Login,
+  { control, bigEndian, offers }: Login,
   device: string,
   settings: Settings & { readonly uri: string },
   purpose: Purpose,
@@ -65,9 +76,11 @@ export async function openAt(
     const linkType = linkTypeOf(opened.readUInt32BE(0));
     const { local, peer, isActive: active } = control;
     const piped = control.options.tls !== undefined;
-    session = await openLocal({ linkType, bigEndian, local, peer, active: active && !piped });
+    const { recovery: offersRecovery, zstd: offersZstd } = offers;
+    const facts = { linkType, bigEndian, local, peer, active: active && !piped, offersRecovery, offersZstd };
+    session = await openLocal(facts);
     if (purpose === 'capture') {
-      await start(control, session, settings);
+      await start(control, session, settings, offers);
       allowChanges(control, session);
       watch(control, session, { ...settings.values, uri: settings.uri });
     } else {
@@ -81,7 +94,11 @@ export async function openAt(
   }
 }
 
-async function start(control: Control, session: NativeSession, { values }: Settings): Promise<void> {
+async function start(control: Control, session: NativeSession, { values }: Settings, offers: Extras): Promise<void> {
+  const extras = {
+    recovery: offers.recovery && values.recovery === true,
+    zstd: offers.zstd && values.compression === 'zstd',
+  };
   const every = Number(values.sampleEvery);
   if (every > 1) await control.request(Type.sampling, samplingPayload(every));
   const way = await wayOf(control, session);
@@ -94,9 +111,19 @@ async function start(control: Control, session: NativeSession, { values }: Setti
         promiscuous: values.promiscuous === true,
         port: way.port,
         datagrams: values.transport === 'udp',
+        extras,
         filter: session.remote()!.filter,
       }),
     );
+    const agreed = readAgreed(reply);
+    if (extras.recovery && agreed !== undefined) {
+      if (agreed.datagramBytes < 1 || agreed.datagramBytes > MOST_DATAGRAM)
+        throw control.fault(
+          'RINGTAP_REMOTE_PROTOCOL',
+          `the daemon tells of datagrams of ${agreed.datagramBytes} bytes`,
+        );
+      session.remoteAgree(agreed.token, agreed.datagramBytes, true);
+    }
     const theirs = way.port === 0 ? answer(control, 'STARTCAP', 8, reply).readUInt16BE(4) : 0;
     if (way.port === 0 && theirs === 0)
       throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');

@@ -1,13 +1,14 @@
 // Daemons connect, too: to a client that waits for them, again and again.
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { pause } from '../errors/abort.js';
+import { CaptureError, withoutUri } from '../errors/errors.js';
+import { dial } from './dial.js';
 
 /** After a failure, twice as long each time. */
 const FIRST_MS = 1000;
 const LONGEST_MS = 30_000;
 /** A conversation that was no longer is a failure, too: or two daemons in a loop would do nothing but connect. */
 const SHORT_MS = 2000;
-const CONNECT_MS = 10_000;
 
 /** What became of a conversation. */
 export type Outcome = 'parted' | 'lost';
@@ -32,8 +33,8 @@ export async function call({ host, port, converse, event }: Calling, signal: Abo
       told = '';
       if (outcome === 'parted') return;
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
-      if (what !== told && !signal.aborted) event(`cannot connect: ${what}`); // not each time the same
+      const what = wordsOf(error);
+      if (what !== told && !signal.aborted) event(what); // not each time the same
       told = what;
     }
     const isShort = performance.now() - began < SHORT_MS || told !== '';
@@ -43,20 +44,7 @@ export async function call({ host, port, converse, event }: Calling, signal: Abo
   }
 }
 
-function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal });
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer for ${CONNECT_MS} ms`)), CONNECT_MS);
-    const failed = (error: Error) => {
-      clearTimeout(timer);
-      reject(error);
-    };
-    socket.once('error', failed);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.off('error', failed);
-      socket.on('error', () => {});
-      resolve(socket);
-    });
-  });
+function wordsOf(error: unknown): string {
+  if (error instanceof CaptureError) return withoutUri(error.uri ?? '', error.message);
+  return `cannot connect: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -1,9 +1,10 @@
 // What is said on a control connection, from the first word to the last.
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureError, withoutUri } from '../errors/errors.js';
 import { dltOf } from '../rpcap/link_type.js';
-import { Refusal, type RemoteStats, Type } from '../rpcap/messages.js';
+import { type Agreed, type Extras, Refusal, type RemoteStats, TOKEN_BYTES, Type } from '../rpcap/messages.js';
 import { connectData, DataPort, type Secure } from './data.js';
 import { DatagramLeg, type Leg, StreamLeg } from './leg.js';
 import {
@@ -36,6 +37,10 @@ export interface ConversationSettings extends ServingSettings {
   readonly datagramBytes: number;
   readonly sendBufferBytes: number;
   readonly flushMs: number;
+  /** What datagrams that may be sent again take; 0: none are. */
+  readonly recoveryBytes: number;
+  /** Whether clients may have them compressed. */
+  readonly zstd: boolean;
 }
 
 /** Of a daemon that has connected by itself. */
@@ -187,7 +192,14 @@ export class Conversation {
     this.user = user;
     this.#isAuthenticated = true;
     this.#waitFor();
-    return authReply();
+    return authReply(this.#offersBeyond);
+  }
+
+  /** What ringtap's clients may ask for beyond the protocol. */
+  get #offersBeyond(): Extras {
+    const { datagramBytes, recoveryBytes, zstd } = this.#settings;
+    const isPossible = datagramBytes > 0 && this.#secure === undefined;
+    return { recovery: isPossible && recoveryBytes > 0, zstd: isPossible && zstd };
   }
 
   #offers(): Promise<readonly Offer[]> {
@@ -224,7 +236,12 @@ export class Conversation {
     if ((request.datagrams || dials) && request.port === 0) {
       throw new Refused(Refusal.start, 'STARTCAP names no port for the packets');
     }
-    const leg = this.#legFor(request);
+    const offers = this.#offersBeyond;
+    const isMore =
+      request.datagrams && ((offers.recovery && request.extras.recovery) || (offers.zstd && request.extras.zstd));
+    const { datagramBytes } = this.#settings;
+    const agreed = isMore ? { token: randomBytes(TOKEN_BYTES), datagramBytes } : undefined;
+    const leg = this.#legFor(request, agreed);
     try {
       const serving = await Serving.open(this.#offer, request, leg, this.#settings);
       serving.onEnd = (error) => void this.#fails(serving, error);
@@ -233,7 +250,7 @@ export class Conversation {
       if (leg instanceof DatagramLeg) serving.begin(this.#sampling);
       this.#listener.event(`captures ${this.#offer.name}`, this);
       leg.onLost = (why) => void this.#fails(serving, new Error(why));
-      return startReply(port);
+      return startReply(port, agreed);
     } catch (error) {
       leg.destroy();
       await this.#stop(true);
@@ -241,8 +258,9 @@ export class Conversation {
     }
   }
 
-  #legFor(request: StartRequest): Leg {
-    const { datagramBytes, sendBufferBytes: bufferBytes, flushMs, snaplen: most } = this.#settings;
+  #legFor(request: StartRequest, agreed: Agreed | undefined): Leg {
+    const { datagramBytes, sendBufferBytes: bufferBytes, flushMs, snaplen: most, recoveryBytes } = this.#settings;
+    const offers = this.#offersBeyond;
     // The filter may change to one that keeps more.
     const snaplen = request.snaplen === 0 ? most : Math.min(request.snaplen, most);
     try {
@@ -255,6 +273,9 @@ export class Conversation {
         datagramBytes,
         bufferBytes,
         flushMs: Math.min(flushMs, patienceOf(request)),
+        againBytes: agreed !== undefined && request.extras.recovery ? recoveryBytes : 0,
+        token: agreed?.token ?? new Uint8Array(TOKEN_BYTES),
+        trains: agreed !== undefined && offers.zstd && request.extras.zstd,
       });
     } catch (error) {
       throw new Refused(Refusal.start, wordsOf(error));

@@ -8,9 +8,11 @@ import { Refusal } from '../rpcap/messages.js';
 import { call, type Outcome } from './active.js';
 import { type ActiveSettings, Conversation, type ConversationSettings, type Listener } from './conversation.js';
 import { secured, turnAway } from './greeting.js';
+import { needZstd } from './leg.js';
 import { Refused } from './messages.js';
 import { isNetwork, networks, type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
+import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
 import { readSettings, type ServeOptions, type Settings } from './settings.js';
 
@@ -70,9 +72,16 @@ export class Daemon implements AsyncDisposable {
         hint: 'It is made for Linux.',
       });
     }
+    if (settings.zstd) needZstd();
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
     if (settings.passive) await daemon.#listen();
+    try {
+      if (settings.user !== undefined) becomeUser(settings.user);
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
     daemon.#callAll();
     if (settings.signal !== undefined) daemon.#forgetSignal = onAbort(settings.signal, () => void daemon.close());
     return daemon;
@@ -116,6 +125,7 @@ export class Daemon implements AsyncDisposable {
    */
   async reload(options: ServeOptions): Promise<void> {
     const settings = readSettings(options);
+    if (settings.zstd) needZstd();
     const list = await allowed(settings);
     this.#settings = settings;
     this.#talk = this.#talkOf(settings);

@@ -1,10 +1,12 @@
 // The connection that a client's packets leave by.
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { withoutUri } from '../errors/errors.js';
 import { Refusal } from '../rpcap/messages.js';
+import { dial } from './dial.js';
 import { Refused } from './messages.js';
 import { plainAddress } from './peer.js';
 
-/** How long a client may take to connect, and we to reach it. */
+/** How long a client may take to connect. */
 const CONNECT_MS = 10_000;
 
 /** Wraps what is connected, where the conversation is encrypted. */
@@ -63,24 +65,10 @@ export class DataPort {
 }
 
 /** Connects to where the client awaits its packets. */
-export function connectData(host: string, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    const fail = (what: string) => {
-      socket.removeAllListeners();
-      socket.on('error', () => {});
-      socket.destroy();
-      reject(new Refused(Refusal.start, `no connection to ${host} port ${port}: ${what}`));
-    };
-    const timer = setTimeout(() => fail('no answer'), CONNECT_MS);
-    socket.once('error', (error) => {
-      clearTimeout(timer);
-      fail(error.message);
-    });
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.removeAllListeners();
-      resolve(socket);
-    });
-  });
+export async function connectData(host: string, port: number): Promise<Socket> {
+  try {
+    return await dial(host, port);
+  } catch (error) {
+    throw new Refused(Refusal.start, withoutUri('serve()', (error as Error).message));
+  }
 }

@@ -15,6 +15,8 @@ export interface Window {
 const FULL_MS = 1;
 /** How long the last packets may take to leave. */
 const PARTING_MS = 1000;
+/** How often a client that may lack something is listened to. */
+const ATTEND_MS = 5;
 
 export abstract class Leg {
   protected readonly native: NativeOutlet;
@@ -115,6 +117,11 @@ function open(request: Parameters<NonNullable<ReturnType<typeof addon>['openOutl
   }
 }
 
+const NO_DATAGRAMS = {
+  ...{ datagrams: false, local: '', peer: '', port: 0, datagramBytes: 0, bufferBytes: 0 },
+  ...{ againBytes: 0, token: new Uint8Array(0), trains: false },
+};
+
 /** Where datagrams go. */
 export interface DatagramTarget {
   readonly local: string;
@@ -126,24 +133,40 @@ export interface DatagramTarget {
   readonly bufferBytes: number;
   /** How long a packet may wait for a datagram to be full. */
   readonly flushMs: number;
+  /** Of datagrams that may be sent again; 0: none are. */
+  readonly againBytes: number;
+  /** What the client proves that it is the one by. */
+  readonly token: Uint8Array;
+  /** Datagrams are compressed together. */
+  readonly trains: boolean;
+}
+
+/** @throws CaptureError where there is no zstd */
+export function needZstd(): void {
+  open({ ...NO_DATAGRAMS, snaplen: 1, trains: true });
 }
 
 export class DatagramLeg extends Leg {
   readonly #flushMs: number;
+  readonly #sendsAgain: boolean;
   #timer: NodeJS.Timeout | undefined;
+  #attending: NodeJS.Timeout | undefined;
 
   constructor(target: DatagramTarget) {
     super(open({ ...target, datagrams: true }));
     this.#flushMs = target.flushMs;
+    this.#sendsAgain = target.againBytes > 0;
   }
 
   override destroy(): void {
     super.destroy();
     clearTimeout(this.#timer);
+    clearTimeout(this.#attending);
   }
 
   protected override offer(batch: Batch, first: number, waits: boolean, window: Window): number | undefined {
     const next = this.put(batch, first, waits, window);
+    if (this.#sendsAgain) this.#attendSoon();
     if (this.#timer === undefined && this.native.hasMore()) this.#flushIn(this.#flushMs);
     return next;
   }
@@ -154,7 +177,17 @@ export class DatagramLeg extends Leg {
 
   protected override async finish(signal: AbortSignal): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#attending);
     while (!this.native.flush() && !signal.aborted) await sleep(FULL_MS);
+    while (this.#sendsAgain && this.native.attend() && !signal.aborted) await sleep(ATTEND_MS);
+  }
+
+  /** For as long as the client may lack something that was sent. */
+  #attendSoon(): void {
+    this.#attending ??= setTimeout(() => {
+      this.#attending = undefined;
+      if (this.native.attend()) this.#attendSoon();
+    }, ATTEND_MS);
   }
 
   /** WHY not anew with each packet: none waits longer than was promised. */
@@ -162,6 +195,7 @@ export class DatagramLeg extends Leg {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (!this.native.flush()) this.#flushIn(FULL_MS);
+      if (this.#sendsAgain) this.#attendSoon();
     }, ms);
   }
 }
@@ -186,7 +220,7 @@ export class StreamLeg extends Leg {
 
   /** @param snaplen of the longest packet */
   constructor(snaplen: number) {
-    super(open({ datagrams: false, local: '', peer: '', port: 0, datagramBytes: 0, bufferBytes: 0, snaplen }));
+    super(open({ ...NO_DATAGRAMS, snaplen }));
     this.#leastRoom = snaplen + 28;
   }
 

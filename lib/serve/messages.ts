@@ -1,13 +1,18 @@
 // What clients ask a daemon, read from bytes that may be anything, and what they are answered.
 import {
+  AGREED_BYTES,
+  type Agreed,
   BPF,
+  type Extras,
   Flags,
   INSTRUCTION_BYTES,
   type MessageType,
   message,
+  putOffer,
   REPLY,
   Refusal,
   type RemoteStats,
+  TOKEN_BYTES,
   Type,
 } from '../rpcap/messages.js';
 
@@ -53,6 +58,8 @@ export interface StartRequest {
   readonly daemonConnects: boolean;
   /** The client's, where the daemon connects or sends datagrams. */
   readonly port: number;
+  /** What it asks for of what was offered. */
+  readonly extras: Extras;
   /** code, jt, jf, k of each instruction. */
   readonly filter: Uint32Array;
 }
@@ -77,6 +84,7 @@ export function readStart(payload: Buffer): StartRequest {
     datagrams: (flags & Flags.datagrams) !== 0,
     daemonConnects: (flags & Flags.daemonConnects) !== 0,
     port: payload.readUInt16BE(10),
+    extras: { recovery: (flags & Flags.recovery) !== 0, zstd: (flags & Flags.zstd) !== 0 },
     filter: lacksInstruction(payload) ? KEEP_ALL : readFilter(payload.subarray(12), Refusal.start),
   };
 }
@@ -133,9 +141,10 @@ export function refusal({ number, message: text }: Refused, version = 0): Buffer
   return bytes;
 }
 
-/** Versions 0 to 0, and a number in our own byte order: the only one that is not big-endian. */
-export function authReply(): Buffer {
+/** Versions 0 to 0, what we offer, and a number in our own byte order: the only one that is not big-endian. */
+export function authReply(offers: Extras): Buffer {
   const payload = Buffer.alloc(8);
+  payload.set(putOffer(offers), 2);
   payload.set(new Uint8Array(Uint32Array.of(0xa1b2c3d4).buffer), 4);
   return reply(Type.auth, payload);
 }
@@ -143,10 +152,14 @@ export function authReply(): Buffer {
 export const openReply = (dlt: number): Buffer => reply(Type.open, words(dlt, 0));
 
 /** @param port the daemon's, where the client is to connect; else 0 */
-export function startReply(port: number): Buffer {
+export function startReply(port: number, agreed: Agreed | undefined): Buffer {
   const payload = words(BUFFER_BYTES, 0);
   payload.writeUInt16BE(port, 4);
-  return reply(Type.start, payload);
+  if (agreed === undefined) return reply(Type.start, payload);
+  const more = Buffer.alloc(AGREED_BYTES);
+  more.set(agreed.token);
+  more.writeUInt32BE(agreed.datagramBytes, TOKEN_BYTES);
+  return reply(Type.start, Buffer.concat([payload, more]));
 }
 
 /** What clients give their socket. */

@@ -58,6 +58,7 @@ export class Peer {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
+    socket.resume(); // one that we have made is paused
     socket.on('error', () => {}); // its close is what is heard
     socket.on('close', () => {
       this.#isEnding = true;

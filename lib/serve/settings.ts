@@ -61,6 +61,11 @@ export interface ServeOptions {
   readonly shared?: boolean | undefined;
   /** Datagrams are udpstr of up to so many bytes (128 to 65000), 1472 for Ethernet; default 0: a packet each, which every client reads. */
   readonly datagramBytes?: number | undefined;
+  /** Clients that ask for it (`recovery`) get datagrams of udpstr again that they lack: memory for that, in bytes and for each
+   * of them (65536 to 1 GiB); default 0: none. */
+  readonly recoveryBytes?: number | undefined;
+  /** Clients that ask for it (`compression: 'zstd'`) get datagrams of udpstr compressed; default false. */
+  readonly zstd?: boolean | undefined;
   /** How long a packet may wait in a datagram of udpstr that is not full: ms, 1 to 10000, default 100. */
   readonly flushMs?: number | undefined;
   /** The most bytes sent of a packet: 14 to 262144; default 65515, which older clients bear. */
@@ -71,6 +76,9 @@ export interface ServeOptions {
   readonly tls?: TlsOptions | undefined;
   /** What a socket for datagrams may keep, in bytes; default 8 MiB. */
   readonly sendBufferBytes?: number | undefined;
+  /** Once it listens, the whole process becomes this user, for good: it must begin as root, and keeps what `afpacket` needs,
+   * CAP_NET_RAW and CAP_NET_ADMIN, and nothing else. Files are read again by him. */
+  readonly user?: string | undefined;
   /** Hears what happens. */
   readonly onEvent?: ((event: ServeEvent) => void) | undefined;
   /** Ends the daemon when it aborts. */
@@ -80,7 +88,7 @@ export interface ServeOptions {
 const OPTIONS = [
   ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
   ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
-  ...['tls', 'onEvent', 'signal'],
+  ...['recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
 ];
 export const PORT = 2002;
 export const ACTIVE_PORT = 2003;
@@ -102,11 +110,14 @@ export interface Settings {
   readonly capture: AfPacketOptions;
   readonly shared: boolean;
   readonly datagramBytes: number;
+  readonly recoveryBytes: number;
+  readonly zstd: boolean;
   readonly flushMs: number;
   readonly snaplen: number;
   readonly maxClients: number;
   readonly sendBufferBytes: number;
   readonly tls: TlsSettings | undefined;
+  readonly user: string | undefined;
   readonly onEvent: (event: ServeEvent) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -138,17 +149,26 @@ export function readSettings(options: unknown): Settings {
     capture: own.capture === undefined ? {} : (ownOptions(AT, own.capture) as AfPacketOptions),
     shared: read.flag('shared', false),
     datagramBytes: own.datagramBytes === 0 ? 0 : (read.whole('datagramBytes', 128, 65000) ?? 0),
+    recoveryBytes: own.recoveryBytes === 0 ? 0 : (read.whole('recoveryBytes', 65536, 1 << 30) ?? 0),
+    zstd: read.flag('zstd', false),
     flushMs: read.whole('flushMs', 1, 10_000) ?? 100,
     snaplen: read.whole('snaplen', 14, 262144) ?? SNAPLEN,
     maxClients: read.whole('maxClients', 1, 65536) ?? 128,
     sendBufferBytes: read.whole('sendBufferBytes', 4096, 1 << 30) ?? 1 << 23,
     tls: readTls(own.tls),
+    user: read.text('user'),
     onEvent: read.callback('onEvent') ?? (() => {}),
     signal: signalOf({ uri: AT.uri, params: new Map() }, own),
   };
   if (!settings.nullAuth && settings.authenticate === undefined) {
     throw new CaptureError('RINGTAP_BAD_OPTION', 'serve(): nobody could get in', {
       hint: 'Give users: a file of hashed passwords, authenticate: a function, or, in a network that you trust, nullAuth: true.',
+    });
+  }
+  if (settings.datagramBytes === 0 && (settings.recoveryBytes > 0 || settings.zstd)) {
+    const name = settings.zstd ? 'zstd' : 'recoveryBytes';
+    throw new CaptureError('RINGTAP_BAD_OPTION', `serve(): ${name} is for datagrams of udpstr, and there are none`, {
+      hint: 'Give datagramBytes, 1472 for Ethernet, too.',
     });
   }
   if (!settings.passive && settings.active.length === 0) {

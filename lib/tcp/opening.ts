@@ -4,6 +4,7 @@ import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { connect } from './connect.js';
 import { handOver } from './handover.js';
+import { Returning } from './returning.js';
 import { isListening, targetOf } from './target.js';
 
 /**
@@ -33,7 +34,21 @@ export async function openTcp(
     });
   }
   const timeoutMs = Number(settings.values.replyMs);
-  const connection = handOver(await connect({ uri, backend: 'tcp', host, port, tls: settings.tls, timeoutMs, signal }));
+  const where = { uri, backend: 'tcp', host, port, tls: settings.tls, timeoutMs } as const;
+  const socket = await connect({ ...where, signal });
+  if (settings.values.reconnect === true) {
+    const returning = new Returning(uri, socket, (ending) => connect({ ...where, signal: ending }));
+    try {
+      const session = await openConnected(returning.connection);
+      returning.until(session);
+      return session;
+    } catch (error) {
+      returning.connection.close();
+      returning.stop();
+      throw error;
+    }
+  }
+  const connection = handOver(socket);
   try {
     return await openConnected(connection);
   } catch (error) {

@@ -74,7 +74,7 @@ export function handshakeFault(error: NodeJS.ErrnoException): { what: string; hi
   if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|PEER_DID_NOT_RETURN/.test(code)) {
     return {
       what: `the handshake failed (${message})`,
-      hint: 'It may ask for a certificate of ours: tls: { cert, key }, --tls-cert and --tls-key.',
+      hint: 'It may ask for a certificate of ours (tls: { cert, key }, --tls-cert and --tls-key), or be an rpcapd that speaks no TLS (rpcap://).',
     };
   }
   return { what: `the handshake failed (${message})`, hint: undefined };

@@ -13,6 +13,11 @@
 #include "addon/outlet.h"
 #include "addon/session.h"
 #include "addon/writer.h"
+#ifdef __linux__
+#include "addon/convert.h"
+#include "addon/errors.h"
+#include "linux/user.h"
+#endif
 
 namespace ringtap::addon {
 
@@ -20,6 +25,13 @@ namespace {
 
 /// exiting(): the process is about to end.
 void exiting(const Napi::CallbackInfo& info) { Environment::of(info.Env()).exiting(); }
+
+#ifdef __linux__
+/// becomeUser(name): the process is somebody else from now on.
+void become(const Napi::CallbackInfo& info) {
+  if (auto done = become_user(text(info[0])); !done) raise(info.Env(), done.error());
+}
+#endif
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::of(env);
@@ -34,6 +46,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
   exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
+  exports.Set("becomeUser", Napi::Function::New<become>(env));
 #endif
   exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("cancel", Napi::Function::New<cancel>(env));

@@ -15,9 +15,9 @@
 namespace ringtap::addon {
 
 Napi::Function ConnectionHandle::define(Napi::Env env) {
-  return DefineClass(
-      env, "Connection",
-      {InstanceMethod<&ConnectionHandle::end>("end"), InstanceMethod<&ConnectionHandle::close>("close")});
+  return DefineClass(env, "Connection",
+                     {InstanceMethod<&ConnectionHandle::cut>("cut"), InstanceMethod<&ConnectionHandle::end>("end"),
+                      InstanceMethod<&ConnectionHandle::close>("close")});
 }
 
 Napi::Object ConnectionHandle::make(Napi::Env env, std::shared_ptr<Connection> connection) {
@@ -66,6 +66,11 @@ std::shared_ptr<Connection> ConnectionHandle::of(const Napi::Value& value) {
   if (!value.IsObject()) return nullptr;
   const ConnectionHandle* const handle = Unwrap(value.As<Napi::Object>());
   return handle == nullptr ? nullptr : handle->connection_;
+}
+
+/// cut(at): behind so many of its bytes begins another trace.
+void ConnectionHandle::cut(const Napi::CallbackInfo& info) {
+  if (connection_ != nullptr) connection_->cut(static_cast<uint64_t>(number(info[0])));
 }
 
 /// end(message, hint): why it ends, RINGTAP_REMOTE_LOST; before its bytes do.

@@ -25,6 +25,7 @@ class ConnectionHandle final : public Napi::ObjectWrap<ConnectionHandle> {
 
  private:
   static Napi::Object make(Napi::Env env, std::shared_ptr<Connection> connection);
+  void cut(const Napi::CallbackInfo& info);
   void end(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

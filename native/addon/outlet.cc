@@ -11,6 +11,7 @@
 #include "addon/environment.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "serve/trains.h"
 
 namespace ringtap::addon {
 
@@ -19,6 +20,13 @@ namespace {
 // Results of put() that are not an index; lib/native/native.ts knows them, too.
 constexpr double kAllTaken = -1;
 constexpr double kReleased = -2;
+
+rpcap::Token token_of(const Napi::Value& value) {
+  rpcap::Token token{};
+  const auto given = elements<std::byte>(value);
+  std::copy_n(given.begin(), std::min(given.size(), token.size()), token.begin());
+  return token;
+}
 
 /// A time that a double holds to a few hundred ns; none is `otherwise`.
 uint64_t unix_ns(const Napi::Value& value, uint64_t otherwise) {
@@ -37,6 +45,7 @@ Napi::Function OutletHandle::define(Napi::Env env) {
                          InstanceMethod<&OutletHandle::written>("written"),
                          InstanceMethod<&OutletHandle::flush>("flush"),
                          InstanceMethod<&OutletHandle::has_more>("hasMore"),
+                         InstanceMethod<&OutletHandle::attend>("attend"),
                          InstanceMethod<&OutletHandle::set_filter>("setFilter"),
                          InstanceMethod<&OutletHandle::set_sampling>("setSampling"),
                          InstanceMethod<&OutletHandle::stats>("stats"),
@@ -51,6 +60,13 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const uint32_t snaplen = std::clamp<uint32_t>(word(request.Get("snaplen")), 1, kMaxSnaplen);
   if (!flag(request.Get("datagrams"))) {
+    // Where none are made: whether they could be.
+    if (flag(request.Get("trains"))) {
+      if (auto trains = Trains::make(rpcap::kMostDatagram); !trains) {
+        raise(env, trains.error());
+        return {};
+      }
+    }
     auto stream = std::make_unique<StreamOutlet>(snaplen);
     made->stream_ = stream.get();
     made->outlet_ = std::move(stream);
@@ -61,7 +77,10 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
                                  .port = static_cast<uint16_t>(word(request.Get("port"))),
                                  .datagram_bytes = word(request.Get("datagramBytes")),
                                  .buffer_bytes = static_cast<int64_t>(word(request.Get("bufferBytes"))),
-                                 .snaplen = snaplen});
+                                 .snaplen = snaplen,
+                                 .again_bytes = word(request.Get("againBytes")),
+                                 .token = token_of(request.Get("token")),
+                                 .trains = flag(request.Get("trains"))});
   if (!outlet) {
     raise(env, outlet.error());
     return {};
@@ -102,6 +121,11 @@ Napi::Value OutletHandle::has_more(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), outlet_->has_more());
 }
 
+/// attend(): whether it makes sense to call it again soon.
+Napi::Value OutletHandle::attend(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), outlet_->attend());
+}
+
 /// setFilter(program): code, jt, jf, k of each instruction; none of them keeps all.
 void OutletHandle::set_filter(const Napi::CallbackInfo& info) {
   const auto flat = elements<uint32_t>(info[0]);
@@ -139,6 +163,7 @@ Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
   set("lost", counts.lost);
   set("datagrams", counts.datagrams);
   set("bytes", counts.bytes);
+  set("again", counts.again);
   return object;
 }
 

@@ -12,8 +12,8 @@ namespace ringtap::addon {
 class OutletHandle final : public Napi::ObjectWrap<OutletHandle> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openOutlet({datagrams, local, peer, port, datagramBytes, bufferBytes, snaplen}) → Outlet. Throws what the socket
-  /// fails with.
+  /// openOutlet({datagrams, local, peer, port, datagramBytes, bufferBytes, snaplen, againBytes, token, trains}) →
+  /// Outlet. Throws what the socket fails with.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit OutletHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
@@ -23,6 +23,7 @@ class OutletHandle final : public Napi::ObjectWrap<OutletHandle> {
   Napi::Value written(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value has_more(const Napi::CallbackInfo& info);
+  Napi::Value attend(const Napi::CallbackInfo& info);
   void set_filter(const Napi::CallbackInfo& info);
   void set_sampling(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);

@@ -2,6 +2,7 @@
 // at.
 #include "core/remote.h"
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
+#include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "libpcap/compile.h"
@@ -69,6 +71,16 @@ Napi::Value Session::remote(const Napi::CallbackInfo& call) {
   object.Set("port", remote->port());
   object.Set("filter", program);
   return object;
+}
+
+/// remoteAgree(token, datagramBytes, recovery): what was agreed on with the other host.
+void Session::remote_agree(const Napi::CallbackInfo& call) {
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote == nullptr) return;
+  RemoteAgreement agreed{.datagram_bytes = word(call[1]), .recovery = flag(call[2])};
+  const auto token = elements<std::byte>(call[0]);
+  std::copy_n(token.begin(), std::min(token.size(), agreed.token.size()), agreed.token.begin());
+  if (auto done = remote->agree(agreed); !done) raise_at(call.Env(), std::move(done).error());
 }
 
 /// remoteConnect(port): the packets come from there.

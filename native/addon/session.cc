@@ -42,6 +42,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
                          InstanceMethod<&Session::remote>("remote"),
+                         InstanceMethod<&Session::remote_agree>("remoteAgree"),
                          InstanceMethod<&Session::remote_connect>("remoteConnect"),
                          InstanceMethod<&Session::remote_pipe>("remotePipe"),
                          InstanceMethod<&Session::remote_compile>("remoteCompile"),

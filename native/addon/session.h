@@ -86,6 +86,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value has_room_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value remote(const Napi::CallbackInfo& info);
+  void remote_agree(const Napi::CallbackInfo& info);
   Napi::Value remote_connect(const Napi::CallbackInfo& info);
   Napi::Value remote_pipe(const Napi::CallbackInfo& info);
   Napi::Value remote_compile(const Napi::CallbackInfo& info);

@@ -1,6 +1,8 @@
 // A source whose packets another host sends: what its control channel, which is JavaScript's, asks and tells.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +17,13 @@ namespace ringtap {
 struct RemoteCounters {
   uint32_t interface_dropped = 0;
   uint32_t kernel_dropped = 0;
+};
+
+/// What both hosts can do beyond the protocol, and have agreed on.
+struct RemoteAgreement {
+  std::array<std::byte, 8> token{};  // known to both, and to nobody who has not heard them agree
+  uint32_t datagram_bytes = 0;       // the longest one
+  bool recovery = false;             // datagrams are sent again where they are asked for
 };
 
 /// One call at a time, like the source that it belongs to, and none after the source's close().
@@ -44,6 +53,9 @@ class Remote {
 
   /// Where datagrams are awaited, since start(); 0 where connect() is called instead.
   virtual uint16_t port() const noexcept = 0;
+
+  /// Before the first receive().
+  virtual Result<Ok> agree(const RemoteAgreement& agreed) = 0;
 
   /// Connects to the other host's data port. What it gives runs on another thread, waits, and touches nothing of the
   /// source, which may be gone by then; its answer goes to attach().

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -18,9 +19,20 @@ class ConnectionInput final : public Input {
       : socket_(std::move(socket)), connection_(std::move(connection)) {}
 
   int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>&) noexcept override {
+    size_t most = bytes;
+    if (const auto cut = connection_->next_cut()) {
+      if (received_ >= *cut) {
+        connection_->pass_cut();
+        return kAnother;
+      }
+      most = static_cast<size_t>(std::min<uint64_t>(most, *cut - received_));
+    }
     for (;;) {
-      const ssize_t n = recv(socket_.get(), to, bytes, MSG_DONTWAIT);
-      if (n > 0) return n;
+      const ssize_t n = recv(socket_.get(), to, most, MSG_DONTWAIT);
+      if (n > 0) {
+        received_ += static_cast<uint64_t>(n);
+        return n;
+      }
       if (n == 0) return connection_->why() ? kFailed : 0;
       errno_ = errno;
       if (errno_ == EAGAIN || errno_ == EWOULDBLOCK) return kNothingYet;
@@ -46,6 +58,7 @@ class ConnectionInput final : public Input {
  private:
   UniqueFd socket_;
   const std::shared_ptr<Connection> connection_;
+  uint64_t received_ = 0;
   int errno_ = 0;
 };
 

@@ -1,6 +1,8 @@
 // A connection that somebody else has made: bytes come from it, or go to it.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +31,19 @@ class Connection {
     const std::scoped_lock lock(mutex_);
     if (!why_) why_ = std::move(why);
   }
+  /// What comes behind so many of its bytes is another trace, because whoever sent the one before has come back.
+  void cut(uint64_t at) {
+    const std::scoped_lock lock(mutex_);
+    cuts_.push_back(at);
+  }
+  std::optional<uint64_t> next_cut() const {
+    const std::scoped_lock lock(mutex_);
+    return cuts_.empty() ? std::nullopt : std::optional(cuts_.front());
+  }
+  void pass_cut() {
+    const std::scoped_lock lock(mutex_);
+    if (!cuts_.empty()) cuts_.pop_front();
+  }
   std::optional<Error> why() const {
     const std::scoped_lock lock(mutex_);
     return why_;
@@ -38,6 +53,7 @@ class Connection {
   mutable std::mutex mutex_;
   UniqueFd socket_;
   std::optional<Error> why_;
+  std::deque<uint64_t> cuts_;
 };
 
 /// Reads what comes. Where it ends because of something, reading fails with that. RINGTAP_CLOSED where its socket was

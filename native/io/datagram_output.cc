@@ -99,6 +99,15 @@ Result<DatagramOutput> DatagramOutput::connect(const std::string& local, const s
   return DatagramOutput(std::move(socket));
 }
 
+DatagramOutput::Heard DatagramOutput::receive(std::span<std::byte>& into) noexcept {
+  const ssize_t n = recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT);
+  if (n >= 0) {
+    into = into.first(static_cast<size_t>(n));
+    return Heard::kDatagram;
+  }
+  return errno == ECONNREFUSED ? Heard::kRefused : Heard::kNothing;
+}
+
 DatagramOutput::Sent DatagramOutput::send(std::span<const Piece> pieces) noexcept {
   Sent sent;
   bool is_repeated = false;

@@ -32,6 +32,10 @@ class DatagramOutput {
   /// Sends them in order. Pieces of one length that lie one after the other in memory cost little.
   Sent send(std::span<const Piece> pieces) noexcept;
 
+  enum class Heard : uint8_t { kDatagram, kNothing, kRefused };
+  /// What the peer answers, at the front of `into`, which shrinks to it. kRefused: nobody is there any more.
+  Heard receive(std::span<std::byte>& into) noexcept;
+
  private:
   explicit DatagramOutput(UniqueFd socket) : socket_(std::move(socket)) {}
 

@@ -88,6 +88,7 @@ int64_t DecompressingInput::tell(std::byte* to, size_t bytes, const std::shared_
   const size_t most = std::min(bytes, DecompressingThread::kInBytes);
   for (;;) {
     const int64_t n = head_ < most ? input_->read(to + head_, most - head_, owner) : 0;
+    if (n == kAnother) head_ = 0;
     if (n < 0) return n;
     head_ += static_cast<size_t>(n);
     const std::span<const std::byte> head(to, head_);

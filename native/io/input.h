@@ -18,11 +18,12 @@ class Input {
  public:
   static constexpr int64_t kNothingYet = -1;
   static constexpr int64_t kFailed = -2;
+  static constexpr int64_t kAnother = -3;  // what comes next is another trace, from its beginning
 
   virtual ~Input() = default;
 
-  /// Bytes read, 0 at the end, kNothingYet, or kFailed. After kNothingYet these bytes may be written at any time until
-  /// a read has another result: ask for the same again. `owner` keeps them until then.
+  /// Bytes read, 0 at the end, kNothingYet, kFailed or kAnother. After kNothingYet these bytes may be written at any
+  /// time until a read has another result: ask for the same again. `owner` keeps them until then.
   virtual int64_t read(std::byte* to, size_t bytes, const std::shared_ptr<Region>& owner) noexcept = 0;
 
   /// A read that is not done yet knows where it reads to.

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "format/encoder.h"
+#include "format/rpcap_ask.h"
 #include "serve/choice.h"
 
 namespace ringtap {
@@ -28,6 +29,7 @@ class Outlet {
     uint64_t lost = 0;       // of those sent: in datagrams that the kernel refused
     uint64_t datagrams = 0;  // that were sent
     uint64_t bytes = 0;      // that were sent, as the protocol has them
+    uint64_t again = 0;      // datagrams that were sent once more, because the client lacks them
   };
 
   explicit Outlet(uint32_t snaplen) : choice_(snaplen) {}
@@ -43,6 +45,8 @@ class Outlet {
   virtual bool flush() noexcept { return true; }
   /// Packets wait in it that a flush() would send.
   virtual bool has_more() const noexcept { return false; }
+  /// Hears what the client lacks, and sends it again. False: there is nothing that it could lack, or nobody answers.
+  virtual bool attend() noexcept { return false; }
   virtual Counts counts() const noexcept = 0;
 
  protected:
@@ -90,6 +94,10 @@ struct DatagramRequest {
   uint32_t datagram_bytes = 0;  // of udpstr; 0: a message each
   int64_t buffer_bytes = 0;     // of the socket
   uint32_t snaplen = kMaxSnaplen;
+  /// What was agreed on with the client.
+  uint64_t again_bytes = 0;  // of datagrams that may be sent again; 0: none are
+  rpcap::Token token{};
+  bool trains = false;  // datagrams are compressed together
 };
 Result<std::unique_ptr<Outlet>> datagram_outlet(const DatagramRequest& request);
 

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <random>
 #include <vector>
 
@@ -223,4 +225,59 @@ TEST_CASE("a choice is made by filter, sampling, window and length, and what a b
   made.block.caplen[4] = 0xffffffff;
   for (const uint32_t i : {3u, 4u, 100u}) CHECK(choice.choose(made.view(), i, {}).data == nullptr);
   CHECK(choice.counts().damaged == 3);
+}
+
+TEST_CASE("who asks for datagrams without end gets each sixteen times, and a stranger to the token none") {
+  Receiver receiver;
+  const rpcap::Token token{std::byte{9}, std::byte{8}};
+  auto outlet = datagram_outlet({.local = "127.0.0.1",
+                                 .peer = "127.0.0.1",
+                                 .port = receiver.port,
+                                 .datagram_bytes = 1472,
+                                 .buffer_bytes = 1 << 20,
+                                 .again_bytes = 1 << 20,
+                                 .token = token});
+  REQUIRE(outlet);
+  const Made made(any_sizes(60, 1400));
+  REQUIRE((*outlet)->put(made.view(), 0, {}, NoRoom::kWaits) == made.count);
+  (*outlet)->flush();
+  sockaddr_in daemon{};
+  socklen_t size = sizeof daemon;
+  Bytes datagram(65536);
+  uint32_t count = 0;
+  // SAFETY: the form that sockets have addresses in.
+  auto* const address = reinterpret_cast<sockaddr*>(&daemon);
+  while (recvfrom(receiver.fd.get(), datagram.data(), datagram.size(), 0, address, &size) > 0) count++;
+  REQUIRE(count > 3);
+  const auto ask = [&](const rpcap::Token& by, uint32_t next, uint32_t first, uint32_t many) {
+    std::array<std::byte, rpcap::kMostAskBytes> into{};
+    const auto bytes = rpcap::put_ask({.next = next, .ranges = {{{first, many}}}, .count = 1}, by, into);
+    REQUIRE(sendto(receiver.fd.get(), bytes.data(), bytes.size(), 0, address, size) > 0);
+    return (*outlet)->attend();
+  };
+  CHECK(ask({}, count, 0, count));
+  CHECK((*outlet)->counts().again == 0);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20'000 && (*outlet)->counts().again < uint64_t{16} * count; i++) {
+    ask(token, 0, 0, UINT32_MAX);
+    // As fast as it can for a while, and then slowly.
+    if (std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(20)) usleep(500);
+  }
+  CHECK((*outlet)->counts().again == uint64_t{16} * count);
+  for (int i = 0; i < 50; i++) {
+    ask(token, 0, 0, count);
+    usleep(500);
+  }
+  CHECK((*outlet)->counts().again == uint64_t{16} * count);
+  CHECK_FALSE(ask(token, count, 0, 0));
+  // Nobody is there any more: that is no reason to wait.
+  receiver.fd.reset();
+  REQUIRE((*outlet)->put(made.view(), 0, {}, NoRoom::kWaits) == made.count);
+  (*outlet)->flush();
+  bool is_waiting = true;
+  for (int i = 0; i < 1000 && is_waiting; i++) {
+    is_waiting = (*outlet)->attend();
+    usleep(1000);
+  }
+  CHECK_FALSE(is_waiting);
 }

@@ -1,11 +1,12 @@
 // The daemon: what our own client gets of it, and what anybody else who connects.
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type Daemon, devices, open, type ServeOptions, serve, userLine } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { certificates } from '../support/certificates.js';
 import { temporaryFolder } from '../support/folder.js';
-import { lab, send } from '../support/lab.js';
+import { lab, send, traffic } from '../support/lab.js';
 import { expectBalanced, failure, readAll } from '../support/packets.js';
 import { Rpcap } from '../support/rpcap.js';
 import { ALL, Datagrams, RpcapClient, startOf } from '../support/rpcap-client.js';
@@ -100,6 +101,23 @@ describe.skipIf(lab === null)('a capture at our daemon', () => {
     });
     await using only = await start({ sourcesOnly: true });
     expect((await devices(`rpcap://127.0.0.1:${only.port}`)).map(({ name }) => name)).toEqual(Object.keys(SOURCES));
+  });
+
+  test('of an interface that goes ends with what has come, and says why', async () => {
+    execFileSync('ip', ['link', 'add', 'goes0', 'type', 'veth', 'peer', 'name', 'goes1']);
+    for (const name of ['goes0', 'goes1']) execFileSync('ip', ['link', 'set', name, 'up']);
+    await using daemon = await start();
+    for (const transport of ['tcp', 'udp'] as const) {
+      await using capture = await open(at(daemon, 'goes1'), { transport, filter: 'udp' });
+      await traffic({ count: 50, iface: 'goes0' }).sent;
+      expect(await readAll(capture, 50)).toHaveLength(50);
+      if (transport === 'tcp') continue;
+      execFileSync('ip', ['link', 'delete', 'goes0']);
+      expect(await failure(() => readAll(capture))).toMatchObject({
+        code: 'RINGTAP_REMOTE_LOST',
+        message: expect.stringContaining('goes1'),
+      });
+    }
   });
 
   test('that nobody reads loses packets in the daemon, and each is counted there', async () => {

@@ -21,30 +21,42 @@ export class LossyRelay implements AsyncDisposable {
   readonly sent: Buffer[] = [];
   /** Their numbers, in the order in which they were passed on. */
   readonly passed: number[] = [];
+  /** What the client has said to the daemon. */
+  readonly asked: Buffer[] = [];
+  /** Messages of the control connection, as the client has sent them. */
+  readonly control: Buffer[] = [];
   readonly #mischief: Mischief;
+  readonly #host: string;
   readonly #server: Server;
   readonly #udp: UdpSocket;
   readonly #sockets: Socket[] = [];
   #clientPort = 0;
+  #daemonPort = 0;
   #state: number;
   #late: Buffer | undefined;
 
-  static async open(daemonPort: number, mischief: Mischief): Promise<LossyRelay> {
+  /** @param host the daemon's: it may be in another network namespace */
+  static async open(daemonPort: number, mischief: Mischief, host = '127.0.0.1'): Promise<LossyRelay> {
     const udp = createSocket({ type: 'udp4', recvBufferSize: 1 << 22 });
-    udp.bind(0, '127.0.0.1');
+    udp.bind(0);
     await once(udp, 'listening');
     const relay: LossyRelay = new LossyRelay(
-      createServer((client) => relay.#join(client, connect(daemonPort, '127.0.0.1'))),
+      createServer((client) => relay.#join(client, connect(daemonPort, host))),
       udp,
       mischief,
+      host,
     );
     relay.#server.listen(0, '127.0.0.1');
     await once(relay.#server, 'listening');
-    udp.on('message', (datagram) => relay.#pass(datagram));
+    udp.on('message', (datagram, { port }) => {
+      if (port === relay.#clientPort) relay.#passBack(datagram);
+      else relay.#pass(datagram, port);
+    });
     return relay;
   }
 
-  private constructor(server: Server, udp: UdpSocket, mischief: Mischief) {
+  private constructor(server: Server, udp: UdpSocket, mischief: Mischief, host: string) {
+    this.#host = host;
     this.#server = server;
     this.#udp = udp;
     this.#mischief = mischief;
@@ -73,6 +85,7 @@ export class LossyRelay implements AsyncDisposable {
       while (waiting.length >= HEADER_BYTES && waiting.length >= HEADER_BYTES + waiting.readUInt32BE(4)) {
         const message = waiting.subarray(0, HEADER_BYTES + waiting.readUInt32BE(4));
         waiting = waiting.subarray(message.length);
+        this.control.push(Buffer.from(message));
         if (message[1] === START) {
           this.#clientPort = message.readUInt16BE(PORT_AT);
           message.writeUInt16BE(this.#udp.address().port, PORT_AT);
@@ -82,7 +95,14 @@ export class LossyRelay implements AsyncDisposable {
     });
   }
 
-  #pass(datagram: Buffer): void {
+  /** What the client asks for may be lost, too. */
+  #passBack(datagram: Buffer): void {
+    this.asked.push(datagram);
+    if (!this.#chance(this.#mischief.lose)) this.#udp.send(datagram, this.#daemonPort, this.#host);
+  }
+
+  #pass(datagram: Buffer, port: number): void {
+    this.#daemonPort = port;
     this.sent.push(datagram);
     const { lose, double, delay } = this.#mischief;
     if (this.#chance(lose)) return;

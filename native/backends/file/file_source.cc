@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <exception>
+#include <new>
+#include <span>
 #include <utility>
 
 namespace ringtap::file {
@@ -88,7 +90,7 @@ RxBatch FileSource::receive(DescBlock& block, uint32_t max) noexcept {
   hurrying_ = false;
   filters_.renew(walk_.filter);
   while (bytes_read_ < enough) {
-    if (skip_ == 0 && !switching_) {
+    if (skip_ == 0 && !switching_ && !is_between_) {
       reader_->walk(walk_, block, most);
       if (range_) keep_in_range(block);
       count();
@@ -163,6 +165,7 @@ void FileSource::begin_skip() noexcept {
 
 /// Does what the last walk, which described nothing, asks for.
 FileSource::Fill FileSource::advance() noexcept {
+  if (is_between_) return begin_another();
   if (skip_ > 0) return fill(1);
   switch (walk_.stop) {
     case Stop::kFull:
@@ -194,6 +197,7 @@ FileSource::Fill FileSource::fill(uint32_t need) noexcept {
   const int64_t n = input_->read(room_.at, std::min(room_.bytes, std::max(missing, kReadBytes)), chunks_.region());
   if (n == Input::kNothingYet) return Fill::kNothingYet;
   if (n == Input::kFailed) return fail(input_->failure(place()));
+  if (n == Input::kAnother) return another();
   if (n == 0) return end_of_input();
   const auto got = static_cast<uint32_t>(n);
   walk_.end += got;
@@ -236,12 +240,37 @@ bool FileSource::grow(uint32_t need) noexcept {
 FileSource::Fill FileSource::end_of_input() noexcept {
   if (reader_ == nullptr) return Fill::kEnd;
   ended_ = true;
-  if (walk_.record == place()) return Fill::kEnd;
+  if (is_between_ || walk_.record == place()) return Fill::kEnd;
   return fail({.code = Code::kFileTruncated,
                .message = "the file ends " + std::to_string(place() - walk_.record) +
                           " bytes into the record at byte " + place(walk_.record) + ", which takes at least " +
                           std::to_string(walk_.record_bytes),
                .position = static_cast<int64_t>(walk_.record)});
+}
+
+/// Whoever sent this trace was cut off, and begins another one: a record that is not whole is not to be had any more.
+FileSource::Fill FileSource::another() noexcept {
+  walk_.pos = walk_.end;
+  skip_ = 0;
+  switching_ = false;
+  is_between_ = reader_ != nullptr;
+  return Fill::kMore;
+}
+
+/// Reads the header. Times go on to count from where they did.
+FileSource::Fill FileSource::begin_another() noexcept try {
+  // SAFETY: [pos, end) was read, and is in one chunk.
+  const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
+  auto reader = detect_format(head, head.size() == chunks_.chunk_bytes(), told_, erf_records_);
+  if (!reader) return fail(std::move(reader).error());
+  if (*reader == nullptr) return fill(static_cast<uint32_t>(head.size()) + 1);
+  reader_ = *std::move(reader);
+  reader_->set_epoch(info_.epoch_ns / 1'000'000'000);
+  walk_.pos += reader_->header_bytes();
+  is_between_ = false;
+  return Fill::kMore;
+} catch (const std::bad_alloc&) {
+  return fail({.code = Code::kNoMemory, .message = "no memory to read another trace"});
 }
 
 FileSource::Fill FileSource::fail(Error error) noexcept {

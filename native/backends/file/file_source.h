@@ -87,6 +87,8 @@ class FileSource final : public Source {
   Fill switch_link_type() noexcept;
   FilterTarget target(uint32_t link_type) const;
   Fill end_of_input() noexcept;
+  Fill another() noexcept;
+  Fill begin_another() noexcept;
   Fill fail(Error error) noexcept;
 
   const std::string path_;
@@ -103,6 +105,9 @@ class FileSource final : public Source {
   uint64_t left_out_ = 0;  // between these: the file offset of walk_.end is the sum
   uint64_t skip_ = 0;      // bytes yet to come that belong to nobody
 
+  Told told_ = Told::kNothing;  // as detect() was told
+  bool erf_records_ = false;
+  bool is_between_ = false;  // what comes next is the header of another trace
   std::optional<TimeRange> range_;
   Filters filters_;
   bool switching_ = false;  // the packet at walk_.pos has another link type, whose filter is not there yet

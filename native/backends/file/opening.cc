@@ -40,7 +40,7 @@ Result<Ok> FileSource::prepare(const OpenRequest& request) {
   DescBlock none(1);
   const auto deadline = Clock::now() + kPacketPatience;
   for (;;) {
-    if (skip_ == 0) {
+    if (skip_ == 0 && !is_between_) {
       reader_->walk(walk_, none, 0);
       if (walk_.stop == Stop::kFull) break;
       if (walk_.stop == Stop::kSkip) begin_skip();
@@ -85,14 +85,19 @@ std::optional<int64_t> FileSource::first_time() {
 
 Result<Ok> FileSource::detect(const OpenRequest& request) {
   bool whole = false;
-  const Told told = told_format(request.options.text("format", "auto"));
-  const bool erf_records = request.options.text("erf", "packets") == "records";
+  told_ = told_format(request.options.text("format", "auto"));
+  erf_records_ = request.options.text("erf", "packets") == "records";
   for (;;) {
     // SAFETY: [pos, end) was read, and is in one chunk.
     const std::span<const std::byte> head(walk_.base + walk_.pos, walk_.end - walk_.pos);
-    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), told, erf_records);
+    auto reader = detect_format(head, whole || head.size() == chunks_.chunk_bytes(), told_, erf_records_);
     if (!reader) return std::move(reader).error();
     if (*reader != nullptr) {
+      if (request.options.flag("reconnect") && is_compressed()) {
+        return Error{.code = Code::kUnsupported,
+                     .message = "a compressed trace cannot go on in another connection",
+                     .hint = "Leave reconnect out, or have it sent as it is: over TLS or a compressed tunnel."};
+      }
       reader_ = *std::move(reader);
       walk_.pos += reader_->header_bytes();
       return Ok{};

@@ -1,6 +1,7 @@
 // The connection that a remote capture's packets come on.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/remote.h"
 #include "core/stats.h"
 #include "core/unique_fd.h"
 #include "format/rpcap.h"
@@ -29,6 +31,15 @@ class Data {
   /// What next() failed with.
   virtual const Error& error() const noexcept = 0;
   virtual std::vector<DropCause> details() const { return {}; }
+
+  /// Before the first next(). `bytes`, `patience`: what may wait for a datagram that is missing, and how long.
+  virtual Result<Ok> recover(const RemoteAgreement&, uint64_t /*bytes*/, std::chrono::milliseconds /*patience*/) {
+    return Ok{};
+  }
+  /// Readable when next() has to look again though nothing has come; -1: never.
+  virtual int timer() const noexcept { return -1; }
+  /// Nothing comes any more. Whether next() has something that waited for that.
+  virtual bool give_up() noexcept { return false; }
 };
 
 /// Messages on a TCP connection, which is made already.
@@ -41,7 +52,8 @@ struct Listening {
   std::optional<std::string> note = {};
 };
 
-/// Datagrams that `peer` sends to a port of `local`, both addresses in numbers.
-Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes, uint32_t most);
+/// Datagrams that `peer` sends to a port of `local`, both addresses in numbers. `trains`: some may be compressed.
+Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes, uint32_t most,
+                                bool trains);
 
 }  // namespace ringtap::rpcap

@@ -1,13 +1,18 @@
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "backends/rpcap/data.h"
+#include "backends/rpcap/recovery.h"
 #include "core/byte_order.h"
+#include "format/rpcap_wire.h"
 #include "io/address.h"
+#include "io/compression/train.h"
 
 namespace ringtap::rpcap {
 namespace {
@@ -19,8 +24,8 @@ constexpr size_t kStride = kDatagramBytes + 4096 + 64;
 
 class DatagramData final : public Data {
  public:
-  DatagramData(UniqueFd socket, const Address& peer, uint32_t most)
-      : socket_(std::move(socket)), peer_(peer), reader_(most) {
+  DatagramData(UniqueFd socket, const Address& peer, uint32_t most, std::unique_ptr<TrainReader> trains)
+      : socket_(std::move(socket)), peer_(peer), reader_(most), trains_(std::move(trains)) {
     for (uint32_t i = 0; i < kBurst; i++) {
       parts_[i] = {buffer_.get() + i * kStride, kDatagramBytes};
       messages_[i].msg_hdr.msg_iov = &parts_[i];
@@ -35,14 +40,23 @@ class DatagramData final : public Data {
   uint64_t bytes() const noexcept override { return received_; }
   const Error& error() const noexcept override { return error_; }
   std::vector<DropCause> details() const override;
+  Result<Ok> recover(const RemoteAgreement& agreed, uint64_t bytes, std::chrono::milliseconds patience) override;
+  int timer() const noexcept override { return recovery_ ? recovery_->timer() : -1; }
+  bool give_up() noexcept override { return recovery_ && recovery_->give_up(); }
 
  private:
   Got fill() noexcept;
   void begin(uint32_t i) noexcept;
+  void take(std::span<const std::byte> datagram) noexcept;
 
   UniqueFd socket_;
   const Address peer_;
   DatagramReader reader_;
+  const std::unique_ptr<TrainReader> trains_;  // null: none are expected
+  std::optional<Recovery> recovery_;
+  Address from_;  // who has sent what is read now
+  uint64_t compressed_ = 0;
+  uint64_t damaged_ = 0;  // of those
   // WHY not zeroed: of a thousand captures those that are idle take no memory.
   const std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kBurst * kStride);
   mmsghdr messages_[kBurst] = {};
@@ -60,7 +74,20 @@ class DatagramData final : public Data {
 Data::Got DatagramData::next(Packet& packet) noexcept {
   for (;;) {
     if (reader_.next(packet)) return Got::kPacket;
+    if (recovery_) {
+      if (const auto waited = recovery_->next()) {
+        reader_.begin(*waited);
+        continue;
+      }
+    }
+    if (trains_ != nullptr) {
+      if (const auto datagram = trains_->next()) {
+        take(*datagram);
+        continue;
+      }
+    }
     if (begun_ == count_) {
+      if (recovery_) recovery_->attend(socket_.get());
       if (const Got got = fill(); got != Got::kPacket) return got;
     }
     begin(begun_++);
@@ -78,7 +105,25 @@ void DatagramData::begin(uint32_t i) noexcept {
     strangers_++;
     return;
   }
-  reader_.begin({buffer_.get() + i * kStride, messages_[i].msg_len});
+  from_ = senders_[i];
+  const std::span<const std::byte> datagram{buffer_.get() + i * kStride, messages_[i].msg_len};
+  if (trains_ == nullptr || datagram.size() <= kStretchBytes || load_big<uint16_t>(datagram.data()) != kTrainType) {
+    take(datagram);
+    return;
+  }
+  compressed_++;
+  if (!trains_->begin(datagram.subspan(kStretchBytes))) damaged_++;
+}
+
+void DatagramData::take(std::span<const std::byte> datagram) noexcept {
+  if (!recovery_ || recovery_->take(datagram, from_)) reader_.begin(datagram);
+}
+
+Result<Ok> DatagramData::recover(const RemoteAgreement& agreed, uint64_t bytes, std::chrono::milliseconds patience) {
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer) return system_error(Code::kSystem, "no timer to ask for lost packets by", "timerfd_create", errno);
+  recovery_.emplace(bytes, patience, agreed, std::move(timer));
+  return Ok{};
 }
 
 /// kPacket: there are more datagrams now.
@@ -101,9 +146,20 @@ Data::Got DatagramData::fill() noexcept {
 
 std::vector<DropCause> DatagramData::details() const {
   const DatagramReader::Counters& counters = reader_.counters();
-  return {{"datagrams", counters.datagrams},    {"datagramsLost", counters.lost},
-          {"datagramsLate", counters.late},     {"datagramsDamaged", counters.damaged},
-          {"datagramsOfStrangers", strangers_}, {"datagramsOverflowed", overflowed_}};
+  const ArrivedWindow::Counters asked = recovery_ ? recovery_->counters() : ArrivedWindow::Counters{};
+  std::vector<DropCause> all{{"datagrams", counters.datagrams},
+                             {"datagramsLost", counters.lost},
+                             {"datagramsLate", counters.late + asked.late},
+                             {"datagramsDamaged", counters.damaged + damaged_},
+                             {"datagramsOfStrangers", strangers_},
+                             {"datagramsOverflowed", overflowed_}};
+  if (recovery_) {
+    all.push_back({"datagramsRecovered", asked.recovered});
+    all.push_back({"datagramsGivenUp", asked.given_up});
+    all.push_back({"datagramsAskedFor", asked.asked});
+  }
+  if (trains_ != nullptr) all.push_back({"datagramsCompressed", compressed_});
+  return all;
 }
 
 /// As large as it is allowed to be; what it got.
@@ -119,8 +175,14 @@ int64_t enlarge(int fd, int64_t bytes) noexcept {
 
 }  // namespace
 
-Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes,
-                                uint32_t most) {
+Result<Listening> datagram_data(const std::string& local, const std::string& peer, int64_t buffer_bytes, uint32_t most,
+                                bool trains) {
+  std::unique_ptr<TrainReader> reader;
+  if (trains) {
+    auto made = TrainReader::make();
+    if (!made) return std::move(made).error();
+    reader = *std::move(made);
+  }
   auto own = address_of(local, 0);
   if (!own) return std::move(own).error();
   auto theirs = address_of(peer, 0);
@@ -140,7 +202,7 @@ Result<Listening> datagram_data(const std::string& local, const std::string& pee
     listening.note = "the kernel gives the socket a buffer of " + std::to_string(got) + " of " +
                      std::to_string(buffer_bytes) + " bytes: sysctl net.core.rmem_max allows more";
   }
-  listening.data = std::make_unique<DatagramData>(std::move(socket), *theirs, most);
+  listening.data = std::make_unique<DatagramData>(std::move(socket), *theirs, most, std::move(reader));
   return listening;
 }
 

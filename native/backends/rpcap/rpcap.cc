@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <string>
+#include <tuple>
 
 #include "backends/rpcap/source.h"
 #include "core/clock.h"
@@ -33,7 +35,16 @@ Result<std::unique_ptr<Source>> open_rpcap(const OpenRequest& request) {
                                   .awaits = active,
                                   .big_endian = options.flag("bigEndian"),
                                   .buffer_bytes = buffer,
-                                  .patience = std::chrono::milliseconds(options.integer("replyMs", 5000))};
+                                  .patience = std::chrono::milliseconds(options.integer("replyMs", 5000)),
+                                  .trains = options.flag("offersZstd") && options.text("compression") == "zstd",
+                                  .recovery_patience = std::chrono::milliseconds(options.integer("recoveryMs", 1000))};
+  for (const auto& [wanted, offered, what] : {
+           std::tuple{options.flag("recovery"), "offersRecovery", "sends lost datagrams again"},
+           std::tuple{options.text("compression") == "zstd", "offersZstd", "compresses datagrams"},
+       }) {
+    if (wanted && !options.flag(offered))
+      info.notes.push_back(std::string("the daemon is not one that ") + what + ", or was not told to");
+  }
   auto source = std::make_unique<rpcap::RpcapSource>(std::move(info), *std::move(arena), std::move(setup));
   if (auto prepared = source->prepare(); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Source>(std::move(source));

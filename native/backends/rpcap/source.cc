@@ -56,7 +56,7 @@ Result<Ok> RpcapSource::prepare() {
     port_ = listener_->port;
     return watch(listener_->fd.get());
   }
-  auto listening = datagram_data(setup_.local, setup_.peer, setup_.buffer_bytes, kMaxSnaplen);
+  auto listening = datagram_data(setup_.local, setup_.peer, setup_.buffer_bytes, kMaxSnaplen, setup_.trains);
   if (!listening) return std::move(listening).error();
   port_ = listening->port;
   if (listening->note) info_.notes.push_back(*listening->note);
@@ -95,6 +95,13 @@ void RpcapSource::adopt(Program program) {
   program_ = std::move(program);
   filter_.place_here(program_, "");
   looks_ = true;
+}
+
+Result<Ok> RpcapSource::agree(const RemoteAgreement& agreed) {
+  if (data_ == nullptr || !agreed.recovery) return Ok{};
+  const auto bytes = static_cast<uint64_t>(setup_.buffer_bytes) / 4;
+  if (auto made = data_->recover(agreed, bytes, setup_.recovery_patience); !made) return made;
+  return data_->timer() < 0 ? Ok{} : watch(data_->timer());
 }
 
 Remote::Connecting RpcapSource::connecting(uint16_t port) const {
@@ -212,6 +219,7 @@ Rx RpcapSource::outcome() noexcept {
   if (got_ == Data::Got::kFailed && !ended_) ended_ = data_->error();
   if (ended_) {
     if (rest_may_come()) return Rx::kAgain;
+    if (data_ != nullptr && data_->give_up()) return Rx::kAgain;
     error_ = *ended_;
     return Rx::kError;
   }

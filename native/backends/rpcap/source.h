@@ -26,7 +26,9 @@ class RpcapSource final : public Source, private Remote {
     bool awaits = false;      // of a connection: the daemon makes it
     bool big_endian = false;  // the daemon's host
     int64_t buffer_bytes = 0;
-    std::chrono::milliseconds patience{};  // how long a connection may take
+    std::chrono::milliseconds patience{};           // how long a connection may take
+    bool trains = false;                            // datagrams may be compressed together
+    std::chrono::milliseconds recovery_patience{};  // how long a datagram that was lost is waited for
   };
   RpcapSource(SourceInfo info, Arena arena, Setup setup);
   ~RpcapSource() override { close(); }
@@ -51,6 +53,7 @@ class RpcapSource final : public Source, private Remote {
   void look(bool on) noexcept override { looks_ = on; }
   void adopt(Program program) override;
   uint16_t port() const noexcept override { return port_; }
+  Result<Ok> agree(const RemoteAgreement& agreed) override;
   Connecting connecting(uint16_t port) const override;
   Result<Ok> attach(std::shared_ptr<Connection> connection) override;
   Result<UniqueFd> pipe() override;

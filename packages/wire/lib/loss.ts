@@ -1,4 +1,4 @@
-import type { LossReport } from './generated/ringtap/v1/wire_pb.js';
+import type { Cause, LossReport } from './generated/ringtap/v1/wire_pb.js';
 
 /** How far each sum of a {@link LossReport} is from closing. */
 export interface Gaps {
@@ -8,8 +8,7 @@ export interface Gaps {
   readonly records: bigint;
 }
 
-const sum = (causes: Readonly<Record<string, bigint>> | undefined) =>
-  Object.values(causes ?? {}).reduce((total, count) => total + count, 0n);
+const sum = (causes: readonly Cause[]) => causes.reduce((total, { count }) => total + count, 0n);
 
 /**
  * What a report leaves unexplained: `{ packets: 0n, records: 0n }` where both sums close. A part that is not in the report has

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { gaps, type Hello, HelloSchema, type LossReport, LossReportSchema } from '@ringtap/wire';
+import { CauseSchema, gaps, type Hello, HelloSchema, type LossReport, LossReportSchema } from '@ringtap/wire';
 import { describe, expect, test } from 'vitest';
 
 const proto = fileURLToPath(import.meta.resolve('@ringtap/wire/proto/ringtap/v1/wire.proto'));
@@ -38,6 +38,7 @@ interfaces {
 }
 `;
 
+const cause = (name: string, count: bigint) => create(CauseSchema, { name, count });
 const MOST = 2n ** 64n - 1n;
 const report: LossReport = create(LossReportSchema, {
   epoch: 7n,
@@ -45,12 +46,12 @@ const report: LossReport = create(LossReportSchema, {
   packets: {
     received: MOST,
     metered: MOST - 60n,
-    unmetered: { 'not ip': 10n, 'table full': 20n },
-    dropped: { ring: 25n },
+    unmetered: [cause('not ip', 10n), cause('table full', 20n)],
+    dropped: [cause('ring', 25n)],
     pending: 5n,
     uncounted: ['nic'],
   },
-  records: { made: 9n, stored: 4n, buffered: 3n, dropped: { 'spool full': 2n } },
+  records: { made: 9n, stored: 4n, buffered: 3n, dropped: [cause('spool full', 2n)] },
 });
 const REPORT_TEXT = `epoch: 7
 time_ns: 1700000000000000001
@@ -58,16 +59,16 @@ packets {
   received: 18446744073709551615
   metered: 18446744073709551555
   unmetered {
-    key: "not ip"
-    value: 10
+    name: "not ip"
+    count: 10
   }
   unmetered {
-    key: "table full"
-    value: 20
+    name: "table full"
+    count: 20
   }
   dropped {
-    key: "ring"
-    value: 25
+    name: "ring"
+    count: 25
   }
   pending: 5
   uncounted: "nic"
@@ -77,8 +78,8 @@ records {
   stored: 4
   buffered: 3
   dropped {
-    key: "spool full"
-    value: 2
+    name: "spool full"
+    count: 2
   }
 }
 `;
@@ -128,10 +129,19 @@ describe('gaps()', () => {
 
   test('tells how many packets and records are unaccounted for', () => {
     const leaky = create(LossReportSchema, {
-      packets: { received: 100n, metered: 90n, dropped: { ring: 3n } },
+      packets: { received: 100n, metered: 90n, dropped: [cause('ring', 3n)] },
       records: { made: 1n, stored: 3n },
     });
     expect(gaps(leaky)).toEqual({ packets: 7n, records: -2n });
+  });
+
+  test('counts a cause whatever it is called, and one that is told of twice', () => {
+    const names = ['__proto__', 'constructor', 'toString', '', '__proto__', 'ring'];
+    const dropped = names.map((name) => cause(name, 5n));
+    const all = create(LossReportSchema, { packets: { received: 31n, dropped } });
+    const read = fromBinary(LossReportSchema, toBinary(LossReportSchema, all));
+    expect(read.packets?.dropped.map(({ name }) => name)).toEqual(names);
+    expect(gaps(read).packets).toBe(1n);
   });
 
   test('is nothing for what is not reported', () => {

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringtap/v1/wire.proto.
  */
 export const file_ringtap_v1_wire: GenFile = /*@__PURE__*/
-  fileDesc("ChVyaW5ndGFwL3YxL3dpcmUucHJvdG8SCnJpbmd0YXAudjEicgoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAwSDQoFZXBvY2gYAiABKAYSDAoEaG9zdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEikKCmludGVyZmFjZXMYBSADKAsyFS5yaW5ndGFwLnYxLkludGVyZmFjZSJNCglJbnRlcmZhY2USCwoDdXJpGAEgASgJEg8KB2JhY2tlbmQYAiABKAkSEQoJbGlua190eXBlGAMgASgNEg8KB3NuYXBsZW4YBCABKA0ifgoKTG9zc1JlcG9ydBINCgVlcG9jaBgBIAEoBhIPCgd0aW1lX25zGAIgASgGEicKB3BhY2tldHMYAyABKAsyFi5yaW5ndGFwLnYxLlBhY2tldExvc3MSJwoHcmVjb3JkcxgEIAEoCzIWLnJpbmd0YXAudjEuUmVjb3JkTG9zcyKlAgoKUGFja2V0TG9zcxIQCghyZWNlaXZlZBgBIAEoBBIPCgdtZXRlcmVkGAIgASgEEjgKCXVubWV0ZXJlZBgDIAMoCzIlLnJpbmd0YXAudjEuUGFja2V0TG9zcy5Vbm1ldGVyZWRFbnRyeRI0Cgdkcm9wcGVkGAQgAygLMiMucmluZ3RhcC52MS5QYWNrZXRMb3NzLkRyb3BwZWRFbnRyeRIPCgdwZW5kaW5nGAUgASgEEhEKCXVuY291bnRlZBgGIAMoCRowCg5Vbm1ldGVyZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBGi4KDERyb3BwZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIqIBCgpSZWNvcmRMb3NzEgwKBG1hZGUYASABKAQSDgoGc3RvcmVkGAIgASgEEhAKCGJ1ZmZlcmVkGAMgASgEEjQKB2Ryb3BwZWQYBCADKAsyIy5yaW5ndGFwLnYxLlJlY29yZExvc3MuRHJvcHBlZEVudHJ5Gi4KDERyb3BwZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBYgZwcm90bzM");
+  fileDesc("ChVyaW5ndGFwL3YxL3dpcmUucHJvdG8SCnJpbmd0YXAudjEicgoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAwSDQoFZXBvY2gYAiABKAYSDAoEaG9zdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEikKCmludGVyZmFjZXMYBSADKAsyFS5yaW5ndGFwLnYxLkludGVyZmFjZSJNCglJbnRlcmZhY2USCwoDdXJpGAEgASgJEg8KB2JhY2tlbmQYAiABKAkSEQoJbGlua190eXBlGAMgASgNEg8KB3NuYXBsZW4YBCABKA0ifgoKTG9zc1JlcG9ydBINCgVlcG9jaBgBIAEoBhIPCgd0aW1lX25zGAIgASgGEicKB3BhY2tldHMYAyABKAsyFi5yaW5ndGFwLnYxLlBhY2tldExvc3MSJwoHcmVjb3JkcxgEIAEoCzIWLnJpbmd0YXAudjEuUmVjb3JkTG9zcyIkCgVDYXVzZRIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgEIp0BCgpQYWNrZXRMb3NzEhAKCHJlY2VpdmVkGAEgASgEEg8KB21ldGVyZWQYAiABKAQSJAoJdW5tZXRlcmVkGAMgAygLMhEucmluZ3RhcC52MS5DYXVzZRIiCgdkcm9wcGVkGAQgAygLMhEucmluZ3RhcC52MS5DYXVzZRIPCgdwZW5kaW5nGAUgASgEEhEKCXVuY291bnRlZBgGIAMoCSJgCgpSZWNvcmRMb3NzEgwKBG1hZGUYASABKAQSDgoGc3RvcmVkGAIgASgEEhAKCGJ1ZmZlcmVkGAMgASgEEiIKB2Ryb3BwZWQYBCADKAsyES5yaW5ndGFwLnYxLkNhdXNlYgZwcm90bzM");
 
 /**
  * The first message of an agent on every stream: who speaks, and what it watches.
@@ -139,6 +139,30 @@ export const LossReportSchema: GenMessage<LossReport> = /*@__PURE__*/
   messageDesc(file_ringtap_v1_wire, 2);
 
 /**
+ * How many by what. A cause may be called anything: as the key of a map some names would be lost on the way into JavaScript.
+ *
+ * @generated from message ringtap.v1.Cause
+ */
+export type Cause = Message<"ringtap.v1.Cause"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 count = 2;
+   */
+  count: bigint;
+};
+
+/**
+ * Describes the message ringtap.v1.Cause.
+ * Use `create(CauseSchema)` to create a new message.
+ */
+export const CauseSchema: GenMessage<Cause> = /*@__PURE__*/
+  messageDesc(file_ringtap_v1_wire, 3);
+
+/**
  * @generated from message ringtap.v1.PacketLoss
  */
 export type PacketLoss = Message<"ringtap.v1.PacketLoss"> & {
@@ -155,16 +179,16 @@ export type PacketLoss = Message<"ringtap.v1.PacketLoss"> & {
   /**
    * Seen, but in no flow, by cause.
    *
-   * @generated from field: map<string, uint64> unmetered = 3;
+   * @generated from field: repeated ringtap.v1.Cause unmetered = 3;
    */
-  unmetered: { [key: string]: bigint };
+  unmetered: Cause[];
 
   /**
    * Never seen, by cause.
    *
-   * @generated from field: map<string, uint64> dropped = 4;
+   * @generated from field: repeated ringtap.v1.Cause dropped = 4;
    */
-  dropped: { [key: string]: bigint };
+  dropped: Cause[];
 
   /**
    * Received, and on the way.
@@ -186,7 +210,7 @@ export type PacketLoss = Message<"ringtap.v1.PacketLoss"> & {
  * Use `create(PacketLossSchema)` to create a new message.
  */
 export const PacketLossSchema: GenMessage<PacketLoss> = /*@__PURE__*/
-  messageDesc(file_ringtap_v1_wire, 3);
+  messageDesc(file_ringtap_v1_wire, 4);
 
 /**
  * @generated from message ringtap.v1.RecordLoss
@@ -212,9 +236,9 @@ export type RecordLoss = Message<"ringtap.v1.RecordLoss"> & {
   buffered: bigint;
 
   /**
-   * @generated from field: map<string, uint64> dropped = 4;
+   * @generated from field: repeated ringtap.v1.Cause dropped = 4;
    */
-  dropped: { [key: string]: bigint };
+  dropped: Cause[];
 };
 
 /**
@@ -222,5 +246,5 @@ export type RecordLoss = Message<"ringtap.v1.RecordLoss"> & {
  * Use `create(RecordLossSchema)` to create a new message.
  */
 export const RecordLossSchema: GenMessage<RecordLoss> = /*@__PURE__*/
-  messageDesc(file_ringtap_v1_wire, 4);
+  messageDesc(file_ringtap_v1_wire, 5);
 

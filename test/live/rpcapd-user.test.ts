@@ -1,0 +1,84 @@
+// A daemon that gives up root once it listens: no thread of it has a right that capturing does not need, and it captures.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { open, serve } from 'ringtap';
+import { afterEach, describe, expect, test } from 'vitest';
+import { cli, start } from '../support/cli.js';
+import { lab, traffic } from '../support/lab.js';
+import { readAll } from '../support/packets.js';
+
+const USER = 'nobody';
+const KEPT = (1n << 12n) | (1n << 13n); // CAP_NET_ADMIN, CAP_NET_RAW
+const id = (flag: string) => execFileSync('id', [flag, USER]).toString().trim();
+/** In a user namespace there may be nobody but root. */
+const isRoot = process.getuid?.() === 0 && readFileSync('/proc/self/uid_map', 'utf8').includes('4294967295');
+
+const children: ChildProcess[] = [];
+async function rpcapd(...args: string[]): Promise<{ pid: number; port: number }> {
+  const child = spawn(process.execPath, [cli, 'rpcapd', '-n', '-b', '127.0.0.1', '-p', '0', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  children.push(child);
+  const [words] = (await once(child.stderr!, 'data')) as [Buffer];
+  return { pid: child.pid!, port: Number(/port (\d+)/.exec(words.toString())?.[1]) };
+}
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill();
+});
+
+function statusOf(path: string): Record<string, string> {
+  const lines = readFileSync(path, 'utf8').trim().split('\n');
+  return Object.fromEntries(lines.map((line) => line.split(/:\s*/, 2) as [string, string]));
+}
+
+describe.skipIf(lab === null || !isRoot)('--user', () => {
+  test('leaves no thread a right but those to capture, and packets are captured all the same', async () => {
+    const { pid, port } = await rpcapd('--user', USER);
+    for (const udp of [false, true]) {
+      await using capture = await open(`rpcap://127.0.0.1:${port}/${lab!.rx}`, {
+        filter: 'udp',
+        transport: udp ? 'udp' : 'tcp',
+      });
+      const { sent } = await traffic({ count: 200 }).sent;
+      expect(await readAll(capture, sent)).toHaveLength(200);
+    }
+    const [uid, gid] = [id('-u'), id('-g')];
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const status = statusOf(`/proc/${pid}/task/${thread}/status`);
+      expect(status.Uid?.split('\t')).toEqual([uid, uid, uid, uid]);
+      expect(status.Gid?.split('\t')).toEqual([gid, gid, gid, gid]);
+      expect(status.Groups?.trim().split(' ')).toEqual(id('-G').split(' '));
+      for (const set of ['CapEff', 'CapPrm']) expect(BigInt(`0x${status[set]}`) & ~KEPT).toBe(0n);
+      for (const set of ['CapInh', 'CapAmb']) expect(BigInt(`0x${status[set]}`)).toBe(0n);
+    }
+    const main = statusOf(`/proc/${pid}/status`);
+    expect(BigInt(`0x${main.CapEff}`)).toBe(KEPT);
+    expect(main.NoNewPrivs).toBe('1');
+  });
+
+  test.each([
+    ['of whom there is none', ['--user', 'no-such-user'], 'there is no user no-such-user', []],
+    ['who is root', ['--user', 'root'], 'root is root, and loses no right', []],
+    [
+      'and a process that is not root',
+      ['--user', USER],
+      'the process cannot become nobody',
+      ['--reuid', '1', '--clear-groups'],
+    ],
+  ])('a user %s is told of', async (_, args, words, as) => {
+    const [program, ...rest] = [
+      ...(as.length > 0 ? ['setpriv', ...as] : []),
+      ...[process.execPath, cli, 'rpcapd', '-n', '-b', '127.0.0.1', '-p', '0', ...args],
+    ];
+    const result = await start(program!, rest).outcome;
+    expect(result.code).not.toBe(0);
+    expect(result.stderr).toContain(words);
+  });
+
+  test('in the library they are RINGTAP_BAD_OPTION, and nothing listens any more', async () => {
+    const failed = serve({ host: '127.0.0.1', port: 0, nullAuth: true, user: 'no-such-user' });
+    await expect(failed).rejects.toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    expect(process.geteuid?.()).toBe(0);
+  });
+});
