@@ -21,6 +21,7 @@ const RING_BYTES = 2 ** 20;
 const MEAN = { 64: 64, imix: 354 };
 const GOALS = { tmpfs: { 64: 1.8, imix: 1.4 }, ext4: { 64: 3, imix: 3 } };
 const AS_ROOT = process.getuid() === 0 ? ['-Z', 'root'] : [];
+const PREALLOCATE_BYTES = 2 ** 26;
 const sizeText = (sizes) => (sizes === 'imix' ? 'IMIX' : `${sizes} B`);
 
 export async function run(bench) {
@@ -79,6 +80,12 @@ async function plain(bench, place) {
         pcap: ours(js, `pcap:${to}`),
         pcapng: ours(js, `pcapng:${to}`),
         details: ours(js, `pcapng:${to}`, { packetDetails: true }),
+        ...(system === 'tmpfs'
+          ? {}
+          : {
+              direct: ours(js, `pcap:${to}`, { direct: true }),
+              preallocated: ours(js, `pcap:${to}`, { preallocateBytes: PREALLOCATE_BYTES }),
+            }),
       };
       const peer = program('peer-pcapdump');
       if (peer === undefined) return inTurns(runs, asked);
@@ -88,14 +95,15 @@ async function plain(bench, place) {
     const unit = 'Mpps of CPU';
     const least = GOALS[system]?.[sizes];
     if (results.C === undefined) bench.skip(what('pcap'), 'peer-pcapdump was not built: no libpcap headers');
-    else
-      bench.ratio(what('pcap'), {
-        ours: net('pcap'),
-        peer: results.C.map((each) => 1000 / cost(each)),
-        peerName: 'pcap_dump',
-        unit,
-        goal: least === undefined ? undefined : { least },
-      });
+    else {
+      const peer = { peer: results.C.map((each) => 1000 / cost(each)), peerName: 'pcap_dump', unit };
+      const goal = least === undefined ? undefined : { least };
+      bench.ratio(what('pcap'), { ...peer, ours: net('pcap'), goal });
+      if (results.direct !== undefined) {
+        bench.ratio(what('pcap past the page cache'), { ...peer, ours: net('direct') });
+        bench.ratio(what('pcap, 64 MiB of the disk claimed at once'), { ...peer, ours: net('preallocated') });
+      }
+    }
     const own = { peer: net('pcap'), peerName: 'our pcap', unit };
     bench.ratio(what('pcapng'), { ...own, ours: net('pcapng'), goal: { least: 0.85 } });
     bench.ratio(what('pcapng with packet details'), { ...own, ours: net('details'), goal: { least: 0.65 } });

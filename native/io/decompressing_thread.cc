@@ -38,7 +38,8 @@ constexpr int kSliceMs = 20;
 Result<std::unique_ptr<DecompressingThread>> DecompressingThread::make(std::unique_ptr<Input> input,
                                                                        std::unique_ptr<Decompressor> decompressor,
                                                                        std::span<const std::byte> head, Anew anew) {
-  auto region = Region::allocate(kInBytes + kBuffers * kBufferBytes);
+  const Buffers buffers = buffers_for(anew.compression);
+  auto region = Region::allocate(kInBytes + buffers.count * buffers.bytes);
   if (!region) return std::move(region).error();
   std::unique_ptr<DecompressingThread> made(
       new DecompressingThread(std::move(input), std::move(decompressor), *std::move(region), std::move(anew)));
@@ -68,8 +69,17 @@ DecompressingThread::DecompressingThread(std::unique_ptr<Input> input, std::uniq
     : input_(std::move(input)),
       decompressor_(std::move(decompressor)),
       region_(std::move(region)),
+      buffer_bytes_(buffers_for(anew.compression).bytes),
       anew_(std::move(anew)) {
-  for (size_t i = 0; i < kBuffers; i++) free_.push_back({.at = region_->base() + kInBytes + i * kBufferBytes});
+  const size_t count = buffers_for(anew_.compression).count;
+  for (size_t i = 0; i < count; i++) free_.push_back({.at = region_->base() + kInBytes + i * buffer_bytes_});
+}
+
+DecompressingThread::Buffers DecompressingThread::buffers_for(Compression compression) noexcept {
+  // WHY: a block of lz4 has up to 4 MiB. Where there is room for all of it the library decompresses to there, else into
+  // memory of its own, from which it copies.
+  if (compression == Compression::kLz4) return {.count = 2, .bytes = 4u << 20};
+  return {.count = 4, .bytes = 1u << 20};  // as much as is read of a file at once
 }
 
 /// Waits for no more than what the thread is about to decompress: it waits for an input together with `stopped_`.
@@ -181,7 +191,7 @@ DecompressingThread::Outcome DecompressingThread::fill(Buffer& buffer) {
   if (piece_left_ == 0) {
     if (const Outcome outcome = next_piece(); outcome != Outcome::kMore) return outcome;
   }
-  const size_t most = std::min<uint64_t>(kBufferBytes, piece_left_);
+  const size_t most = std::min<uint64_t>(buffer_bytes_, piece_left_);
   std::span<std::byte> room(buffer.at, most);
   buffer.at_byte = made_;
   while (!room.empty()) {

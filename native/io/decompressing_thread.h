@@ -20,7 +20,7 @@
 
 namespace ringtap {
 
-/// Reads an input, and keeps up to kBuffers buffers of what it decompresses.
+/// Reads an input, and keeps up to a few buffers of what it decompresses.
 class DecompressingThread {
  public:
   /// How to begin anew in the middle.
@@ -48,8 +48,11 @@ class DecompressingThread {
   static constexpr size_t kInBytes = 256u << 10;  // read of the input at once
 
  private:
-  static constexpr size_t kBuffers = 4;
-  static constexpr size_t kBufferBytes = 1u << 20;  // as much as is read of a file at once
+  struct Buffers {
+    size_t count;
+    size_t bytes;  // of each
+  };
+  static Buffers buffers_for(Compression compression) noexcept;
 
   struct Buffer {
     std::byte* at = nullptr;
@@ -79,6 +82,7 @@ class DecompressingThread {
   const std::unique_ptr<Input> input_;
   std::unique_ptr<Decompressor> decompressor_;
   const std::shared_ptr<Region> region_;
+  const size_t buffer_bytes_;
   std::span<const std::byte> unread_;  // of what was read of the input
   uint64_t read_ = 0;                  // of the input, ever
   uint64_t made_ = 0;                  // of decompressed bytes, ever

@@ -22,6 +22,10 @@
 namespace ringtap {
 namespace {
 
+// A write() to a file is at most this long. WHY: the page cache takes memory in as large pieces as a call has bytes for.
+// With longer calls, whose pieces nobody has used for long, a virtual machine waits for its host to give them.
+constexpr size_t kFileWriteBytes = 256u << 10;
+
 class FileOutput final : public Output {
  public:
   FileOutput(int fd, bool owned) : fd_(fd), owned_(owned) {}
@@ -184,6 +188,7 @@ size_t FileOutput::write(std::span<const std::byte> bytes, const std::atomic<boo
   size_t done = 0;
   while (done < bytes.size()) {
     size_t most = bytes.size() - done;
+    if (regular_) most = std::min(most, kFileWriteBytes);
     if (pipe_ && most > PIPE_BUF) most = std::min(most, bytes_at_once(give_up));
     // WHY not only when it is full: standard output may be a blocking pipe. One that has room takes this much at once.
     if (pipe_ && !owned_ && most <= PIPE_BUF && !wait_for_reader(give_up)) break;

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <numeric>
 #include <random>
@@ -172,6 +173,30 @@ TEST_CASE("of equal times those of the first trace come first, each trace in its
   };
   CHECK(in("abc") == std::vector<uint32_t>{0, 10, 11, 1, 2, 12, 20, 3, 13, 21});
   CHECK(in("cba") == std::vector<uint32_t>{10, 11, 0, 20, 12, 1, 2, 21, 13, 3});
+}
+
+TEST_CASE("however many traces there are, and however many of their times are equal, their packets come in order") {
+  std::mt19937 random(5);
+  for (uint32_t traces = 1; traces <= 9; traces++) {
+    const TempDir dir;
+    std::vector<std::pair<int64_t, uint32_t>> expected;
+    std::string target;
+    for (uint32_t trace = 0; trace < traces; trace++) {
+      std::vector<int64_t> times(random() % 700);
+      for (int64_t& time : times) time = random() % 100;
+      std::ranges::sort(times);
+      for (uint32_t i = 0; i < times.size(); i++) expected.emplace_back(times[i], trace * 1000 + i);
+      const std::string path = dir.file(std::string(1, static_cast<char>('a' + trace)));
+      save(path, pcap_at(times, trace * 1000));
+      if (trace > 0) target += ',';
+      target += path;
+    }
+    std::ranges::sort(expected);
+    std::vector<uint32_t> order;
+    for (const auto& [time, number] : expected) order.push_back(number);
+    INFO(traces);
+    CHECK(numbers(read_many(target).reading) == order);
+  }
 }
 
 TEST_CASE("order=given reads one trace after the other, also where they are later ones") {

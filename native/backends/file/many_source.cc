@@ -12,13 +12,6 @@ namespace {
 // Of packets that a member reads ahead. WHY no more: all of it lies in the caches when their turn comes.
 constexpr uint32_t kMostAhead = 512;
 
-/// Whether the head of one comes before that of the other.
-bool is_before(const Member& a, const Member& b) noexcept {
-  return a.key() < b.key() || (a.key() == b.key() && a.index() < b.index());
-}
-
-bool is_after(const std::shared_ptr<Member>& a, const std::shared_ptr<Member>& b) noexcept { return is_before(*b, *a); }
-
 }  // namespace
 
 ManySource::ManySource(Surveyed traces) : traces_(std::move(traces)), info_(traces_.info) {
@@ -117,7 +110,7 @@ ManySource::Step ManySource::read_ahead(uint32_t max) {
 
 bool ManySource::is_next_due() const noexcept {
   if (next_ == traces_.waiting.size()) return false;
-  return heads_.empty() || (traces_.order == Order::kTime && traces_.waiting[next_].from <= heads_[0]->key());
+  return heads_.empty() || (traces_.order == Order::kTime && traces_.waiting[next_].from <= first().key());
 }
 
 /// Lets the next trace take part. The one after it is opened meanwhile.
@@ -174,48 +167,45 @@ Result<Ok> ManySource::begin_opening() {
 RxBatch ManySource::merge(DescBlock& block, uint32_t max) {
   const uint32_t place = leases_.next();
   std::vector<Member::Pin>& pins = pins_[place];
-  const uint32_t link_type = heads_[0]->link_type();
-  const uint32_t segment = segment_of(*heads_[0]);
+  const uint32_t link_type = first().link_type();
+  const uint32_t segment = segment_of(first());
+  const bool is_next_known = traces_.order == Order::kTime && next_ < traces_.waiting.size();
+  const int64_t due = is_next_known ? traces_.waiting[next_].from : INT64_MAX;
   uint32_t n = 0;
   batches_++;
   wire_bytes_ = 0;
-  while (n < max && !heads_.empty() && !is_next_due()) {
-    Member& member = *heads_[0];
-    if (member.link_type() != link_type || segment_of(member) != segment) break;
+  while (n < max) {
+    Member& member = first();
+    if (is_next_known && member.key() >= due) break;
     if (member.in_batch != batches_) {
+      if (member.link_type() != link_type || segment_of(member) != segment) break;
       member.in_batch = batches_;
-      pins.push_back({.member = heads_[0], .read = member.pin()});
+      pins.push_back({.member = heads_[turns_.winner()], .read = member.pin()});
     }
-    n = take_run(member, block, n, max);
+    take(member, block, n++);
     if (member.empty()) {
-      std::pop_heap(heads_.begin(), heads_.end(), is_after);
-      dry_.push_back(std::move(heads_.back()));
-      heads_.pop_back();
+      const auto at = heads_.begin() + turns_.winner();
+      dry_.push_back(std::move(*at));
+      heads_.erase(at);
+      begin_tournament();
       break;
     }
-    sift_down();
+    turns_.replay(member.key());
   }
   delivered_ += n;
   delivered_bytes_ += wire_bytes_;
   return {.rx = Rx::kOk, .count = n, .segment = segment, .link_type = link_type, .lease = *leases_.acquire(place)};
 }
 
-/// The packets of the member at the top, until another one's turn comes.
-uint32_t ManySource::take_run(Member& member, DescBlock& block, uint32_t n, uint32_t max) {
-  const Member* second = heads_.size() > 1 ? heads_[1].get() : nullptr;
-  if (heads_.size() > 2 && is_before(*heads_[2], *second)) second = heads_[2].get();
-  const bool by_time = traces_.order == Order::kTime;
-  const int64_t due = by_time && next_ < traces_.waiting.size() ? traces_.waiting[next_].from : INT64_MAX;
-  do {
-    const int64_t key = member.key();
-    if (key < latest_) [[unlikely]] {
-      if (by_time) went_back(member);
-    } else {
-      latest_ = key;
-    }
-    wire_bytes_ += member.give(block, n++);
-  } while (n < max && !member.empty() && member.key() < due && (second == nullptr || is_before(member, *second)));
-  return n;
+/// Describes the head of the member whose turn it is.
+void ManySource::take(Member& member, DescBlock& block, uint32_t i) {
+  const int64_t key = member.key();
+  if (key < latest_) [[unlikely]] {
+    if (traces_.order == Order::kTime) went_back(member);
+  } else {
+    latest_ = key;
+  }
+  wire_bytes_ += member.give(block, i);
 }
 
 /// Says so once: the packet comes when its turn comes, which is late.
@@ -269,22 +259,17 @@ ManySource::Step ManySource::fail(Error error) {
 }
 
 void ManySource::push(std::shared_ptr<Member> member) {
-  heads_.push_back(std::move(member));
-  std::push_heap(heads_.begin(), heads_.end(), is_after);
+  const auto is_after = [](uint32_t index, const std::shared_ptr<Member>& head) { return index < head->index(); };
+  const auto at = std::upper_bound(heads_.begin(), heads_.end(), member->index(), is_after);
+  heads_.insert(at, std::move(member));
+  begin_tournament();
 }
 
-/// The member at the top has another head.
-void ManySource::sift_down() noexcept {
-  const size_t count = heads_.size();
-  for (size_t at = 0;;) {
-    size_t first = at;
-    for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++) {
-      if (is_before(*heads_[child], *heads_[first])) first = child;
-    }
-    if (first == at) return;
-    heads_[at].swap(heads_[first]);
-    at = first;
-  }
+/// There is another head, or one less.
+void ManySource::begin_tournament() {
+  keys_.clear();
+  for (const auto& head : heads_) keys_.push_back(head->key());
+  if (!keys_.empty()) turns_.begin(keys_);
 }
 
 bool ManySource::release(Lease lease) noexcept {

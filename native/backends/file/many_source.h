@@ -13,6 +13,7 @@
 #include "backends/file/member.h"
 #include "backends/file/paths.h"
 #include "backends/file/slots.h"
+#include "backends/file/tournament.h"
 #include "core/source.h"
 
 namespace ringtap::file {
@@ -106,7 +107,7 @@ class ManySource final : public Source {
   Result<Ok> begin_opening();
   RxBatch follow();
   RxBatch merge(DescBlock& block, uint32_t max);
-  uint32_t take_run(Member& member, DescBlock& block, uint32_t n, uint32_t max);
+  void take(Member& member, DescBlock& block, uint32_t i);
   uint32_t segment_of(const Member& member);
   void went_back(const Member& member);
   RxBatch end();
@@ -114,7 +115,8 @@ class ManySource final : public Source {
   void member_ended(const Member& member, const Error* damage);
   void wait_for(std::shared_ptr<Member> member, std::shared_ptr<Opening> opening);
   void push(std::shared_ptr<Member> member);
-  void sift_down() noexcept;
+  void begin_tournament();
+  Member& first() const noexcept { return *heads_[turns_.winner()]; }
 
   Surveyed traces_;
   const std::shared_ptr<std::atomic<bool>> given_up_ = std::make_shared<std::atomic<bool>>(false);
@@ -125,7 +127,9 @@ class ManySource final : public Source {
   uint64_t opened_ = 0;                         // of those that are followed
   std::shared_ptr<Opening> opening_;            // of that one
   std::vector<std::shared_ptr<Member>> dry_;    // whose next packets are to be read
-  std::vector<std::shared_ptr<Member>> heads_;  // a heap: the head whose turn it is comes first
+  std::vector<std::shared_ptr<Member>> heads_;  // in the order that was given
+  Tournament turns_;                            // of the heads
+  std::vector<int64_t> keys_;                   // for its begin
 
   std::array<std::vector<Member::Pin>, kLeases> pins_;  // of each lease
   LeaseTable leases_{kLeases};
