@@ -3,10 +3,11 @@ import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { TlsOptions } from '../generated/options.js';
+import { withoutCompression } from '../generated/trace_names.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
-import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
+import { type CompressOptions, compressionOf } from './compress.js';
 import { describeHost } from './describe.js';
 import { Interfaces, type WriterInterface } from './interfaces.js';
 import type { Readers } from './readers.js';
@@ -363,7 +364,7 @@ function parseWriterUri(uri: unknown): WriterTarget {
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
   const isNamed = scheme === 'pcap' || scheme === 'pcapng' || scheme === 'erf';
-  return { format: isNamed ? scheme : formatOf(withoutCompression(path).path), path, isStream: false };
+  return { format: isNamed ? scheme : formatOf(withoutCompression(path).name), path, isStream: false };
 }
 
 function formatOf(name: string): Format {

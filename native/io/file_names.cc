@@ -8,6 +8,11 @@
 namespace ringtap {
 namespace {
 
+constexpr std::string_view kCompressed[] = {
+#define RINGTAP_COMPRESSED_SUFFIX(suffix) suffix,
+#include "generated/compressed_suffixes.inc"
+#undef RINGTAP_COMPRESSED_SUFFIX
+};
 constexpr std::string_view kConversions = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%";
 
 /// Where the suffix of a path begins: `.pcap`, `.pcap.zst`; at its end where it has none.
@@ -20,7 +25,7 @@ size_t suffix_of(std::string_view path) {
   };
   const size_t dot = dot_before(path.size());
   if (dot == std::string_view::npos) return path.size();
-  for (const std::string_view compressed : {".gz", ".zst", ".lz4", ".xz", ".bz2"}) {
+  for (const std::string_view compressed : kCompressed) {
     if (path.substr(dot) != compressed) continue;
     const size_t before = dot_before(dot);
     return before == std::string_view::npos ? dot : before;

@@ -475,6 +475,19 @@ describe('a trace that is named as compressed', () => {
     for (const name of readdirSync(path('bare'))) execFileSync('zstd', ['-qt', path(`bare/${name}`)]);
   });
 
+  test.each(['erf', 'pcap.zstd', 'dmp', 'pcapng.lz4'])('stays behind the number, whatever it is: .%s', async (suffix) => {
+    const folder = path(`behind-${suffix}`);
+    mkdirSync(folder);
+    expect((await ringtap('split', path('a.pcap'), '-w', `${folder}/x.${suffix}`, '--by', 'flow:2')).code).toBe(0);
+    expect(readdirSync(folder).sort()).toEqual([`x_00001.${suffix}`, `x_00002.${suffix}`]);
+    const writer = await openWriter(`${folder}/y.${suffix}`, { rotate: { packets: 1e6 } });
+    await using source = await open('synth:?count=1');
+    for await (const batch of source) await writer.write(batch);
+    await writer.close();
+    const [file] = readdirSync(folder).filter((name) => name.startsWith('y'));
+    expect(file).toMatch(new RegExp(`^y_00001_\\d{14}\\.${suffix.replace('.', '\\.')}$`));
+  });
+
   test.each(['pcap.gzip', 'pcap.bz2'])('is refused as .%s, which none is written as', async (suffix) => {
     const out = path(`none.${suffix}`);
     for (const args of [
