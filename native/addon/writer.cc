@@ -136,13 +136,11 @@ std::optional<CompressionRequest> to_compression(const Napi::Value& given, bool 
                                                           : Sections::kNone};
 }
 
-/// The same, compressed if that is asked for. Files of a rotation have no index: it would outlive the file it is of.
+/// The same, compressed if that is asked for.
 Result<Destination> compressed_if(const Napi::Object& request, Result<Destination> to) {
-  const std::string path = text(request.Get("path"));
-  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
-  const auto compression = to_compression(request.Get("compression"), may_have_index);
+  const auto compression = to_compression(request.Get("compression"), to && to->path);
   if (!to || !compression) return to;
-  return compressed(*std::move(to), *compression, may_have_index ? path : std::string());
+  return compressed(*std::move(to), *compression);
 }
 
 #ifndef _WIN32
