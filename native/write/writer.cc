@@ -368,12 +368,18 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
     const uint32_t capacity = filling_->capacity;
     filling_->capacity = used + static_cast<uint32_t>(std::min(room, left));
     auto error = encoder_->encode(part, next, *filling_);
+    filling_->capacity = used + static_cast<uint32_t>(room);
+    if (!error && next == from && rotation_.is_empty() && left < room) {
+      // One that is larger than a file has one for itself.
+      (part.select != nullptr ? part.selected : part.count) = from + 1;
+      error = encoder_->encode(part, next, *filling_);
+    }
     filling_->capacity = capacity;
     rotation_.add(filling_->used - used, next - from);
     if (ordering_ == nullptr) taken_ += next - from;
     if (used == 0 && filling_->used > 0) is_due(request_.delay);
     if (error || next == end) return error;
-    is_full = left < room;
+    is_full = left < room && !rotation_.is_empty();
   }
   if (is_full) {
     end_file();
