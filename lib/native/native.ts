@@ -362,6 +362,7 @@ export interface Addon {
     latenessMs: number;
     packetDetails: boolean;
     keepBlocks: boolean;
+    keepResolution: boolean;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;

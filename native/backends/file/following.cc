@@ -69,6 +69,7 @@ Result<Surveyed> survey_followed(const OpenRequest& request, FileSource::Limits 
     source.keep_between(*range);
   }
   surveyed.info = source.info();
+  surveyed.info.origins = true;
   surveyed.epoch = source.info().epoch_ns / 1'000'000'000;
   surveyed.announced = source.announced();
   surveyed.info.max_leases = ManySource::kLeases;

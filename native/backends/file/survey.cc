@@ -148,6 +148,7 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
     link_types.push_back(source.info().link_type);
     info.snaplen = std::max(info.snaplen, source.info().snaplen);
     if (is_stream) info.mode = "stream";
+    info.origins |= source.info().origins;
     for (const std::string& text : source.info().notes) note(info, text);
     if (asked->needs_first()) {
       const auto time = indexed.first_time() ? indexed.first_time() : source.first_time();
