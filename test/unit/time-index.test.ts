@@ -141,7 +141,7 @@ test('times that are none, and from after to, are typed errors', async () => {
     const error = await failure(() => open(`file:${plain}`, { from, to }));
     expect(error).toMatchObject({
       code: 'RINGTAP_BAD_OPTION',
-      message: expect.stringContaining('from is after option to'),
+      message: expect.stringMatching(/^(ringtap: )?\/\S+: option from is after option to/),
     });
     const many = await failure(() => open(`file:${plain},${plain}`, { from, to }));
     expect(many.code).toBe('RINGTAP_BAD_OPTION');

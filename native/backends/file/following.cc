@@ -63,7 +63,7 @@ Result<Surveyed> survey_followed(const OpenRequest& request, FileSource::Limits 
   const auto asked = AskedRange::of(request.options);
   if (!asked) return asked.error();
   if (asked->is_any()) {
-    auto range = asked->resolved(source.first_time());
+    auto range = asked->resolved(request.target, source.first_time());
     if (!range) return std::move(range).error();
     surveyed.opener.range = *range;
     source.keep_between(*range);
