@@ -5,14 +5,11 @@
 #include <ctime>
 #include <string_view>
 
+#include "core/trace_names.h"
+
 namespace ringtap {
 namespace {
 
-constexpr std::string_view kCompressed[] = {
-#define RINGTAP_COMPRESSED_SUFFIX(suffix) suffix,
-#include "generated/compressed_suffixes.inc"
-#undef RINGTAP_COMPRESSED_SUFFIX
-};
 constexpr std::string_view kConversions = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%";
 
 /// Where the suffix of a path begins: `.pcap`, `.pcap.zst`; at its end where it has none.
@@ -25,7 +22,7 @@ size_t suffix_of(std::string_view path) {
   };
   const size_t dot = dot_before(path.size());
   if (dot == std::string_view::npos) return path.size();
-  for (const std::string_view compressed : kCompressed) {
+  for (const std::string_view compressed : kCompressedSuffixes) {
     if (path.substr(dot) != compressed) continue;
     const size_t before = dot_before(dot);
     return before == std::string_view::npos ? dot : before;

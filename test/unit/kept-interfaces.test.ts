@@ -200,7 +200,7 @@ test('merge of different link types and formats has an interface for each', asyn
     raw,
     pcapFile(
       [0, 3, 6].map((i) => ({ data: packet, time: at(i) })),
-      { linkType: 101 },
+      101,
     ),
   );
   writeFileSync(ethernet, pcapFile([1, 4, 7].map((i) => ({ data: frame(i), time: at(i) }))));

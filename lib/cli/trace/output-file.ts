@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CaptureError, openWriter, type Writer, type WriterOptions } from '../../index.js';
-import { UsageError } from '../errors.js';
+import { tellAs, UsageError } from '../errors.js';
 import type { CompressFlags } from './compress.js';
 import { statOf } from './inputs.js';
 import { readTraceName } from './trace-name.js';
@@ -56,6 +56,7 @@ export class OutputFile {
     // Special files, such as pipes, are written as they are.
     if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    tellAs(part, path);
     let made: BigIntStats;
     try {
       const fd = openSync(part, 'wx', 0o666);
@@ -111,9 +112,7 @@ export class OutputFile {
   #ofUser(error: unknown): unknown {
     if (this.#part === '' || !(error instanceof CaptureError) || error.code !== 'RINGTAP_FILE_WRITE') return error;
     const { message, uri, syscall, errno, position, hint } = error;
-    const own = message
-      .replaceAll(this.#part, this.#path)
-      .replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
+    const own = message.replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
     return new CaptureError(error.code, own, { uri, syscall, errno, position, hint, cause: error });
   }
 
