@@ -7,6 +7,7 @@ import { errorsDocument } from './generate/errors_document.mjs';
 import { backendHeaders, backendTable, errnoHints, errorCodes, errorTypes } from './generate/native.mjs';
 import { optionTypes } from './generate/option_types.mjs';
 import { schema } from './generate/schema.mjs';
+import { compressedSuffixes, traceNameTable } from './generate/trace_names.mjs';
 import { uriDocument } from './generate/uri_document.mjs';
 import { linkTypeTable, words } from './generate/vocabulary.mjs';
 
@@ -15,11 +16,13 @@ const outputs = {
   'native/generated/errno_hints.inc': errnoHints,
   'native/generated/backend_headers.inc': backendHeaders,
   'native/generated/backends.inc': backendTable,
+  'native/generated/compressed_suffixes.inc': compressedSuffixes,
   'lib/generated/errors.ts': errorTypes,
   'lib/generated/options.ts': optionTypes,
   'lib/generated/schema.ts': schema,
   'lib/generated/vocabulary.ts': words,
   'lib/generated/link_types.ts': linkTypeTable,
+  'lib/generated/trace_names.ts': traceNameTable,
   'docs/errors.md': errorsDocument,
   'docs/uri.md': uriDocument,
 };

@@ -77,7 +77,9 @@ async function convert(input: string, path: string, flags: ConvertFlags): Promis
   await pass([input], options, async (capture) => {
     const { linkType } = capture;
     const { snaplen } = flags;
-    const output = await OutputFile.open(path, flags, { linkType, snaplen, nanosecond: !micro });
+    // Whoever moves times may want them finer than they were.
+    const nanosecond = micro ? false : timeShift === undefined ? undefined : true;
+    const output = await OutputFile.open(path, flags, { linkType, snaplen, nanosecond });
     let read = 0;
     return {
       async take(batch) {

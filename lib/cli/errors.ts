@@ -44,9 +44,19 @@ export class UsageError extends Error {
   }
 }
 
+/** What files that are being written will be called, by what they are called until then. */
+const names = new Map<string, string>();
+
+/** People are told of a file by the name that they know. */
+export function tellAs(name: string, path: string): void {
+  names.set(name, path);
+}
+
 /** Everything that people read, as opposed to programs, goes to stderr through here. */
 export function say(line: string): void {
-  tell(`ringtap: ${line}`);
+  let told = `ringtap: ${line}`;
+  for (const [name, path] of names) told = told.replaceAll(name, path);
+  tell(told);
 }
 
 /** The same without the name of the program. */

@@ -68,6 +68,7 @@ function describe(facts: TraceFacts): string {
   const add = (name: string, value: string | undefined) => {
     if (value !== undefined && value !== '') rows.push([name, value]);
   };
+  add('snaplen', `${integer(facts.snaplen)} bytes of a packet at most`);
   if (facts.cutPackets > 0) add('cut', `${integer(facts.cutPackets)} packets are shorter than they were on the wire`);
   if (facts.firstNs !== null) {
     add('first', `${isoNs(BigInt(facts.firstNs))} UTC`);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { extname } from 'node:path';
 import type { Command } from 'commander';
+import { withoutSuffixes } from '../generated/trace_names.js';
 import {
   type Batch,
   type Capture,
@@ -186,12 +186,9 @@ class All {
 /** The name of a capture's trace, of which there is none yet. */
 function freeName(pattern: string, capture: Capture, names: Set<string>): string {
   const wanted = nameOf(pattern, capture);
-  const packed = /\.(zst|lz4|gz)$/i.exec(wanted)?.[0] ?? '';
-  const bare = wanted.slice(0, wanted.length - packed.length);
-  const end = `${extname(bare)}${packed}`;
-  const stem = wanted.slice(0, wanted.length - end.length);
+  const { stem, suffixes } = withoutSuffixes(wanted);
   let name = wanted;
-  for (let number = 2; names.has(name) || existsSync(name); number++) name = `${stem}-${number}${end}`;
+  for (let number = 2; names.has(name) || existsSync(name); number++) name = `${stem}-${number}${suffixes}`;
   names.add(name);
   return name;
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import { BACKENDS } from '../generated/schema.js';
+import { isTraceName } from '../generated/trace_names.js';
 import { UsageError } from './errors.js';
 
 /** What commander makes of the options that {@link addSource} adds. */
@@ -121,7 +122,7 @@ function isSource(word: string): boolean {
 
 /** Whether it can only be a trace. WHY by the name, too: a misspelt one is as little a filter. */
 function isTrace(word: string): boolean {
-  if (/\.(pcap|pcapng|cap|erf)(\.(zst|zstd|lz4|gz|xz|bz2))?$/i.test(word)) return true;
+  if (isTraceName(word)) return true;
   return word.includes('/') && !/\s/.test(word) && existsSync(word);
 }
 

@@ -552,6 +552,6 @@ type Path = `${string}${'/' | '\\'}${string}`;
 /** A path or an interface, without a scheme. */
 type BareMethod<Uri extends string> = Uri extends '-' | Path
   ? 'file'
-  : Lowercase<Uri> extends `${string}.${'pcap' | 'pcapng' | 'cap' | 'erf' | 'dmp' | 'gz' | 'zst' | 'xz' | 'lz4'}`
+  : Lowercase<Uri> extends `${string}.${'pcap' | 'pcapng' | 'cap' | 'erf' | 'dmp' | 'zst' | 'zstd' | 'lz4' | 'gz' | 'xz' | 'bz2'}`
     ? 'file'
     : Schemes['auto'];

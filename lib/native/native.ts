@@ -370,6 +370,7 @@ export interface Addon {
     latenessMs: number;
     packetDetails: boolean;
     keepBlocks: boolean;
+    keepResolution: boolean;
     overwrite: boolean;
     sync: boolean;
     rotate: NativeRotation | undefined;

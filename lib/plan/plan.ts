@@ -41,6 +41,8 @@ export interface Plan {
   readonly timestamp: TimestampSource;
   /** LINKTYPE_ value. */
   readonly linkType: number;
+  /** The most bytes of a packet that batches have: that of the capture, or what a trace says of itself. */
+  readonly snaplen: number;
   /** Whether batches show the capture method's own memory, without a copy made for JavaScript. */
   readonly zeroCopy: boolean;
   /** Whether packets captured are taken away from the host's network stack. */
@@ -74,6 +76,7 @@ export function planOf(
     filterReason: info.filterReason,
     timestamp: info.timestamp,
     linkType: info.linkType,
+    snaplen: info.snaplen,
     zeroCopy: info.external && !info.copies,
     takesTraffic: schemaOf(backend)?.takesTraffic ?? false,
     maxLeases: info.maxLeases,

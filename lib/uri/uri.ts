@@ -4,6 +4,7 @@ import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { BackendName } from '../generated/options.js';
 import { BACKENDS, type BackendSchema } from '../generated/schema.js';
+import { isTraceName } from '../generated/trace_names.js';
 import { nearestName } from './nearest.js';
 
 /** A URI taken apart. Nothing is validated but its form. */
@@ -99,8 +100,7 @@ function parseBare(uri: string): ParsedUri {
   if (uri === '-' || uri.includes('/') || uri.includes('\\') || isTrace(uri)) return path;
   const [target, query] = split(uri);
   // Something like trace.pcap that is neither a file nor an interface is a path that does not exist.
-  if (/\.(pcap|pcapng|cap|erf|dmp|gz|zst|xz|lz4)$/i.test(target) && !Object.hasOwn(interfaceAddresses(), target))
-    return path;
+  if (isTraceName(target) && !Object.hasOwn(interfaceAddresses(), target)) return path;
   return { uri, scheme: 'auto', target, params: parseQuery(query, uri) };
 }
 

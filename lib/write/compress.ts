@@ -1,5 +1,6 @@
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import { withoutCompression } from '../generated/trace_names.js';
 import { ownOptions } from '../uri/options.js';
 
 /** How a trace is compressed while it is written. */
@@ -27,17 +28,9 @@ export interface NativeCompression {
 const MOST_LEVEL = { zstd: 19, lz4: 12, gzip: 9 } as const;
 const SECTIONS = ['index', 'frames', 'none'];
 const OPTIONS = ['method', 'level', 'sections'];
-const SUFFIXES: Record<string, string> = { zst: 'zstd', zstd: 'zstd', lz4: 'lz4', gz: 'gzip', xz: 'xz', bz2: 'bzip2' };
 
 const isMethod = (name: unknown): name is keyof typeof MOST_LEVEL =>
   typeof name === 'string' && Object.hasOwn(MOST_LEVEL, name);
-
-/** A path without the suffix of a compression, and which one that is. */
-export function withoutCompression(path: string): { path: string; method: string | undefined } {
-  const match = /^(.*)\.(zst|zstd|lz4|gz|xz|bz2)$/is.exec(path);
-  if (match === null) return { path, method: undefined };
-  return { path: match[1] as string, method: SUFFIXES[(match[2] as string).toLowerCase()] };
-}
 
 /** What the option `compress` means, or the suffix of the path where it is not given. */
 export function compressionOf(uri: string, path: string, given: unknown): NativeCompression | undefined {

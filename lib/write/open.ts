@@ -3,10 +3,11 @@ import { onAbort } from '../errors/abort.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { TlsOptions } from '../generated/options.js';
+import { withoutCompression } from '../generated/trace_names.js';
 import { addon, type NativeWriter } from '../native/native.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { faultIn, interfaceAddresses, parseUri } from '../uri/uri.js';
-import { type CompressOptions, compressionOf, withoutCompression } from './compress.js';
+import { type CompressOptions, compressionOf } from './compress.js';
 import { describeHost } from './describe.js';
 import { Interfaces, type WriterInterface } from './interfaces.js';
 import type { Readers } from './readers.js';
@@ -47,9 +48,11 @@ export interface WriterOptions {
   /** Direction, number and, of lent batches, queue of each packet are written, too. `pcapng:` only. */
   packetDetails?: boolean | undefined;
   /**
-   * Names of addresses and secrets of the pcapng traces that batches are read from are written, too, in front of the packets
-   * that come after them, as far as they were read: up to 8 MiB, and 512 KiB of each block; a process warning
-   * tells of more. `pcapng:` only; elsewhere it means nothing.
+   * What pcapng traces that batches are read from say beside their packets is written, too: the interfaces, each once, however many
+   * traces describe it, with the resolution of its times unless `nanosecond` is given; comments and other options of packets
+   * and of the section; names of addresses and secrets, in front of the packets that come after them. Up to 8 MiB, 512 KiB
+   * of each block, 256 KiB of each packet; a process warning tells of more. Of packets that have no such interface the
+   * writer's `interface` tells. With several `interfaces` names and secrets only. `pcapng:` only; elsewhere it means nothing.
    */
   keepBlocks?: boolean | undefined;
   /** A file that exists, and is not empty, is emptied or replaced, instead of `RINGTAP_FILE_WRITE` (EEXIST). */
@@ -311,6 +314,7 @@ function readOptions(
     latenessMs: latenessMs ?? LATENESS_MS,
     packetDetails,
     keepBlocks: flag('keepBlocks', false) && format === 'pcapng',
+    keepResolution: own.nanosecond === undefined,
     overwrite: flag('overwrite', false),
     rotate,
     sync,
@@ -363,7 +367,7 @@ function parseWriterUri(uri: unknown): WriterTarget {
     throw bad(`: ${path} is a network interface`, `Capture with open(); a file of this name is pcap:./${path}.`);
   }
   const isNamed = scheme === 'pcap' || scheme === 'pcapng' || scheme === 'erf';
-  return { format: isNamed ? scheme : formatOf(withoutCompression(path).path), path, isStream: false };
+  return { format: isNamed ? scheme : formatOf(withoutCompression(path).name), path, isStream: false };
 }
 
 function formatOf(name: string): Format {

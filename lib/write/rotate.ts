@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import { withoutSuffixes } from '../generated/trace_names.js';
 import type { NativeRotation } from '../native/native.js';
 import { ownOptions } from '../uri/options.js';
 
@@ -91,8 +92,7 @@ export function readRotation(uri: string, value: unknown): NativeRotation | unde
 export function warnOfLeftOvers(pattern: string): void {
   const name = basename(pattern);
   const conversion = name.indexOf('%');
-  const begin =
-    conversion >= 0 ? name.slice(0, conversion) : name.replace(/(?<=.)(\.[^.]*)?(\.(gz|zst|lz4|xz|bz2))?$/, '');
+  const begin = conversion >= 0 ? name.slice(0, conversion) : withoutSuffixes(name).stem;
   let names: string[];
   try {
     names = readdirSync(dirname(pattern));

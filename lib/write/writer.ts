@@ -422,11 +422,9 @@ export class Writer implements AsyncDisposable {
       await this.#native.close(0);
       await this.#readers?.left();
       if (this.#native.leavesBlocksOut()) {
-        const what = 'names of addresses or secrets of the traces that were read are left out';
-        warn(
-          'RINGTAP_BLOCKS_LEFT_OUT',
-          `${this.uri}: ${what}: up to 8 MiB of them are kept, and 512 KiB of each block`,
-        );
+        const what = 'some of what the traces that were read say beside their packets is left out';
+        const most = 'up to 8 MiB are kept, 512 KiB of each block, 256 KiB of each packet';
+        warn('RINGTAP_BLOCKS_LEFT_OUT', `${this.uri}: ${what}: ${most}`);
       }
     } catch (error) {
       throw wrapNative(error, undefined, this.uri);

@@ -11,7 +11,8 @@ namespace ringtap::addon {
 bool Session::copy_out(Napi::Env env, Slot& slot) {
   DescBlock& block = *slot.block;
   size_t total = 0;
-  for (uint32_t i = 0; i < slot.count; i++) total += block.caplen[i];
+  const auto options_of = [&block](uint32_t i) { return block.origin != nullptr ? block.origin[i].option_bytes : 0; };
+  for (uint32_t i = 0; i < slot.count; i++) total += block.caplen[i] + options_of(i);
   const Segment& segment = source_->info().segments[slot.segment];
   Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, total);
   if (bytes.IsEmpty()) return false;
@@ -24,6 +25,11 @@ bool Session::copy_out(Napi::Env env, Slot& slot) {
     std::memcpy(slot.kept.get() + at, segment.base + block.offset[i], block.caplen[i]);
     block.offset[i] = at;
     at += block.caplen[i];
+    if (const uint32_t options = options_of(i); options > 0) {
+      std::memcpy(slot.kept.get() + at, segment.base + block.origin[i].options, options);
+      block.origin[i].options = at;
+      at += options;
+    }
   }
   std::memcpy(bytes.Data(), slot.kept.get(), total);
   source_->release(slot.lease);

@@ -37,6 +37,7 @@ Napi::Value Session::add_slot(const Napi::CallbackInfo& call) {
   auto slot = std::make_unique<Slot>();
   slot->block = std::make_unique<DescBlock>(
       batch_size_, source_ && source_->info().tunnels ? DescBlock::Tunnels::kTold : DescBlock::Tunnels::kNone);
+  if (source_ && source_->info().origins) slot->block->tell_origins();
   Napi::ArrayBuffer buffer;
   if (external_ &&
       ExposedMemory::expose(env, slot->block->data(), slot->block->bytes(), slot->block->memory(), slot->shown)) {

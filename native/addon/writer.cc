@@ -17,6 +17,7 @@
 #include "addon/session.h"
 #include "core/text.h"
 #include "format/checked_packet.h"
+#include "format/pcapng_blocks.h"
 #include "io/compressing_output.h"
 #include "io/file_output.h"
 #include "io/file_series.h"
@@ -136,13 +137,11 @@ std::optional<CompressionRequest> to_compression(const Napi::Value& given, bool 
                                                           : Sections::kNone};
 }
 
-/// The same, compressed if that is asked for. Files of a rotation have no index: it would outlive the file it is of.
+/// The same, compressed if that is asked for.
 Result<Destination> compressed_if(const Napi::Object& request, Result<Destination> to) {
-  const std::string path = text(request.Get("path"));
-  const bool may_have_index = path != "-" && !request.Get("rotate").IsObject();
-  const auto compression = to_compression(request.Get("compression"), may_have_index);
+  const auto compression = to_compression(request.Get("compression"), to && to->path);
   if (!to || !compression) return to;
-  return compressed(*std::move(to), *compression, may_have_index ? path : std::string());
+  return compressed(*std::move(to), *compression);
 }
 
 #ifndef _WIN32
@@ -236,6 +235,10 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
     raise(env, to.error());
     return {};
   }
+  auto interfaces = to_interfaces(request.Get("interfaces"));
+  const bool keeps_blocks = flag(request.Get("keepBlocks"));
+  // Of several captures each is an interface, whatever it reads.
+  const bool keeps_origins = keeps_blocks && interfaces.size() <= 1;
   auto writer =
       TraceWriter::create({.to = *std::move(to),
                            .format = format == "pcapng" ? TraceFormat::kPcapng
@@ -249,12 +252,14 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
                            .comment = text(request.Get("comment")),
                            .hardware = text(request.Get("hardware")),
                            .os = text(request.Get("os")),
-                           .interfaces = to_interfaces(request.Get("interfaces")),
+                           .interfaces = std::move(interfaces),
                            .lateness = std::chrono::milliseconds(whole(request.Get("latenessMs"))),
                            .packet_details = flag(request.Get("packetDetails")),
                            .rotate = rotate,
                            .queue_bytes = whole(request.Get("queueBytes")),
-                           .drops = flag(request.Get("drops"))});
+                           .drops = flag(request.Get("drops")),
+                           .keeps = keeps_origins,
+                           .keeps_resolution = flag(request.Get("keepResolution"))});
   if (!writer) {
     raise(env, writer.error());
     return {};
@@ -271,7 +276,8 @@ Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   });
   made->writer_ = *std::move(writer);
   made->tells_losses_ = format != "pcap";
-  made->keeps_blocks_ = flag(request.Get("keepBlocks"));
+  made->keeps_blocks_ = keeps_blocks;
+  made->keeps_origins_ = keeps_origins;
   return object;
 }
 
@@ -330,7 +336,8 @@ Napi::Value Writer::append(const Napi::CallbackInfo& info) {
   if (!view) return Napi::Number::New(env, kReleased);
   view->source = static_cast<uint32_t>(whole(info[2]));
   if (tells_losses_) view->lost = lost_since(*session);
-  if (keeps_blocks_) keep_blocks(*session);
+  if (!keeps_origins_) view->origin = nullptr;
+  if (keeps_blocks_) keep_blocks(*session, *view);
   return append_view(env, *view, info[0], info[1]);
 }
 
@@ -342,12 +349,22 @@ uint64_t Writer::lost_since(const Session& session) {
 }
 
 /// What the trace of these packets told beside them goes in front of them.
-void Writer::keep_blocks(const Session& session) {
-  size_t& told = blocks_told_[session.own_number()];
-  for (TraceBlock& block : session.blocks(told)) {
-    told++;
-    leaves_blocks_out_ |= block.body.empty() || !writer_->block(std::move(block));
+void Writer::keep_blocks(const Session& session, BatchView& view) {
+  Kept& kept = kept_[session.own_number()];
+  for (TraceBlock& block : session.blocks(kept.told)) {
+    kept.told++;
+    if (block.type == pcapng::kInterface) {
+      const auto number = view.origin != nullptr ? writer_->interface(block) : Result<uint32_t>(PacketOrigin::kNone);
+      leaves_blocks_out_ |= !number;
+      kept.interfaces.push_back(number ? *number : PacketOrigin::kNone);
+    } else if (block.type == pcapng::kSection) {
+      leaves_blocks_out_ |= !writer_->section(block);
+    } else {
+      leaves_blocks_out_ |= block.body.empty() || !writer_->block(std::move(block));
+    }
   }
+  view.interfaces = kept.interfaces.data();
+  view.interface_count = static_cast<uint32_t>(kept.interfaces.size());
 }
 
 /// appendCopy(first, select, interface, length, linkType, epochSeconds, epochNanos, time, rest, offset, caplen,
@@ -449,7 +466,7 @@ void Writer::comment(const Napi::CallbackInfo& info) {
 
 /// leavesBlocksOut() → whether some of the traces that were read did not fit.
 Napi::Value Writer::leaves_blocks_out(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), leaves_blocks_out_);
+  return Napi::Boolean::New(info.Env(), leaves_blocks_out_ || writer_->leaves_out());
 }
 
 /// block(type, body): in this host's byte order

@@ -27,8 +27,8 @@ class Writer final : public Napi::ObjectWrap<Writer> {
  public:
   static Napi::Function define(Napi::Env env);
   /// openWriter({path, format, linkType, snaplen, nanosecond, delayMs, application, comment, hardware, os, interfaces,
-  /// latenessMs, packetDetails, keepBlocks, overwrite, sync, rotate, direct, preallocateBytes, queueBytes, drops,
-  /// readers}) → Writer, whose tried() tells what came of it. Throws where no thread can be made.
+  /// latenessMs, packetDetails, keepBlocks, keepResolution, overwrite, sync, rotate, direct, preallocateBytes,
+  /// queueBytes, drops, readers}) → Writer, whose tried() tells what came of it. Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit Writer(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
@@ -62,7 +62,7 @@ class Writer final : public Napi::ObjectWrap<Writer> {
 
   Napi::Value append_view(Napi::Env env, BatchView view, const Napi::Value& first, const Napi::Value& select);
   uint64_t lost_since(const Session& session);
-  void keep_blocks(const Session& session);
+  void keep_blocks(const Session& session, BatchView& view);
   std::optional<Error> choose(const Napi::Value& select, uint32_t count);
   Napi::Value promise(const Napi::CallbackInfo& info, const std::function<TraceWriter::Ticket(TraceWriter::Done)>& ask);
 
@@ -72,9 +72,15 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   bool tells_losses_ = false;                 // the format has a place for them
   std::map<uint32_t, uint64_t> losses_told_;  // by the number of the session
   bool keeps_blocks_ = false;                 // names and secrets of the traces that packets are read from
+  bool keeps_origins_ = false;                // their interfaces and options, too
   bool leaves_blocks_out_ = false;            // as they did not fit
-  std::map<uint32_t, size_t> blocks_told_;    // by the number of the session
-  std::vector<uint32_t> selected_;            // of the write that is under way
+  /// Of a session.
+  struct Kept {
+    size_t told = 0;                   // blocks
+    std::vector<uint32_t> interfaces;  // numbers of the writer
+  };
+  std::map<uint32_t, Kept> kept_;   // by the number of the session
+  std::vector<uint32_t> selected_;  // of the write that is under way
 };
 
 }  // namespace ringtap::addon

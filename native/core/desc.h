@@ -37,6 +37,16 @@ struct PacketDesc {
   uint16_t vlan = 0;
 };
 
+/// What a trace tells of a packet beside it. In memory that JS never sees.
+struct PacketOrigin {
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  uint32_t interface = kNone;  // which of those that the source's blocks() describe
+  uint32_t options = 0;        // where its options are in the segment,
+  uint32_t option_bytes = 0;   // and how many bytes
+  bool swapped = false;        // they are of a host of the other byte order
+};
+
 /// ns since an epoch that 64 bits need not hold: high * 2^32 + low, with a high below 2^63 - 2^10.
 struct WideTime {
   int64_t high = 0;
@@ -63,6 +73,12 @@ class DescBlock {
 
   static constexpr size_t bytes_for(uint32_t capacity, Tunnels tunnels = Tunnels::kNone) {
     return size_t{capacity} * (40 + (tunnels == Tunnels::kTold ? sizeof(TunnelRow) : 0)) + 16;
+  }
+
+  /// Makes room for origins.
+  void tell_origins() {
+    origins_ = std::make_unique<PacketOrigin[]>(capacity_);
+    origin = origins_.get();
   }
 
   uint32_t capacity() const noexcept { return capacity_; }
@@ -109,6 +125,7 @@ class DescBlock {
 
   uint32_t capacity_;
   std::shared_ptr<std::byte[]> memory_;
+  std::unique_ptr<PacketOrigin[]> origins_;
 
  public:
   double* time;
@@ -120,8 +137,9 @@ class DescBlock {
   uint32_t* hash;
   uint16_t* queue;
   uint16_t* vlan;
-  uint32_t* control;  // [segment, link type, ms of a coarse clock at receipt, generation] of the batch
-  TunnelRow* tunnel;  // null where nothing is told of tunnels
+  uint32_t* control;               // [segment, link type, ms of a coarse clock at receipt, generation] of the batch
+  TunnelRow* tunnel;               // null where nothing is told of tunnels
+  PacketOrigin* origin = nullptr;  // null where nothing is told of them; not behind the others
 };
 
 }  // namespace ringtap

@@ -72,6 +72,7 @@ struct SourceInfo {
   std::vector<Segment> segments;
   uint32_t max_leases = 1;         // leases that may be out at once
   bool copies = false;             // packets are copied into `segments` on the way
+  bool origins = false;            // receive() tells origins to a DescBlock that has room for them
   bool tunnels = false;            // descriptors tell of tunnels: receive() wants a DescBlock with room for them
   std::string mode;                // for people: native | generic | copy | zero-copy | ring | stream …
   std::string timestamp_source;    // hardware | kernel | user | file | synthetic

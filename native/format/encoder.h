@@ -24,8 +24,11 @@ struct BatchView {
   const uint32_t* wirelen = nullptr;
   const uint32_t* flags = nullptr;
   const uint16_t* vlan = nullptr;
-  const uint16_t* queue = nullptr;    // null: not known
-  const TunnelRow* tunnel = nullptr;  // null: nothing is told of tunnels
+  const uint16_t* queue = nullptr;       // null: not known
+  const TunnelRow* tunnel = nullptr;     // null: nothing is told of tunnels
+  const PacketOrigin* origin = nullptr;  // null: not known; not shown to JS
+  const uint32_t* interfaces = nullptr;  // numbers among the blocks of an encoder, of the interfaces that origins have,
+  uint32_t interface_count = 0;          // so many
   uint32_t count = 0;
   const std::byte* segment = nullptr;  // where offsets count from
   size_t segment_bytes = 0;
@@ -53,6 +56,7 @@ struct BatchView {
             .vlan = block.vlan,
             .queue = block.queue,
             .tunnel = block.tunnel,
+            .origin = block.origin,
             .count = count,
             .segment = segment,
             .segment_bytes = segment_bytes,
@@ -119,8 +123,10 @@ class Encoder {
   /// So many packets are missing before the next one of this source.
   virtual void lost(uint32_t /*source*/, uint64_t /*packets*/) {}
 
-  /// False when the buffer has no room for them.
+  /// False when the buffer has no room for it. Interfaces among them are numbered from 0 on in each file.
   virtual bool block(const TraceBlock&, EncodeBuffer&) { return true; }
+  /// Some of what packets had beside them was too much.
+  virtual bool leaves_out() const { return false; }
 
   /// The bytes that the file ends with, by what each source has counted …
   virtual void trailer(const std::vector<std::optional<DropCounts>>& counts, EncodeBuffer& buffer) = 0;
@@ -152,6 +158,10 @@ struct EncoderOptions {
   std::string comment = {};
   std::vector<InterfaceInfo> interfaces = {InterfaceInfo{}};  // one for each source, and one at least
   bool packet_details = false;                                // direction, number and queue of each packet
+  // Packets have their origins: an interface of these options is described once there is one without.
+  bool keeps = false;
+  bool keeps_resolution = false;  // of times, by interface, as far as it is that of a number of ns
+  std::string section = {};       // options of it, of other traces
 };
 
 std::unique_ptr<Encoder> make_pcap_encoder(const EncoderOptions& options);

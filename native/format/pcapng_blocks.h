@@ -37,6 +37,9 @@ enum Option : uint16_t {
   kStatisticsReceived = 4,
   kStatisticsDropped = 5,
   kCustomText = 2988,  // copied along; a number of who defines it, and text
+  kCustomBytes = 2989,
+  kCustomTextNotCopied = 19372,
+  kCustomBytesNotCopied = 19373,
 };
 
 inline constexpr uint32_t kByteOrderMagic = 0x1a2b3c4d;

@@ -7,6 +7,7 @@
 #include "format/checked_packet.h"
 #include "format/encoder.h"
 #include "format/pcapng_blocks.h"
+#include "format/pcapng_kept.h"
 
 namespace ringtap {
 namespace {
@@ -71,10 +72,12 @@ struct PacketOptions {
   uint32_t queue = 0;
   bool has_queue = false;
   const std::string* comment = nullptr;
+  const std::string* kept = nullptr;  // options of another trace
 
   uint32_t bytes() const noexcept {
     const uint32_t options = (flags != 0 ? 8 : 0) + (drops != 0 ? 12 : 0) + (id != 0 ? 12 : 0) + (has_queue ? 8 : 0) +
-                             (comment != nullptr ? 4 + static_cast<uint32_t>(padded(comment->size())) : 0);
+                             (comment != nullptr ? 4 + static_cast<uint32_t>(padded(comment->size())) : 0) +
+                             (kept != nullptr ? static_cast<uint32_t>(kept->size()) : 0);
     return options > 0 ? options + kEndOfOptionsBytes : 0;
   }
   std::byte* put(std::byte* at) const noexcept {
@@ -83,6 +86,10 @@ struct PacketOptions {
       std::memset(at, 0, padded(comment->size()));
       std::memcpy(at, comment->data(), comment->size());
       at += padded(comment->size());
+    }
+    if (kept != nullptr) {
+      std::memcpy(at, kept->data(), kept->size());
+      at += kept->size();
     }
     if (flags != 0) at = store<uint32_t>(head(at, kPacketFlags, 4), flags);
     if (drops != 0) at = store<uint64_t>(head(at, kPacketDrops, 8), drops);
@@ -117,15 +124,18 @@ class PcapngEncoder final : public Encoder {
       section.put(uint16_t{0});
       section.put(UINT64_MAX);  // its length is not known yet
       section.text(kComment, shortened(options_.comment));
-      section.text(kSectionHardware, shortened(options_.hardware));
-      section.text(kSectionOs, shortened(options_.os));
+      // Packets of other traces were captured elsewhere.
+      if (!options_.keeps) section.text(kSectionHardware, shortened(options_.hardware));
+      if (!options_.keeps) section.text(kSectionOs, shortened(options_.os));
       section.text(kSectionApplication, shortened(options_.application));
+      section.bytes(options_.section);
       section.end_of_options();
     }
     described_.clear();
+    kept_.clear();
     for (uint32_t i = 0; i < sources_.size(); i++) {
       sources_[i].span = {};
-      if (sources_[i].link_type) describe(i, *sources_[i].link_type, buffer);
+      if (sources_[i].link_type && !options_.keeps) describe(i, *sources_[i].link_type, buffer);
     }
   }
 
@@ -142,12 +152,20 @@ class PcapngEncoder final : public Encoder {
   void lost(uint32_t source, uint64_t packets) override { sources_[source].lost += packets; }
 
   bool block(const TraceBlock& block, EncodeBuffer& buffer) override {
-    if (buffer.capacity - buffer.used < kAnyBytes + padded(block.body.size())) return false;
-    BlockWriter(buffer, block.type).bytes(block.body);
+    constexpr size_t kMostMore = 32;  // of an interface
+    if (buffer.capacity - buffer.used < kAnyBytes + kMostMore + padded(block.body.size())) return false;
+    if (block.type == kInterface) {
+      describe_kept(block.body, buffer);
+    } else {
+      BlockWriter(buffer, block.type).bytes(block.body);
+    }
     return true;
   }
+  bool leaves_out() const override { return leaves_out_; }
 
   void trailer(const std::vector<std::optional<DropCounts>>& counts, EncodeBuffer& buffer) override {
+    // A trace of no packets has a link type all the same.
+    if (described_.empty()) describe(options_.source, sources_[options_.source].link_type.value_or(1), buffer);
     for (uint32_t i = 0; i < sources_.size() && i < counts.size(); i++) {
       const auto of_source = [i](const Described& described) { return described.source == i; };
       const auto found = std::find_if(described_.begin(), described_.end(), of_source);
@@ -156,11 +174,14 @@ class PcapngEncoder final : public Encoder {
       }
     }
   }
-  uint32_t trailer_bytes() const override { return static_cast<uint32_t>(sources_.size()) * kStatisticsBytes; }
+  uint32_t trailer_bytes() const override {
+    return static_cast<uint32_t>(sources_.size()) * kStatisticsBytes + (described_.empty() ? kMostDescription : 0);
+  }
 
   Record record(const EncodeBuffer& buffer, uint32_t at) const override { return pcapng_record(buffer.data, at); }
 
  private:
+  static constexpr uint32_t kMostDescription = 72 + 3 * (kMostTextBytes + 4);
   static constexpr uint32_t kStatisticsBytes = 96 + kMostCauses * (8 + kMostCauseBytes);
 
   /// What packets come from.
@@ -171,14 +192,16 @@ class PcapngEncoder final : public Encoder {
   };
   /// An interface of this file.
   struct Described {
-    uint32_t source;
+    uint32_t source;  // kKept: that of another trace
     uint32_t link_type;
+    uint32_t unit;  // ns per tick
   };
+  static constexpr uint32_t kKept = UINT32_MAX;
 
   void statistics(uint32_t interface_id, const TimeSpan& span, const DropCounts& counts, EncodeBuffer& buffer) const {
     BlockWriter statistics(buffer, kStatistics);
     statistics.put(interface_id);
-    put_time(statistics, last_time_);
+    put_time(statistics, last_ns_ / unit_);
     if (!span.is_empty()) {
       put_time(statistics, kStatisticsStart, span.earliest_ns() / unit_);
       put_time(statistics, kStatisticsEnd, span.latest_ns() / unit_);
@@ -218,7 +241,55 @@ class PcapngEncoder final : public Encoder {
     // A zero in front: the text of a filter, not its code.
     if (!filter.empty()) description.text(kInterfaceFilter, std::string(1, '\0') + shortened(filter));
     description.end_of_options();
-    described_.push_back({.source = source, .link_type = link_type});
+    described_.push_back({.source = source, .link_type = link_type, .unit = unit_});
+  }
+
+  /// One of another trace.
+  void describe_kept(const std::string& body, EncodeBuffer& buffer) {
+    const auto* const at = reinterpret_cast<const std::byte*>(body.data());  // SAFETY: characters are bytes
+    const auto link_type = load<uint16_t>(at);
+    const auto theirs = load<uint8_t>(at + 2);
+    constexpr uint8_t kFinest = 9;
+    uint8_t resolution = unit_ == 1 ? kFinest : 6;
+    uint32_t unit = unit_;
+    if (options_.keeps_resolution && theirs <= kFinest) {
+      resolution = theirs;
+      unit = 1;
+      for (uint8_t i = theirs; i < kFinest; i++) unit *= 10;
+    }
+    {
+      BlockWriter description(buffer, kInterface);
+      description.put(link_type);
+      description.put(uint16_t{0});
+      description.put(limits_.snaplen);
+      description.bytes(body.substr(kKeptInterfaceBytes));
+      description.option(kInterfaceResolution, &resolution, 1);
+      description.end_of_options();
+    }
+    kept_.push_back(static_cast<uint32_t>(described_.size()));
+    described_.push_back({.source = kKept, .link_type = link_type, .unit = unit});
+    buffer.describes = true;
+  }
+
+  /// The interface of a packet of another trace, and its options. None: nothing is known of it.
+  std::optional<uint32_t> origin_of(const BatchView& batch, uint32_t index, PacketOptions& options) {
+    const PacketOrigin& origin = batch.origin[index];
+    if (origin.interface >= batch.interface_count) return std::nullopt;
+    const uint32_t number = batch.interfaces[origin.interface];
+    if (number >= kept_.size()) return std::nullopt;
+    const uint64_t end = uint64_t{origin.options} + origin.option_bytes;
+    if (origin.option_bytes > 0 && end <= batch.segment_bytes) {
+      kept_options_.clear();
+      const auto kept = keep_options(Owner::kPacket, {batch.segment + origin.options, origin.option_bytes},
+                                     origin.swapped, kMostPacketOptions, kept_options_);
+      leaves_out_ |= !kept.is_whole;
+      if (!kept_options_.empty()) options.kept = &kept_options_;
+      if (kept.has(kPacketFlags)) options.flags = 0;
+      if (kept.has(kPacketDrops)) options.drops = 0;
+      if (kept.has(kPacketId)) options.id = 0;
+      options.has_queue = options.has_queue && !kept.has(kPacketQueue);
+    }
+    return kept_[number];
   }
 
   /// The interface for a source and a link type; described first if it is new. None when the buffer is full.
@@ -241,12 +312,13 @@ class PcapngEncoder final : public Encoder {
     const uint32_t option_bytes = options.bytes();
     const auto total = static_cast<uint32_t>(kEnhancedBytes + padded(packet.caplen) + option_bytes);
     if (static_cast<size_t>(end - at) < total) return nullptr;
-    last_time_ = packet.unix_ns / unit_;
+    last_ns_ = packet.unix_ns;
+    const uint64_t ticks = packet.unix_ns / described_[interface_id].unit;
     at = store<uint32_t>(at, kEnhancedPacket);
     at = store(at, total);
     at = store(at, interface_id);
-    at = store(at, static_cast<uint32_t>(last_time_ >> 32));
-    at = store(at, static_cast<uint32_t>(last_time_));
+    at = store(at, static_cast<uint32_t>(ticks >> 32));
+    at = store(at, static_cast<uint32_t>(ticks));
     at = store(at, packet.caplen);
     at = store(at, packet.wirelen);
     std::byte* const after = at + padded(packet.caplen);
@@ -261,15 +333,21 @@ class PcapngEncoder final : public Encoder {
   std::vector<Described> described_;
   const uint32_t unit_;  // ns per tick
   const PacketLimits limits_;
-  uint64_t last_time_ = 0;
-  uint64_t packets_ = 0;  // ever
-  std::string comment_;   // about the next packet
+  uint64_t last_ns_ = 0;
+  uint64_t packets_ = 0;        // ever
+  std::string comment_;         // about the next packet
+  std::vector<uint32_t> kept_;  // which of the interfaces of this file is one of another trace, by its number
+  std::string kept_options_;    // of the packet that is being written
+  bool leaves_out_ = false;
 };
 
 std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& next, EncodeBuffer& buffer) {
   if (auto refused = refuses(batch.link_type)) return refused;
-  const auto interface_id = interface_for(batch.source, batch.link_type, buffer);
-  if (!interface_id) return std::nullopt;
+  std::optional<uint32_t> own_id;
+  if (batch.origin == nullptr) {
+    own_id = interface_for(batch.source, batch.link_type, buffer);
+    if (!own_id) return std::nullopt;
+  }
   std::byte* at = buffer.data + buffer.used;
   const std::byte* const end = buffer.data + buffer.capacity;
   Source& source = sources_[batch.source];
@@ -295,6 +373,16 @@ std::optional<Error> PcapngEncoder::encode(const BatchView& batch, uint32_t& nex
     options.drops = source.lost;
     if (!comment_.empty()) [[unlikely]]
       options.comment = &comment_;
+    std::optional<uint32_t> interface_id = own_id;
+    if (batch.origin != nullptr) {
+      interface_id = origin_of(batch, index, options);
+      if (!interface_id) {
+        buffer.used = static_cast<uint32_t>(at - buffer.data);
+        interface_id = interface_for(batch.source, batch.link_type, buffer);
+        at = buffer.data + buffer.used;
+      }
+      if (!interface_id) break;
+    }
     std::byte* const after = put(at, end, *interface_id, packet, options);
     if (after == nullptr) break;
     at = after;

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/byte_order.h"
 #include "format/link_type.h"
 #include "format/pcapng_blocks.h"
+#include "format/pcapng_kept.h"
 #include "format/pcapng_options.h"
 #include "format/tick_clock.h"
 
@@ -21,6 +23,8 @@ using namespace pcapng;
 constexpr uint32_t kLongestBlock = 256u << 20;
 // The longest block of names or secrets that is kept.
 constexpr uint32_t kLongestKept = (1u << 19) + 32;
+// So many interfaces are told of.
+constexpr uint32_t kMostInterfaces = 1024;
 
 /// What reading an interface's packets takes.
 struct Active {
@@ -35,6 +39,7 @@ struct Interface {
   uint32_t snaplen;  // bounds simple packets, which do not say how much of them was captured
   uint16_t link_type;
   uint8_t resolution;
+  uint32_t number;  // of those that are told of
 };
 
 /// What the three kinds of packet block have in common.
@@ -62,6 +67,7 @@ class PcapngReader final : public RecordReader {
     return others;
   }
   bool big_endian() const noexcept override { return swapped_ != kHostIsBig; }
+  bool tells_origins() const noexcept override { return true; }
 
   void set_epoch(int64_t seconds) noexcept override {
     epoch_ = seconds;
@@ -90,6 +96,7 @@ class PcapngReader final : public RecordReader {
   void keep(const std::byte* block, uint32_t type, uint32_t total);
   template <bool kSwap>
   bool add_interface(Walk& w, uint64_t pos, uint32_t total);
+  uint32_t tell(std::string interface);
   void activate(Interface& interface) const;
   bool section(Walk& w, uint64_t& pos);
   bool skipped_block_ends(Walk& w, uint64_t& pos);
@@ -107,7 +114,9 @@ class PcapngReader final : public RecordReader {
   std::vector<Interface> interfaces_;  // of the current section
   std::optional<uint64_t> kept_to_;    // file offset behind the last block that was kept
   size_t kept_bytes_ = 0;
-  uint32_t skipped_total_ = 0;  // length of a block whose last 4 bytes are still to come
+  uint32_t told_ = 0;                           // interfaces
+  std::unordered_map<size_t, uint32_t> twins_;  // of the current section, by the hash of what they are
+  uint32_t skipped_total_ = 0;                  // length of a block whose last 4 bytes are still to come
 };
 
 template <bool kSwap>
@@ -254,6 +263,13 @@ bool PcapngReader::run(Walk& w, DescBlock& out, uint32_t max) noexcept {
     out.set_basic(n, static_cast<uint32_t>(data - base), keep, packet.wirelen, 0, flags);
     active.clock.stamp(packet.ticks, out, n);
     out.queue[n] = static_cast<uint16_t>(std::min<uint32_t>(packet.interface, UINT16_MAX));
+    if (out.origin != nullptr) {
+      const bool has_options = options + 4 < total && type == kEnhancedPacket;
+      out.origin[n] = {.interface = interface.number,
+                       .options = static_cast<uint32_t>(pos - total + options),
+                       .option_bytes = has_options ? static_cast<uint32_t>(total - 4 - options) : 0,
+                       .swapped = kSwap};
+    }
     n++;
     w.wire_bytes += packet.wirelen;
   }
@@ -388,8 +404,21 @@ bool PcapngReader::section(Walk& w, uint64_t& pos) {
   order_changed_ |= swap != swapped_;
   swapped_ = swap;
   interfaces_.clear();
+  twins_.clear();
+  TraceBlock kept{.type = kSection};
+  keep_options(Owner::kSection, {block + 24, total - kSectionBytes}, swap, kMostInterfaceOptions, kept.body);
+  if (!kept.body.empty()) keep_within(blocks_, kept_bytes_, std::move(kept));
   pos += total;
   return true;
+}
+
+/// An interface that packets come from. @returns its number, or none where there are too many
+uint32_t PcapngReader::tell(std::string interface) {
+  if (told_ == kMostInterfaces) return PacketOrigin::kNone;
+  TraceBlock kept{.type = kInterface, .body = std::move(interface)};
+  // WHY by a hash alone: two that are taken for twins are two interfaces all the same.
+  kept.twin = twins_[std::hash<std::string>()(kept.body)]++;
+  return keep_within(blocks_, kept_bytes_, std::move(kept)) ? told_++ : PacketOrigin::kNone;
 }
 
 template <bool kSwap>
@@ -420,8 +449,12 @@ bool PcapngReader::add_interface(Walk& w, uint64_t pos, uint32_t total) {
   }
   const auto link_type = load<uint16_t, kSwap>(block + 8);
   const auto snaplen = load<uint32_t, kSwap>(block + 12);
-  interfaces_.push_back(
-      {.active = nullptr, .offset = offset, .snaplen = snaplen, .link_type = link_type, .resolution = resolution});
+  interfaces_.push_back({.active = nullptr,
+                         .offset = offset,
+                         .snaplen = snaplen,
+                         .link_type = link_type,
+                         .resolution = resolution,
+                         .number = tell(kept_interface(block, total, kSwap, resolution))});
   if (!link_type_) {
     link_type_ = link_type;
     snaplen_ = snaplen == 0 ? max_caplen(link_type) : std::min(snaplen, max_caplen(link_type));

@@ -100,7 +100,9 @@ class RecordReader {
     return std::exchange(descriptions_, {});
   }
 
-  /// Names and secrets that it has come across, in their order.
+  /// Whether walk() tells where packets come from.
+  virtual bool tells_origins() const noexcept { return false; }
+  /// What it has come across beside packets, in its order.
   const std::vector<TraceBlock>& blocks() const noexcept { return blocks_; }
 
   uint32_t header_bytes() const noexcept { return header_bytes_; }  // where the first record is

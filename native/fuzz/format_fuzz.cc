@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "format/pcapng_kept.h"
 #include "format/reader.h"
 
 using namespace ringtap;
@@ -56,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
 
   Touch touch;
   DescBlock block(batch);
+  block.tell_origins();
   Walk walk;
   walk.filter = filtered ? &touch : nullptr;
   walk.snaplen = filtered ? 100 : UINT32_MAX;
@@ -72,6 +74,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     reader->walk(walk, block, primed ? batch : 0);
     require(walk.pos <= walk.end && walk.count <= batch);
     for (uint32_t i = 0; i < walk.count; i++) require(uint64_t{block.offset[i]} + block.caplen[i] <= walk.end);
+    for (uint32_t i = 0; reader->tells_origins() && i < walk.count; i++) {
+      const PacketOrigin& origin = block.origin[i];
+      require(uint64_t{origin.options} + origin.option_bytes <= walk.end || origin.option_bytes == 0);
+      std::string kept;
+      pcapng::keep_options(pcapng::Owner::kPacket,
+                           {bytes.get() + (origin.option_bytes > 0 ? origin.options : 0), origin.option_bytes},
+                           origin.swapped, batch * 64, kept);
+      require(kept.size() <= batch * 64 && kept.size() % 4 == 0);
+    }
     at += walk.pos;
     switch (walk.stop) {
       case Stop::kFull:

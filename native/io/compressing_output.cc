@@ -40,7 +40,7 @@ class CompressingOutput final : public Output {
   }
   bool finish(const std::atomic<bool>& give_up) noexcept override;
   std::optional<uint64_t> bytes_out() const noexcept override { return bytes_out_; }
-  int close() noexcept override { return to_->close(); }
+  int close() noexcept override;
 
  private:
   bool put(std::span<const std::byte> bytes, After after, const std::atomic<bool>& give_up) noexcept;
@@ -56,6 +56,7 @@ class CompressingOutput final : public Output {
   bool has_frames_ = false;
   bool has_sections_ = false;
   bool keeps_ = false;  // a section is of several writes
+  bool is_complete_ = false;
   Packed packed_;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
@@ -94,12 +95,20 @@ bool CompressingOutput::finish(const std::atomic<bool>& give_up) noexcept {
   const bool is_ended = has_frames_ && section_bytes_ == 0 && bytes_in_ > 0;
   if (!is_ended && !put({}, After::kEnd, give_up)) return false;
   if (has_frames_ && !put_table(give_up)) return false;
+  is_complete_ = true;
+  return true;
+}
+
+/// WHY the index only then: closing may touch the file, and one that is older than its trace is not used.
+int CompressingOutput::close() noexcept {
+  const int err = to_->close();
+  if (err != 0 || !std::exchange(is_complete_, false)) return err;
   try {
     if (has_sections_ && !has_frames_ && !path_.empty()) write_index(path_, index_);
   } catch (const std::bad_alloc&) {
-    return true;  // without an index it is read as any other
+    return 0;  // without an index it is read as any other
   }
-  return true;
+  return 0;
 }
 
 /// False with errno: then what is in the file ends with what did show before, and what was kept back stays so for ever.
@@ -159,7 +168,7 @@ bool CompressingOutput::put_table(const std::atomic<bool>& give_up) noexcept {
 
 }  // namespace
 
-Result<Destination> compressed(Destination to, const CompressionRequest& request, const std::string& path) {
+Result<Destination> compressed(Destination to, const CompressionRequest& request) {
   // One is made now, for what may be missing.
   if (auto tried = make_compressor(request); !tried) {
     Error error = std::move(tried).error();
@@ -167,11 +176,12 @@ Result<Destination> compressed(Destination to, const CompressionRequest& request
     return error;
   }
   Destination made = std::move(to);
-  made.open = [open = std::move(made.open), request, path]() -> Result<std::unique_ptr<Output>> {
+  made.open = [open = std::move(made.open), path_of = made.path, request]() -> Result<std::unique_ptr<Output>> {
     auto opened = open();
     if (!opened || *opened == nullptr) return opened;
     auto compressor = make_compressor(request);
     if (!compressor) return std::move(compressor).error();
+    const std::string path = path_of ? path_of() : std::string();
     if (!path.empty()) forget_index(path);
     return std::unique_ptr<Output>(
         std::make_unique<CompressingOutput>(*std::move(opened), *std::move(compressor), request, path));

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "core/trace_names.h"
+
 namespace ringtap {
 namespace {
 
@@ -20,7 +22,7 @@ size_t suffix_of(std::string_view path) {
   };
   const size_t dot = dot_before(path.size());
   if (dot == std::string_view::npos) return path.size();
-  for (const std::string_view compressed : {".gz", ".zst", ".lz4", ".xz", ".bz2"}) {
+  for (const std::string_view compressed : kCompressedSuffixes) {
     if (path.substr(dot) != compressed) continue;
     const size_t before = dot_before(dot);
     return before == std::string_view::npos ? dot : before;

@@ -242,8 +242,10 @@ int FileOutput::finish() noexcept {
 }  // namespace
 
 Destination to_file(const std::string& path, Existing existing, FileWriting how) {
-  return {.name = path == "-" ? "standard output" : path,
-          .open = [path, existing, how] { return open_output(path, existing, false, how); }};
+  Destination to{.name = path == "-" ? "standard output" : path,
+                 .open = [path, existing, how] { return open_output(path, existing, false, how); }};
+  if (path != "-") to.path = [path] { return path; };
+  return to;
 }
 
 Result<std::unique_ptr<Output>> open_new_file(const std::string& path, FileWriting how) {

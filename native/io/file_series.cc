@@ -20,6 +20,7 @@
 
 #include "io/file_names.h"
 #include "io/file_output.h"
+#include "io/section_index.h"
 
 namespace ringtap {
 namespace {
@@ -88,8 +89,11 @@ class Series {
   Result<std::unique_ptr<Output>> open();
   Result<std::string> complete(int64_t begin_ns);
   void discard() const {
-    if (!is_anothers()) std::remove(part_.c_str());
+    if (is_anothers()) return;
+    std::remove(part_.c_str());
+    forget_index(part_);
   }
+  const std::string& path() const noexcept { return part_; }
 
  private:
   Error failed(const std::string& what, const char* syscall, int err) const;
@@ -144,6 +148,7 @@ Result<std::string> Series::complete(int64_t begin_ns) {
     if (const int err = sync(part_)) return failed("cannot be brought to the disk", "fsync", err);
   }
   if (const int err = give_name(name)) return failed("cannot be called " + name, "rename", err);
+  move_index(part_, name);
   if (request_.sync) sync(folder_of(name));
   keep(name);
   return name;
@@ -165,7 +170,10 @@ void Series::keep(const std::string& name) {
   if (request_.keep == 0) return;
   std::erase(complete_, name);
   complete_.push_back(name);
-  for (; complete_.size() > request_.keep; complete_.pop_front()) std::remove(complete_.front().c_str());
+  for (; complete_.size() > request_.keep; complete_.pop_front()) {
+    std::remove(complete_.front().c_str());
+    forget_index(complete_.front());
+  }
 }
 
 }  // namespace
@@ -176,7 +184,8 @@ Result<Destination> to_files(const SeriesRequest& request) {
   return Destination{.name = request.pattern,
                      .open = [series] { return series->open(); },
                      .complete = [series](int64_t begin_ns) { return series->complete(begin_ns); },
-                     .discard = [series] { series->discard(); }};
+                     .discard = [series] { series->discard(); },
+                     .path = [series] { return series->path(); }};
 }
 
 }  // namespace ringtap

@@ -74,6 +74,8 @@ struct Destination {
   std::function<Result<std::string>(int64_t begin_ns)> complete = {};
   /// Instead of complete(), for what has no packet since writing it failed: it is not there any more. Null: it stays.
   std::function<void()> discard = {};
+  /// The file that was opened last, as it is called until then. Null: it is none.
+  std::function<std::string()> path = {};
   /// Null: what was written has arrived.
   std::shared_ptr<const Delivery> delivery = {};
 };

@@ -243,6 +243,19 @@ std::vector<Piece> pieces_between(const SectionIndex& index, int64_t from, int64
   return pieces;
 }
 
+void move_index(const std::string& from, const std::string& to) noexcept {
+  forget_index(to);
+  try {
+    const std::string index = index_path(from);
+    if (!is_index(index)) return;
+    const std::string path = index_path(to);
+    // What is left of that name is somebody's file.
+    if (exists(path) || std::rename(index.c_str(), path.c_str()) != 0) std::remove(index.c_str());
+  } catch (const std::bad_alloc&) {
+    return;  // without an index it is read as any other
+  }
+}
+
 void forget_index(const std::string& trace) noexcept {
   try {
     const std::string path = index_path(trace);

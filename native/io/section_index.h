@@ -64,6 +64,9 @@ int write_index(const std::string& trace, const SectionIndex& index);
 /// older than it.
 Result<SectionIndex> read_index(const std::string& trace);
 
+/// The trace is called `to` now, and its index likewise; one of another trace of that name is gone.
+void move_index(const std::string& from, const std::string& to) noexcept;
+
 /// Deletes the index of a trace that is about to be overwritten, or was deleted.
 void forget_index(const std::string& trace) noexcept;
 

@@ -43,6 +43,7 @@ class DecapSource final : public Source {
         pieces_(source_->info().max_leases + 1),
         lent_(source_->info().max_leases + 1) {
     info_.tunnels = true;
+    info_.origins = false;
     info_.snaplen = std::min(info_.snaplen, setup.snaplen);
     info_.notes.emplace_back("tunnels are opened: offsets, lengths and the filter are those of what is inside");
   }

@@ -41,7 +41,7 @@ Bytes sample(size_t size, uint32_t seed = 1) {
 
 /// Compresses through an output, in writes of such a size.
 Bytes packed(const Bytes& bytes, const CompressionRequest& request, size_t piece, const std::string& path) {
-  auto destination = compressed(to_file(path), request, path);
+  auto destination = compressed(to_file(path), request);
   REQUIRE(destination);
   auto output = destination->open();
   REQUIRE(output);

@@ -47,6 +47,11 @@ uint32_t Rotation::end_of(const BatchView& batch, uint32_t next) {
   return end;
 }
 
+std::optional<Rotation::Clock::time_point> Rotation::due() const noexcept {
+  if (packets_ == 0 || !due_) return std::nullopt;
+  return std::max(*due_, added_ + kGrace);
+}
+
 /// The file begins with a packet of this time.
 void Rotation::starts_at(uint64_t unix_ns) {
   const auto period = static_cast<uint64_t>(request_.period_ns);

@@ -35,9 +35,12 @@ class Rotation {
   /// the file is complete.
   uint32_t end_of(const BatchView& batch, uint32_t next);
 
-  /// How many bytes may be added.
+  /// No packet is in the file.
+  bool is_empty() const noexcept { return packets_ == 0; }
+
+  /// How many bytes may be added, but for a first packet.
   uint64_t bytes_left() const noexcept {
-    if (request_.bytes == 0 || packets_ == 0) return std::numeric_limits<uint64_t>::max();
+    if (request_.bytes == 0) return std::numeric_limits<uint64_t>::max();
     return request_.bytes > bytes_ ? request_.bytes - bytes_ : 0;
   }
 
@@ -45,10 +48,12 @@ class Rotation {
   void add(uint64_t bytes, uint64_t packets) noexcept {
     bytes_ += bytes;
     packets_ += packets;
+    if (due_ && packets > 0) added_ = Clock::now();
   }
 
-  /// When the file is complete, though no packet comes: its time is over, and its packets were captured just then.
-  std::optional<Clock::time_point> due() const noexcept { return packets_ > 0 ? due_ : std::nullopt; }
+  /// When the file is complete, though no packet comes: its time is over, its packets were captured just then, and
+  /// no more of them wait for a slow disk.
+  std::optional<Clock::time_point> due() const noexcept;
 
  private:
   void starts_at(uint64_t unix_ns);
@@ -60,6 +65,7 @@ class Rotation {
   std::optional<uint64_t> start_ns_;  // of all files, where boundaries count from
   uint64_t end_ns_ = 0;               // of this file
   std::optional<Clock::time_point> due_;
+  Clock::time_point added_;  // the last packet
 };
 
 }  // namespace ringtap

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/thread.h"
+#include "format/pcapng_kept.h"
 
 namespace ringtap {
 
@@ -135,6 +136,38 @@ Result<Ok> TraceWriter::block(TraceBlock block) {
   auto possible = unless_pcap("names and secrets");
   if (!possible) return possible;
   const std::scoped_lock lock(mutex_);
+  return add(std::move(block));
+}
+
+Result<uint32_t> TraceWriter::interface(const TraceBlock& block) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = interfaces_.find({block.body, block.twin});
+  if (found != interfaces_.end()) return found->second;
+  if (auto added = add(block); !added) return std::move(added).error();
+  const auto number = static_cast<uint32_t>(interfaces_.size());
+  interfaces_.emplace(std::pair(std::string_view(blocks_.back().body), block.twin), number);
+  return number;
+}
+
+bool TraceWriter::section(const TraceBlock& block) {
+  const std::scoped_lock lock(mutex_);
+  if (section_.empty() && !encoder_) {
+    section_ = block.body;
+    return true;
+  }
+  std::string more = section_;
+  const bool has_room = pcapng::add_comments(more, block.body);
+  if (!encoder_ && has_room) section_ = more;
+  return has_room && section_ == more;
+}
+
+bool TraceWriter::leaves_out() const {
+  const std::scoped_lock lock(mutex_);
+  return encoder_ != nullptr && encoder_->leaves_out();
+}
+
+/// With mutex_ held.
+Result<Ok> TraceWriter::add(TraceBlock block) {
   if (closing_) return closed();
   const size_t bytes = block.body.size();
   if (bytes > kMostBlockBytes || blocks_bytes_ + bytes > kMostBlocksBytes) {
@@ -329,7 +362,10 @@ std::optional<Error> TraceWriter::begin(uint32_t link_type, uint32_t source) {
                                  .application = request_.application,
                                  .comment = request_.comment,
                                  .interfaces = request_.interfaces,
-                                 .packet_details = request_.packet_details};
+                                 .packet_details = request_.packet_details,
+                                 .keeps = request_.keeps,
+                                 .keeps_resolution = request_.keeps_resolution,
+                                 .section = section_};
     encoder_ = request_.format == TraceFormat::kPcap     ? make_pcap_encoder(options)
                : request_.format == TraceFormat::kPcapng ? make_pcapng_encoder(options)
                                                          : make_erf_encoder(options);
@@ -368,12 +404,18 @@ std::optional<Error> TraceWriter::fill(const BatchView& batch, uint32_t& next) {
     const uint32_t capacity = filling_->capacity;
     filling_->capacity = used + static_cast<uint32_t>(std::min(room, left));
     auto error = encoder_->encode(part, next, *filling_);
+    filling_->capacity = used + static_cast<uint32_t>(room);
+    if (!error && next == from && rotation_.is_empty() && left < room) {
+      // One that is larger than a file has one for itself.
+      (part.select != nullptr ? part.selected : part.count) = from + 1;
+      error = encoder_->encode(part, next, *filling_);
+    }
     filling_->capacity = capacity;
     rotation_.add(filling_->used - used, next - from);
     if (ordering_ == nullptr) taken_ += next - from;
     if (used == 0 && filling_->used > 0) is_due(request_.delay);
     if (error || next == end) return error;
-    is_full = left < room;
+    is_full = left < room && !rotation_.is_empty();
   }
   if (is_full) {
     end_file();

@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/desc.h"
@@ -47,6 +50,8 @@ struct WriterRequest {
   RotateRequest rotate = {};              // `to` makes another file each time it is opened
   uint64_t queue_bytes = 4u << 20;        // what may lie between append() and the output; whole buffers, two at least
   bool drops = false;                     // what finds no room there is dropped, and counted
+  bool keeps = false;                     // pcapng: packets are of other traces, whose interfaces and options they keep
+  bool keeps_resolution = false;          // and how their times are counted
 };
 
 /// A file that is complete.
@@ -102,6 +107,13 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   /// pcapng: names, or what decrypts packets, in front of those that come, also of those of the files that follow. At
   /// most kMostBlockBytes each, and kMostBlocksBytes together.
   Result<Ok> block(TraceBlock block);
+  /// The same of an interface of another trace. @returns its number, as in BatchView::interfaces; that of one that is
+  /// the same, where there is one
+  Result<uint32_t> interface(const TraceBlock& block);
+  /// What sections of other traces say of themselves: before the first packet. False: it is left out.
+  bool section(const TraceBlock& block);
+  /// Whether something that packets had beside them was too much.
+  bool leaves_out() const;
   static constexpr size_t kMostBlockBytes = (1 << 19) + 8;  // the most secrets, and what is said of them
 
   /// Takes nothing more, writes what was taken, and closes the file. Whoever waits for room is told, and then refused.
@@ -182,6 +194,7 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   std::optional<Error> fill(const BatchView& batch, uint32_t& next);
   void end_file();
   void drop(uint32_t source, uint64_t packets);
+  Result<Ok> add(TraceBlock block);
   bool put_blocks();
   Result<Ok> unless_pcap(const char* what) const;
   Error closed() const;
@@ -236,7 +249,9 @@ class TraceWriter : public std::enable_shared_from_this<TraceWriter> {
   Ticket tickets_ = 0;
   std::vector<std::optional<DropCounts>> drop_counts_;  // of each source
   std::string comment_;                                 // that the encoder does not have yet
-  std::vector<TraceBlock> blocks_;
+  std::deque<TraceBlock> blocks_;
+  std::map<std::pair<std::string_view, uint32_t>, uint32_t> interfaces_;  // the numbers of those among them
+  std::string section_;
   size_t blocks_bytes_ = 0;
   size_t blocks_put_ = 0;  // how many are in this file
   Waiting for_try_;

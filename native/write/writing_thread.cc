@@ -38,7 +38,8 @@ bool TraceWriter::open_output() {
     }
     if (*opened != nullptr) {
       output_ = *std::move(opened);
-      if (request_.link_type) error_ = named(begin(*request_.link_type, 0));
+      // What is kept of other traces stands in front of all else.
+      if (request_.link_type && !request_.keeps) error_ = named(begin(*request_.link_type, 0));
       hand_over();
       open_ = !error_;
       tell(lock, for_room_, outcome());
@@ -72,7 +73,8 @@ EncodeBuffer* TraceWriter::next_full() {
       tried_ = true;
       tell(lock, for_try_, Ok{});
     } else if (closing_ && !encoder_) {
-      error_ = named(begin(kDefaultLinkType, 0));  // an empty capture makes an empty, valid trace
+      // An empty capture makes an empty, valid trace.
+      error_ = named(begin(request_.link_type.value_or(kDefaultLinkType), 0));
       if (error_) return nullptr;
     } else if (in_file_ && (closing_ || (file_due && Clock::now() >= *file_due))) {
       take_free();

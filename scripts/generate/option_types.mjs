@@ -1,5 +1,6 @@
 // lib/generated/options.ts: what open() takes, scheme by scheme.
 import { backends, common, note, opening, range, typeName } from './tables.mjs';
+import { traceSuffixes } from './trace_names.mjs';
 
 const tsType = (o) =>
   ({
@@ -207,7 +208,7 @@ type Path = \`\${string}\${'/' | '\\\\'}\${string}\`;
 /** A path or an interface, without a scheme. */
 type BareMethod<Uri extends string> = Uri extends '-' | Path
   ? 'file'
-  : Lowercase<Uri> extends \`\${string}.\${'pcap' | 'pcapng' | 'cap' | 'erf' | 'dmp' | 'gz' | 'zst' | 'xz' | 'lz4'}\`
+  : Lowercase<Uri> extends \`\${string}.\${${traceSuffixes}}\`
     ? 'file'
     : Schemes['auto'];
 `;

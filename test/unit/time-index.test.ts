@@ -4,6 +4,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   utimesSync,
@@ -140,7 +141,7 @@ test('times that are none, and from after to, are typed errors', async () => {
     const error = await failure(() => open(`file:${plain}`, { from, to }));
     expect(error).toMatchObject({
       code: 'RINGTAP_BAD_OPTION',
-      message: expect.stringContaining('from is after option to'),
+      message: expect.stringMatching(/^(ringtap: )?\/\S+: option from is after option to/),
     });
     const many = await failure(() => open(`file:${plain},${plain}`, { from, to }));
     expect(many.code).toBe('RINGTAP_BAD_OPTION');
@@ -183,4 +184,55 @@ test('the command makes indexes, and read, info and convert take --from and --to
   const swapped = await ringtap('read', file, '--from', iso(2), '--to', iso(1));
   expect(swapped.code).toBe(2);
   expect(swapped.stderr).toContain('from is after option to');
+});
+
+test('files of a rotation, and what convert, merge and split write, have an index each, which goes with its file', async () => {
+  const folder = path('each');
+  mkdirSync(folder);
+  const indexes = () =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.rtidx'))
+      .sort();
+  const traces = () =>
+    readdirSync(folder)
+      .filter((name) => !name.endsWith('.rtidx'))
+      .sort();
+  for (const options of [{ fsync: true }, { preallocateBytes: 1_000_000 }, { direct: true }] as const) {
+    const writer = await openWriter(`${folder}/r.pcapng.zst`, { rotate: { packets: 5000, files: 3 }, ...options });
+    await using capture = await open(plain);
+    for await (const batch of capture) await writer.write(batch);
+    await writer.close();
+    expect(traces()).toHaveLength(3);
+    expect(indexes()).toEqual(traces().map((name) => `${name}.rtidx`));
+    const part = await between(`${folder}/r*`, iso(32_000), iso(32_020));
+    expect(part.ms).toEqual(wanted(32_000, 32_020));
+    expect(part.notes).not.toContain('not used');
+    expect(part.notes).toContain('2 more have nothing of this time');
+    for (const name of readdirSync(folder)) rmSync(`${folder}/${name}`);
+  }
+  const calls = [
+    ['convert', plain, `${folder}/converted.pcap.lz4`],
+    ['convert', plain, `${folder}/told.pcap`, '--compress', 'zstd:3'],
+    ['merge', '-w', `${folder}/merged.pcapng.zst`, plain],
+    ['split', plain, '-w', `${folder}/part.pcap.zst`, '--by', 'packets:20000'],
+    ['convert', '--force', plain, `${folder}/converted.pcap.lz4`],
+  ];
+  for (const args of calls) expect(await ringtap(...args)).toMatchObject({ code: 0 });
+  expect(traces()).toHaveLength(5);
+  expect(indexes()).toEqual(traces().map((name) => `${name}.rtidx`));
+  for (const name of ['converted.pcap.lz4', 'told.pcap', 'merged.pcapng.zst', 'part*']) {
+    const { ms, read, notes } = await between(`${folder}/${name}`, iso(17_000), iso(17_020));
+    expect(ms).toEqual(wanted(17_000, 17_020));
+    expect(read).toBeLessThan(PACKETS * 0.8);
+    expect(notes).not.toContain('not used');
+  }
+  // An index that the new trace has none of is gone; a file of that name which is none stays.
+  expect(await ringtap('convert', '--force', plain, `${folder}/told.pcap`)).toMatchObject({ code: 0 });
+  expect(existsSync(`${folder}/told.pcap.rtidx`)).toBe(false);
+  writeFileSync(`${folder}/told.pcap.rtidx`, 'a diary');
+  expect(await ringtap('convert', '--force', plain, `${folder}/told.pcap`, '--compress', 'lz4')).toMatchObject({
+    code: 0,
+  });
+  expect(readFileSync(`${folder}/told.pcap.rtidx`, 'latin1')).toBe('a diary');
+  expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
 });

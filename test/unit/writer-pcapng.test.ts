@@ -227,7 +227,7 @@ test('names and secrets that are too many or too long to be kept are told of', a
   await using capture = await open('synth:?count=1');
   for await (const batch of capture) await writer.write(batch);
   await writer.close();
-  const told = 'are left out: up to 8 MiB of them are kept';
+  const told = 'is left out: up to 8 MiB are kept';
   expect((await ringtap('convert', many, kept, '--force')).stderr).not.toContain(told);
   const both = await ringtap('merge', '-w', kept, '--force', many, many);
   expect(both.code).toBe(0);

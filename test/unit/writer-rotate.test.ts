@@ -404,3 +404,33 @@ test('a file that somebody else has put in the place of the one being written do
   expect(readdirSync(folder).sort()).toEqual([part, `${part}.mine`].map((name) => basename(name)));
   expect(readFileSync(part, 'utf8')).toBe('somebody else’s');
 });
+
+test.each(formats)('no file has more bytes than it may, however small that is: %s', async (format) => {
+  const name = join(newFolder(), `x.${format}`);
+  const most = 5000;
+  const { files } = await record('synth:?count=3000&seed=3&sizes=60-4000', name, { bytes: most });
+  expect(files.reduce((sum, { packets }) => sum + packets, 0)).toBe(3000);
+  for (const { path: file, bytes, packets } of files) {
+    expect(statSync(file).size).toBe(bytes);
+    if (packets > 1) expect(bytes).toBeLessThanOrEqual(most);
+  }
+  expect(await packetsOf(...files.map(({ path: file }) => file))).toHaveLength(3000);
+});
+
+test('what comes seconds after its time, as behind a disk that stood still, is not cut into more files', async () => {
+  const second = 1_000_000_000n;
+  const now = BigInt(Math.floor(Date.now() / 1000)) * second;
+  // The last six seconds, which come at once, but in many pieces.
+  const times = Array.from({ length: 600 }, (_, i) => now - 6n * second + (BigInt(i) * second) / 100n);
+  await using capture = await open(traceAt(times), { batchSize: 20 });
+  const writer = await openWriter(join(newFolder(), 'x.pcap'), { rotate: { interval: 2, files: 4, stop: true } });
+  for await (const batch of capture) {
+    await writer.write(batch);
+    await writer.flush();
+  }
+  await writer.close();
+  const kept: WrittenFile[] = [];
+  for await (const file of writer.files()) kept.push(file);
+  expect(kept.reduce((sum, { packets }) => sum + packets, 0)).toBe(600);
+  expect(kept.length).toBeLessThanOrEqual(4);
+});

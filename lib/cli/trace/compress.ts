@@ -1,6 +1,5 @@
 // `--compress`: how a trace is compressed, where its name does not say so, or not how much.
 import { type Command, InvalidArgumentError } from 'commander';
-import type { WriterOptions } from '../../index.js';
 
 /** As of the tools themselves. */
 const MOST_LEVEL: Readonly<Record<string, number>> = { zstd: 19, lz4: 12, gzip: 9 };
@@ -23,11 +22,4 @@ function parseMethod(text: string): string {
   const most = MOST_LEVEL[method ?? ''] ?? 0;
   if (text === 'none' || (Number(level) >= 1 && Number(level) <= most)) return text;
   throw new InvalidArgumentError('Expected zstd:1 to zstd:19, lz4:1 to lz4:12, gzip:1 to gzip:9, or none.');
-}
-
-/** The same for a file that gets its name when it is complete: without an index, which would have the name before. */
-export function withoutIndex(text: string): WriterOptions['compress'] {
-  const [method, level] = text.split(':');
-  if (method === 'none') return 'none';
-  return { method: method as 'zstd', sections: 'none', ...(level === undefined ? {} : { level: Number(level) }) };
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type Batch, CaptureError, linkTypeName, type OpenOptions, open, PacketFlags } from '../../index.js';
-import { statOf, tracesUri } from './inputs.js';
+import { bytesOf, statOf, tracesUri } from './inputs.js';
 import { type Described, describePcapng } from './pcapng.js';
 import { Progress } from './progress.js';
 
@@ -21,6 +21,7 @@ export interface TraceFacts {
   /** On the wire. */
   readonly bytes: number;
   readonly capturedBytes: number;
+  /** The most bytes of a packet, by the header of the trace. */
   readonly snaplen: number;
   readonly firstNs: string | null;
   readonly lastNs: string | null;
@@ -150,7 +151,7 @@ export async function factsOf(
   const stats = statOf(file);
   const fileBytes = stats?.isFile() ? stats.size : null;
   const counter = new Counter();
-  const progress = new Progress(fileBytes ?? undefined);
+  const progress = new Progress(bytesOf([file], capture.plan));
   let damage: CaptureError | undefined;
   try {
     for await (const batch of capture) {
@@ -174,7 +175,7 @@ export async function factsOf(
     packets,
     bytes,
     capturedBytes: counter.captured,
-    snaplen: Number(capture.plan.options.snaplen ?? 0),
+    snaplen: capture.plan.snaplen,
     firstNs: times === undefined ? null : String(times.first),
     lastNs: times === undefined ? null : String(times.last),
     durationSeconds: times === undefined ? null : span,

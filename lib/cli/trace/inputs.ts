@@ -1,6 +1,7 @@
 // The traces that a command line names.
 import { existsSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Plan } from '../../index.js';
 
 /** Several traces as one URI. What exists stands for itself, whatever is in its name; the rest are patterns and URIs. */
 export function tracesUri(files: readonly string[]): string {
@@ -11,8 +12,12 @@ export function tracesUri(files: readonly string[]): string {
   return `file:${list.replace(/[%?#]|(?<=^\/)\//g, encodeURIComponent)}`;
 }
 
-/** The bytes of these traces, as far as their names say which they are; undefined where a pipe is among them. */
-export function bytesOf(files: readonly string[]): number | undefined {
+/**
+ * The bytes of these traces, as far as their names say which they are; undefined where a pipe is among them, or what is
+ * compressed, of which nobody knows how far it is read.
+ */
+export function bytesOf(files: readonly string[], { notes }: Plan): number | undefined {
+  if (notes.some((note) => note.startsWith('compressed with'))) return undefined;
   let bytes = 0;
   for (const file of files) {
     const stats = statOf(file);

@@ -1,9 +1,19 @@
 // A trace that has its name when it is complete: until then it is written beside it by another one.
-import { type BigIntStats, closeSync, fstatSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CaptureError, openWriter, type Writer, type WriterOptions } from '../../index.js';
-import { UsageError } from '../errors.js';
-import { type CompressFlags, withoutIndex } from './compress.js';
+import { tellAs, UsageError } from '../errors.js';
+import type { CompressFlags } from './compress.js';
 import { statOf } from './inputs.js';
 import { readTraceName } from './trace-name.js';
 
@@ -41,12 +51,12 @@ export class OutputFile {
     }
     refuseExisting(path, force === true);
     const { scheme, method } = readTraceName(path);
-    // WHY no index: it would have the name that the trace has only until it is complete.
-    const compress = withoutIndex(told ?? method ?? 'none');
+    const compress = told ?? method ?? 'none';
     const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, keepBlocks: true, compress });
     // Special files, such as pipes, are written as they are.
     if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
     const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    tellAs(part, path);
     let made: BigIntStats;
     try {
       const fd = openSync(part, 'wx', 0o666);
@@ -86,6 +96,7 @@ export class OutputFile {
       if (this.#force) renameSync(this.#part, this.#path);
       else this.#nameNew();
       this.#isNamed = true;
+      moveIndex(this.#part, this.#path);
     } catch (error) {
       this.#remove();
       throw error;
@@ -101,9 +112,7 @@ export class OutputFile {
   #ofUser(error: unknown): unknown {
     if (this.#part === '' || !(error instanceof CaptureError) || error.code !== 'RINGTAP_FILE_WRITE') return error;
     const { message, uri, syscall, errno, position, hint } = error;
-    const own = message
-      .replaceAll(this.#part, this.#path)
-      .replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
+    const own = message.replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
     return new CaptureError(error.code, own, { uri, syscall, errno, position, hint, cause: error });
   }
 
@@ -138,11 +147,46 @@ export class OutputFile {
 
   #remove(): void {
     if (this.#part === '' || !this.#isOurs()) return;
+    forgetIndex(this.#name);
     try {
       unlinkSync(this.#name);
     } catch {
       // It is gone already.
     }
+  }
+}
+
+const INDEX_MAGIC = 'RTIDX\r\n';
+
+/** Whether it is an index of ours, and not somebody's file of that name. */
+function isIndex(path: string): boolean {
+  if (!statOf(path)?.isFile()) return false;
+  const head = Buffer.alloc(INDEX_MAGIC.length);
+  const fd = openSync(path, 'r');
+  try {
+    return readSync(fd, head, 0, head.length, 0) === head.length && head.toString('latin1') === INDEX_MAGIC;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function forgetIndex(trace: string): void {
+  try {
+    if (isIndex(`${trace}.rtidx`)) unlinkSync(`${trace}.rtidx`);
+  } catch {
+    // One that is left behind is not of this trace, which who reads it sees.
+  }
+}
+
+/** The trace is called `to` now, and its index likewise, where the writer has made one. */
+function moveIndex(from: string, to: string): void {
+  forgetIndex(to);
+  try {
+    if (!isIndex(`${from}.rtidx`)) return;
+    if (statOf(`${to}.rtidx`) === undefined) renameSync(`${from}.rtidx`, `${to}.rtidx`);
+    else unlinkSync(`${from}.rtidx`);
+  } catch {
+    // Without an index it is read as any other.
   }
 }
 

@@ -1,14 +1,15 @@
 // The files that a trace is split into: each has its name when it is complete.
+import { withoutSuffixes } from '../../generated/trace_names.js';
 import type { Batch, WriterOptions } from '../../index.js';
 import { OutputFile, type OutputFlags } from './output-file.js';
 import { isoNs } from './times.js';
 
 /** trace.pcapng → trace_00001_20261130100000.pcapng, as dumpcap names them; with no time where there is none. */
 export function partName(path: string, number: number, ns?: bigint): string {
-  const at = /^(.*?)(\.(?:pcap|pcapng|cap)(?:\.\w+)?|\.(?:zstd?|lz4|gz))?$/is.exec(path)!;
+  const { stem, suffixes } = withoutSuffixes(path);
   const counter = `_${String(number).padStart(5, '0')}`;
   const time = ns === undefined ? '' : `_${isoNs(ns).slice(0, 19).replace(/\D/g, '')}`;
-  return `${at[1]}${counter}${time}${at[2] ?? ''}`;
+  return `${stem}${counter}${time}${suffixes}`;
 }
 
 /** Writes one file after the other. */

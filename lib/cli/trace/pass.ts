@@ -59,7 +59,7 @@ async function read(
 ): Promise<void> {
   await using capture = await open(tracesUri(files), { batchSize: BATCH, ...options, signal } as OpenOptions);
   const outputs = await begin(capture);
-  const progress = new Progress(bytesOf(files));
+  const progress = new Progress(bytesOf(files, capture.plan));
   try {
     for await (const batch of capture) {
       progress.add(batch);

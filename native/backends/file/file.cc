@@ -29,7 +29,7 @@ Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, const std::
   if (asked->is_any()) {
     indexed = file::Indexed::of(path);
     if (!asked->needs_first() || indexed.first_time()) {
-      auto resolved = asked->resolved(indexed.first_time());
+      auto resolved = asked->resolved(path, indexed.first_time());
       if (!resolved) return std::move(resolved).error();
       range = *resolved;
       parts = indexed.parts(*range);
@@ -47,7 +47,7 @@ Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, const std::
       file::Chunks::Layout{.region = *region, .count = kChunks, .bytes = bytes, .first = 0, .stride = bytes}, limits);
   if (auto prepared = source->prepare(request); !prepared) return std::move(prepared).error();
   if (asked->is_any() && !range) {
-    auto resolved = asked->resolved(source->first_time());
+    auto resolved = asked->resolved(path, source->first_time());
     if (!resolved) return std::move(resolved).error();
     range = *resolved;
   }

@@ -131,6 +131,7 @@ void FileSource::keep_in_range(DescBlock& block) noexcept {
       block.wirelen[kept] = block.wirelen[i];
       block.flags[kept] = block.flags[i];
       block.queue[kept] = block.queue[i];
+      if (block.origin != nullptr) block.origin[kept] = block.origin[i];
     }
     kept++;
   }

@@ -63,12 +63,13 @@ Result<Surveyed> survey_followed(const OpenRequest& request, FileSource::Limits 
   const auto asked = AskedRange::of(request.options);
   if (!asked) return asked.error();
   if (asked->is_any()) {
-    auto range = asked->resolved(source.first_time());
+    auto range = asked->resolved(request.target, source.first_time());
     if (!range) return std::move(range).error();
     surveyed.opener.range = *range;
     source.keep_between(*range);
   }
   surveyed.info = source.info();
+  surveyed.info.origins = true;
   surveyed.epoch = source.info().epoch_ns / 1'000'000'000;
   surveyed.announced = source.announced();
   surveyed.info.max_leases = ManySource::kLeases;

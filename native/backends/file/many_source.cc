@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/thread.h"
+#include "format/pcapng_blocks.h"
 
 namespace ringtap::file {
 namespace {
@@ -85,7 +86,7 @@ ManySource::Step ManySource::read_ahead(uint32_t max) {
   while (!dry_.empty()) {
     Member& member = *dry_.back();
     const Rx rx = member.read(std::min(max, kMostAhead));
-    for (TraceBlock& block : member.new_blocks()) keep_within(blocks_, blocks_bytes_, std::move(block));
+    keep_blocks_of(member);
     switch (rx) {
       case Rx::kOk:
         push(std::move(dry_.back()));
@@ -106,6 +107,14 @@ ManySource::Step ManySource::read_ahead(uint32_t max) {
     dry_.pop_back();
   }
   return Step::kReady;
+}
+
+void ManySource::keep_blocks_of(Member& member) {
+  for (TraceBlock& block : member.new_blocks()) {
+    const bool is_interface = block.type == pcapng::kInterface;
+    const bool is_kept = keep_within(blocks_, blocks_bytes_, std::move(block));
+    if (is_interface) member.number_interface(is_kept ? interfaces_++ : PacketOrigin::kNone);
+  }
 }
 
 bool ManySource::is_next_due() const noexcept {

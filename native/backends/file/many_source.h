@@ -103,6 +103,7 @@ class ManySource final : public Source {
   Step prepare(uint32_t max);
   Step read_ahead(uint32_t max);
   Step open_next();
+  void keep_blocks_of(Member& member);
   bool is_next_due() const noexcept;
   Result<Ok> begin_opening();
   RxBatch follow();
@@ -140,6 +141,7 @@ class ManySource final : public Source {
   bool told_ = false;
   std::vector<TraceBlock> blocks_;  // that the traces told so far
   size_t blocks_bytes_ = 0;
+  uint32_t interfaces_ = 0;  // that they tell of
 
   /// Memory of a member that took more of it: which segment of its own is which of ours.
   struct Place {

@@ -4,6 +4,7 @@ namespace ringtap::file {
 Rx Member::read(uint32_t most) {
   if (block_ == nullptr) {
     block_ = std::make_unique<DescBlock>(most);
+    if (source_->info().origins) block_->tell_origins();
     keys_.resize(most);
   }
   read_.reset();  // what nobody else has of it may be read into

@@ -72,6 +72,7 @@ class Member {
     out.flags[i] = flags;
     if ((flags & kFlagTimeInexact) != 0) [[unlikely]]
       out.rest[i] = in.rest[from];
+    if (out.origin != nullptr) out.origin[i] = in.origin != nullptr ? origin(in.origin[from]) : PacketOrigin{};
     return in.wirelen[from];
   }
 
@@ -84,8 +85,14 @@ class Member {
     blocks_told_ += blocks.size();
     return blocks;
   }
+  /// The next interface that they tell of has this number among those of all traces.
+  void number_interface(uint32_t number) { interfaces_.push_back(number); }
 
  private:
+  PacketOrigin origin(PacketOrigin own) const noexcept {
+    own.interface = own.interface < interfaces_.size() ? interfaces_[own.interface] : PacketOrigin::kNone;
+    return own;
+  }
   void make_keys();
 
   const uint32_t index_;
@@ -101,6 +108,7 @@ class Member {
   uint32_t segment_ = 0;
   uint64_t packets_ = 0;
   size_t blocks_told_ = 0;
+  std::vector<uint32_t> interfaces_;
 };
 
 }  // namespace ringtap::file

@@ -126,6 +126,7 @@ void FileSource::describe() {
   info_.max_leases = chunks_.max_leases();
   info_.mode = input_->stream() ? "stream" : "read";
   info_.timestamp_source = "file";
+  info_.origins = reader_->tells_origins();
   info_.notes = {reader_->description()};
   if (const auto compression = input_->compression(); !compression.empty())
     info_.notes.push_back("compressed with " + std::string(compression));

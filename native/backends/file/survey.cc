@@ -126,7 +126,7 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
   const auto asked = AskedRange::of(request.options);
   if (!asked) return asked.error();
   if (asked->is_any() && !asked->needs_first()) {
-    auto range = asked->resolved(std::nullopt);
+    auto range = asked->resolved(request.target, std::nullopt);
     if (!range) return std::move(range).error();
     surveyed.opener.range = *range;
   }
@@ -148,6 +148,7 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
     link_types.push_back(source.info().link_type);
     info.snaplen = std::max(info.snaplen, source.info().snaplen);
     if (is_stream) info.mode = "stream";
+    info.origins |= source.info().origins;
     for (const std::string& text : source.info().notes) note(info, text);
     if (asked->needs_first()) {
       const auto time = indexed.first_time() ? indexed.first_time() : source.first_time();
@@ -176,7 +177,7 @@ Result<Surveyed> survey(const std::vector<NamedTrace>& traces, const OpenRequest
   }
   if (auto checked = check_folders(traces, passed_over); !checked) return std::move(checked).error();
   if (asked->needs_first()) {
-    auto range = asked->resolved(first);
+    auto range = asked->resolved(request.target, first);
     if (!range) return std::move(range).error();
     surveyed.opener.range = *range;
     for (Waiting& waiting : surveyed.waiting) {

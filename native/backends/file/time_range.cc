@@ -42,7 +42,7 @@ Result<AskedRange> AskedRange::of(const Options& options) {
   return range;
 }
 
-Result<TimeRange> AskedRange::resolved(std::optional<int64_t> first) const {
+Result<TimeRange> AskedRange::resolved(const std::string& target, std::optional<int64_t> first) const {
   TimeRange range;
   const auto at = [&first](const Bound& bound) {
     int64_t ns = bound.ns;
@@ -55,7 +55,7 @@ Result<TimeRange> AskedRange::resolved(std::optional<int64_t> first) const {
   if (to_) range.to = at(*to_);
   if (range.from <= range.to) return range;
   return Error{.code = Code::kBadOption,
-               .message = "option from is after option to: no packet is in between",
+               .message = target + ": option from is after option to: no packet is in between",
                .hint = "Swap them. Where one is relative (+90s), it counts from the first packet of the trace."};
 }
 

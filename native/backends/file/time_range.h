@@ -34,7 +34,7 @@ class AskedRange {
   bool is_any() const noexcept { return from_ || to_; }
   bool needs_first() const noexcept { return (from_ && from_->after_first) || (to_ && to_->after_first); }
   /// `first`: the time of the first packet, where it is known.
-  Result<TimeRange> resolved(std::optional<int64_t> first) const;
+  Result<TimeRange> resolved(const std::string& target, std::optional<int64_t> first) const;
 
  private:
   struct Bound {
