@@ -1,12 +1,13 @@
 // What is said on a control connection, from the first word to the last.
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureError, withoutUri } from '../errors/errors.js';
 import { dltOf } from '../rpcap/link_type.js';
-import { type Agreed, type Extras, Refusal, type RemoteStats, TOKEN_BYTES, Type } from '../rpcap/messages.js';
+import { type Agreed, Refusal, type RemoteStats, Type } from '../rpcap/messages.js';
 import { connectData, DataPort, type Secure } from './data.js';
-import { DatagramLeg, type Leg, StreamLeg } from './leg.js';
+import { DatagramLeg } from './datagram_leg.js';
+import { Leaving, type LeavingSettings } from './leaving.js';
+import type { Leg } from './leg.js';
 import {
   authReply,
   openReply,
@@ -23,24 +24,17 @@ import {
 } from './messages.js';
 import { interfacesReply, isPreselected, type Offer, type Preselection } from './offered.js';
 import { type Asked, faultOf, Peer } from './peer.js';
-import { patienceOf, Serving, type ServingSettings } from './serving.js';
+import { Serving, type ServingSettings } from './serving.js';
+import { StreamLeg } from './stream_leg.js';
 import type { Authenticate } from './users.js';
 
-export interface ConversationSettings extends ServingSettings {
+export interface ConversationSettings extends ServingSettings, LeavingSettings {
   /** Lets somebody in, or not; undefined: without a user nobody. */
   readonly authenticate: Authenticate | undefined;
   readonly nullAuth: boolean;
   readonly offers: () => Promise<readonly Offer[]>;
   /** The LINKTYPE_ value of what it captures. */
   readonly linkType: (offer: Offer) => Promise<number>;
-  /** Of udpstr; 0: messages. */
-  readonly datagramBytes: number;
-  readonly sendBufferBytes: number;
-  readonly flushMs: number;
-  /** What datagrams that may be sent again take; 0: none are. */
-  readonly recoveryBytes: number;
-  /** Whether clients may have them compressed. */
-  readonly zstd: boolean;
 }
 
 /** Of a daemon that has connected by itself. */
@@ -66,6 +60,7 @@ const NO_COUNTS: RemoteStats = { received: 0, interfaceDropped: 0, kernelDropped
 export class Conversation {
   readonly peer: Peer;
   readonly #settings: ConversationSettings;
+  readonly #leaving: Leaving;
   readonly #active: ActiveSettings | undefined;
   readonly #secure: Secure | undefined;
   readonly #listener: Listener;
@@ -99,6 +94,7 @@ export class Conversation {
     active?: ActiveSettings,
   ) {
     this.#settings = settings;
+    this.#leaving = new Leaving(settings, secure !== undefined);
     this.#active = active;
     this.#secure = secure;
     this.#listener = listener;
@@ -192,14 +188,7 @@ export class Conversation {
     this.user = user;
     this.#isAuthenticated = true;
     this.#waitFor();
-    return authReply(this.#offersBeyond);
-  }
-
-  /** What ringtap's clients may ask for beyond the protocol. */
-  get #offersBeyond(): Extras {
-    const { datagramBytes, recoveryBytes, zstd } = this.#settings;
-    const isPossible = datagramBytes > 0 && this.#secure === undefined;
-    return { recovery: isPossible && recoveryBytes > 0, zstd: isPossible && zstd };
+    return authReply(this.#leaving.offers);
   }
 
   #offers(): Promise<readonly Offer[]> {
@@ -236,11 +225,7 @@ export class Conversation {
     if ((request.datagrams || dials) && request.port === 0) {
       throw new Refused(Refusal.start, 'STARTCAP names no port for the packets');
     }
-    const offers = this.#offersBeyond;
-    const isMore =
-      request.datagrams && ((offers.recovery && request.extras.recovery) || (offers.zstd && request.extras.zstd));
-    const { datagramBytes } = this.#settings;
-    const agreed = isMore ? { token: randomBytes(TOKEN_BYTES), datagramBytes } : undefined;
+    const agreed = this.#leaving.agree(request);
     const leg = this.#legFor(request, agreed);
     try {
       const serving = await Serving.open(this.#offer, request, leg, this.#settings);
@@ -259,24 +244,8 @@ export class Conversation {
   }
 
   #legFor(request: StartRequest, agreed: Agreed | undefined): Leg {
-    const { datagramBytes, sendBufferBytes: bufferBytes, flushMs, snaplen: most, recoveryBytes } = this.#settings;
-    const offers = this.#offersBeyond;
-    // The filter may change to one that keeps more.
-    const snaplen = request.snaplen === 0 ? most : Math.min(request.snaplen, most);
     try {
-      if (!request.datagrams) return new StreamLeg(snaplen);
-      return new DatagramLeg({
-        local: this.peer.local,
-        peer: this.peer.address,
-        port: request.port,
-        snaplen,
-        datagramBytes,
-        bufferBytes,
-        flushMs: Math.min(flushMs, patienceOf(request)),
-        againBytes: agreed !== undefined && request.extras.recovery ? recoveryBytes : 0,
-        token: agreed?.token ?? new Uint8Array(TOKEN_BYTES),
-        trains: agreed !== undefined && offers.zstd && request.extras.zstd,
-      });
+      return this.#leaving.legFor(request, this.peer, agreed);
     } catch (error) {
       throw new Refused(Refusal.start, wordsOf(error));
     }
