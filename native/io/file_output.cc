@@ -22,8 +22,8 @@
 namespace ringtap {
 namespace {
 
-// A write() to a file is at most this long. WHY: the page cache takes memory in as large pieces as a call has bytes for.
-// With longer calls, whose pieces nobody has used for long, a virtual machine waits for its host to give them.
+// A write() to a file is at most this long. WHY: the page cache takes memory in as large pieces as a call has bytes
+// for. With longer calls, whose pieces nobody has used for long, a virtual machine waits for its host to give them.
 constexpr size_t kFileWriteBytes = 256u << 10;
 
 class FileOutput final : public Output {
