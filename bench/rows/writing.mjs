@@ -70,8 +70,12 @@ async function plain(bench, place) {
     const what = (rest) => `writing: ${rest}: ${sizeText(sizes)}, ${figure(count / 1e6)} M packets, on ${system}`;
     const from = `synth:?sizes=${sizes}&count=${count}`;
     const to = join(place, 'out');
-    const ours = (js, file, options) => () =>
-      js.ask(JSON.stringify({ from, to: file, options: { overwrite: true, ...options } }));
+    // WHY removed: to empty an old file costs much, and as much as whoever wrote it has left in memory.
+    const anew = (ask) => () => {
+      rmSync(to, { force: true });
+      return ask();
+    };
+    const ours = (js, file, options) => anew(() => js.ask(JSON.stringify({ from, to: file, options })));
     const ring = join(place, 'ring.pcap');
     await writeTrace(ring, `synth:?sizes=${sizes}&count=${Math.floor(RING_BYTES / MEAN[sizes])}`);
     const results = await pinned(reader('write'), (js) => {
@@ -89,7 +93,7 @@ async function plain(bench, place) {
       };
       const peer = program('peer-pcapdump');
       if (peer === undefined) return inTurns(runs, asked);
-      return pinned([peer, ring], (c) => inTurns(runs, { ...asked, C: () => c.ask(`${count} ${to}`) }));
+      return pinned([peer, ring], (c) => inTurns(runs, { ...asked, C: anew(() => c.ask(`${count} ${to}`)) }));
     });
     const net = (side) => results[side].map((each, i) => 1000 / (cost(each) - cost(results.alone[i])));
     const unit = 'Mpps of CPU';
