@@ -207,6 +207,55 @@ TEST_CASE("pcapng holds several link types, directions and the counts of the cap
   CHECK(load_file(path).find(Builder().u16(4).u16(8).u64(260).u16(5).u16(8).u64(10).bytes) != std::string::npos);
 }
 
+TEST_CASE("packets of other traces keep interfaces and options, and origins that lie read nothing outside") {
+  const TempDir dir;
+  const std::string path = dir.file("kept.pcapng");
+  auto writer = open_writer(
+      {.to = to_file(path), .format = TraceFormat::kPcapng, .link_type = 1, .keeps = true, .keeps_resolution = true});
+  REQUIRE(writer);
+  Batch batch(500);
+  const std::string little = Builder().u16(1).u16(6).bytes + "remark" + Bytes(2, 0) + Builder().u32(0).bytes;
+  const uint32_t at = static_cast<uint32_t>(batch.segment.size());
+  batch.segment += little;
+  batch.block.tell_origins();
+  const auto bytes = static_cast<uint32_t>(little.size());
+  const PacketOrigin origins[] = {
+      {.interface = 0, .options = at, .option_bytes = bytes},
+      {.interface = 1, .options = at, .option_bytes = bytes + 1},  // beyond the segment
+      {.interface = 1, .options = UINT32_MAX, .option_bytes = UINT32_MAX},
+      {.interface = 2, .options = at, .option_bytes = bytes},  // there is none
+      {.interface = 0, .options = at, .option_bytes = bytes, .swapped = true},
+      {.interface = 3, .options = at + 3, .option_bytes = 7},  // its number is that of none
+      {},
+  };
+  for (uint32_t i = 0; i < batch.n; i++) batch.block.origin[i] = origins[i % std::size(origins)];
+  const auto interface = [](const std::string& name) {
+    std::string body = Builder().u16(1).bytes + "\x09" + Bytes(1, 0) + Builder().u32(100).bytes;
+    body += Builder().u16(2).u16(static_cast<uint16_t>(name.size())).bytes + name;
+    return TraceBlock{.type = 1, .body = body};
+  };
+  const auto first = (*writer)->interface(interface("eth0"));
+  const auto second = (*writer)->interface(interface("eth1"));
+  const auto again = (*writer)->interface(interface("eth0"));
+  REQUIRE((first && second && again));
+  CHECK((*first == 0 && *second == 1 && *again == 0));
+  const uint32_t numbers[] = {*first, *second, 1000, 77};
+  BatchView view = batch.view();
+  view.interfaces = numbers;
+  view.interface_count = 2;
+  REQUIRE(write_all(**writer, view));
+  view.interface_count = 4;
+  REQUIRE(write_all(**writer, view));
+  REQUIRE(close(**writer));
+  const Reading back = read_trace(path);
+  CHECK_FALSE(back.failed);
+  CHECK(back.packets.size() == 1000);
+  CHECK(run("capinfos -I " + path).find("Number of interfaces in file: 3") != std::string::npos);
+  const std::string names =
+      run("tshark -r " + path + " -c 7 -T fields -e frame.interface_name -e frame.comment 2>/dev/null");
+  CHECK(names == "eth0\tremark\neth1\t\neth1\t\nunknown\t\neth0\t\nunknown\t\nunknown\t\n");
+}
+
 TEST_CASE("pcap refuses a second link type and goes on with the first") {
   const TempDir dir;
   auto opened = open_writer({.to = to_file(dir.file("a")), .link_type = 1});

@@ -81,6 +81,12 @@ describe('info', () => {
     expect([text(facts.firstNs), text(facts.lastNs)]).toEqual([first, last]);
   });
 
+  test('says nothing of interfaces where it does not look for them', async () => {
+    expect((await ringtap('convert', path('b.pcapng'), path('packed.pcapng.zst'))).code).toBe(0);
+    const facts = JSON.parse((await ringtap('info', '--json', path('packed.pcapng.zst'))).stdout);
+    expect(facts).toMatchObject({ packets: 3000, pcapng: null });
+  });
+
   test('tells order, gaps, cut packets and link types', async () => {
     writeFileSync(path('gaps.pcap'), at(0, 10, 5, 2000, 2001));
     const { code, stdout } = await ringtap('info', path('gaps.pcap'));

@@ -37,7 +37,7 @@ export interface TraceFacts {
   readonly longestGapSeconds: number | null;
   readonly longestGapAt: string | null;
   readonly cutPackets: number;
-  /** Of pcapng only. */
+  /** Of pcapng files only that are not compressed. */
   readonly pcapng: Described | null;
   readonly sha256?: string;
   readonly sha1?: string;
@@ -167,7 +167,10 @@ export async function factsOf(
   const times = counter.times();
   const span = times === undefined ? 0 : seconds(times.last - times.first);
   const { packets, bytes } = counter;
-  const format = capture.plan.notes.join('; ');
+  const { notes } = capture.plan;
+  const format = notes.join('; ');
+  // Its blocks are looked for in the file as it is.
+  const isPlain = !notes.some((note) => note.startsWith('compressed with'));
   return {
     file,
     format,
@@ -192,7 +195,7 @@ export async function factsOf(
     longestGapSeconds: times === undefined || times.gap < 0n ? null : seconds(times.gap),
     longestGapAt: times === undefined || times.gap < 0n ? null : String(times.gapAt),
     cutPackets: counter.cut,
-    pcapng: fileBytes !== null && format.startsWith('pcapng') ? describePcapng(file) : null,
+    pcapng: isPlain && fileBytes !== null && format.startsWith('pcapng') ? describePcapng(file) : null,
     ...(withHashes && fileBytes !== null ? hashesOf(file) : {}),
     ...(damage === undefined ? {} : { error: { code: damage.code, message: damage.message } }),
   };
