@@ -57,9 +57,9 @@ export function signalOf(
 }
 
 function isSignal(value: unknown): value is AbortSignal {
-  // WHY: where options have no signal, the getter's error would cost more than all else that is done with them.
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) return false;
   try {
+    // WHY: where options have no signal, the getter's error would cost more than all else that is done with them.
+    if (typeof value !== 'object' || value === null || !('aborted' in value)) return false;
     return typeof Reflect.get(AbortSignal.prototype, 'aborted', value) === 'boolean';
   } catch {
     return false; // an object that at most looks like one
