@@ -1,13 +1,20 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#endif
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "io/file_names.h"
 #include "io/file_output.h"
@@ -128,6 +135,37 @@ TEST_CASE("a file is begun beside its name, which it gets when it is complete, a
 #endif
   std::filesystem::remove_all(at);
 }
+
+#ifdef __linux__
+TEST_CASE("of a large file more of the disk is claimed than it has, no more is seen, and the rest is given back") {
+  constexpr size_t kPiece = 8u << 20;
+  char folder[] = "/var/tmp/ringtap-io-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/a";
+  struct statfs system {};
+  REQUIRE(statfs(folder, &system) == 0);
+  auto opened = to_file(path).open();
+  REQUIRE(opened);
+  Output& output = **opened;
+  const std::atomic<bool> never{false};
+  const std::vector<std::byte> piece(kPiece, std::byte{0x5a});
+  struct stat status {};
+  const auto on_disk = [&] {
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    return uint64_t{512} * static_cast<uint64_t>(status.st_blocks);
+  };
+  for (uint64_t size = kPiece; size <= 10 * kPiece; size += kPiece) {
+    REQUIRE(output.write(piece, never) == kPiece);
+    if (size > (64u << 20) && system.f_type == EXT4_SUPER_MAGIC) CHECK(on_disk() >= (128u << 20));
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    CHECK(static_cast<uint64_t>(status.st_size) == size);
+  }
+  CHECK(output.close() == 0);
+  CHECK(on_disk() <= 10 * kPiece + (1u << 20));
+  CHECK(status.st_size == 10 * kPiece);
+  std::filesystem::remove_all(folder);
+}
+#endif
 
 TEST_CASE("what is written past the page cache, in pieces of any length, is the file at any moment") {
   char folder[] = "/tmp/ringtap-io-XXXXXX";
