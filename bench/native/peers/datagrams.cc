@@ -17,7 +17,7 @@
 namespace {
 
 constexpr uint32_t kBurst = 32;
-constexpr uint32_t kMost = 2048;
+constexpr size_t kMost = 2048;
 constexpr uint32_t kUdpstrBytes = 1472;
 constexpr int kBuffer = 64 << 20;
 
