@@ -231,6 +231,7 @@ export class Conversation {
       const serving = await Serving.open(this.#offer, request, leg, this.#settings);
       serving.onEnd = (error) => void this.#fails(serving, error);
       this.#serving = serving;
+      this.#refuseGone(); // it may have left while the capture was opened: nobody would stop it
       const port = leg instanceof StreamLeg ? await this.#way(leg, serving, dials ? request.port : 0) : 0;
       if (leg instanceof DatagramLeg) serving.begin(this.#sampling);
       this.#listener.event(`captures ${this.#offer.name}`, this);
@@ -241,6 +242,10 @@ export class Conversation {
       await this.#stop(true);
       throw error instanceof Refused ? error : new Refused(Refusal.start, wordsOf(error));
     }
+  }
+
+  #refuseGone(): void {
+    if (this.peer.isEnding) throw new Refused(Refusal.start, 'the client is gone');
   }
 
   #legFor(request: StartRequest, agreed: Agreed | undefined): Leg {
@@ -255,15 +260,19 @@ export class Conversation {
   async #way(leg: StreamLeg, serving: Serving, theirs: number): Promise<number> {
     const begin = async (socket: Socket) => {
       leg.attach(this.#secure === undefined ? socket : await this.#secure(socket));
-      serving.begin(this.#sampling);
+      if (this.#serving === serving) serving.begin(this.#sampling);
     };
     if (theirs !== 0) {
       const socket = await connectData(this.peer.address, theirs);
+      if (this.peer.isEnding) socket.destroy();
+      this.#refuseGone();
       // WHY not awaited: the handshake may wait for our answer.
       begin(socket).catch((error) => this.#fails(serving, error));
       return 0;
     }
     const port = await DataPort.listen(this.peer.local, this.peer.address);
+    if (this.peer.isEnding) port.close();
+    this.#refuseGone();
     this.#port = port;
     port.connected
       .then((socket) => {

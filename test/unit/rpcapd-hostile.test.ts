@@ -1,10 +1,13 @@
 // Requests that are damaged in every way that a seed brings about: a daemon answers, or refuses, and never fails.
+import { createSocket } from 'node:dgram';
 import { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
+import { type Capture, open } from '../../lib/index.js';
 import { HEADER_BYTES, Refusal } from '../../lib/rpcap/messages.js';
 import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
 import { Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
 import { bytes, u16, u32 } from '../support/trace.js';
+import { until, within } from '../support/wait.js';
 
 /** Whole numbers below a bound, the same ones for the same seed. */
 function random(seed: number): (below: number) => number {
@@ -141,4 +144,46 @@ describe('a conversation', () => {
     }
     expect(answers).toBeGreaterThan(5000);
   }, 120_000);
+
+  test('whose client goes while its capture is opened leaves no capture', async () => {
+    const message = (type: number, payload: Buffer = Buffer.alloc(0)) =>
+      bytes(0, type, u16(0), u32(payload.length), payload);
+    const datagrams = Buffer.from(START);
+    datagrams.writeUInt16BE(2, 8);
+    const receiver = createSocket('udp4');
+    await new Promise<void>((resolve) => receiver.bind(0, '127.0.0.1', resolve));
+    datagrams.writeUInt16BE(receiver.address().port, 10);
+    let isAsked = false;
+    let mayOpen = () => {};
+    const allowed = new Promise<void>((resolve) => {
+      mayOpen = resolve;
+    });
+    let capture: Capture | undefined;
+    const settings = {
+      ...SETTINGS,
+      offers: async () => [{ name: 'eth0', uri: 'synth:?rate=1000', isLive: true }],
+      open: async () => {
+        isAsked = true;
+        await allowed;
+        capture = await open('synth:?rate=1000');
+        return capture;
+      },
+      capture: {},
+      ...{ snaplen: 262144, shared: undefined, datagramBytes: 0, sendBufferBytes: 0, flushMs: 10 },
+      ...{ recoveryBytes: 0, zstd: false },
+    } as unknown as ConversationSettings;
+    const line = new Line();
+    const conversation = new Conversation(line as never, settings, { event: () => {} });
+    line.push(bytes(message(8, Buffer.alloc(8)), message(3, Buffer.from('eth0')), message(4, datagrams)));
+    await until(() => isAsked, 'the capture to be asked for');
+    const gone = new Promise<void>((resolve) => {
+      conversation.onEnd = resolve;
+    });
+    line.destroy();
+    await within(gone, 'the conversation to end');
+    mayOpen();
+    await until(() => capture?.ended === true, 'the capture to open and to end');
+    expect(conversation.captures).toBeUndefined();
+    receiver.close();
+  });
 });
