@@ -84,6 +84,8 @@ class PcapngReader final : public RecordReader {
     }
   }
 
+  bool record_begins() const noexcept override { return skipped_total_ == 0; }
+
  private:
   /// One stretch of sections in one byte order. True when the order changes at w.pos.
   template <bool kSwap>

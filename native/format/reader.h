@@ -81,6 +81,9 @@ class RecordReader {
   /// walks up to the next packet and stops there. The first packet seen sets the epoch.
   virtual void walk(Walk& w, DescBlock& out, uint32_t max) noexcept = 0;
 
+  /// False where the walk stands in the middle of something that is passed over.
+  virtual bool record_begins() const noexcept { return true; }
+
   /// Unix time in seconds that packet times count from, once known.
   const std::optional<int64_t>& epoch() const noexcept { return epoch_; }
   /// Sets the epoch where no packet has done so yet.

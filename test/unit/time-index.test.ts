@@ -15,7 +15,7 @@ import { expect, test } from 'vitest';
 import { lines, ringtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure, readAll } from '../support/packets.js';
-import { pcapFile } from '../support/trace.js';
+import { bytes, pcapFile, pcapngFile, u32 } from '../support/trace.js';
 
 const path = temporaryFolder();
 const BEGIN = 1_700_000_000n;
@@ -235,4 +235,25 @@ test('files of a rotation, and what convert, merge and split write, have an inde
   });
   expect(readFileSync(`${folder}/told.pcap.rtidx`, 'latin1')).toBe('a diary');
   expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
+});
+
+test('no section begins in the middle of a block that is passed over, whatever stands in it', async () => {
+  const packets = (first: number) =>
+    Array.from({ length: 900 }, (_, i) => ({
+      data: Buffer.alloc(400, i),
+      ticks: (BEGIN * 1000n + BigInt(first + i)) * 1_000_000n,
+    }));
+  const header = pcapngFile({ resolution: 9 }, []).length;
+  const large = 900_000; // across a boundary of 1 MiB, where a section would begin
+  const length = Buffer.from(u32(large + 12)).reverse();
+  const block = bytes(Buffer.from(u32(10)).reverse(), length, Buffer.alloc(large, 'A'), length);
+  const file = path('large.pcapng');
+  const later = pcapngFile({ resolution: 9 }, packets(900)).subarray(header);
+  writeFileSync(file, bytes(pcapngFile({ resolution: 9 }, packets(0)), block, later));
+  const before = await between(file, iso(1000), iso(1100));
+  expect(before.ms).toEqual(Array.from({ length: 101 }, (_, i) => 1000 + i));
+  await indexTrace(file);
+  const after = await between(file, iso(1000), iso(1100));
+  expect(after.ms).toEqual(before.ms);
+  expect(after.read).toBeLessThan(before.read);
 });

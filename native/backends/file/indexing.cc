@@ -104,7 +104,7 @@ Result<IndexFacts> index_trace(const std::string& path, const std::shared_ptr<co
     if (auto before = read_index(path)) index = *std::move(before);
     if (index.sections.empty()) index = {.sections = {Section{}}};
   }
-  index.before_first = source.first_second() ? source.next_place() : 0;
+  index.before_first = source.first_second() && source.record_begins() ? source.next_place() : 0;
   Sections sections(std::move(index.sections));
   source.reader().take_descriptions();
   IndexFacts facts{.path = index_path(path)};
@@ -122,7 +122,7 @@ Result<IndexFacts> index_trace(const std::string& path, const std::shared_ptr<co
     facts.packets += batch.count;
     for (uint32_t i = 0; i < batch.count; i++)
       sections.add(source.place_of(block.offset[i]), place_in_time(source, block, i));
-    sections.may_begin(source.next_place());
+    if (source.record_begins()) sections.may_begin(source.next_place());
     source.release(batch.lease);
   }
   source.close();
