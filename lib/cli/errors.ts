@@ -71,6 +71,8 @@ function errnoOf({ errno }: CaptureError): string {
 
 function hintOf(error: CaptureError | UsageError): string {
   const isOwn = error instanceof UsageError || error.hint !== ERROR_TABLE[error.code].hint;
+  // What is decompressed may be damaged where its checksum has not been seen yet.
+  if (error instanceof CaptureError && error.decompressedPosition !== undefined) return error.hint!;
   return (isOwn ? undefined : COMMAND_HINTS[error.code]) ?? error.hint!;
 }
 

@@ -3,6 +3,7 @@ import { CaptureError, indexTrace } from '../index.js';
 import { report, say } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
+import { tracesAmong } from './trace/inputs.js';
 
 export function addIndex(program: Command): void {
   addHelp(
@@ -26,7 +27,7 @@ export function addIndex(program: Command): void {
 }
 
 async function index(files: string[]): Promise<void> {
-  for (const file of files) {
+  for (const file of tracesAmong(files)) {
     try {
       const { path, packets, sections } = await indexTrace(file);
       say(`${path}: ${integer(packets)} packets in ${integer(sections)} section${sections === 1 ? '' : 's'}`);

@@ -6,6 +6,7 @@ import { integer, scaled } from './format.js';
 import { addHelp } from './help.js';
 import { printJson, printText } from './output.js';
 import { factsOf, type TraceFacts } from './trace/facts.js';
+import { tracesAmong } from './trace/inputs.js';
 import type { Described } from './trace/pcapng.js';
 import { addRange, RANGE_NOTE, type RangeFlags, rangeOptions } from './trace/range.js';
 import { isoNs } from './trace/times.js';
@@ -38,7 +39,7 @@ export function addInfo(program: Command): void {
 
 async function info(files: string[], flags: InfoFlags): Promise<void> {
   const all: TraceFacts[] = [];
-  for (const file of files) {
+  for (const file of tracesAmong(files)) {
     try {
       const facts = await factsOf(file, flags.hashes ?? false, rangeOptions(flags));
       if (facts.error !== undefined) process.exitCode = EXIT.failed;

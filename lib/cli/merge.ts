@@ -3,6 +3,7 @@ import { say } from './errors.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { addCompress } from './trace/compress.js';
+import { tracesAmong } from './trace/inputs.js';
 import { OutputFile, type OutputFlags, refuseInput } from './trace/output-file.js';
 import { pass } from './trace/pass.js';
 import { wholeRecords } from './trace/trace-name.js';
@@ -44,7 +45,8 @@ export function addMerge(program: Command): void {
   ).action(merge);
 }
 
-async function merge(files: string[], flags: MergeFlags): Promise<void> {
+async function merge(named: string[], flags: MergeFlags): Promise<void> {
+  const files = tracesAmong(named);
   refuseInput(flags.write, files);
   const { order, filter } = flags;
   const isWhole = filter === undefined;

@@ -1,6 +1,6 @@
 // What a command line captures from, and which packets: `eth0 udp port 53`, `-i eth0 udp port 53` and
 // `eth0 -f 'udp port 53'` are the same.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import { BACKENDS } from '../generated/schema.js';
@@ -131,9 +131,15 @@ function several(first: string, second: string): string {
   return `${first.replace(/^(?!\w+:)/, 'file:')},${second}`;
 }
 
+const NAMES = '/proc/self/net/dev';
+
+/** Two lines of titles, then "  eth0: 1234 …". */
+const namesIn = (text: string) => text.split('\n').map((line) => line.slice(0, line.lastIndexOf(':')).trim());
+
 function isInterface(name: string): boolean {
   try {
-    if (/^[^/\s]{1,15}$/.test(name) && existsSync(`/sys/class/net/${name}/ifindex`)) return true;
+    // WHY not /sys, which may show those of another network namespace; nor only what has an address.
+    if (existsSync(NAMES)) return namesIn(readFileSync(NAMES, 'latin1')).includes(name);
     return Object.hasOwn(networkInterfaces(), name);
   } catch {
     return false; // a sandbox refuses netlink

@@ -224,7 +224,7 @@ export class Writer implements AsyncDisposable {
     if (this.#closing === undefined) {
       const counts = this.#allCounts(ledger);
       if (counts instanceof CaptureError) return Promise.reject(counts);
-      this.#closing = this.#finish(counts);
+      this.#closing ??= this.#finish(counts); // whoever was asked for counts may have closed it
     }
     if (signal === undefined) return this.#closing;
     const forget = onAbort(signal, () => this.#native.giveUp());

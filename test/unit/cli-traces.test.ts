@@ -1,7 +1,16 @@
 // info, merge, split and convert, against capinfos, mergecap, editcap and tshark.
 import { execFileSync, spawn } from 'node:child_process';
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { open, openWriter } from 'ringtap';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cli, packetsIn, ringtap, shell, start, startRingtap } from '../support/cli.js';
@@ -55,6 +64,50 @@ const leftOvers = (folder = '') => readdirSync(path(folder)).filter((name) => na
 beforeAll(async () => {
   await synth('a.pcap', 'count=5000&seed=1&sizes=60-400&rate=100000');
   await synth('b.pcapng', 'count=3000&seed=2&sizes=60-1500&rate=70000&snaplen=100');
+});
+
+describe('what is written', () => {
+  test('takes no name that somebody who was killed has left, and any that the file system takes', async () => {
+    mkdirSync(path('names'));
+    const end = `.${'x'.repeat(230)}.pcap`;
+    for (const name of ['day.pcap', end]) {
+      const out = path(`names/${name}`);
+      // The first two numbers of a process 1.
+      for (const number of [1, 2]) writeFileSync(path(`names/.${name.slice(0, 200)}.1-${number}.part`), '');
+      const argv = ['--pid', '--fork', process.execPath, cli, 'convert', path('a.pcap'), out];
+      const { code, stderr } = await start('unshare', ['--user', '--map-root-user', ...argv]).outcome;
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      expect(await packetsIn(out)).toBe(5000);
+    }
+  });
+
+  test('may be read by whoever could read what it replaces, and goes where a link leads', async () => {
+    writeFileSync(path('private.pcap'), '', { mode: 0o600 });
+    expect((await ringtap('convert', '--force', path('a.pcap'), path('private.pcap'))).code).toBe(0);
+    expect(statSync(path('private.pcap')).mode & 0o777).toBe(0o600);
+    symlinkSync('target.pcap', path('leads.pcap'));
+    expect((await ringtap('convert', path('a.pcap'), path('leads.pcap'))).code).toBe(0);
+    expect(lstatSync(path('leads.pcap')).isSymbolicLink()).toBe(true);
+    expect(statSync(path('target.pcap')).size).toBe(statSync(path('a.pcap')).size);
+  });
+
+  test('is not written any more when its reader has enough, which is no failure', async () => {
+    const argv = `set -o pipefail; "$0" "$1" convert "$2" - | head -c 100 | wc -c`;
+    const run = start('bash', ['-c', argv, process.execPath, cli, path('a.pcap')]);
+    expect(await run.outcome).toMatchObject({ code: 0, stdout: '100\n', stderr: '' });
+  });
+
+  test('has indexes beside it that a pattern may name, too', async () => {
+    mkdirSync(path('beside'));
+    const files = ['one', 'two'].map((name) => path(`beside/${name}.pcap`));
+    for (const file of files) expect((await ringtap('convert', path('a.pcap'), file)).code).toBe(0);
+    const all = files.flatMap((file) => [file, `${file}.rtidx`]);
+    expect((await ringtap('index', ...files)).code).toBe(0);
+    expect((await ringtap('info', ...all)).code).toBe(0);
+    expect((await ringtap('index', ...all)).code).toBe(0);
+    expect((await ringtap('merge', '-w', path('beside/both.pcap'), ...all)).code).toBe(0);
+    expect(await packetsIn(path('beside/both.pcap'))).toBe(10_000);
+  });
 });
 
 describe('info', () => {

@@ -50,6 +50,21 @@ function unreadPipe() {
   return { name, readInto };
 }
 
+test('close() in a getter of what close() was given closes once', async () => {
+  const writer = await openWriter(newFile(), { linkType: 1 });
+  const inner: Promise<void>[] = [];
+  const ledger = {
+    get received() {
+      inner.push(writer.close());
+      return 5;
+    },
+    dropped: 0,
+  };
+  await writer.close(ledger);
+  await Promise.all(inner);
+  expect(inner.length).toBeGreaterThan(0);
+});
+
 describe('write()', () => {
   test.each(formats)('that is under way is not cut short by close(): %s', async (format) => {
     for (let round = 0; round < 5; round++) {

@@ -3,6 +3,12 @@ import { existsSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plan } from '../../index.js';
 
+/** Of what a shell has made of a pattern, not the indexes that lie beside traces. */
+export function tracesAmong(files: readonly string[]): readonly string[] {
+  const traces = files.filter((file) => !file.endsWith('.rtidx'));
+  return traces.length > 0 ? traces : files;
+}
+
 /** Several traces as one URI. What exists stands for itself, whatever is in its name; the rest are patterns and URIs. */
 export function tracesUri(files: readonly string[]): string {
   const [only] = files;

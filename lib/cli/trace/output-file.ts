@@ -2,10 +2,12 @@
 import {
   type BigIntStats,
   closeSync,
+  fchmodSync,
   fstatSync,
   linkSync,
   lstatSync,
   openSync,
+  readlinkSync,
   readSync,
   renameSync,
   unlinkSync,
@@ -51,25 +53,15 @@ export class OutputFile {
     }
     refuseExisting(path, force === true);
     const { scheme, method } = readTraceName(path);
+    const target = targetOf(path);
     const compress = told ?? method ?? 'none';
     const openNamed = (name: string) => openWriter(`${scheme}:${name}`, { ...options, keepBlocks: true, compress });
     // Special files, such as pipes, are written as they are.
     if (statOf(path)?.isFile() === false) return new OutputFile(path, '', false, await openNamed(path));
-    const part = join(dirname(path), `.${basename(path)}.${process.pid}-${++lastNumber}.part`);
+    const { part, made } = makePart(path, target);
     tellAs(part, path);
-    let made: BigIntStats;
     try {
-      const fd = openSync(part, 'wx', 0o666);
-      made = fstatSync(fd, { bigint: true });
-      closeSync(fd);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw code === 'ENOENT' || code === 'ENOTDIR'
-        ? new UsageError(`${path}: there is no folder ${dirname(path)}`, 'Make it (mkdir -p), or mend the path.')
-        : error;
-    }
-    try {
-      return new OutputFile(path, part, force === true, await openNamed(part), made);
+      return new OutputFile(target, part, force === true, await openNamed(part), made);
     } catch (error) {
       unlinkSync(part);
       throw error;
@@ -110,10 +102,12 @@ export class OutputFile {
   }
 
   #ofUser(error: unknown): unknown {
-    if (this.#part === '' || !(error instanceof CaptureError) || error.code !== 'RINGTAP_FILE_WRITE') return error;
-    const { message, uri, syscall, errno, position, hint } = error;
+    if (this.#part === '' || !(error instanceof CaptureError)) return error;
+    const { code, message, uri, syscall, errno, position } = error;
+    const hint = error.hint?.replace(/ *The packets before this one are in the file\.$/, '');
+    if (code !== 'RINGTAP_FILE_WRITE' && hint === error.hint) return error;
     const own = message.replace(/, which are (kept|followed by part of a record)/, ', and nothing is left of it');
-    return new CaptureError(error.code, own, { uri, syscall, errno, position, hint, cause: error });
+    return new CaptureError(code, own, { uri, syscall, errno, position, hint, cause: error });
   }
 
   /** What somebody else has put there meanwhile is not what was written. */
@@ -152,6 +146,49 @@ export class OutputFile {
       unlinkSync(this.#name);
     } catch {
       // It is gone already.
+    }
+  }
+}
+
+/** Where a link leads, also to what is not there yet: what it is called stays a link. */
+function targetOf(path: string): string {
+  let target = path;
+  for (let links = 0; links < 40; links++) {
+    if (!lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) break;
+    target = resolve(dirname(target), readlinkSync(target));
+  }
+  return target;
+}
+
+const MOST_NAME_BYTES = 255 - '.rtidx'.length;
+const MOST_TRIES = 1000;
+
+/** A new file beside `target`, whoever may read that may read it, whose name is as much of its as fits. */
+function makePart(path: string, target: string): { part: string; made: BigIntStats } {
+  for (let tries = 1; ; tries++) {
+    const end = `.${process.pid}-${++lastNumber}.part`;
+    const begin = Buffer.from(basename(target)).subarray(0, MOST_NAME_BYTES - end.length - 1);
+    const part = join(dirname(target), `.${begin.toString().replace(/\ufffd+$/, '')}${end}`);
+    try {
+      const mode = statOf(target)?.mode;
+      const fd = openSync(part, 'wx', 0o666);
+      if (mode !== undefined) fchmodSync(fd, mode & 0o777);
+      const made = fstatSync(fd, { bigint: true });
+      closeSync(fd);
+      return { part, made };
+    } catch (error) {
+      const { code, errno = 0, syscall } = error as NodeJS.ErrnoException;
+      // One that was killed, with the same number of its process, has left it.
+      if (code === 'EEXIST' && tries < MOST_TRIES) continue;
+      if (code === 'ENOENT' || code === 'ENOTDIR')
+        throw new UsageError(`${path}: there is no folder ${dirname(target)}`, 'Make it (mkdir -p), or mend the path.');
+      const hint = 'Name a file in a folder that can be written to.';
+      throw new CaptureError('RINGTAP_FILE_WRITE', `${path}: cannot create`, {
+        syscall,
+        errno: -errno,
+        hint,
+        cause: error,
+      });
     }
   }
 }

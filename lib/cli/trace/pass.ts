@@ -41,6 +41,7 @@ export async function pass(
   try {
     await read(files, options, stopping.signal, begin);
   } catch (error) {
+    if (error instanceof CaptureError && error.errno === constants.errno.EPIPE) return; // its reader has enough
     if (!stopping.signal.aborted) throw error;
     const signal = stopping.signal.reason as NodeJS.Signals;
     for (const each of SIGNALS) process.removeListener(each, stop);
