@@ -90,7 +90,7 @@ export interface WriterOptions {
   /**
    * Bytes of the disk that are claimed ahead at a time (4096 or more): files lie in one piece, and a disk that is full is
    * told of at once. What was not needed is given back when a file is complete; readers never see it. Without it 64 MiB at
-   * a time, from that size on, and on ext4 only, where it saves half of the kernel's work.
+   * a time, from that size on, and on ext4 only, where it saves a quarter of the kernel's work.
    */
   preallocateBytes?: number | undefined;
   /** Format of what goes through a connection; of a file its name says it (default `'pcap'`). */

@@ -31,7 +31,7 @@ namespace {
 constexpr size_t kFileWriteBytes = 256u << 10;
 
 // From this size on, a file has so much of the disk claimed at a time, if nobody said otherwise. WHY: ext4 finds a
-// place for each write otherwise, which costs the kernel half as much again. Only there, where that was measured:
+// place for each write otherwise, which costs the kernel a third more. Only there, where that was measured:
 // others have ways of their own, and what was claimed is not compressed on btrfs.
 constexpr uint64_t kLargeFileBytes = 64u << 20;
 
