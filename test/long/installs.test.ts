@@ -131,8 +131,8 @@ describe('without compiler, Python and libpcap', () => {
   });
 });
 
-test('the package is 4 MB at most', () => {
-  expect(statSync(tarball).size).toBeLessThanOrEqual(4 * MB);
+test('the package is 3 MB at most', () => {
+  expect(statSync(tarball).size).toBeLessThanOrEqual(3 * MB);
 });
 
 /** The package below `folder`, with what it needs beside it. */

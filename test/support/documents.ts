@@ -169,7 +169,7 @@ export const FRAMES: readonly Uint8Array[] = [
 
 /** Long enough for what a block does once, and for packets that wait for others. */
 const UNTIL_CTRL_C_MS = 2_500;
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 60_000;
 
 /** Runs a block in a folder of its own, in which trace.pcap and trace.pcapng are. */
 export async function runBlock(block: Block, folder: string): Promise<Outcome> {

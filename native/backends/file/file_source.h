@@ -41,8 +41,9 @@ class FileSource final : public Source {
 
   /// Where in the trace, decompressed, what lies there in memory is: of the batch that was lent last.
   uint64_t place_of(uint32_t offset) const noexcept { return walk_.file_base + offset; }
-  /// Where the next record begins, if it does.
+  /// False in the middle of what is passed over.
   bool record_begins() const noexcept { return skip_ == 0 && reader_->record_begins(); }
+  /// Where the next record begins, if one does.
   uint64_t next_place() const noexcept { return walk_.file_base + walk_.pos; }
   bool is_compressed() const noexcept { return !input_->compression().empty(); }
   /// Waits until there may be more to receive, for up to so long.
