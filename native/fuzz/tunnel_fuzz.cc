@@ -29,15 +29,23 @@ void check(const Inner& inner, const TunnelRow& row, size_t size) {
 
 /// What is decided the short way is what the long one finds.
 void compare(const Bytes& bytes, uint32_t wirelen) {
-  const Quick quick = look_quickly(bytes, wirelen);
-  if (quick.is == Quick::Is::kUnknown) return;
+  Inner told;
+  TunnelRow about;
+  const auto keep = [&](uint32_t caplen, uint32_t length, uint32_t vni, uint32_t source) {
+    told.caplen = caplen;
+    told.wirelen = length;
+    about.id = vni;
+    about.source[0] = source;
+  };
+  const Quick::Is is = look_quickly(bytes, wirelen, keep);
+  if (is == Quick::Is::kUnknown) return;
   Inner inner;
   TunnelRow row;
   const bool is_opened = find_inner(bytes, wirelen, kLinkEthernet, kAllTunnels, inner, row);
-  require(is_opened == (quick.is == Quick::Is::kVxlan));
+  require(is_opened == (is == Quick::Is::kVxlan));
   if (!is_opened) return;
-  require(inner.at == Quick::kAt && inner.caplen == quick.caplen && inner.wirelen == quick.wirelen);
-  require(row.about == Quick::kAbout && row.id == quick.vni && row.source[0] == quick.source);
+  require(inner.at == Quick::kAt && inner.caplen == told.caplen && inner.wirelen == told.wirelen);
+  require(row.about == Quick::kAbout && row.id == about.id && row.source[0] == about.source[0]);
 }
 
 }  // namespace

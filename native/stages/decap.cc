@@ -9,8 +9,8 @@
 #include "core/link_type.h"
 #include "core/untrusted.h"
 #include "decode/tunnel.h"
-#include "decode/vxlan_quick.h"
 #include "stages/tunnel_filter.h"
+#include "stages/vxlan_stretch.h"
 
 namespace ringtap {
 namespace {
@@ -19,8 +19,6 @@ using decode::Inner;
 
 // Batches that a receive() may find nothing in before it lets others run.
 constexpr int kMostEmpty = 16;
-constexpr uint32_t kAhead = 6;  // packets whose heads are fetched before their turn
-constexpr uint32_t kLine = 64;  // outer and inner headers take two lines of a cache
 
 constexpr std::string_view kNames[] = {"vxlan", "geneve", "gre", "erspan", "tzsp", "mpls", "gtp-u"};
 
@@ -92,8 +90,9 @@ class DecapSource final : public Source {
   Opened open(const DescBlock& from, uint32_t i, bool is_told) const noexcept;
   bool accept(const Opened& opened, uint32_t& keep, bool& is_ready);
   void put(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n, const Opened& opened, uint32_t keep) noexcept;
-  bool take_quickly(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t& n) noexcept;
+  uint32_t take_stretch(DescBlock& block, uint32_t begin, uint32_t end, uint32_t& n) noexcept;
   static void copy_rest(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n) noexcept;
+  static void copy_row(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n) noexcept;
   void keep_rest(const DescBlock& from, uint32_t begin, uint32_t end) noexcept;
   void let_go(uint32_t piece) noexcept;
 
@@ -193,15 +192,14 @@ uint32_t DecapSource::take(DescBlock& from, uint32_t begin, uint32_t end, DescBl
   uint32_t n = 0;
   vm_ = nullptr;
   uint32_t i = begin;
-  for (; i < end; i++) {
-    if (i + kAhead < end) {
-      const uint32_t ahead = load_once(&from.offset[i + kAhead]);
-      if (ahead < size_) {
-        prefetch(bytes_ + ahead);
-        prefetch(bytes_ + ahead + kLine);
-      }
+  for (; i < std::min(end, begin + kFetchAhead); i++) fetch_headers({bytes_, size_}, load_once(&from.offset[i]));
+  for (i = begin; i < end; i++) {
+    if (is_quick && (n == 0 || part_type_ == kLinkEthernet)) {
+      i = take_stretch(to, i, end, n);
+      if (i == end) break;
+    } else if (i + kFetchAhead < end) {
+      fetch_headers({bytes_, size_}, load_once(&from.offset[i + kFetchAhead]));
     }
-    if (is_quick && take_quickly(from, i, to, n)) continue;
     const Opened opened = open(from, i, is_told);
     if (n > 0 && opened.inner.link_type != part_type_) [[unlikely]]
       break;
@@ -239,41 +237,26 @@ uint32_t DecapSource::take(DescBlock& from, uint32_t begin, uint32_t end, DescBl
   return n;
 }
 
-/// An Ethernet packet out of VXLAN, or out of no tunnel. False: open() is to look at it.
-RINGTAP_INLINE bool DecapSource::take_quickly(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t& n) noexcept {
-  if (n > 0 && part_type_ != kLinkEthernet) return false;
-  const uint32_t offset = load_once(&from.offset[i]);
-  const uint32_t caplen = load_once(&from.caplen[i]);
-  // SAFETY: JavaScript may see the descriptors; nothing is read outside of the batch's memory, whatever they say.
-  if (uint64_t{offset} + caplen > size_) return false;
-  const uint32_t wirelen = load_once(&from.wirelen[i]);
-  const auto quick = decode::look_quickly({bytes_ + offset, caplen}, wirelen);
-  using Is = decode::Quick::Is;
-  if (quick.is == Is::kUnknown) return false;
-  const bool is_moved = quick.is == Is::kVxlan;
-  if (!is_moved) {
-    others_++;
-    if (setup_.drop_others) {
-      filtered_++;
-      return true;
-    }
-  } else {
-    opened_++;
+/// @return the first packet that open() is to look at, or `end`
+uint32_t DecapSource::take_stretch(DescBlock& block, uint32_t begin, uint32_t end, uint32_t& n) noexcept {
+  const Stretch stretch = open_stretch(block, begin, end, {bytes_, size_}, setup_.snaplen);
+  const uint32_t others = stretch.next - begin - stretch.opened;
+  opened_ += stretch.opened;
+  others_ += others;
+  if (stretch.next > begin) part_type_ = kLinkEthernet;
+  const bool drops = setup_.drop_others && others > 0;
+  if (n == begin && !drops) {
+    n = stretch.next;
+    return n;
   }
-  part_type_ = kLinkEthernet;
-  to.offset[n] = offset + (is_moved ? decode::Quick::kAt : 0);
-  to.caplen[n] = std::min(is_moved ? quick.caplen : caplen, setup_.snaplen);
-  to.wirelen[n] = is_moved ? quick.wirelen : wirelen;
-  to.flags[n] = is_moved ? from.flags[i] & ~uint32_t{kFlagVlan} : from.flags[i];
-  to.vlan[n] = is_moved ? uint16_t{0} : from.vlan[i];
-  TunnelRow& row = to.tunnel[n];
-  row.about = is_moved ? decode::Quick::kAbout : 0;
-  row.id = quick.vni;
-  row.source[0] = quick.source;
-  row.source[1] = row.source[2] = row.source[3] = 0;
-  row.time[0] = row.time[1] = 0;
-  copy_rest(from, i, to, n++);
-  return true;
+  for (uint32_t i = begin; i < stretch.next; i++) {
+    if (drops && block.tunnel[i].about == 0) {
+      filtered_++;
+    } else {
+      copy_row(block, i, block, n++);
+    }
+  }
+  return stretch.next;
 }
 
 Opened DecapSource::open(const DescBlock& from, uint32_t i, bool is_told) const noexcept {
@@ -324,16 +307,27 @@ void DecapSource::put(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t
   to.flags[n] = flags;
   to.vlan[n] = vlan;
   to.tunnel[n] = opened.row;
+  if (&from == &to && i == n) return;
   copy_rest(from, i, to, n);
 }
 
 /// What is the same of an inner packet.
-RINGTAP_INLINE void DecapSource::copy_rest(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n) noexcept {
-  if (&from == &to && i == n) return;
+void DecapSource::copy_rest(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n) noexcept {
   to.time[n] = from.time[i];
   to.rest[n] = from.rest[i];
   to.hash[n] = from.hash[i];
   to.queue[n] = from.queue[i];
+}
+
+/// All of a descriptor, as it is.
+void DecapSource::copy_row(const DescBlock& from, uint32_t i, DescBlock& to, uint32_t n) noexcept {
+  to.offset[n] = from.offset[i];
+  to.caplen[n] = from.caplen[i];
+  to.wirelen[n] = from.wirelen[i];
+  to.flags[n] = from.flags[i];
+  to.vlan[n] = from.vlan[i];
+  to.tunnel[n] = from.tunnel[i];
+  copy_rest(from, i, to, n);
 }
 
 void DecapSource::keep_rest(const DescBlock& from, uint32_t begin, uint32_t end) noexcept {
@@ -341,16 +335,8 @@ void DecapSource::keep_rest(const DescBlock& from, uint32_t begin, uint32_t end)
   rest_count_ = end - begin;
   const bool is_told = source_->info().tunnels;
   for (uint32_t n = 0, i = begin; i < end; i++, n++) {
-    rest_.offset[n] = from.offset[i];
-    rest_.caplen[n] = from.caplen[i];
-    rest_.wirelen[n] = from.wirelen[i];
-    rest_.flags[n] = from.flags[i];
-    rest_.vlan[n] = from.vlan[i];
-    rest_.time[n] = from.time[i];
-    rest_.rest[n] = from.rest[i];
-    rest_.hash[n] = from.hash[i];
-    rest_.queue[n] = from.queue[i];
-    rest_.tunnel[n] = is_told ? from.tunnel[i] : TunnelRow{};
+    copy_row(from, i, rest_, n);
+    if (!is_told) rest_.tunnel[n] = TunnelRow{};
   }
 }
 

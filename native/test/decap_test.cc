@@ -5,8 +5,10 @@
 
 #include <cstring>
 #include <deque>
+#include <random>
 
 #include "core/region.h"
+#include "decode/tunnel.h"
 #include "decode_frames.h"
 #include "libpcap/compile.h"
 
@@ -52,7 +54,15 @@ class Made final : public Source {
     for (const Frame& frame : frames) {
       std::memcpy(region_->base() + at_, frame.data(), frame.size());
       const auto size = static_cast<uint32_t>(frame.size());
-      block.set(n, {.offset = at_, .caplen = size, .wirelen = size, .time_ns = sent_++, .queue = 3});
+      // Every third has lost a tag to the card.
+      const bool is_tagged = sent_ % 3 == 2;
+      block.set(n, {.offset = at_,
+                    .caplen = size,
+                    .wirelen = size,
+                    .time_ns = sent_++,
+                    .flags = is_tagged ? uint32_t{kFlagVlan} : 0u,
+                    .queue = 3,
+                    .vlan = is_tagged ? uint16_t{7} : uint16_t{0}});
       n++;
       at_ += size;
     }
@@ -187,6 +197,54 @@ TEST_CASE("the filter sees the inner packet and its tunnel, never the outer one"
   CHECK(delivered("tunnel src 10.0.0.1 and tcp") == "2");
   CHECK(delivered("tunnel src 10.0.0.2 or tunnel src 2001:db8::1") == "");
   CHECK(delivered("ether host 02:00:00:00:00:01") == "013");
+}
+
+TEST_CASE("in any mixture each packet is what it is by itself, whatever is before it") {
+  std::mt19937 random(11);
+  const Frame tcp = ethernet("0800", ipv4(6, decode::kTcpSegment));
+  const Frame six = ethernet("86dd", hex("60000000 0000 3b 40") + Frame(32));
+  const std::vector<Frame> seeds = {vxlan(1, kPlain), vxlan(2, tcp), vxlan(3, vxlan(4, kPlain)),  vxlan(5, six),
+                                    kPlain,           tcp,           gre(ipv4(17, kUdpDatagram)), six};
+  for (int round = 0; round < 2000; round++) {
+    const DecapSetup setup{.drop_others = round % 2 != 0, .snaplen = round % 3 == 0 ? 40 : kMaxSnaplen};
+    std::vector<Frame> frames;
+    // Mostly what is ordinary, so that there are stretches of it.
+    for (uint32_t i = 0; i < 16; i++) frames.push_back(seeds[random() % (random() % 3 == 0 ? seeds.size() : 2)]);
+    Lab lab({frames}, setup);
+    uint32_t next = 0;
+    for (RxBatch batch = lab.receive(); batch.rx == Rx::kOk; batch = lab.receive()) {
+      for (uint32_t i = 0; i < batch.count; i++, next++) {
+        decode::Inner inner;
+        TunnelRow row;
+        const auto find = [&] {
+          const Frame& frame = frames[next];
+          const auto size = static_cast<uint32_t>(frame.size());
+          inner = {.at = 0, .caplen = size, .wirelen = size, .link_type = 1};
+          row = {};
+          return decode::find_inner({frame.data(), size}, size, 1, kAllTunnels, inner, row);
+        };
+        bool is_opened = find();
+        while (!is_opened && setup.drop_others) {
+          next++;
+          REQUIRE(next < frames.size());
+          is_opened = find();
+        }
+        const DescBlock& block = lab.block;
+        const bool is_tagged = next % 3 == 2 && !is_opened;
+        REQUIRE(block.time[i] == next);
+        REQUIRE(block.queue[i] == 3);
+        REQUIRE(batch.link_type == inner.link_type);
+        REQUIRE(block.caplen[i] == std::min(inner.caplen, setup.snaplen));
+        REQUIRE(block.wirelen[i] == inner.wirelen);
+        REQUIRE(block.flags[i] == (is_tagged ? uint32_t{kFlagVlan} : 0u));
+        REQUIRE(block.vlan[i] == (is_tagged ? 7 : 0));
+        REQUIRE(std::memcmp(&block.tunnel[i], &row, sizeof row) == 0);
+      }
+      REQUIRE(lab.source->release(batch.lease));
+    }
+    REQUIRE(lab.out == 0);
+    check_sum(*lab.source);
+  }
 }
 
 TEST_CASE("what `tunnel` lacks is told, with its place") {

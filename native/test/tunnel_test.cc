@@ -248,10 +248,17 @@ TEST_CASE("the short way decides as the long one does, also of frames that are d
     }
     if (random() % 4 == 0) frame.resize(random() % (frame.size() + 1));
     const auto wirelen = static_cast<uint32_t>(frame.size() + (random() % 3 == 0 ? random() % 100 : 0));
-    const Quick quick = look_quickly({frame.data(), frame.size()}, wirelen);
-    if (quick.is == Quick::Is::kUnknown) continue;
+    Found quick;
+    const auto keep = [&quick](uint32_t caplen, uint32_t length, uint32_t vni, uint32_t source) {
+      quick.inner.caplen = caplen;
+      quick.inner.wirelen = length;
+      quick.row.id = vni;
+      quick.row.source[0] = source;
+    };
+    const Quick::Is is = look_quickly({frame.data(), frame.size()}, wirelen, keep);
+    if (is == Quick::Is::kUnknown) continue;
     const Found found = open(frame, kAllTunnels, kLinkEthernet, wirelen);
-    REQUIRE(found.is_tunnel == (quick.is == Quick::Is::kVxlan));
+    REQUIRE(found.is_tunnel == (is == Quick::Is::kVxlan));
     if (!found.is_tunnel) {
       others++;
       continue;
@@ -259,11 +266,11 @@ TEST_CASE("the short way decides as the long one does, also of frames that are d
     opened++;
     REQUIRE(found.inner.at == Quick::kAt);
     REQUIRE(found.inner.link_type == kLinkEthernet);
-    REQUIRE(found.inner.caplen == quick.caplen);
-    REQUIRE(found.inner.wirelen == quick.wirelen);
+    REQUIRE(found.inner.caplen == quick.inner.caplen);
+    REQUIRE(found.inner.wirelen == quick.inner.wirelen);
     REQUIRE(found.row.about == Quick::kAbout);
-    REQUIRE(found.row.id == quick.vni);
-    REQUIRE(found.row.source[0] == quick.source);
+    REQUIRE(found.row.id == quick.row.id);
+    REQUIRE(found.row.source[0] == quick.row.source[0]);
     REQUIRE((found.row.source[1] | found.row.source[2] | found.row.source[3] | found.row.time[0] | found.row.time[1]) ==
             0);
   }
