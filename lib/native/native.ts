@@ -241,6 +241,8 @@ export interface NativeOutlet {
   setFilter(program: Uint32Array): void;
   setSampling(method: number, value: number): void;
   stats(): NativeOutletStats;
+  /** Its socket, and its memory. The others do nothing any more, but for `stats()`, which says what it said last. */
+  close(): void;
 }
 
 /** Makes flows of packets. What counts records that wait is -1 where there was no such batch. */

@@ -29,7 +29,7 @@ export interface DatagramTarget {
 
 /** @throws CaptureError where there is no zstd */
 export function needZstd(): void {
-  openOutlet({ ...NO_DATAGRAMS, snaplen: 1, trains: true });
+  openOutlet({ ...NO_DATAGRAMS, snaplen: 1, trains: true }).close();
 }
 
 export class DatagramLeg extends Leg {

@@ -57,6 +57,7 @@ export abstract class Leg {
     if (this.#isEnded) return;
     this.#isEnded = true;
     await this.finish(AbortSignal.timeout(PARTING_MS));
+    this.native.close();
   }
 
   get isEnded(): boolean {
@@ -66,6 +67,7 @@ export abstract class Leg {
   /** At once, whatever is on its way. */
   destroy(): void {
     this.#isEnded = true;
+    this.native.close();
   }
 
   /** Undefined: the batch is done with; else how many of its packets are. */

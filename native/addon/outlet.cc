@@ -49,6 +49,7 @@ Napi::Function OutletHandle::define(Napi::Env env) {
                          InstanceMethod<&OutletHandle::set_filter>("setFilter"),
                          InstanceMethod<&OutletHandle::set_sampling>("setSampling"),
                          InstanceMethod<&OutletHandle::stats>("stats"),
+                         InstanceMethod<&OutletHandle::close>("close"),
                      });
 }
 
@@ -93,6 +94,7 @@ Napi::Value OutletHandle::open(const Napi::CallbackInfo& info) {
 /// batch it is done with: go on from there. `into`: of a stream, where to write.
 Napi::Value OutletHandle::put(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
+  if (!outlet_) return Napi::Number::New(env, kAllTaken);
   const Session* session = Session::find(env, word(info[0]));
   const auto view = session == nullptr ? std::nullopt : session->view(word(info[1]), word(info[2]));
   if (!view) return Napi::Number::New(env, kReleased);
@@ -114,20 +116,21 @@ Napi::Value OutletHandle::written(const Napi::CallbackInfo& info) {
 
 /// flush(): false, the socket takes nothing now.
 Napi::Value OutletHandle::flush(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), outlet_->flush());
+  return Napi::Boolean::New(info.Env(), !outlet_ || outlet_->flush());
 }
 
 Napi::Value OutletHandle::has_more(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), outlet_->has_more());
+  return Napi::Boolean::New(info.Env(), outlet_ && outlet_->has_more());
 }
 
 /// attend(): whether it makes sense to call it again soon.
 Napi::Value OutletHandle::attend(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), outlet_->attend());
+  return Napi::Boolean::New(info.Env(), outlet_ && outlet_->attend());
 }
 
 /// setFilter(program): code, jt, jf, k of each instruction; none of them keeps all.
 void OutletHandle::set_filter(const Napi::CallbackInfo& info) {
+  if (!outlet_) return;
   const auto flat = elements<uint32_t>(info[0]);
   Program program;
   for (size_t i = 0; i + 3 < flat.size(); i += 4) {
@@ -141,6 +144,7 @@ void OutletHandle::set_filter(const Napi::CallbackInfo& info) {
 
 /// setSampling(method, value): as rpcap numbers the methods.
 void OutletHandle::set_sampling(const Napi::CallbackInfo& info) {
+  if (!outlet_) return;
   const uint32_t method = word(info[0]);
   outlet_->choice().set_sampling({.method = method == 1   ? Sampling::Method::kOneOfEvery
                                             : method == 2 ? Sampling::Method::kFirstAfterMs
@@ -149,8 +153,8 @@ void OutletHandle::set_sampling(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
-  const Outlet::Counts counts = outlet_->counts();
-  const Choice::Counts& chosen = outlet_->choice().counts();
+  const Outlet::Counts counts = outlet_ ? outlet_->counts() : counts_;
+  const Choice::Counts& chosen = outlet_ ? outlet_->choice().counts() : chosen_;
   Napi::Object object = Napi::Object::New(info.Env());
   const auto set = [&](const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); };
   set("looked", chosen.looked);
@@ -165,6 +169,16 @@ Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
   set("bytes", counts.bytes);
   set("again", counts.again);
   return object;
+}
+
+/// close(): the socket and the memory, at once; the counters stay. WHY not by the collector: it knows of neither, and
+/// clients come and go for days without a collection.
+void OutletHandle::close(const Napi::CallbackInfo&) {
+  if (!outlet_) return;
+  counts_ = outlet_->counts();
+  chosen_ = outlet_->choice().counts();
+  stream_ = nullptr;
+  outlet_.reset();
 }
 
 }  // namespace ringtap::addon

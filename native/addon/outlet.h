@@ -27,8 +27,11 @@ class OutletHandle final : public Napi::ObjectWrap<OutletHandle> {
   void set_filter(const Napi::CallbackInfo& info);
   void set_sampling(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
 
-  std::unique_ptr<Outlet> outlet_;
+  std::unique_ptr<Outlet> outlet_;  // none: it was closed
+  Outlet::Counts counts_;           // as they were then
+  Choice::Counts chosen_;
   StreamOutlet* stream_ = nullptr;  // the outlet, if it is one
 };
 
