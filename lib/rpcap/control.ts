@@ -12,6 +12,9 @@ const MOST_PAYLOAD = 1 << 20;
 const MOST_TEXT = 256;
 /** How long the last words to a daemon may take to go out. */
 const PARTING_MS = 1000;
+/** What a server of TLS answers that was not greeted so. */
+const TLS_ALERT = 21;
+const TLS_MAJOR = 3;
 
 /** For whom, and how long. */
 export interface ControlOptions {
@@ -155,8 +158,18 @@ export class Control {
     this.#fail(this.#options.signal?.reason);
   }
 
+  #withTls(): string {
+    return `rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}`;
+  }
+
   #lost(what: string): void {
-    this.#fail(this.fault('RINGTAP_REMOTE_LOST', what));
+    const [first, second] = this.#received[0] ?? [];
+    if (first === TLS_ALERT && second === TLS_MAJOR) {
+      const hint = `TLS may be what it speaks: ${this.#withTls()}.`;
+      this.#fail(this.fault('RINGTAP_REMOTE_TLS', `${what}, with an alert of TLS`, { hint }));
+    } else {
+      this.#fail(this.fault('RINGTAP_REMOTE_LOST', what));
+    }
   }
 
   #fail(why: unknown): void {
@@ -233,7 +246,7 @@ export class Control {
         });
       case Refusal.tls:
         return this.fault('RINGTAP_REMOTE_TLS', what, {
-          hint: `It speaks nothing but TLS: rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}.`,
+          hint: `It speaks nothing but TLS: ${this.#withTls()}.`,
         });
       default:
         return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what);

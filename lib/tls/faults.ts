@@ -60,22 +60,34 @@ export function certificateFault(code: string, fingerprint: string | undefined):
 }
 
 /** What broke a handshake. */
-export function handshakeFault(error: NodeJS.ErrnoException): { what: string; hint: string | undefined } {
-  const { code = '', message } = error;
+export function handshakeFault(
+  error: NodeJS.ErrnoException & { readonly reason?: string },
+  backend: MethodName | undefined,
+): { what: string; hint: string | undefined } {
+  const { code = '', message, reason = message } = error;
   if (code === 'ECONNRESET' || code === 'EPIPE') {
     return {
       what: 'the connection was closed in the handshake',
-      hint: 'The other end may speak no TLS (leave out tls), or refuse us: its log says why.',
+      hint: `The other end may speak no TLS (${withoutTls(backend)}), or refuse us: its log says why.`,
     };
   }
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE|RECORD_TOO/.test(code)) {
-    return { what: 'the other end speaks no TLS', hint: 'Leave out tls, or switch it on there.' };
+    return { what: 'the other end speaks no TLS', hint: `Without it: ${withoutTls(backend)}. Or switch it on there.` };
   }
   if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|PEER_DID_NOT_RETURN/.test(code)) {
-    return {
-      what: `the handshake failed (${message})`,
-      hint: 'It may ask for a certificate of ours (tls: { cert, key }, --tls-cert and --tls-key), or be an rpcapd that speaks no TLS (rpcap://).',
-    };
+    const ours = 'tls: { cert, key }, --tls-cert and --tls-key';
+    // WHY: this alert is also what a daemon without TLS answers, libpcap's and ours.
+    return backend === 'rpcap' && code.includes('HANDSHAKE_FAILURE')
+      ? {
+          what: 'it refuses the handshake',
+          hint: `A daemon without TLS answers so: ${withoutTls(backend)}, or start it with TLS (rpcapd -S). One with TLS may ask for a certificate of ours: ${ours}.`,
+        }
+      : { what: `the handshake failed (${reason})`, hint: `It may ask for a certificate of ours: ${ours}.` };
   }
-  return { what: `the handshake failed (${message})`, hint: undefined };
+  return { what: `the handshake failed (${reason})`, hint: undefined };
+}
+
+/** How to do without. */
+export function withoutTls(backend: MethodName | undefined): string {
+  return backend === 'rpcap' ? 'rpcap:// in place of rpcaps://' : 'leave out tls';
 }

@@ -4,7 +4,15 @@ import { checkServerIdentity, connect, createServer, type TLSSocket } from 'node
 import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import type { TlsSettings } from '../uri/tls.js';
-import { certificateFault, fingerprintOf, handshakeFault, plainPin, type TlsPeer, tlsFault } from './faults.js';
+import {
+  certificateFault,
+  fingerprintOf,
+  handshakeFault,
+  plainPin,
+  type TlsPeer,
+  tlsFault,
+  withoutTls,
+} from './faults.js';
 
 /** How long a handshake may take. */
 export interface Patience {
@@ -131,7 +139,7 @@ async function within<T>(
     return await new Promise<T>((done, failed) => {
       const closed = () => failed(Object.assign(new Error('it was closed'), { code: 'ECONNRESET' }));
       const late = () =>
-        failed(tlsFault(peer, `no handshake for ${timeoutMs} ms`, 'It may speak no TLS: leave out tls.'));
+        failed(tlsFault(peer, `no handshake for ${timeoutMs} ms`, `It may speak no TLS: ${withoutTls(peer.backend)}.`));
       const timer = setTimeout(late, timeoutMs);
       const forget = signal === undefined ? () => {} : onAbort(signal, () => failed(new Error('it was given up')));
       socket.once('close', closed);
@@ -147,7 +155,7 @@ async function within<T>(
     socket.destroy();
     if (signal?.aborted) throw signal.reason;
     if (error instanceof CaptureError) throw error;
-    const { what, hint } = handshakeFault(error as NodeJS.ErrnoException);
+    const { what, hint } = handshakeFault(error as NodeJS.ErrnoException, peer.backend);
     throw tlsFault(peer, what, hint, error);
   } finally {
     end();

@@ -1,8 +1,10 @@
 // Captures at a daemon on another host. The daemons here answer as recorded ones did; what these had delivered to a program
 // of the time lies beside each recording.
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { devices, explain, LINKTYPE, listen, open } from 'ringtap';
+import { type AddressInfo, createServer } from 'node:net';
+import { devices, explain, LINKTYPE, listen, open, serve } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { certificates } from '../support/certificates.js';
 import { ringtap, startRingtap } from '../support/cli.js';
@@ -382,6 +384,28 @@ describe.skipIf(lab === null)('TLS with a daemon', () => {
     expect(daemon.asked).toEqual([]);
     await using capture = await open(daemon.uri(), { tls: { insecure: true } });
     expect(capture.ended).toBe(false);
+  });
+
+  test('at a daemon without it, and without TLS at one that has it, is an error that says what to write', async () => {
+    const options = { host: '127.0.0.1', port: 0, nullAuth: true, sources: { made: 'synth:?count=1' } };
+    await using plain = await serve(options);
+    await using secured = await serve({ ...options, tls: { cert: own.cert, key: own.key } });
+    for (const [uri, hint] of [
+      [`rpcaps://127.0.0.1:${plain.port}/made`, 'rpcap:// in place of rpcaps://'],
+      [`rpcap://127.0.0.1:${secured.port}/made`, 'rpcaps:// in place of rpcap://'],
+    ] as const) {
+      const error = await failure(() => open(uri));
+      expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_TLS', backend: 'rpcap' });
+      expect(error.hint).toContain(hint);
+      expect(error.message).not.toContain('SSL routines');
+    }
+    // What OpenSSL answers to bytes that are not TLS's.
+    const other = createServer((socket) => socket.end(bytes('15 03 03 00 02 02 46'))).listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const error = await failure(() => open(`rpcap://127.0.0.1:${port}/made`));
+    expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_TLS', hint: expect.stringContaining('rpcaps://') });
+    other.close();
   });
 
   test('is RINGTAP_REMOTE_TLS where the daemon has none, and BAD_OPTION with datagrams', async () => {
