@@ -1,18 +1,12 @@
 // udpstr between two ringtaps that have agreed to have lost datagrams sent again: over a way that loses, doubles and
 // reorders them in both directions, no packet is lost.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { listen, open, type RpcapOptions, type ServeOptions, serve } from 'ringtap';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { lab } from '../support/lab.js';
 import { LossyRelay, type Mischief } from '../support/lossy-relay.js';
 import { expectBalanced, readAll } from '../support/packets.js';
-import { until } from '../support/wait.js';
 
-const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const COUNT = 3000;
 const MIX = 'seed=3&sizes=imix';
 const ALL: Mischief = { seed: 5, lose: 0.1, double: 0.1, delay: 0.05 };
@@ -139,48 +133,5 @@ describe.skipIf(lab === null)('recovery', () => {
         code: 'RINGTAP_BAD_OPTION',
       });
     }
-  });
-});
-
-describe.skipIf(lab === null)('recovery from a daemon in another network namespace', () => {
-  const HOST = '10.78.0.2';
-  let other: ChildProcess;
-  let daemon: ChildProcess;
-  const run = (...[program, ...args]: string[]) => execFileSync(program!, args, { stdio: 'pipe' });
-  const namespaceOf = (pid: string) => readlinkSync(`/proc/${pid}/ns/net`);
-
-  beforeAll(async () => {
-    other = spawn('unshare', ['-n', 'sleep', '120'], { stdio: 'ignore' });
-    const pid = String(other.pid);
-    const inOther = ['nsenter', '-t', pid, '-n'];
-    await until(() => namespaceOf(pid) !== namespaceOf('self'), 'the other namespace');
-    run('ip', 'link', 'add', 're0', 'type', 'veth', 'peer', 'name', 're1', 'netns', pid);
-    run('ip', 'address', 'add', '10.78.0.1/24', 'dev', 're0');
-    run('ip', 'link', 'set', 're0', 'up');
-    run(...inOther, 'ip', 'address', 'add', `${HOST}/24`, 'dev', 're1');
-    run(...inOther, 'ip', 'link', 'set', 're1', 'up');
-    const source = `made=synth:?count=${COUNT}&rate=20000&${MIX}`;
-    const serving = ['rpcapd', '-n', '-b', HOST, '-t', '1472', '--recovery', '4194304', '--zstd', '--source', source];
-    const [program, ...args] = [...inOther, process.execPath, cli, ...serving];
-    daemon = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    await once(daemon.stderr!, 'data'); // it listens
-  });
-  // The devices go with the namespace.
-  afterAll(() => {
-    daemon.kill();
-    other.kill();
-  });
-
-  test.each<[string, Asked]>([
-    ['as it is', { recovery: true }],
-    ['compressed', { recovery: true, compression: 'zstd' }],
-  ])('loses nothing of what comes %s', async (_, asked) => {
-    await using relay = await LossyRelay.open(2002, ALL, HOST);
-    await using capture = await open(`rpcap://127.0.0.1:${relay.port}/made`, { transport: 'udp', ...asked });
-    const packets = await readAll(capture, COUNT);
-    const { drops, details } = capture.stats();
-    expect(packets.map(({ wirelen }) => wirelen)).toHaveLength(COUNT);
-    expect(drops.network).toBe(0);
-    expect(details.datagramsRecovered).toBeGreaterThan(20);
   });
 });
