@@ -2,6 +2,7 @@
 import { connect as connectTo, isIP, type Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, type CaptureErrorFields, wrapNative } from '../errors/errors.js';
+import type { ErrorCode } from '../generated/errors.js';
 import type { MethodName } from '../generated/options.js';
 import { addon } from '../native/native.js';
 import { secureClient } from '../tls/handshake.js';
@@ -21,7 +22,7 @@ export interface ConnectOptions {
 
 /**
  * Connects. Nothing is read from the socket yet, which is paused.
- * @throws CaptureError RINGTAP_REMOTE_UNREACHABLE, RINGTAP_REMOTE_TLS; or the signal's reason
+ * @throws CaptureError RINGTAP_REMOTE_UNREACHABLE, RINGTAP_REMOTE_TLS, RINGTAP_SYSTEM; or the signal's reason
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
   const { host, signal } = options;
@@ -78,7 +79,14 @@ const HINTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Nobody listens there: start the other end first, and check the port.',
   EHOSTUNREACH: 'There is no way to that host: check address and routes (ip route get ADDRESS).',
   ENETUNREACH: 'There is no way to that network: check address and routes (ip route get ADDRESS).',
+  EMFILE: 'Raise the limit of open files: ulimit -n 4096 (systemd: LimitNOFILE=), or close some.',
   ETIMEDOUT: 'Check the address, and that firewalls let the connection pass.',
+};
+
+/** What is wrong here, and not there. */
+const OURS: Readonly<Record<string, string>> = {
+  EMFILE: 'Too many open files',
+  ENFILE: 'Too many open files in system',
 };
 
 function connectSocket(address: string, options: ConnectOptions): Promise<Socket> {
@@ -92,12 +100,12 @@ function connectSocket(address: string, options: ConnectOptions): Promise<Socket
       forget();
       socket.removeAllListeners();
     };
-    const fail = (what: string, fields: CaptureErrorFields = {}) => {
+    const fail = (what: string, fields: CaptureErrorFields = {}, code: ErrorCode = 'RINGTAP_REMOTE_UNREACHABLE') => {
       settle();
       socket.on('error', () => {});
       socket.destroy();
       const message = `${uri}: cannot connect to ${address} port ${port}: ${what}`;
-      reject(new CaptureError('RINGTAP_REMOTE_UNREACHABLE', message, { uri, backend, syscall: 'connect', ...fields }));
+      reject(new CaptureError(code, message, { uri, backend, syscall: 'connect', ...fields }));
     };
     const timer = setTimeout(() => fail(`no answer for ${timeoutMs} ms`, { hint: HINTS.ETIMEDOUT }), timeoutMs);
     socket.once('connect', () => {
@@ -105,7 +113,10 @@ function connectSocket(address: string, options: ConnectOptions): Promise<Socket
       resolve(socket);
     });
     socket.once('error', ({ message, errno, code = '' }: NodeJS.ErrnoException) => {
-      fail(message, { ...(errno === undefined ? {} : { errno: -errno }), hint: HINTS[code] });
+      const fields = { ...(errno === undefined ? {} : { errno: -errno }), hint: HINTS[code] };
+      const ours = OURS[code];
+      if (ours === undefined) fail(message, fields);
+      else fail(ours, fields, 'RINGTAP_SYSTEM');
     });
     if (signal !== undefined) forget = onAbort(signal, () => fail('it was given up'));
   });

@@ -1,7 +1,10 @@
 // The capture methods that the conformance suite runs over: those whose folder has a conformance.json, which says how each is
 // opened so that packets come. docs/adding-a-backend.md tells what may stand in it.
+import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -16,6 +19,8 @@ export interface Subject {
   readonly live: boolean;
   /** Its batches show copies of packets. */
   readonly copies: boolean;
+  /** Who captures is another process, which comes to it when it comes to it. */
+  readonly isRemote: boolean;
   /** A capture to which `feed(count)` makes exactly so many packets come. */
   open(count: number, options?: OpenOptions): Promise<Capture>;
   feed(count: number): Promise<unknown>;
@@ -36,6 +41,8 @@ interface Row {
   readonly copies?: boolean;
   /** Numbered packets are sent to a port of the lab's loopback, each in a datagram behind this header, in hex digits. */
   readonly datagrams?: { readonly port: number; readonly header: string };
+  /** A command of ringtap's that has to run meanwhile, and says at which port: PORT in the URI. */
+  readonly beside?: readonly string[];
 }
 
 const PAYLOAD = 14 + 20 + 8;
@@ -90,9 +97,37 @@ async function floodDatagrams(way: NonNullable<Row['datagrams']>, stop: AbortSig
   }
 }
 
+const besides = new Map<string, Promise<string>>();
+
+/** Its port. WHY not in this process: what a subject opens and closes is counted. */
+function startBeside(argv: readonly string[]): Promise<string> {
+  const key = argv.join(' ');
+  const started = besides.get(key) ?? startServing(argv);
+  besides.set(key, started);
+  return started;
+}
+
+/** Runs until this process ends. */
+async function startServing(argv: readonly string[]): Promise<string> {
+  const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), ...argv], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  process.once('exit', () => child.kill('SIGKILL'));
+  const words = child.stderr as Socket;
+  for (let said = ''; ; ) {
+    const [piece] = await once(words, 'data');
+    said += piece;
+    const port = /at port (\d+)/.exec(said)?.[1];
+    if (port === undefined) continue;
+    child.unref();
+    words.resume().unref();
+    return port;
+  }
+}
+
 function subject(
   backend: string,
-  { name = backend, uri, number = 'payload', copies = false, datagrams }: Row,
+  { name = backend, uri, number = 'payload', copies = false, datagrams, beside }: Row,
 ): Subject {
   const live = uri.includes('IFACE') || datagrams !== undefined;
   const target = (count: number) =>
@@ -104,7 +139,11 @@ function subject(
     backend,
     live,
     copies,
-    open: (count, options) => open(target(count), options),
+    isRemote: beside !== undefined,
+    open: async (count, options) => {
+      const port = beside === undefined ? '' : await startBeside(beside);
+      return open(target(count).replace('PORT', port), options);
+    },
     feed: (count) =>
       datagrams !== undefined
         ? sendDatagrams(count, datagrams)
