@@ -1,5 +1,5 @@
 // The daemon: it listens, connects, and has conversations.
-import { type AddressInfo, type BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { type AddressInfo, type BlockList, isIPv6, type Server, type Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError } from '../errors/errors.js';
 import { addon } from '../native/native.js';
@@ -9,8 +9,9 @@ import { call, type Outcome } from './active.js';
 import { type ActiveSettings, Conversation, type ConversationSettings, type Listener } from './conversation.js';
 import { needZstd } from './datagram_leg.js';
 import { secured, turnAway } from './greeting.js';
+import { allowed, listenAt, nameOf } from './listening.js';
 import { Refused } from './messages.js';
-import { isNetwork, networks, type Offer, offers } from './offered.js';
+import { type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
 import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
@@ -34,8 +35,6 @@ export interface ServedClient {
 
 /** How long interfaces are believed to be what they were. */
 const OFFERS_MS = 1000;
-/** Connections that wait to be accepted. */
-const BACKLOG = 128;
 /** How long the end may take. */
 const CLOSE_MS = 2000;
 
@@ -75,7 +74,7 @@ export class Daemon implements AsyncDisposable {
     if (settings.zstd) needZstd();
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
-    if (settings.passive) await daemon.#listen();
+    if (settings.passive) daemon.#server = await listenAt(settings, (socket) => daemon.#accept(socket));
     try {
       if (settings.user !== undefined) becomeUser(settings.user);
     } catch (error) {
@@ -160,25 +159,6 @@ export class Daemon implements AsyncDisposable {
     }, CLOSE_MS);
     await isClosed;
     clearTimeout(timer);
-  }
-
-  async #listen(): Promise<void> {
-    const { host, port, fd } = this.#settings;
-    const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-    const where = fd === undefined ? { host, port, backlog: BACKLOG } : { fd };
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const what = fd === undefined ? nameOf(host ?? '*', port) : `descriptor ${fd}`;
-        const fields = { syscall: error.syscall, errno: error.errno === undefined ? undefined : -error.errno };
-        const code = error.code === 'EADDRINUSE' ? 'RINGTAP_BUSY' : 'RINGTAP_SYSTEM';
-        const hint =
-          code === 'RINGTAP_BUSY' ? 'Another daemon listens there: end it, or take another port.' : undefined;
-        reject(new CaptureError(code, `serve(): cannot listen at ${what}: ${error.message}`, { ...fields, hint }));
-      });
-      server.listen(where, resolve);
-    });
-    server.on('error', () => {}); // of a connection that could not be accepted
-    this.#server = server;
   }
 
   #accept(socket: Socket): void {
@@ -301,22 +281,4 @@ export class Daemon implements AsyncDisposable {
     }
     return this.#offers.list;
   }
-}
-
-function nameOf(address: string, port: number): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Names are looked up once. Nothing: everybody. */
-async function allowed({ allow }: Settings): Promise<BlockList | undefined> {
-  if (allow.length === 0) return undefined;
-  const addresses = allow.map(async (one) => {
-    if (isNetwork(one)) return [one];
-    try {
-      return await addon().lookup(one);
-    } catch (cause) {
-      throw new CaptureError('RINGTAP_BAD_OPTION', `serve(): allow: there is no host ${one}`, { cause });
-    }
-  });
-  return networks((await Promise.all(addresses)).flat());
 }
