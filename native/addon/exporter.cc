@@ -97,7 +97,7 @@ Napi::Value ExporterHandle::open(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// What the encoder has made: {bytes, messages, records, packets, octets}.
+/// What the encoder has made: {bytes, messages, records, packets, octets, next, next0}.
 Napi::Value ExporterHandle::made(Napi::Env env) {
   Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, encoder_->size());
   if (bytes.IsEmpty()) return {};  // the worker is being terminated
@@ -114,6 +114,8 @@ Napi::Value ExporterHandle::made(Napi::Env env) {
   object.Set("records", static_cast<double>(sum.records));
   object.Set("packets", static_cast<double>(sum.packets));
   object.Set("octets", static_cast<double>(sum.octets));
+  object.Set("next", static_cast<double>(encoder_->next_sequence(false)));
+  object.Set("next0", static_cast<double>(encoder_->next_sequence(true)));
   return object;
 }
 

@@ -33,6 +33,8 @@ class Encoder {
   std::span<const Message> messages() const noexcept { return messages_.made(); }
   const std::byte* memory() const noexcept { return messages_.memory(); }
   size_t size() const noexcept { return messages_.size(); }
+  /// The number that the next message of the domain would have, or one of domain 0.
+  uint32_t next_sequence(bool of_zero) const noexcept { return messages_.next_sequence(of_zero); }
   void clear() noexcept { messages_.clear(); }
 
  private:

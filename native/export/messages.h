@@ -72,6 +72,7 @@ class Messages {
   std::span<const Message> made() const noexcept { return made_; }
   const std::byte* memory() const noexcept { return memory_.get(); }
   size_t size() const noexcept { return size_; }
+  uint32_t next_sequence(bool of_zero) const noexcept { return sequences_[of_zero ? 1 : 0]; }
 
  private:
   void wrote(std::byte* end, uint32_t records) noexcept {
