@@ -33,7 +33,11 @@ export function addFlowOutput(command: Command): Command {
     .option('--netflow <collector>', 'send to host:port by UDP, as NetFlow v9')
     .option('-w, --write <file>', `write a file: ${FILES.join(', ')}; of any name with --csv or --json`)
     .option('--force', 'overwrite an existing file')
-    .option('--enterprise <number>', 'IPFIX: tell tunnels, round trips and more by elements of this number', parseNumber);
+    .option(
+      '--enterprise <number>',
+      'IPFIX: tell tunnels, round trips and more by elements of this number',
+      parseNumber,
+    );
 }
 
 function parseNumber(text: string): number {
@@ -95,12 +99,14 @@ function* openings(flags: FlowOutputFlags, capture: Capture): Generator<() => Pr
   // WHY: a capture must not stand still for a collector; a trace can wait.
   const told = { ...interfaceOf(capture), overflow: isLive ? 'drop' : 'wait' } as const;
   const own = enterprise === undefined ? {} : { enterprise };
-  if (ipfix !== undefined) yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...tlsFrom(flags, isForCollector(flags)) });
+  if (ipfix !== undefined)
+    yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...tlsFrom(flags, isForCollector(flags)) });
   if (netflow !== undefined) yield () => NetflowExporter.open(netflow, told);
   if (write === undefined) return;
   const overwrite = force ?? false;
   if (flags.csv) yield () => CsvExporter.open(write, { overwrite });
-  else if (flags.json || /\.(json|jsonl|ndjson)$/i.test(write)) yield () => JsonLinesExporter.open(write, { overwrite });
+  else if (flags.json || /\.(json|jsonl|ndjson)$/i.test(write))
+    yield () => JsonLinesExporter.open(write, { overwrite });
   else if (/\.csv$/i.test(write)) yield () => CsvExporter.open(write, { overwrite });
   else if (/\.parquet$/i.test(write)) yield () => ParquetExporter.open(write, { overwrite });
   else yield () => IpfixExporter.open(`file:${write}`, { ...interfaceOf(capture), ...own, overwrite });
@@ -108,19 +114,19 @@ function* openings(flags: FlowOutputFlags, capture: Capture): Generator<() => Pr
 
 /** @returns what is wrong with the name of a file that is to be written */
 export function fileFault({ write, json, csv }: FlowOutputFlags): string | undefined {
-  if (write === undefined || json || csv || FILES.some((suffix) => write.toLowerCase().endsWith(suffix))) return undefined;
+  if (write === undefined || json || csv || FILES.some((suffix) => write.toLowerCase().endsWith(suffix)))
+    return undefined;
   return `-w ${write}: the name does not say the format: end it in ${FILES.join(', ')}, or add --csv or --json`;
 }
 
 /** The interface of a capture that has one. */
-function interfaceOf({ uri, plan }: Capture): { readonly interface?: { index: number; name: string } } {
+function interfaceOf({ uri, plan }: Capture): { readonly interface?: { readonly name: string } } {
   const [, name] = /^(?:[A-Za-z][A-Za-z0-9+.-]+:)?([^\s/?]+)/.exec(uri) ?? [];
   if (plan.mode === 'read' || name === undefined) return {};
-  try {
-    return { interface: { index: Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8')), name } };
-  } catch {
-    return {}; // it is no interface
-  }
+  const isHere = readFileSync('/proc/net/dev', 'latin1')
+    .split('\n')
+    .some((line) => line.trim().startsWith(`${name}:`));
+  return isHere ? { interface: { name } } : {};
 }
 
 function summaryOf(exporter: FlowExporter): string {

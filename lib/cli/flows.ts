@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
 import { tell, UsageError } from './errors.js';
-import { addFlowOutput, FlowOutput, type FlowOutputFlags, fileFault, hasOutput, isForCollector } from './flow-output.js';
+import {
+  addFlowOutput,
+  FlowOutput,
+  type FlowOutputFlags,
+  fileFault,
+  hasOutput,
+  isForCollector,
+} from './flow-output.js';
 import { FlowTable, TOPS, type Top } from './flow-table.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';

@@ -108,7 +108,8 @@ export class DatagramSink implements Sink {
 
   async close(): Promise<void> {
     const until = Date.now() + this.#settings.closeMs;
-    while (this.#native.flush() > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    while (this.#native.flush() > 0 && Date.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     this.#closed = this.#native.stats().waitingRecords;
     this.#native.drop();
     await this.#waiting;

@@ -1,8 +1,8 @@
 // The entry point ringtap/export: where records of flows go.
 export type { TlsOptions } from '../generated/options.js';
 export { FlowExporter } from './exporter.js';
-export type { CollectorOptions, ExportedInterface, IpfixOptions } from './ipfix-options.js';
 export { IpfixExporter, NetflowExporter } from './ipfix.js';
+export type { CollectorOptions, ExportedInterface, IpfixOptions } from './ipfix-options.js';
 export { CsvExporter, type FileExportOptions, JsonLinesExporter } from './lines.js';
 export { MetricsExporter, type MetricsOptions } from './metrics.js';
 export { ParquetExporter, type ParquetOptions } from './parquet.js';

@@ -4,8 +4,8 @@ import type { Given } from './options.js';
 
 /** The interface that packets come from, as the collector is told. */
 export interface ExportedInterface {
-  /** Its index number, 1 or more: `ingressInterface` of each record. */
-  readonly index: number;
+  /** Its index number, 1 or more: `ingressInterface` of each record. By default that of the interface of this name here. */
+  readonly index?: number | undefined;
   /** Its name, of up to 64 bytes. */
   readonly name?: string | undefined;
   /** What it is, in up to 64 bytes. */
@@ -16,7 +16,7 @@ export interface ExportedInterface {
 export interface CollectorOptions {
   /** Number of the observation domain (NetFlow v9: source id): collectors know exporters by address and this; 1 by default. */
   readonly observationDomain?: number | undefined;
-  /** The most bytes of a message, 512 to 65535: of datagrams 1400 by default, so that none is cut on its way; else 16384. */
+  /** The most bytes of a message, 512 to 65535 (datagrams 65507): of datagrams 1400 by default, so that none is cut on its way; else 16384. */
   readonly messageBytes?: number | undefined;
   /** Where packets come from; it is not told by default. */
   readonly interface?: ExportedInterface | undefined;
@@ -78,12 +78,17 @@ const MOST_32 = 0xffff_ffff;
 const MOST_MS = 86_400_000;
 const MOST_NAME = 64;
 const DATAGRAM_BYTES = 1400;
+/** What a datagram of IPv4 can hold. */
+const MOST_DATAGRAM = 65_507;
 const STREAM_BYTES = 16_384;
 
 /** What the encoder is told. @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION */
 export function requestOf(given: Given, protocol: ExporterRequest['protocol'], isDatagram: boolean): ExporterRequest {
   const isNine = protocol === 'netflow9';
   const its = given.group('interface', ['index', 'name', 'description']);
+  if (given.value('interface') !== undefined && its.value('index') === undefined && its.value('name') === undefined) {
+    throw given.bad('interface', 'has neither an index nor a name');
+  }
   const sampling = given.group('sampling', ['packets', 'flows']);
   const samplePackets = sampling.whole('packets', 1, 65_535, 1);
   const sampleFlows = sampling.whole('flows', 1, 65_535, 1);
@@ -94,8 +99,10 @@ export function requestOf(given: Given, protocol: ExporterRequest['protocol'], i
     times: isNine ? 'ms' : given.choice('times', ['ms', 'us', 'ns'], 'ms'),
     enterprise: isNine ? 0 : given.whole('enterprise', 0, MOST_32, 0),
     domain: given.whole('observationDomain', 0, MOST_32, 1),
-    messageBytes: given.whole('messageBytes', 512, 65_535, isDatagram ? DATAGRAM_BYTES : STREAM_BYTES),
-    interfaceIndex: given.value('interface') === undefined ? 0 : its.whole('index', 1, MOST_32, 0),
+    messageBytes: isDatagram
+      ? given.whole('messageBytes', 512, MOST_DATAGRAM, DATAGRAM_BYTES)
+      : given.whole('messageBytes', 512, 65_535, STREAM_BYTES),
+    interfaceIndex: its.value('index') === undefined ? 0 : its.whole('index', 1, MOST_32, 0),
     interfaceName: its.text('name', MOST_NAME) ?? '',
     interfaceDescription: its.text('description', MOST_NAME) ?? '',
     samplePackets,

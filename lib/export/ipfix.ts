@@ -1,12 +1,20 @@
+import { wrapNative } from '../errors/errors.js';
 import type { FlowStats } from '../flow/index.js';
-import { addon } from '../native/native.js';
+import { addon, type ExporterRequest, type NativeExporter } from '../native/native.js';
 import { connect } from '../tcp/connect.js';
 import { checkTls } from '../uri/tls.js';
 import { DatagramSink } from './datagrams.js';
 import { encode, ignoredOf, Numbering } from './encoder.js';
 import { FlowExporter, type Sink } from './exporter.js';
 import { OutputFile } from './file.js';
-import { COLLECTOR_NAMES, type CollectorOptions, IPFIX_NAMES, type IpfixOptions, requestOf, sendingOf } from './ipfix-options.js';
+import {
+  COLLECTOR_NAMES,
+  type CollectorOptions,
+  IPFIX_NAMES,
+  type IpfixOptions,
+  requestOf,
+  sendingOf,
+} from './ipfix-options.js';
 import { Given } from './options.js';
 import { FileSink } from './pieces.js';
 import { StreamSink } from './stream.js';
@@ -48,7 +56,7 @@ export class IpfixExporter extends FlowExporter {
    * @param uri `udp://host:port` (or `host:port`), `tcp://host:port`, `tls://host:port`, `flows.ipfix` or `file:path`
    * @param options what is sent, and how
    * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_REMOTE_UNREACHABLE (no such host, no
-   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not
+   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_NO_INTERFACE, RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not
    * Linux), RINGTAP_ADDON_MISSING
    */
   static async open(uri: string, options: IpfixOptions = {}): Promise<IpfixExporter> {
@@ -61,7 +69,7 @@ export class IpfixExporter extends FlowExporter {
       return new IpfixExporter(uri, await DatagramSink.open(request, { uri, ...to, ...sending }));
     }
     if (to.transport === 'file') {
-      const native = addon().openExporter(request);
+      const native = openNative(uri, request);
       const numbering = new Numbering();
       const file = new FileSink(await OutputFile.open(to.path, overwrite, false), (flows) => {
         const made = encode(native, flows);
@@ -75,7 +83,7 @@ export class IpfixExporter extends FlowExporter {
     const tls = checkTls({ uri }, given.value('tls') ?? to.transport === 'tls');
     const timeoutMs = given.whole('replyMs', 50, 600_000, 5000);
     const queueBytes = given.whole('queueBytes', 65_536, 2 ** 34, 16 << 20);
-    const sink = new StreamSink(addon().openExporter(request), { uri, queueBytes, ...sending }, (signal) =>
+    const sink = new StreamSink(openNative(uri, request), { uri, queueBytes, ...sending }, (signal) =>
       connect({ uri, backend: undefined, host, port, tls, timeoutMs, signal }),
     );
     await sink.begin();
@@ -112,7 +120,7 @@ export class NetflowExporter extends FlowExporter {
    * @param uri `udp://host:port` or `host:port`
    * @param options what is sent, and how
    * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_REMOTE_UNREACHABLE (no such host),
-   * RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (where it is not Linux), RINGTAP_ADDON_MISSING
+   * RINGTAP_NO_INTERFACE, RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (where it is not Linux), RINGTAP_ADDON_MISSING
    */
   static async open(uri: string, options: CollectorOptions = {}): Promise<NetflowExporter> {
     const to = exportTarget(uri, NETFLOW);
@@ -120,5 +128,13 @@ export class NetflowExporter extends FlowExporter {
     const request = requestOf(given, 'netflow9', true);
     const { host, port } = to as { host: string; port: number };
     return new NetflowExporter(uri, await DatagramSink.open(request, { uri, host, port, ...sendingOf(given) }));
+  }
+}
+
+function openNative(uri: string, request: ExporterRequest): NativeExporter {
+  try {
+    return addon().openExporter(request);
+  } catch (error) {
+    throw wrapNative(error, undefined, uri);
   }
 }

@@ -30,7 +30,15 @@ const APPLICATIONS: Readonly<Record<string, readonly number[]>> = {
   vpn: [500, 1194, 1701, 4500, 51820],
 };
 /** Protocols that have a name of their own, by what IP carries. */
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 47: 'gre', 50: 'esp', 58: 'icmpv6', 132: 'sctp' };
+const PROTOCOLS: Readonly<Record<number, string>> = {
+  1: 'icmp',
+  6: 'tcp',
+  17: 'udp',
+  47: 'gre',
+  50: 'esp',
+  58: 'icmpv6',
+  132: 'sctp',
+};
 const ENDINGS = ['idle', 'active', 'fin', 'rst', 'evicted', 'flushed'];
 const DIRECTIONS = ['to_server', 'to_client'];
 
@@ -156,7 +164,8 @@ function applicationsOf(options: unknown): (readonly [string, readonly number[]]
   const given = new Given('MetricsExporter', options, ['applications']);
   const value = given.value('applications') ?? APPLICATIONS;
   const hint = 'Write { applications: { web: [80, 443], dns: [53] } }.';
-  const no = (what: string) => new CaptureError('RINGTAP_BAD_OPTION', `MetricsExporter: option applications ${what}`, { hint });
+  const no = (what: string) =>
+    new CaptureError('RINGTAP_BAD_OPTION', `MetricsExporter: option applications ${what}`, { hint });
   if (typeof value !== 'object' || value === null) throw no(`must be an object, not ${show(value)}`);
   let all: [string, unknown][];
   try {

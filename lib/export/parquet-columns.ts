@@ -5,7 +5,16 @@ import type { FlowBatch } from '../flow/index.js';
 const TUNNELS = ['none', 'vxlan', 'geneve', 'gre', 'erspan', 'tzsp', 'mpls', 'gtp-u'];
 const ENDINGS = ['idle', 'active', 'fin', 'rst', 'evicted', 'flushed'];
 const STATES = ['new', 'established', 'closed'];
-const NAMES: Readonly<Record<number, string>> = { 1: 'ICMP', 2: 'IGMP', 6: 'TCP', 17: 'UDP', 47: 'GRE', 50: 'ESP', 58: 'IPv6-ICMP', 132: 'SCTP' };
+const NAMES: Readonly<Record<number, string>> = {
+  1: 'ICMP',
+  2: 'IGMP',
+  6: 'TCP',
+  17: 'UDP',
+  47: 'GRE',
+  50: 'ESP',
+  58: 'IPv6-ICMP',
+  132: 'SCTP',
+};
 
 /** How a column is kept until it is written. */
 type Kind = 'text' | 'long' | 'short' | 'time';
@@ -115,7 +124,11 @@ export class Rows {
 
   constructor(most: number) {
     this.#most = most;
-    const holding = { text: () => new Array<string>(), long: () => new BigInt64Array(most), time: () => new BigInt64Array(most) };
+    const holding = {
+      text: () => [] as string[],
+      long: () => new BigInt64Array(most),
+      time: () => new BigInt64Array(most),
+    };
     this.#held = COLUMNS.map(({ kind }) => (kind === 'short' ? new Int32Array(most) : holding[kind]()));
   }
 

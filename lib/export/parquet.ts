@@ -21,11 +21,15 @@ async function library(path: string): Promise<typeof import('hyparquet-writer')>
   try {
     return await import('hyparquet-writer');
   } catch (cause) {
-    throw new CaptureError('RINGTAP_LIBRARY_MISSING', `${path}: Parquet is made by hyparquet-writer, which is not installed`, {
-      uri: path,
-      hint: 'npm install hyparquet-writer',
-      cause,
-    });
+    throw new CaptureError(
+      'RINGTAP_LIBRARY_MISSING',
+      `${path}: Parquet is made by hyparquet-writer, which is not installed`,
+      {
+        uri: path,
+        hint: 'npm install hyparquet-writer',
+        cause,
+      },
+    );
   }
 }
 

@@ -60,7 +60,8 @@ export class StreamSink implements Sink {
     const { queueBytes, drops } = this.#settings;
     if (drops) {
       // What is oldest goes first.
-      while (this.#queuedBytes + made.bytes.byteLength > queueBytes && this.#queue.length > 0) this.#lose('queue', this.#shift());
+      while (this.#queuedBytes + made.bytes.byteLength > queueBytes && this.#queue.length > 0)
+        this.#lose('queue', this.#shift());
     }
     this.#queue.push(made);
     this.#queuedBytes += made.bytes.byteLength;

@@ -43,15 +43,20 @@ const MOST_URI = 4096;
 export function exportTarget(uri: unknown, carried: Carried): Target {
   if (typeof uri !== 'string' || uri === '' || uri.length > MOST_URI) {
     const what = typeof uri === 'string' ? `one of ${uri.length} characters` : show(uri);
-    throw new CaptureError('RINGTAP_BAD_URI', `${carried.name} goes to a collector such as udp://host:port, not to ${what}`, {
-      hint: hintOf(carried),
-    });
+    throw new CaptureError(
+      'RINGTAP_BAD_URI',
+      `${carried.name} goes to a collector such as udp://host:port, not to ${what}`,
+      {
+        hint: hintOf(carried),
+      },
+    );
   }
   const no = (what: string) => new CaptureError('RINGTAP_BAD_URI', `${uri}: ${what}`, { uri, hint: hintOf(carried) });
   const fault = faultIn(uri);
   if (fault !== undefined) throw no(fault);
   const [, given, rest = ''] = /^(?:([a-z][a-z0-9]*):\/\/)?(.*)$/is.exec(uri) ?? [];
-  const isFile = given === undefined && (/^file:/i.test(uri) || (carried.suffix !== undefined && uri.endsWith(carried.suffix)));
+  const isFile =
+    given === undefined && (/^file:/i.test(uri) || (carried.suffix !== undefined && uri.endsWith(carried.suffix)));
   if (isFile && carried.transports.includes('file')) return { transport: 'file', path: pathOf(uri) };
   const transport = (given ?? 'udp').toLowerCase();
   if (transport === 'sctp') throw no('Node.js has no SCTP: use tcp:// or tls://');

@@ -1,5 +1,9 @@
 #include "addon/exporter.h"
 
+#ifdef __linux__
+#include <net/if.h>
+#endif
+
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -42,7 +46,8 @@ ipfix::Account account_of(const Napi::Value& value) {
 ipfix::Settings settings_of(const Napi::Object& request) {
   ipfix::Settings settings;
   const std::string times = text(request.Get("times"));
-  settings.protocol = text(request.Get("protocol")) == "netflow9" ? ipfix::Protocol::kNetflow9 : ipfix::Protocol::kIpfix;
+  settings.protocol =
+      text(request.Get("protocol")) == "netflow9" ? ipfix::Protocol::kNetflow9 : ipfix::Protocol::kIpfix;
   settings.biflow = flag(request.Get("biflow"));
   settings.times = times == "us"   ? ipfix::Times::kMicroseconds
                    : times == "ns" ? ipfix::Times::kNanoseconds
@@ -80,7 +85,18 @@ Napi::Value ExporterHandle::open(const Napi::CallbackInfo& info) {
   ExporterHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
   if (made == nullptr) return {};  // the worker is being terminated
   const auto request = info[0].As<Napi::Object>();
-  made->encoder_ = std::make_unique<ipfix::Encoder>(settings_of(request));
+  ipfix::Settings settings = settings_of(request);
+#ifdef __linux__
+  if (settings.interface_index == 0 && !settings.interface_name.empty()) {
+    settings.interface_index = if_nametoindex(settings.interface_name.c_str());
+  }
+#endif
+  if (settings.interface_index == 0 && !settings.interface_name.empty()) {
+    raise(env,
+          Error{Code::kNoInterface, "there is no interface " + settings.interface_name + " whose index could be told"});
+    return {};
+  }
+  made->encoder_ = std::make_unique<ipfix::Encoder>(std::move(settings));
   if (!request.Get("datagrams").IsObject()) return object;
 #ifdef __linux__
   const auto to = request.Get("datagrams").As<Napi::Object>();
@@ -142,8 +158,8 @@ Napi::Value ExporterHandle::withdraw(const Napi::CallbackInfo& info) {
   return made(info.Env());
 }
 
-/// send(memory, capacity, count, seconds, nanos, nowMs, account) → messages that wait, or kNoColumns. With an account it
-/// begins with an announcement. What waited before is given up.
+/// send(memory, capacity, count, seconds, nanos, nowMs, account) → messages that wait, or kNoColumns. With an account
+/// it begins with an announcement. What waited before is given up.
 Napi::Value ExporterHandle::send(const Napi::CallbackInfo& info) {
   const uint32_t capacity = word(info[1]);
   const auto columns = columns_over<flow::Columns>(info[0], capacity);

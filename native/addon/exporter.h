@@ -15,8 +15,8 @@ class ExporterHandle final : public Napi::ObjectWrap<ExporterHandle> {
  public:
   static Napi::Function define(Napi::Env env);
   /// openExporter({protocol, biflow, times, enterprise, domain, messageBytes, interfaceIndex, interfaceName,
-  /// interfaceDescription, samplePackets, sampleFlows, datagrams?: {local, peer, port, bufferBytes}}) → Exporter. Throws
-  /// what the socket fails with.
+  /// interfaceDescription, samplePackets, sampleFlows, datagrams?: {local, peer, port, bufferBytes}}) → Exporter.
+  /// Throws what the socket fails with.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit ExporterHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}

@@ -79,14 +79,15 @@ void put_options(const Settings& settings, uint32_t domain, uint16_t id, std::sp
 void put_statistics(const Settings& settings, const Account& account, Messages& messages) {
   const bool is_nine = settings.protocol == Protocol::kNetflow9;
   const Option exported[] = {
-      is_nine ? Option{{kSystem9, 4, 0}, settings.domain, {}} : Option{{144, 4, 0}, settings.domain, {}},  // exportingProcessId
-      {{41, 8, 0}, account.messages, {}},  // exportedMessageTotalCount
-      {{40, 8, 0}, account.octets, {}},    // exportedOctetTotalCount
-      {{42, 8, 0}, account.records, {}},   // exportedFlowRecordTotalCount
-      {{166, 8, 0}, account.lost_records, {}},     // notSentFlowTotalCount
-      {{167, 8, 0}, account.lost_packets, {}},     // notSentPacketTotalCount
-      {{168, 8, 0}, account.lost_octets, {}},      // notSentOctetTotalCount
-      {{164, 8, 0}, account.ignored_packets, {}},  // ignoredPacketTotalCount
+      is_nine ? Option{{kSystem9, 4, 0}, settings.domain, {}}
+              : Option{{144, 4, 0}, settings.domain, {}},  // exportingProcessId
+      {{41, 8, 0}, account.messages, {}},                  // exportedMessageTotalCount
+      {{40, 8, 0}, account.octets, {}},                    // exportedOctetTotalCount
+      {{42, 8, 0}, account.records, {}},                   // exportedFlowRecordTotalCount
+      {{166, 8, 0}, account.lost_records, {}},             // notSentFlowTotalCount
+      {{167, 8, 0}, account.lost_packets, {}},             // notSentPacketTotalCount
+      {{168, 8, 0}, account.lost_octets, {}},              // notSentOctetTotalCount
+      {{164, 8, 0}, account.ignored_packets, {}},          // ignoredPacketTotalCount
   };
   // NetFlow v9 knows the first ones only.
   const std::span<const Option> known = std::span(exported).first(is_nine ? 4 : std::size(exported));
@@ -114,11 +115,12 @@ void put_sampling(const Settings& settings, Messages& messages) {
     const Option options[] = {
         {{kSystem9, 4, 0}, settings.domain, {}},
         {{34, 4, 0}, std::max(settings.sample_packets, settings.sample_flows), {}},  // samplingInterval
-        {{35, 1, 0}, 1, {}},                                                         // samplingAlgorithm
     };
     put_options(settings, settings.domain, kSampling, options, messages);
   } else if (settings.sample_packets > 1) {
     const Option options[] = {
+        {{149, 4, 0}, settings.domain, {}},              // observationDomainId
+        {{34, 4, 0}, settings.sample_packets, {}},       // samplingInterval, for collectors that know no selectors
         {{302, 2, 0}, 1, {}},                            // selectorId
         {{304, 2, 0}, 1, {}},                            // selectorAlgorithm: systematic, by count
         {{305, 4, 0}, 1, {}},                            // samplingPacketInterval
@@ -127,6 +129,7 @@ void put_sampling(const Settings& settings, Messages& messages) {
     put_options(settings, settings.domain, kSampling, options, messages);
   } else {
     const Option options[] = {
+        {{149, 4, 0}, settings.domain, {}},            // observationDomainId
         {{302, 2, 0}, 1, {}},                          // selectorId
         {{390, 2, 0}, 4, {}},                          // flowSelectorAlgorithm: uniform, by probability
         {{396, 4, 0}, 1, {}},                          // samplingFlowInterval
@@ -151,9 +154,11 @@ void withdraw(const Settings& settings, Messages& messages) {
   for (const uint32_t domain : {settings.domain, uint32_t{0}}) {
     for (const uint16_t set : {ids.templates, ids.options}) {
       // Template 2 or 3 without a field stands for all of that kind.
-      std::byte* at = messages.room(domain, set, 4).at;
+      std::byte* at = messages.room(domain, set, 6).at;
       at = store_big(at, set);
       at = store_big(at, uint16_t{0});
+      // WHY padding: tshark looks for a number of scopes there.
+      if (set == ids.options) at = store_big(at, uint16_t{0});
       messages.wrote_template(at);
     }
     if (settings.domain == 0) break;

@@ -78,8 +78,10 @@ struct OfEnd {
   static constexpr Spec kSpec{Id, sizeof(Wire), Pen};
   static Wire value(const Row& row) noexcept {
     const auto value = (row.columns.*Pair)[row.side ^ size_t{Answers}][row.i];
-    if constexpr (std::is_same_v<decltype(value), const double>) return static_cast<Wire>(whole(value));
-    else return static_cast<Wire>(value);
+    if constexpr (std::is_same_v<decltype(value), const double>)
+      return static_cast<Wire>(whole(value));
+    else
+      return static_cast<Wire>(value);
   }
 };
 
@@ -101,19 +103,15 @@ struct Addresses6 {
     return at + src.size() + dst.size();
   }
   static void describe(std::vector<Spec>& specs) {
-    specs.push_back({27, 16, 0});   // sourceIPv6Address
-    specs.push_back({28, 16, 0});   // destinationIPv6Address
+    specs.push_back({27, 16, 0});  // sourceIPv6Address
+    specs.push_back({28, 16, 0});  // destinationIPv6Address
   }
 };
 
 namespace find {
 
-inline uint32_t src4(const Row& row) noexcept {
-  return (row.side == 0 ? row.columns.src4 : row.columns.dst4)[row.i];
-}
-inline uint32_t dst4(const Row& row) noexcept {
-  return (row.side == 0 ? row.columns.dst4 : row.columns.src4)[row.i];
-}
+inline uint32_t src4(const Row& row) noexcept { return (row.side == 0 ? row.columns.src4 : row.columns.dst4)[row.i]; }
+inline uint32_t dst4(const Row& row) noexcept { return (row.side == 0 ? row.columns.dst4 : row.columns.src4)[row.i]; }
 inline uint16_t src_port(const Row& row) noexcept {
   return (row.side == 0 ? row.columns.src_port : row.columns.dst_port)[row.i];
 }
@@ -177,10 +175,10 @@ inline uint16_t selector(const Row&) noexcept { return 1; }
 
 using Columns = flow::Columns;
 
-using Head = Group<OfWhole<148, uint64_t, &Columns::id>,      // flowId
-                   Of<4, uint8_t, &Columns::protocol>,        // protocolIdentifier
-                   Found<136, find::reason>>;                 // flowEndReason
-using Direction = Group<Found<239, find::direction>>;         // biflowDirection
+using Head = Group<OfWhole<148, uint64_t, &Columns::id>,  // flowId
+                   Of<4, uint8_t, &Columns::protocol>,    // protocolIdentifier
+                   Found<136, find::reason>>;             // flowEndReason
+using Direction = Group<Found<239, find::direction>>;     // biflowDirection
 using Milliseconds = Group<Found<152, find::start_ms>, Found<153, find::end_ms>>;
 using Microseconds = Group<Found<154, find::start_us>, Found<155, find::end_us>>;
 using Nanoseconds = Group<Found<156, find::start_ntp>, Found<157, find::end_ntp>>;
@@ -191,25 +189,25 @@ using Icmp4 = Group<Found<32, find::icmp>>;   // icmpTypeCodeIPv4
 using Icmp6 = Group<Found<139, find::icmp>>;  // icmpTypeCodeIPv6
 
 template <bool Answers>
-using Counts = Group<OfEnd<1, uint64_t, &Columns::ip_bytes, Answers>,         // octetDeltaCount
-                     OfEnd<2, uint32_t, &Columns::packets, Answers>,          // packetDeltaCount
-                     OfEnd<352, uint64_t, &Columns::frame_bytes, Answers>,    // layer2OctetDeltaCount
-                     OfEnd<25, uint16_t, &Columns::least_bytes, Answers>,     // minimumIpTotalLength
-                     OfEnd<26, uint16_t, &Columns::most_bytes, Answers>,      // maximumIpTotalLength
-                     OfEnd<52, uint8_t, &Columns::least_ttl, Answers>,        // minimumTTL
-                     OfEnd<6, uint16_t, &Columns::tcp_flags, Answers>>;       // tcpControlBits
+using Counts = Group<OfEnd<1, uint64_t, &Columns::ip_bytes, Answers>,       // octetDeltaCount
+                     OfEnd<2, uint32_t, &Columns::packets, Answers>,        // packetDeltaCount
+                     OfEnd<352, uint64_t, &Columns::frame_bytes, Answers>,  // layer2OctetDeltaCount
+                     OfEnd<25, uint16_t, &Columns::least_bytes, Answers>,   // minimumIpTotalLength
+                     OfEnd<26, uint16_t, &Columns::most_bytes, Answers>,    // maximumIpTotalLength
+                     OfEnd<52, uint8_t, &Columns::least_ttl, Answers>,      // minimumTTL
+                     OfEnd<6, uint16_t, &Columns::tcp_flags, Answers>>;     // tcpControlBits
 /// NetFlow v9 has flags of one byte.
 using Counts9 = Group<OfEnd<1, uint64_t, &Columns::ip_bytes>, OfEnd<2, uint32_t, &Columns::packets>,
                       OfEnd<25, uint16_t, &Columns::least_bytes>, OfEnd<26, uint16_t, &Columns::most_bytes>,
                       OfEnd<52, uint8_t, &Columns::least_ttl>, OfEnd<6, uint8_t, &Columns::tcp_flags>>;
 
-using Vlans = Group<Of<58, uint16_t, &Columns::outer_vlan>,     // vlanId
-                    Of<243, uint16_t, &Columns::outer_vlan>,    // dot1qVlanId
-                    Of<245, uint16_t, &Columns::inner_vlan>,    // dot1qCustomerVlanId
-                    Found<351, find::segment>>;                 // layer2SegmentId
+using Vlans = Group<Of<58, uint16_t, &Columns::outer_vlan>,   // vlanId
+                    Of<243, uint16_t, &Columns::outer_vlan>,  // dot1qVlanId
+                    Of<245, uint16_t, &Columns::inner_vlan>,  // dot1qCustomerVlanId
+                    Found<351, find::segment>>;               // layer2SegmentId
 using Vlans9 = Group<Of<58, uint16_t, &Columns::outer_vlan>, Of<245, uint16_t, &Columns::inner_vlan>>;
-using Interface = Group<Found<10, find::interface>>;            // ingressInterface
-using Selector = Group<Found<302, find::selector>>;             // selectorId
+using Interface = Group<Found<10, find::interface>>;  // ingressInterface
+using Selector = Group<Found<302, find::selector>>;   // selectorId
 
 /// What IANA has no elements for: docs/export.md lists them.
 using OwnTunnel = Group<Of<1, uint8_t, &Columns::tunnel_kind, kOwnPen>, Of<2, uint32_t, &Columns::tunnel_id, kOwnPen>>;

@@ -35,7 +35,8 @@ Encoder::Encoder(Settings settings)
   }
 }
 
-/// A boot from which all times of the batch, and now, are numbers of 32 bits; it stays as it was where it can.
+/// A boot from which all times of the batch, and now, are numbers of 32 bits; it stays as it was where it can. Not the
+/// time of the first flow itself: 0 stands for no time.
 void Encoder::set_boot(const Batch& batch, int64_t now_ms) noexcept {
   int64_t first = std::numeric_limits<int64_t>::max();
   int64_t last = 0;
@@ -44,7 +45,9 @@ void Encoder::set_boot(const Batch& batch, int64_t now_ms) noexcept {
     last = std::max(last, time_ns(batch.columns.end[i], batch.epoch_ns) / 1'000'000);
   }
   if (batch.count == 0) first = last = now_ms;
-  if (!boot_ms_ || first < *boot_ms_ || last - *boot_ms_ > kMostUptimeMs) boot_ms_ = floor_second(first);
+  if (!boot_ms_ || first <= *boot_ms_ || last - *boot_ms_ > kMostUptimeMs) {
+    boot_ms_ = std::max<int64_t>(floor_second(first) - kSecondMs, 0);
+  }
   latest_ms_ = std::max(last, *boot_ms_);
 }
 

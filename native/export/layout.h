@@ -41,26 +41,39 @@ void for_each_group(const Settings& settings, const Visit& visit) {
   constexpr bool kIsSix = (kShape & kSix) != 0;
   visit(Head{});
   if constexpr (kIsBiflow) visit(Direction{});
-  if constexpr (kIsNine) visit(Switched{});
-  else if (settings.times == Times::kMilliseconds) visit(Milliseconds{});
-  else if (settings.times == Times::kMicroseconds) visit(Microseconds{});
-  else visit(Nanoseconds{});
-  if constexpr (kIsSix) visit(Addresses6{});
-  else visit(Addresses4{});
-  if constexpr ((kShape & kIcmp) == 0) visit(Ports{});
-  else if constexpr (kIsSix && !kIsNine) visit(Icmp6{});
-  else visit(Icmp4{});
+  if constexpr (kIsNine)
+    visit(Switched{});
+  else if (settings.times == Times::kMilliseconds)
+    visit(Milliseconds{});
+  else if (settings.times == Times::kMicroseconds)
+    visit(Microseconds{});
+  else
+    visit(Nanoseconds{});
+  if constexpr (kIsSix)
+    visit(Addresses6{});
+  else
+    visit(Addresses4{});
+  if constexpr ((kShape & kIcmp) == 0)
+    visit(Ports{});
+  else if constexpr (kIsSix && !kIsNine)
+    visit(Icmp6{});
+  else
+    visit(Icmp4{});
   // WHY answers first: of an element that it knows one way only, nfcapd keeps what comes last.
   if constexpr (kIsBiflow) visit(Counts<true>{});
-  if constexpr (kIsNine) visit(Counts9{});
-  else visit(Counts<false>{});
+  if constexpr (kIsNine)
+    visit(Counts9{});
+  else
+    visit(Counts<false>{});
   if constexpr ((kShape & kTagged) != 0) {
-    if constexpr (kIsNine) visit(Vlans9{});
-    else visit(Vlans{});
+    if constexpr (kIsNine)
+      visit(Vlans9{});
+    else
+      visit(Vlans{});
     if constexpr (kHasOwn) visit(OwnTunnel{});
   }
   if (settings.interface_index != 0) visit(Interface{});
-  if (settings.is_sampled()) visit(Selector{});
+  if (settings.is_sampled() && !kIsNine) visit(Selector{});
   if constexpr (kHasOwn) {
     visit(Own{});
     visit(OwnCounts<false, 9>{});

@@ -98,7 +98,7 @@ class Messages {
   bool is_open_ = false;
   Message open_;
   uint32_t domain_ = 0;
-  uint16_t set_ = 0;      // 0xffff: none is open
+  uint16_t set_ = 0;  // 0xffff: none is open
   size_t set_at_ = 0;
   uint32_t records_ = 0;  // of any kind, in the open message
   uint32_t data_ = 0;

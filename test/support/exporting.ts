@@ -15,10 +15,17 @@ function pings(count: number): TracePacket[] {
     const time = 1_700_000_000_000_000_000n + BigInt(i) * 10_000_000n;
     const [source, destination] = [`10.9.0.${i + 1}`, '192.168.7.1'];
     const echo = (type: number) => bytes(type, '00 0000', i >> 8, i & 255, '0001 0102030405060708');
-    const six = { next: 58, source: `20010db8${'0'.repeat(20)}${(i + 16).toString(16).padStart(4, '0')}`, destination: `20010db8${'0'.repeat(23)}1` };
+    const six = {
+      next: 58,
+      source: `20010db8${'0'.repeat(20)}${(i + 16).toString(16).padStart(4, '0')}`,
+      destination: `20010db8${'0'.repeat(23)}1`,
+    };
     return [
       { time, data: ethernet(0x0800, ipv4({ protocol: 1, source, destination }, echo(8))) },
-      { time: time + 1_234_567n, data: ethernet(0x0800, ipv4({ protocol: 1, source: destination, destination: source }, echo(0))) },
+      {
+        time: time + 1_234_567n,
+        data: ethernet(0x0800, ipv4({ protocol: 1, source: destination, destination: source }, echo(0))),
+      },
       { time: time + 2_000_000n, data: ethernet(0x86dd, ipv6(six, echo(128))) },
     ];
   }).flat();
@@ -27,11 +34,16 @@ function pings(count: number): TracePacket[] {
 /** Writes a trace of flows of all kinds: IPv4 and IPv6, TCP, UDP and ICMP, VLANs, QinQ, tunnels, fragments. */
 export function writeFlows(path: string, seed: number, count: number): void {
   const packets = [...flowsOf(seed, count).packets, ...pings(40)];
-  writePcap(path, packets.sort((a, b) => Number((a.time ?? 0n) - (b.time ?? 0n))));
+  writePcap(
+    path,
+    packets.sort((a, b) => Number((a.time ?? 0n) - (b.time ?? 0n))),
+  );
 }
 
 /** All records of a trace. */
-export async function flowsIn(path: string): Promise<{ readonly batches: FlowBatch[]; readonly records: FlowRecord[] }> {
+export async function flowsIn(
+  path: string,
+): Promise<{ readonly batches: FlowBatch[]; readonly records: FlowRecord[] }> {
   const meter = new FlowMeter();
   await using capture = await open(`file:${path}`);
   for await (const batch of capture) meter.add(batch);
@@ -100,7 +112,8 @@ export function readByTshark(file: string, ...options: string[]): Map<number, Re
 
 /** What tshark complains of: malformed messages, gaps in numbers, templates that are not there. */
 export function complaintsOfTshark(file: string, ...options: string[]): string {
-  const filter = '_ws.malformed || _ws.expert.severity >= 4194304 || cflow.template_frame == 0 || frame contains "no template"';
+  const filter =
+    '_ws.malformed || _ws.expert.severity >= 4194304 || cflow.template_frame == 0 || frame contains "no template"';
   const args = ['-r', file, ...options, '-Y', filter];
   return execFileSync('tshark', args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
 }
@@ -115,14 +128,19 @@ export class Collector {
 
   constructor(server = createServer()) {
     this.server = server;
-    server.on(server.listenerCount('secureConnection') === 0 && 'setSecureContext' in server ? 'secureConnection' : 'connection', (socket: Socket) => {
-      const stream: Buffer[] = [];
-      this.streams.push(stream);
-      this.sockets.push(socket);
-      socket.on('error', () => {});
-      if (this.deaf) socket.pause();
-      else socket.on('data', (piece: Buffer) => stream.push(piece));
-    });
+    server.on(
+      server.listenerCount('secureConnection') === 0 && 'setSecureContext' in server
+        ? 'secureConnection'
+        : 'connection',
+      (socket: Socket) => {
+        const stream: Buffer[] = [];
+        this.streams.push(stream);
+        this.sockets.push(socket);
+        socket.on('error', () => {});
+        if (this.deaf) socket.pause();
+        else socket.on('data', (piece: Buffer) => stream.push(piece));
+      },
+    );
   }
 
   async listen(port = 0): Promise<number> {
@@ -149,7 +167,11 @@ export async function datagrams(port = 0) {
   socket.on('message', (message) => got.push(message));
   socket.bind(port, '127.0.0.1');
   await once(socket, 'listening');
-  return { got, port: socket.address().port, close: () => new Promise<void>((resolve) => socket.close(() => resolve())) };
+  return {
+    got,
+    port: socket.address().port,
+    close: () => new Promise<void>((resolve) => socket.close(() => resolve())),
+  };
 }
 
 /** The frames that datagrams would come in, for tshark. */

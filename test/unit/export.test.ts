@@ -13,7 +13,16 @@ import {
 import { FlowBatch, type FlowRecord } from 'ringtap/flow';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { root, script } from '../support/child.js';
-import { complaintsOfTshark, flowsIn, isBalanced, messagesIn, ms, readByTshark, writeAll, writeFlows } from '../support/exporting.js';
+import {
+  complaintsOfTshark,
+  flowsIn,
+  isBalanced,
+  messagesIn,
+  ms,
+  readByTshark,
+  writeAll,
+  writeFlows,
+} from '../support/exporting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
 
@@ -49,8 +58,16 @@ function told(record: FlowRecord): Record<string, unknown> {
     'cflow.length_max': answersFirst(maxBytes),
     'cflow.ttl_min': answersFirst(minTtl),
     'cflow.tcpflags': [hex(tcpFlags[1]), hex(tcpFlags[0])],
-    ...(vlans.length === 0 ? {} : { 'cflow.vlanid': String(vlans[0]), 'cflow.dot1q_vlan_id': String(vlans[0]), 'cflow.dot1q_customer_vlan_id': String(vlans[1] ?? 0) }),
-    ...(record.tunnel.kind === 'vxlan' ? { 'cflow.layer2_segment_id': String((1n << 56n) | BigInt(record.tunnel.id)) } : {}),
+    ...(vlans.length === 0
+      ? {}
+      : {
+          'cflow.vlanid': String(vlans[0]),
+          'cflow.dot1q_vlan_id': String(vlans[0]),
+          'cflow.dot1q_customer_vlan_id': String(vlans[1] ?? 0),
+        }),
+    ...(record.tunnel.kind === 'vxlan'
+      ? { 'cflow.layer2_segment_id': String((1n << 56n) | BigInt(record.tunnel.id)) }
+      : {}),
   };
 }
 
@@ -76,7 +93,10 @@ describe('IPFIX in a file', () => {
       const [fields, ...others] = found.get(record.id)!;
       expect(others).toEqual([]);
       expect(fields).toMatchObject(told(record));
-      const { 'cflow.abstimestart': start, 'cflow.abstimeend': end } = fields!['cflow.timedelta_tree'] as Record<string, string>;
+      const { 'cflow.abstimestart': start, 'cflow.abstimeend': end } = fields!['cflow.timedelta_tree'] as Record<
+        string,
+        string
+      >;
       const time = (text = '') => Date.parse(text.replace(/(\.\d{3})\d+/, '$1'));
       expect([time(start), time(end)]).toEqual([ms(record.start), ms(record.end)]);
     }
@@ -97,7 +117,10 @@ describe('IPFIX in a file', () => {
     for (const { id, packets, src, dst, ipVersion } of records) {
       const six = ipVersion === 6 ? 'v6' : '';
       const ways = found.get(id)!.map((fields) => [fields[`cflow.srcaddr${six}`], Number(fields['cflow.packets'])]);
-      const expected = [[src, packets[0]], [dst, packets[1]]].filter(([, count]) => count !== 0);
+      const expected = [
+        [src, packets[0]],
+        [dst, packets[1]],
+      ].filter(([, count]) => count !== 0);
       expect(ways.sort()).toEqual(expected.sort());
     }
   });
@@ -137,7 +160,10 @@ test('a file that exists and is not empty is left alone, unless it may be overwr
   expect(readFileSync(path('mine.csv'), 'utf8')).toBe('mine');
   await (await CsvExporter.open(path('mine.csv'), { overwrite: true })).close();
   expect(readFileSync(path('mine.csv'), 'utf8')).toBe(`${FlowBatch.csvHead}\n`);
-  expect(await failure(() => CsvExporter.open(path('no/such/folder.csv')))).toMatchObject({ code: 'RINGTAP_FILE_WRITE', errno: 2 });
+  expect(await failure(() => CsvExporter.open(path('no/such/folder.csv')))).toMatchObject({
+    code: 'RINGTAP_FILE_WRITE',
+    errno: 2,
+  });
 });
 
 test('after close() there is nothing to write to', async () => {
@@ -160,7 +186,9 @@ describe('Parquet', () => {
     const buffer: AsyncBuffer = await asyncBufferFromFile(file);
     const { row_groups: groups } = await parquetMetadataAsync(buffer);
     expect(groups.map(({ num_rows }) => Number(num_rows))).toEqual([1024, 1024, 6 * records.length - 2048]);
-    const rows = await parquetReadObjects({ file: buffer, useOffsetIndex: false } as Parameters<typeof parquetReadObjects>[0]);
+    const rows = await parquetReadObjects({ file: buffer, useOffsetIndex: false } as Parameters<
+      typeof parquetReadObjects
+    >[0]);
     expect(rows).toHaveLength(6 * records.length);
     expect(Object.keys(rows[0]!)).toEqual(FlowBatch.csvHead.split(','));
     for (const [i, record] of records.entries()) {
@@ -204,15 +232,21 @@ describe('metrics', () => {
     const metrics = new MetricsExporter({ applications: { secure: [443], names: [8053] } });
     await writeAll(metrics, batches);
     const lines = metrics.metrics().split('\n');
-    const sum = (pattern: RegExp) => lines.reduce((total, line) => total + (pattern.test(line) ? Number(line.split(' ').at(-1)) : 0), 0);
+    const sum = (pattern: RegExp) =>
+      lines.reduce((total, line) => total + (pattern.test(line) ? Number(line.split(' ').at(-1)) : 0), 0);
     const of = (pick: (record: FlowRecord) => number) => records.reduce((total, record) => total + pick(record), 0);
     expect(sum(/^ringtap_flow_records_total/)).toBe(records.length);
     expect(sum(/^ringtap_flow_packets_total\{.*to_server/)).toBe(of(({ packets }) => packets[0]));
     expect(sum(/^ringtap_flow_bytes_total\{.*to_client/)).toBe(of(({ frameBytes }) => frameBytes[1]));
-    expect(sum(/^ringtap_flow_records_total\{protocol="tcp",application="secure"/)).toBe(of(({ protocol }) => Number(protocol === 6)));
+    expect(sum(/^ringtap_flow_records_total\{protocol="tcp",application="secure"/)).toBe(
+      of(({ protocol }) => Number(protocol === 6)),
+    );
     expect(sum(/^ringtap_flow_records_total\{protocol="icmp",application="other"/)).toBe(40);
     expect(lines.length).toBeLessThan(60);
-    for (const line of lines) expect(line).toMatch(/^$|^# (HELP|TYPE) \w+ .+|^\w+\{protocol="\w+",application="\w+",(ended|direction)="\w+"\} \d+$/);
+    for (const line of lines)
+      expect(line).toMatch(
+        /^$|^# (HELP|TYPE) \w+ .+|^\w+\{protocol="\w+",application="\w+",(ended|direction)="\w+"\} \d+$/,
+      );
   });
 });
 
@@ -273,10 +307,12 @@ describe('options that nobody can mean', () => {
     await exporter.close();
   });
 
-  test.each([{ applications: 5 }, { applications: { '"': [1] } }, { applications: { a: [0] } }, { applications: { a: 1 } }])(
-    '%j are no applications',
-    async (options) => {
-      expect(await failure(() => new MetricsExporter(options as object))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
-    },
-  );
+  test.each([
+    { applications: 5 },
+    { applications: { '"': [1] } },
+    { applications: { a: [0] } },
+    { applications: { a: 1 } },
+  ])('%j are no applications', async (options) => {
+    expect(await failure(() => new MetricsExporter(options as object))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+  });
 });
