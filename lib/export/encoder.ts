@@ -40,9 +40,19 @@ export function accountOf(counts: Counts, lost: Lost, ignoredPackets: number): E
 
 /** Packets that a meter has put into no flow. @throws CaptureError RINGTAP_BAD_OPTION */
 export function ignoredOf(stats: FlowStats): number {
-  const isCounted = typeof stats === 'object' && stats !== null && Number.isFinite(stats.packets - stats.inFlows);
-  if (isCounted) return Math.max(0, stats.packets - stats.inFlows);
-  throw new CaptureError('RINGTAP_BAD_OPTION', `account() takes what stats() of a FlowMeter gives, not ${show(stats)}`);
+  try {
+    const { packets, inFlows } = stats;
+    if (Number.isFinite(packets) && Number.isFinite(inFlows)) return Math.max(0, packets - inFlows);
+  } catch {
+    // It cannot be looked at.
+  }
+  throw new CaptureError(
+    'RINGTAP_BAD_OPTION',
+    `account() takes what stats() of a FlowMeter gives, not ${show(stats)}`,
+    {
+      hint: 'Write exporter.account(meter.stats()).',
+    },
+  );
 }
 
 export function encode(native: NativeExporter, flows: FlowBatch): EncodedMessages {

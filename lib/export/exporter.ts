@@ -20,7 +20,10 @@ export interface Sink {
  * const meter = new FlowMeter();
  * meter.add(batch);
  * meter.flush();
- * for (const flows of meter.drain()) await exporter.write(flows);
+ * for (const flows of meter.drain()) {
+ *   console.log(flows.src(0), flows.dst(0));
+ *   await exporter.write(flows);
+ * }
  * await exporter.close();
  * console.log(exporter.stats().sent);
  */
@@ -38,7 +41,7 @@ export abstract class FlowExporter {
   /**
    * Exports all records of a batch. Await it before the next call: it resolves when there is room for more, so that who is slow
    * holds the loop back. With `overflow: 'drop'` that is at once.
-   * @param flows records as {@link FlowMeter.drain} gives them
+   * @param flows records as `drain()` of a FlowMeter gives them
    * @throws CaptureError RINGTAP_FILE_WRITE (these records are lost, `stats().notSent.file` has them, and what was written before
    * is whole: the next call tries again), RINGTAP_CLOSED, RINGTAP_BAD_OPTION (these are no records)
    */

@@ -25,7 +25,6 @@ export function fileFault(path: string, what: string, cause: unknown): CaptureEr
     syscall,
     errno: errno === undefined ? undefined : -errno,
     hint: HINTS[code],
-    cause,
   });
 }
 

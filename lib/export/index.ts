@@ -1,4 +1,18 @@
 // The entry point ringtap/export: where records of flows go.
+export type { Batch } from '../capture/batch.js';
+export type { Packet } from '../capture/packet.js';
+export type {
+  EveFlow,
+  FlowBatch,
+  FlowEnd,
+  FlowMeter,
+  FlowMeterOptions,
+  FlowPair,
+  FlowRecord,
+  FlowState,
+  FlowStats,
+  TunnelName,
+} from '../flow/index.js';
 export type { TlsOptions } from '../generated/options.js';
 export { FlowExporter } from './exporter.js';
 export { IpfixExporter, NetflowExporter } from './ipfix.js';

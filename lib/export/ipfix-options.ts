@@ -20,7 +20,7 @@ export interface CollectorOptions {
   readonly messageBytes?: number | undefined;
   /** Where packets come from; it is not told by default. */
   readonly interface?: ExportedInterface | undefined;
-  /** What the meter was told: the collector scales by it. */
+  /** What the meter was told: one of so many packets, or flows, is looked at. The collector scales by it. */
   readonly sampling?: { readonly packets?: number | undefined; readonly flows?: number | undefined } | undefined;
   /** How often templates and statistics are sent again, in ms; 60000 by default. By TCP and TLS, statistics. */
   readonly refreshMs?: number | undefined;

@@ -12,6 +12,7 @@ export interface MetricsOptions {
 }
 
 const MOST_APPLICATIONS = 64;
+const MOST_PORTS = 65_535;
 const APPLICATIONS: Readonly<Record<string, readonly number[]>> = {
   dns: [53, 5353, 5355],
   http: [80, 8000, 8080],
@@ -166,27 +167,33 @@ function applicationsOf(options: unknown): (readonly [string, readonly number[]]
   const hint = 'Write { applications: { web: [80, 443], dns: [53] } }.';
   const no = (what: string) =>
     new CaptureError('RINGTAP_BAD_OPTION', `MetricsExporter: option applications ${what}`, { hint });
-  if (typeof value !== 'object' || value === null) throw no(`must be an object, not ${show(value)}`);
-  let all: [string, unknown][];
-  try {
-    all = Object.entries(value);
-  } catch {
-    throw no('cannot be read');
-  }
+  const all = entriesOf(value);
+  if (all === undefined) throw no(`must be an object, not ${show(value)}`);
   if (all.length > MOST_APPLICATIONS) throw no(`may have ${MOST_APPLICATIONS} names, not ${all.length}`);
   return all.map(([name, ports]) => {
     if (!/^[a-z0-9_.-]{1,32}$/i.test(name)) throw no(`has a name that is none: ${show(name)}`);
-    const isList = Array.isArray(ports) && ports.length <= 65_536;
-    const list = isList ? readList(ports) : undefined;
+    const list = listOf(ports);
     if (list === undefined) throw no(`must list ports from 1 to 65535 for ${name}`);
     return [name, list] as const;
   });
 }
 
-function readList(ports: readonly unknown[]): readonly number[] | undefined {
+/** Undefined for what is no object, or cannot be looked at. */
+function entriesOf(value: unknown): [string, unknown][] | undefined {
   try {
-    const list = Array.from(ports);
-    const isPort = (port: unknown) => typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535;
+    const isObject = typeof value === 'object' && value !== null && !(Symbol.iterator in value);
+    return isObject ? Object.entries(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function listOf(ports: unknown): readonly number[] | undefined {
+  try {
+    if (!Array.isArray(ports) || ports.length > MOST_PORTS) return undefined;
+    const list = Array.from(ports as unknown[]);
+    const isPort = (port: unknown) =>
+      typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= MOST_PORTS;
     return list.every(isPort) ? (list as number[]) : undefined;
   } catch {
     return undefined;

@@ -6,7 +6,7 @@ export type NotSentCause = 'refused' | 'connection' | 'queue' | 'closed' | 'file
 
 /** What became of the records so far. It balances: `records` = `sent` + `waiting` + all of `notSent`. */
 export interface ExportStats {
-  /** Flow records that were given to `write()`. */
+  /** Number of flow records that were given to `write()`. */
   readonly flows: number;
   /** Records that were made of them, a number: two of a flow with answers where each direction is one (NetFlow v9). */
   readonly records: number;

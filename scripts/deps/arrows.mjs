@@ -57,7 +57,7 @@ export const ROOMS = {
   parallel: { uses: CAPTURE },
   decode: { uses: BASE, types: ['capture'] },
   flow: { uses: [...BASE, 'decode'], types: ['capture'] },
-  export: { uses: [...BASE, 'uri', 'tcp', 'tls', 'flow'] },
+  export: { uses: [...BASE, 'uri', 'tcp', 'tls', 'flow'], types: ['capture'] },
   streams: { uses: [...CAPTURE, 'write', 'transmit'] },
   index: { uses: [...CAPTURE, 'write', 'transmit', 'remote', 'serve', 'parallel', 'streams'] },
   cli: { uses: ['errors', 'generated'], entry: ['index', 'decode', 'flow', 'export', 'streams'] },
