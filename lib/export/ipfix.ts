@@ -71,7 +71,7 @@ export class IpfixExporter extends FlowExporter {
     if (to.transport === 'file') {
       const native = openNative(uri, request);
       const numbering = new Numbering();
-      const file = new FileSink(await OutputFile.open(to.path, overwrite, false), (flows) => {
+      const file = new FileSink(new OutputFile(to.path, overwrite, false), (flows) => {
         const made = encode(native, flows);
         return { bytes: numbering.number(made), records: made.records, messages: made.messages };
       });

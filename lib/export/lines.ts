@@ -14,7 +14,7 @@ export interface FileExportOptions {
 async function sinkOf(path: unknown, options: FileExportOptions, head: string, make: (flows: FlowBatch) => Uint8Array) {
   const name = pathOf(path);
   const overwrite = new Given(name, options, ['overwrite']).flag('overwrite', false);
-  const file = await OutputFile.open(name, overwrite, false);
+  const file = new OutputFile(name, overwrite, false);
   const sink = new FileSink(file, (flows) => ({ bytes: make(flows), records: flows.length, messages: 1 }));
   await sink.begin(Buffer.from(head));
   return { name, sink };

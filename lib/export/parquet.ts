@@ -117,10 +117,10 @@ class ParquetSink implements Sink {
       void this.#writer.finish();
       await this.#put();
     } catch (error) {
-      await this.#file.abandon();
+      this.#file.abandon();
       throw error;
     }
-    await this.#file.close();
+    this.#file.close();
     if (failure !== undefined) throw failure;
   }
 
@@ -160,7 +160,7 @@ export class ParquetExporter extends FlowExporter {
     const rowGroupRows = given.whole('rowGroupRows', 1024, 1 << 20, 65_536);
     const rowGroupMs = given.whole('rowGroupMs', 100, 86_400_000, 60_000);
     const made = await library(name);
-    const file = await OutputFile.open(name, overwrite, true);
+    const file = new OutputFile(name, overwrite, true);
     return new ParquetExporter(name, new ParquetSink(file, made, rowGroupRows, rowGroupMs));
   }
 }

@@ -30,7 +30,7 @@ export class FileSink implements Sink {
       await this.#file.write(head);
       this.#counts.bytes += head.length;
     } catch (error) {
-      await this.#file.abandon();
+      this.#file.abandon();
       throw error;
     }
   }
@@ -62,7 +62,7 @@ export class FileSink implements Sink {
 
   async close(): Promise<void> {
     await this.#tail;
-    await this.#file.close();
+    this.#file.close();
   }
 
   stats(): ExportStats {

@@ -484,6 +484,11 @@ export interface Addon {
   lookup(name: string): Promise<string[]>;
   /** The connection of a socket that is about to be closed here; undefined where the descriptor is no socket's. */
   adopt(fd: number): NativeConnection | undefined;
+  /**
+   * Writes all bytes into an open file, from the position on; below 0: behind what was written last. They are copied; the
+   * descriptor has to stay open until it settles.
+   */
+  writeFile(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   /** Two ends of a new connection, of which the second one is the caller's to close. */
   pair(): [NativeConnection, number];
 }

@@ -3,6 +3,7 @@
 
 #ifndef _WIN32
 #include "addon/connection.h"
+#include "addon/filing.h"
 #endif
 #include "addon/decode.h"
 #include "addon/environment.h"
@@ -44,6 +45,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
   exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
+  exports.Set("writeFile", Napi::Function::New<write_file>(env));
 #endif
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));

@@ -1,4 +1,5 @@
 // Exporters that write files, and metrics: what others read back is what the meter said.
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AsyncBuffer, asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import {
@@ -13,6 +14,7 @@ import {
 import { FlowBatch, type FlowRecord } from 'ringtap/flow';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { root, script } from '../support/child.js';
+import { start } from '../support/cli.js';
 import {
   complaintsOfTshark,
   flowsIn,
@@ -25,6 +27,7 @@ import {
 } from '../support/exporting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
+import { until } from '../support/wait.js';
 
 const path = temporaryFolder();
 let batches: FlowBatch[];
@@ -164,6 +167,22 @@ test('a file that exists and is not empty is left alone, unless it may be overwr
     code: 'RINGTAP_FILE_WRITE',
     errno: 2,
   });
+});
+
+test('a named pipe that nobody reads is told of, and one that somebody reads slowly gets all', async () => {
+  const pipe = path('pipe');
+  execFileSync('mkfifo', [pipe]);
+  expect(await failure(() => CsvExporter.open(pipe))).toMatchObject({ code: 'RINGTAP_FILE_WRITE', syscall: 'open' });
+  const reader = start('sh', ['-c', 'exec 3< "$1"; sleep 0.5; cat <&3', 'sh', pipe]);
+  let exporter: CsvExporter | undefined;
+  await until(async () => {
+    exporter = await CsvExporter.open(pipe).catch(() => undefined);
+    return exporter !== undefined;
+  }, 'a reader');
+  for (let i = 0; i < 5; i++) await writeAll(exporter!, batches);
+  await exporter!.close();
+  const { stdout } = await reader.outcome;
+  expect(stdout.length).toBe(exporter!.stats().bytes);
 });
 
 test('after close() there is nothing to write to', async () => {
