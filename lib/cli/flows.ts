@@ -1,7 +1,15 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
-import { tell } from './errors.js';
+import { tell, UsageError } from './errors.js';
+import {
+  addFlowOutput,
+  FlowOutput,
+  type FlowOutputFlags,
+  fileFault,
+  hasOutput,
+  isForCollector,
+} from './flow-output.js';
 import { FlowTable, TOPS, type Top } from './flow-table.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
@@ -18,11 +26,9 @@ const WORTHWHILE = 4096;
 /** How often a live capture is told the time. */
 const TICK_MS = 1000;
 
-interface FlowFlags extends OpenFlags, SourceFlags {
+interface FlowFlags extends OpenFlags, SourceFlags, FlowOutputFlags {
   count?: number;
   duration?: number;
-  json?: true;
-  csv?: true;
   top?: Top;
   activeTimeout?: number;
   idleTimeout?: number;
@@ -42,16 +48,18 @@ export function addFlows(program: Command): void {
     .option('--idle-timeout <time>', 'end a flow of which nothing came for this time (default: 15s)', parseDuration)
     .option('--max-flows <flows>', 'open at once; beyond, what was idle longest ends (default: 1048576)', parseCount)
     .option('--no-decap', 'meter tunnels, not what is in them');
-  addHelp(addOpenOptions(command), {
+  addHelp(addOpenOptions(addFlowOutput(command)), {
     examples: [
       'ringtap flows trace.pcapng',
       'ringtap flows eth0 --json tcp port 443',
       "ringtap flows '/var/captures/*.pcapng' --top pair",
       'ringtap flows trace.pcap --json | jq -c .flow',
       'ringtap flows trace.pcap --csv > flows.csv',
+      'ringtap flows eth0 --ipfix collector:4739',
+      'ringtap flows trace.pcap -w flows.parquet',
     ],
     notes: [
-      'Without --json, --csv and --top: a table of the largest flows, at the end.',
+      'Without --json, --csv, --top, --ipfix, --netflow and -w: a table of the largest flows, at the end.',
       'JSON has the field names of Suricata (event_type flow).',
       'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, with what is open by then; a second one ends it at once.',
     ],
@@ -66,16 +74,26 @@ interface Outcome {
 
 async function flows(words: string[], flags: FlowFlags): Promise<void> {
   const { uri, filter } = sourceOf('flows', words, flags);
+  const fault = fileFault(flags);
+  if (fault !== undefined) throw new UsageError(fault);
   const meter = meterOf(flags);
-  await withCapture(uri, { batchSize: BATCH_SIZE, ...openOptions(flags, filter) }, async (capture) => {
-    const outcome = outcomeOf(flags);
+  const given = { batchSize: BATCH_SIZE, ...openOptions(flags, filter) };
+  const options = isForCollector(flags) ? { ...given, tls: undefined } : given;
+  await withCapture(uri, options, async (capture) => {
+    const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
+    const outcome = outcomeOf(flags, output);
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const isLive = capture.plan.mode !== 'read';
     const pass = async () => {
       for (const records of meter.drain()) await outcome.take(records);
     };
+    let failure: unknown;
+    const failed = (error: unknown) => {
+      failure ??= error;
+      run.stop();
+    };
     const tick = () => {
-      if (meter.advance() > 0) void pass();
+      if (meter.advance() > 0) pass().catch(failed);
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
     const worthwhile = isLive ? 1 : WORTHWHILE;
@@ -83,12 +101,16 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
       const running = run.handle((batch, count) => (meter.add(batch, count) >= worthwhile ? pass() : undefined));
       if (isLive) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
+      if (failure !== undefined) throw failure;
     } finally {
       clearInterval(timer);
       meter.flush();
-      await pass();
-      await outcome.end();
-      tell(summaryOf(meter.stats()));
+      try {
+        await pass();
+      } finally {
+        await outcome.end();
+        tell(summaryOf(meter.stats()));
+      }
     }
   });
 }
@@ -103,7 +125,24 @@ function meterOf(flags: FlowFlags): FlowMeter {
   });
 }
 
-function outcomeOf(flags: FlowFlags): Outcome {
+function outcomeOf(flags: FlowFlags, output: FlowOutput | undefined): Outcome {
+  const shown = shownOf(flags, output !== undefined);
+  if (output === undefined || shown === undefined) return output ?? shown!;
+  const take = async (records: FlowBatch) => {
+    await shown.take(records);
+    await output.take(records);
+  };
+  const end = async () => {
+    await shown.end();
+    await output.end();
+  };
+  return { take, end };
+}
+
+/** What stdout gets; nothing where records go elsewhere, unless it was asked for. */
+function shownOf(flags: FlowFlags, isExported: boolean): Outcome | undefined {
+  const isForFile = flags.write !== undefined;
+  if (isExported && flags.top === undefined && (isForFile || !(flags.json || flags.csv))) return undefined;
   if (flags.json) return { take: (records) => write(records.toJsonLines()), end: () => {} };
   if (flags.csv) {
     let head: Promise<void> | undefined;

@@ -290,6 +290,82 @@ export interface NativeFlowStats {
   epochNanos: number;
 }
 
+/** What an exporter is opened with. */
+export interface ExporterRequest {
+  readonly protocol: 'ipfix' | 'netflow9';
+  readonly biflow: boolean;
+  readonly times: 'ms' | 'us' | 'ns';
+  readonly enterprise: number;
+  readonly domain: number;
+  readonly messageBytes: number;
+  readonly interfaceIndex: number;
+  readonly interfaceName: string;
+  readonly interfaceDescription: string;
+  readonly samplePackets: number;
+  readonly sampleFlows: number;
+  /** Messages leave as datagrams, and are not given to the caller. Addresses in numbers. */
+  readonly datagrams?: { local: string; peer: string; port: number; bufferBytes: number } | undefined;
+}
+
+/** What the collector is told of the exporter. With datagrams the first three, and what these lost, are known natively. */
+export interface ExportAccount {
+  readonly messages: number;
+  readonly octets: number;
+  readonly records: number;
+  readonly lostRecords: number;
+  readonly lostPackets: number;
+  readonly lostOctets: number;
+  readonly ignoredPackets: number;
+}
+
+/** Messages one after the other. Numbers of records in their headers count from 0: that of each domain, and what comes next. */
+export interface EncodedMessages {
+  readonly bytes: ArrayBuffer;
+  readonly messages: number;
+  readonly records: number;
+  readonly packets: number;
+  readonly octets: number;
+  readonly next: number;
+  /** Of domain 0. */
+  readonly next0: number;
+}
+
+/** Makes messages of flow records. */
+export interface NativeExporter {
+  encode(
+    memory: ArrayBuffer,
+    capacity: number,
+    count: number,
+    epochSeconds: number,
+    epochNanos: number,
+    nowMs: number,
+  ): EncodedMessages | undefined;
+  announce(nowMs: number, account: ExportAccount): EncodedMessages;
+  withdraw(nowMs: number): EncodedMessages;
+  /** How many messages wait for the socket; negative where the memory was transferred away. */
+  send(
+    memory: ArrayBuffer,
+    capacity: number,
+    count: number,
+    epochSeconds: number,
+    epochNanos: number,
+    nowMs: number,
+    account: ExportAccount | undefined,
+  ): number;
+  flush(): number;
+  drop(): void;
+  stats(): {
+    messages: number;
+    octets: number;
+    records: number;
+    refusedRecords: number;
+    droppedRecords: number;
+    waitingRecords: number;
+    refusals: number;
+    errno: number;
+  };
+}
+
 export interface NativeOutletStats {
   looked: number;
   outside: number;
@@ -345,6 +421,7 @@ export interface Addon {
     capacity: number,
   ): number;
   openMeter(options: object): NativeMeter;
+  openExporter(request: ExporterRequest): NativeExporter;
   /** Bytes of text that were written; negative where the memory was transferred away. */
   flowLines(
     memory: ArrayBuffer,
@@ -409,6 +486,11 @@ export interface Addon {
   lookup(name: string): Promise<string[]>;
   /** The connection of a socket that is about to be closed here; undefined where the descriptor is no socket's. */
   adopt(fd: number): NativeConnection | undefined;
+  /**
+   * Writes all bytes into an open file, from the position on; below 0: behind what was written last. They are copied; the
+   * descriptor has to stay open until it settles.
+   */
+  writeFile(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   /** Two ends of a new connection, of which the second one is the caller's to close. */
   pair(): [NativeConnection, number];
 }

@@ -11,7 +11,7 @@ import type { TlsSettings } from '../uri/tls.js';
 /** Where to, for whom and how long. */
 export interface ConnectOptions {
   readonly uri: string;
-  readonly backend: MethodName;
+  readonly backend: MethodName | undefined;
   readonly host: string;
   readonly port: number;
   readonly tls: TlsSettings | undefined;

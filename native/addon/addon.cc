@@ -3,9 +3,11 @@
 
 #ifndef _WIN32
 #include "addon/connection.h"
+#include "addon/filing.h"
 #endif
 #include "addon/decode.h"
 #include "addon/environment.h"
+#include "addon/exporter.h"
 #include "addon/looking.h"
 #include "addon/lookup.h"
 #include "addon/meter.h"
@@ -38,10 +40,12 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.session_constructor = Napi::Persistent(Session::define(env));
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
   environment.meter_constructor = Napi::Persistent(MeterHandle::define(env));
+  environment.exporter_constructor = Napi::Persistent(ExporterHandle::define(env));
 #ifndef _WIN32
   environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
   exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
+  exports.Set("writeFile", Napi::Function::New<write_file>(env));
 #endif
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
@@ -56,6 +60,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("decode", Napi::Function::New<decode_lent>(env));
   exports.Set("decodeOwned", Napi::Function::New<decode_owned>(env));
   exports.Set("openMeter", Napi::Function::New<MeterHandle::open>(env));
+  exports.Set("openExporter", Napi::Function::New<ExporterHandle::open>(env));
   exports.Set("flowLines", Napi::Function::New<MeterHandle::lines>(env));
   exports.Set("openWriter", Napi::Function::New<Writer::open>(env));
   exports.Set("probe", Napi::Function::New<probe>(env));

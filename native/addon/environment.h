@@ -76,6 +76,7 @@ class Environment final : public Handles {
   Napi::FunctionReference session_constructor;
   Napi::FunctionReference writer_constructor;
   Napi::FunctionReference meter_constructor;
+  Napi::FunctionReference exporter_constructor;
   Napi::FunctionReference connection_constructor;
   Napi::FunctionReference outlet_constructor;
 

@@ -8,6 +8,7 @@
 #include "addon/environment.h"
 #include "addon/errors.h"
 #include "addon/session.h"
+#include "addon/times.h"
 #include "flow/text.h"
 
 namespace ringtap::addon {
@@ -17,14 +18,6 @@ namespace {
 // Results that are not a count; lib/native/native.ts knows them, too.
 constexpr int kReleased = -1;
 constexpr int kNoColumns = -2;  // the memory is not there, or too small
-
-int64_t to_ns(const Napi::Value& seconds, const Napi::Value& nanos) {
-  constexpr double kMostSeconds = 2.3e9;
-  const double whole_seconds = std::clamp(number(seconds), -kMostSeconds, kMostSeconds);
-  const double rest = std::clamp(number(nanos), -1e9, 1e9);
-  return (whole_seconds == whole_seconds ? static_cast<int64_t>(whole_seconds) : 0) * 1'000'000'000 +
-         (rest == rest ? static_cast<int64_t>(rest) : 0);
-}
 
 int64_t ms_to_ns(const Napi::Value& ms) { return int64_t{word(ms)} * 1'000'000; }
 

@@ -13,6 +13,7 @@ export const LAYERS = {
   serve: ['core', 'filter', 'format', 'io'],
   libpcap: ['core', 'filter'],
   flow: ['core', 'decode'],
+  export: ['core', 'flow'],
   protocol: ['core', 'decode', 'flow'],
   stages: ['core', 'decode', 'filter'],
   forward: ['core', 'decode', 'filter'],
@@ -22,7 +23,7 @@ export const LAYERS = {
   ],
   addon: [
     ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'write', 'serve', 'libpcap'],
-    ...['flow', 'protocol', 'stages', 'forward', 'backends', 'generated'],
+    ...['flow', 'export', 'protocol', 'stages', 'forward', 'backends', 'generated'],
   ],
 };
 
@@ -56,7 +57,7 @@ export const ROOMS = {
   parallel: { uses: CAPTURE },
   decode: { uses: BASE, types: ['capture'] },
   flow: { uses: [...BASE, 'decode'], types: ['capture'] },
-  export: { uses: [...BASE, 'flow'], types: ['capture'] },
+  export: { uses: [...BASE, 'uri', 'tcp', 'tls', 'flow'], types: ['capture'] },
   streams: { uses: [...CAPTURE, 'write', 'transmit'] },
   index: { uses: [...CAPTURE, 'write', 'transmit', 'remote', 'serve', 'parallel', 'streams'] },
   cli: { uses: ['errors', 'generated'], entry: ['index', 'decode', 'flow', 'export', 'streams'] },

@@ -18,6 +18,7 @@ export const DOCUMENTS: readonly string[] = [
   'README.md',
   'SECURITY.md',
   'docs/decode.md',
+  'docs/export.md',
   'docs/flows.md',
   'docs/installing.md',
   'docs/writing-and-sending.md',
@@ -86,6 +87,7 @@ const EXPORTS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'ringtap/streams': 'ringtap-streams',
     'ringtap/decode': 'ringtap-decode',
+    'ringtap/export': 'ringtap-export',
     'ringtap/flow': 'ringtap-flow',
     ringtap: 'ringtap',
   }).flatMap(([entry, file]) => {

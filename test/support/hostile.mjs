@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import * as ringtap from 'ringtap';
 import { Decoded, decode, decodePacket } from 'ringtap/decode';
+import * as exporting from 'ringtap/export';
 import { FlowMeter } from 'ringtap/flow';
 import * as streams from 'ringtap/streams';
 import { BACKENDS, OPEN_OPTIONS } from '../../dist/generated/schema.js';
@@ -387,6 +388,66 @@ async function plantInFlows() {
   await capture.close();
 }
 
+/** A good call of what opens or makes each exporter; those that are made by nobody have none. */
+const EXPORTERS = {
+  IpfixExporter: (uri, options) => exporting.IpfixExporter.open(uri ?? 'udp://127.0.0.1:9', options),
+  NetflowExporter: (uri, options) => exporting.NetflowExporter.open(uri ?? 'udp://127.0.0.1:9', options),
+  CsvExporter: (path, options) => exporting.CsvExporter.open(path ?? '/dev/null', options),
+  JsonLinesExporter: (path, options) => exporting.JsonLinesExporter.open(path ?? '/dev/null', options),
+  ParquetExporter: (path, options) => exporting.ParquetExporter.open(path ?? '/dev/null', options),
+  MetricsExporter: (_, options) => new exporting.MetricsExporter(options),
+  FlowExporter: undefined,
+};
+const EXPORT_OPTIONS = {
+  IpfixExporter:
+    'observationDomain messageBytes interface sampling refreshMs overflow closeMs bufferBytes biflow times enterprise',
+  NetflowExporter: 'observationDomain messageBytes interface sampling refreshMs overflow closeMs bufferBytes',
+  CsvExporter: 'overwrite',
+  JsonLinesExporter: 'overwrite',
+  ParquetExporter: 'overwrite rowGroupRows rowGroupMs',
+  MetricsExporter: 'applications',
+};
+
+/** The entry point ringtap/export: where records may go, how, and which. */
+async function plantInExports() {
+  for (const name of Object.keys(exporting)) {
+    if (!(name in EXPORTERS)) faults.push(`${name} is exported, but hostile.mjs does not know how to make it`);
+  }
+  for (const [name, make] of Object.entries(EXPORTERS)) {
+    if (make === undefined) continue;
+    const exporter = await make(undefined, {});
+    const isOfFiles = /Csv|Json|Parquet/.test(name);
+    for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+      const isBlank = /^an object|boxed|looks like|function/.test(what) ? 'open' : '';
+      const isEmpty = /^an object|boxed|an empty list|looks like|function/.test(what) ? 'open' : '';
+      const target = isOfFiles && typeof value === 'string' ? `nowhere/${value}` : value;
+      if (name !== 'MetricsExporter') await attempt(`${name}.open(${what})`, () => make(target ?? [], {}));
+      await attempt(`${name}(…, ${what})`, () => make(undefined, value), isBlank);
+      await attempt(`${name}.write(${what})`, () => exporter.write(value));
+      if (name === 'IpfixExporter') await attempt(`${name}.account(${what})`, () => exporter.account(value));
+      for (const option of EXPORT_OPTIONS[name].split(' ')) {
+        if (option === 'enterprise' && value === 0.1) continue;
+        const may = /interface|sampling|applications/.test(option) ? isEmpty : '';
+        if (option === 'applications' && value === null) continue; // as if it were not there
+        await attempt(`${name}(…, { ${option}: ${what} })`, () => make(undefined, { [option]: value }), may);
+        if (option === 'interface')
+          await attempt(`${name}(…, { interface: { index: ${what} } })`, () =>
+            make(undefined, { interface: { index: value } }),
+          );
+        if (option === 'applications')
+          await attempt(
+            `${name}(…, { applications: { x: ${what} } })`,
+            () => make(undefined, { applications: { x: value } }),
+            /empty list/.test(what) ? 'open' : '',
+          );
+      }
+      if (typeof value === 'string')
+        await attempt(`${name}(…, { [${what}]: 1 })`, () => make(undefined, { [value]: 1 }));
+    }
+    await exporter.close();
+  }
+}
+
 /** The entry point ringtap/streams: what it reads from, writes with, and is told. */
 async function plantInStreams() {
   const capture = await open('synth:?count=1000&batchSize=64');
@@ -483,6 +544,7 @@ if (what === 'options') {
     await plantArguments();
     await plantInDecoding();
     await plantInFlows();
+    await plantInExports();
     await plantInStreams();
     await plantInMethods(args[0]);
   });

@@ -1,0 +1,138 @@
+// Where `ringtap flows` puts records besides the terminal: collectors and files.
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import {
+  CsvExporter,
+  type FlowExporter,
+  IpfixExporter,
+  JsonLinesExporter,
+  NetflowExporter,
+  ParquetExporter,
+} from '../export/index.js';
+import type { FlowBatch, FlowMeter } from '../flow/index.js';
+import type { Capture } from '../index.js';
+import { tell } from './errors.js';
+import { integer } from './format.js';
+import { type TlsFlags, tlsFrom } from './tls.js';
+
+export interface FlowOutputFlags extends TlsFlags {
+  json?: true;
+  csv?: true;
+  ipfix?: string;
+  netflow?: string;
+  write?: string;
+  force?: true;
+  enterprise?: number;
+}
+
+const FILES = ['.ipfix', '.parquet', '.csv', '.json', '.jsonl', '.ndjson'];
+
+export function addFlowOutput(command: Command): Command {
+  return command
+    .option('--ipfix <collector>', 'send to host:port by UDP, or tcp://host:port, tls://host:port, as IPFIX')
+    .option('--netflow <collector>', 'send to host:port by UDP, as NetFlow v9')
+    .option('-w, --write <file>', `write a file: ${FILES.join(', ')}; of any name with --csv or --json`)
+    .option('--force', 'overwrite an existing file')
+    .option(
+      '--enterprise <number>',
+      'IPFIX: tell tunnels, round trips and more by elements of this number',
+      parseNumber,
+    );
+}
+
+function parseNumber(text: string): number {
+  const number = Number(text);
+  if (/^\d{1,10}$/.test(text) && number <= 0xffff_ffff) return number;
+  throw new InvalidArgumentError('Expected a private enterprise number, such as 32473.');
+}
+
+/** Whether TLS is for a collector: what the options say of it is not of the capture then. */
+export function isForCollector({ ipfix }: FlowOutputFlags): boolean {
+  return ipfix !== undefined && /^tls:/i.test(ipfix);
+}
+
+/** Whether anything but the terminal gets records. */
+export function hasOutput({ ipfix, netflow, write }: FlowOutputFlags): boolean {
+  return [ipfix, netflow, write].some((one) => one !== undefined);
+}
+
+/** Exporters that were asked for. */
+export class FlowOutput {
+  readonly #exporters: readonly FlowExporter[];
+  readonly #meter: FlowMeter;
+
+  /** @throws CaptureError */
+  static async open(flags: FlowOutputFlags, capture: Capture, meter: FlowMeter): Promise<FlowOutput> {
+    const exporters: FlowExporter[] = [];
+    try {
+      for (const opening of openings(flags, capture)) exporters.push(await opening());
+    } catch (error) {
+      await Promise.allSettled(exporters.map((exporter) => exporter.close()));
+      throw error;
+    }
+    return new FlowOutput(exporters, meter);
+  }
+
+  private constructor(exporters: readonly FlowExporter[], meter: FlowMeter) {
+    this.#exporters = exporters;
+    this.#meter = meter;
+  }
+
+  async take(flows: FlowBatch): Promise<void> {
+    for (const exporter of this.#exporters) {
+      if (exporter instanceof IpfixExporter) exporter.account(this.#meter.stats());
+      await exporter.write(flows);
+    }
+  }
+
+  /** Closes all of them, also where one fails. */
+  async end(): Promise<void> {
+    const ends = await Promise.allSettled(this.#exporters.map((exporter) => exporter.close()));
+    for (const exporter of this.#exporters) tell(summaryOf(exporter));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+}
+
+function* openings(flags: FlowOutputFlags, capture: Capture): Generator<() => Promise<FlowExporter>> {
+  const { ipfix, netflow, write, enterprise, force } = flags;
+  const isLive = capture.plan.mode !== 'read';
+  // WHY: a capture must not stand still for a collector; a trace can wait.
+  const told = { ...interfaceOf(capture), overflow: isLive ? 'drop' : 'wait' } as const;
+  const own = enterprise === undefined ? {} : { enterprise };
+  if (ipfix !== undefined)
+    yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...tlsFrom(flags, isForCollector(flags)) });
+  if (netflow !== undefined) yield () => NetflowExporter.open(netflow, told);
+  if (write === undefined) return;
+  const overwrite = force ?? false;
+  if (flags.csv) yield () => CsvExporter.open(write, { overwrite });
+  else if (flags.json || /\.(json|jsonl|ndjson)$/i.test(write))
+    yield () => JsonLinesExporter.open(write, { overwrite });
+  else if (/\.csv$/i.test(write)) yield () => CsvExporter.open(write, { overwrite });
+  else if (/\.parquet$/i.test(write)) yield () => ParquetExporter.open(write, { overwrite });
+  else yield () => IpfixExporter.open(`file:${write}`, { ...interfaceOf(capture), ...own, overwrite });
+}
+
+/** @returns what is wrong with the name of a file that is to be written */
+export function fileFault({ write, json, csv }: FlowOutputFlags): string | undefined {
+  if (write === undefined || json || csv || FILES.some((suffix) => write.toLowerCase().endsWith(suffix)))
+    return undefined;
+  return `-w ${write}: the name does not say the format: end it in ${FILES.join(', ')}, or add --csv or --json`;
+}
+
+/** The interface of a capture that has one. */
+function interfaceOf({ uri, plan }: Capture): { readonly interface?: { readonly name: string } } {
+  const [, name] = /^(?:[A-Za-z][A-Za-z0-9+.-]+:)?([^\s/?]+)/.exec(uri) ?? [];
+  if (plan.mode === 'read' || name === undefined) return {};
+  const isHere = readFileSync('/proc/net/dev', 'latin1')
+    .split('\n')
+    .some((line) => line.trim().startsWith(`${name}:`));
+  return isHere ? { interface: { name } } : {};
+}
+
+function summaryOf(exporter: FlowExporter): string {
+  const { sent, messages, bytes, notSent, refusals } = exporter.stats();
+  const causes = Object.entries(notSent).filter(([, count]) => count > 0);
+  const lost = causes.map(([cause, count]) => `, ${integer(count)} not (${cause})`).join('');
+  const nobody = refusals === 0 ? '' : ', and nobody listened there';
+  return `${integer(sent)} records exported in ${integer(messages)} messages of ${integer(bytes)} bytes${lost}${nobody}`;
+}
