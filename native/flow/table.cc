@@ -5,6 +5,15 @@
 
 namespace ringtap::flow {
 
+namespace {
+
+template <class T>
+void fetch(const T* at) noexcept {
+  prefetch(reinterpret_cast<const std::byte*>(at));
+}
+
+}  // namespace
+
 std::array<uint64_t, 8> random_hash_key() {
   std::random_device device;
   std::array<uint64_t, 8> key{};
@@ -37,13 +46,18 @@ Table::Table(const Limits& limits, const KeyedHash& hash, Index index, std::shar
       sampling_(sampling),
       next_id_(first_id) {}
 
-void Table::fetch_flow(uint64_t hash) const noexcept {
+uint32_t Table::fetch_flow(uint64_t hash, uint32_t way) const noexcept {
   const uint32_t slot = index_.likely(hash);
-  if (slot == kNoFlow) return;
-  const auto* lines = reinterpret_cast<const std::byte*>(&flows_[slot]);
-  prefetch(lines);
-  prefetch(lines + 64);
-  prefetch(lines + 128);
+  if (slot == kNoFlow) return slot;
+  fetch(&flows_[slot]);
+  fetch(&flows_[slot].way[way]);
+  return slot;
+}
+
+void Table::fetch_side(uint32_t slot) const noexcept {
+  fetch(&flows_[slot].way[0]);
+  fetch(&flows_[slot].way[1]);
+  fetch(&sides_[slot]);
 }
 
 uint32_t Table::take_slot() {
@@ -88,6 +102,12 @@ Table::Deadline Table::deadline(const Flow& flow) const noexcept {
   return old < idle ? Deadline{old, Wheel::Why::kOld} : Deadline{idle, Wheel::Why::kIdle};
 }
 
+uint64_t Table::hash_of(uint32_t slot) const noexcept {
+  Key key = flows_[slot].key;
+  key.words[5] = key.words[5] << 8 >> 8;  // without the state
+  return hash_(key);
+}
+
 void Table::close_soon(uint32_t slot) noexcept {
   wheel_.take(sides_, slot);
   const Deadline due = deadline(flows_[slot]);
@@ -127,9 +147,7 @@ void Table::split(uint32_t slot) {
 void Table::end(uint32_t slot, Ended why) {
   record(slot, why);
   wheel_.take(sides_, slot);
-  Key key = flows_[slot].key;
-  key.words[5] = key.words[5] << 8 >> 8;
-  index_.erase(hash_(key), slot);
+  index_.erase(hash_of(slot), slot);
   flows_[slot].id = 0;
   sides_[slot].next = free_;
   free_ = slot;
@@ -158,26 +176,35 @@ void Table::turn(int64_t now) {
   wheel_.set_tick(tick);
 }
 
+/// WHY in steps: flows that end were not heard of for long, so each is fetched while those before it end.
 void Table::empty_bucket(uint32_t bucket, Wheel::Why why, int64_t now) {
-  // What is hung up again goes into later buckets only: at the earliest into that of the tick that has begun.
-  for (uint32_t slot = wheel_.head(bucket, why); slot != Wheel::kNone;) {
-    const uint32_t next = sides_[slot].next;
-    if (next != Wheel::kNone) prefetch(reinterpret_cast<const std::byte*>(&flows_[next]));
-    const Flow& flow = flows_[slot];
-    const Deadline due = deadline(flow);
-    // One that was heard of last long after now is of a clock that was wrong.
-    const bool is_of_future = flow.last_ns() > now + limits_.idle_ns + limits_.active_ns;
-    if (due.at <= now || is_of_future) {
-      if (due.why == Wheel::Why::kOld && !is_of_future) {
-        split(slot);
-      } else {
-        end(slot, ended(flow, Ended::kIdle));
-      }
-    } else {
-      wheel_.take(sides_, slot);
-      wheel_.hang(sides_, slot, due.at, due.why);
+  std::array<uint32_t, 16> slots;
+  // What is hung up again goes in front of this list, or into another one.
+  for (uint32_t next = wheel_.head(bucket, why); next != Wheel::kNone;) {
+    size_t count = 0;
+    for (; count < slots.size() && next != Wheel::kNone; next = sides_[next].next) {
+      slots[count++] = next;
+      fetch(&flows_[next]);
+      fetch(&flows_[next].way[0]);
+      fetch(&flows_[next].way[1]);
     }
-    slot = next;
+    for (size_t i = 0; i < count; i++) index_.fetch(hash_of(slots[i]));
+    for (size_t i = 0; i < count; i++) look_at_due(slots[i], now);
+  }
+}
+
+void Table::look_at_due(uint32_t slot, int64_t now) {
+  const Flow& flow = flows_[slot];
+  const Deadline due = deadline(flow);
+  // One that was heard of last long after now is of a clock that was wrong.
+  const bool is_of_future = flow.last_ns() > now + limits_.idle_ns + limits_.active_ns;
+  if (due.at > now && !is_of_future) {
+    wheel_.take(sides_, slot);
+    wheel_.hang(sides_, slot, due.at, due.why);
+  } else if (due.why == Wheel::Why::kOld && !is_of_future) {
+    split(slot);
+  } else {
+    end(slot, ended(flow, Ended::kIdle));
   }
 }
 
@@ -204,7 +231,9 @@ bool Table::evict_of(Wheel::Why why) {
 }
 
 void Table::flush() {
+  constexpr uint32_t kAhead = 16;
   for (uint32_t slot = 0; slot < used_ && active_ > 0; slot++) {
+    if (slot + kAhead < used_) index_.fetch(hash_of(slot + kAhead));
     if (flows_[slot].id != 0) end(slot, ended(flows_[slot], Ended::kFlushed));
   }
 }

@@ -35,11 +35,18 @@ class Table {
   const KeyedHash& keyed_hash() const noexcept { return hash_; }
 
   void fetch_place(uint64_t hash) const noexcept { index_.fetch(hash); }
-  void fetch_flow(uint64_t hash) const noexcept;
+  /// Fetches the flow that is likely the one, as far as a packet of this end needs it, and gives its slot.
+  uint32_t fetch_flow(uint64_t hash, uint32_t way) const noexcept;
+  /// … and what is needed where the flow changes its state.
+  void fetch_side(uint32_t slot) const noexcept;
 
   /// kNoFlow where there is none.
   uint32_t find(const Key& key, uint64_t hash) const noexcept {
     return index_.find(hash, [&](uint32_t slot) { return flows_[slot].is(key); });
+  }
+  /// Is there a flow with this key in this slot? The slot may be kNoFlow, or another's by now.
+  bool is_of(uint32_t slot, const Key& key) const noexcept {
+    return slot != kNoFlow && flows_[slot].id != 0 && flows_[slot].is(key);
   }
   /// A new flow, which evicts another one where there is no room. Its counters are 0. kNoFlow: no memory.
   uint32_t create(const Key& key, uint64_t hash, int64_t time);
@@ -83,10 +90,12 @@ class Table {
   Table(const Limits& limits, const KeyedHash& hash, Index index, std::shared_ptr<Region> flows,
         std::shared_ptr<Region> sides, uint32_t sampling, uint64_t first_id);
 
+  uint64_t hash_of(uint32_t slot) const noexcept;
   Deadline deadline(const Flow& flow) const noexcept;
   uint32_t take_slot();
   void record(uint32_t slot, Ended why);
   void turn(int64_t now);
+  void look_at_due(uint32_t slot, int64_t now);
   void empty_bucket(uint32_t bucket, Wheel::Why why, int64_t now);
   bool evict();
   bool evict_of(Wheel::Why why);
