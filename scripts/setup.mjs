@@ -76,6 +76,7 @@ const PACKAGES = {
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
+    nfdump: programs('nfpcapd', 'nfdump'),
     'libtrace-tools': programs('traceconvert'), // 330 kB, and three libraries of its own
     zstd: programs('zstd'),
     lz4: programs('lz4'),

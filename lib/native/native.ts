@@ -283,6 +283,7 @@ export interface NativeFlowStats {
   records: number[];
   active: number;
   waiting: number;
+  lost: number;
   bytes: number;
   epochSeconds: number;
   epochNanos: number;

@@ -52,7 +52,8 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
   options.limits = {.active_ns = ms_to_ns(request.Get("activeTimeoutMs")),
                     .idle_ns = ms_to_ns(request.Get("idleTimeoutMs")),
                     .linger_ns = ms_to_ns(request.Get("lingerMs")),
-                    .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28)};
+                    .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28),
+                    .most_records = std::clamp<uint32_t>(word(request.Get("maxRecords")), 1, 1u << 28)};
   options.keyed = {.vlan = flag(request.Get("vlan")), .tunnel = flag(request.Get("tunnel"))};
   options.decap = flag(request.Get("decap"));
   options.sample_packets = std::clamp<uint32_t>(word(request.Get("samplePackets")), 1, 65535);
@@ -169,6 +170,7 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
   list("records", table.counts().records);
   set("active", table.active());
   set("waiting", table.records().waiting());
+  set("lost", table.records().lost());
   set("bytes", table.bytes());
   object.Set("epochSeconds", static_cast<double>(int64_t{table.epoch() / 1'000'000'000}));
   object.Set("epochNanos", static_cast<double>(table.epoch() % 1'000'000'000));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace ringtap::flow {
 
@@ -103,20 +104,27 @@ Columns Columns::over(std::byte* memory, uint32_t capacity) noexcept {
   return made;
 }
 
-Records::Piece& Records::last() {
-  if (pieces_.empty() || pieces_.back().count == kPiece) {
-    Piece& made = pieces_.emplace_back();
-    made.memory =
+/// The piece that has room; null where there is no memory.
+Records::Piece* Records::last() noexcept {
+  if (!pieces_.empty() && pieces_.back().count < kPiece) return &pieces_.back();
+  try {
+    auto memory =
         spare_ != nullptr ? std::move(spare_) : std::make_unique_for_overwrite<std::byte[]>(Columns::bytes_for(kPiece));
-    made.columns = Columns::over(made.memory.get(), kPiece);
+    const Columns columns = Columns::over(memory.get(), kPiece);
+    return &pieces_.emplace_back(std::move(memory), columns);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  return pieces_.back();
 }
 
-void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns) {
-  Piece& piece = last();
-  const Columns& to = piece.columns;
-  const uint32_t i = piece.count++;
+void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns) noexcept {
+  Piece* piece = waiting_ < most_ ? last() : nullptr;
+  if (piece == nullptr) [[unlikely]] {
+    lost_++;
+    return;
+  }
+  const Columns& to = piece->columns;
+  const uint32_t i = piece->count++;
   waiting_++;
   const Key& key = flow.key;
   const size_t source = flow.initiator();

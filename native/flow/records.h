@@ -57,14 +57,18 @@ struct Columns {
   decode::Address6* dst6 = nullptr;
 };
 
-/// Records that wait to be drained, in pieces.
+/// Records that wait to be drained, in pieces. Beyond so many, and where there is no memory for one more, a new record is
+/// lost, which is counted: those that wait stay as they are.
 class Records {
  public:
   static constexpr uint32_t kPiece = 4096;
 
-  void add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns);
+  explicit Records(size_t most) noexcept : most_(most) {}
+
+  void add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns) noexcept;
 
   size_t waiting() const noexcept { return waiting_; }
+  uint64_t lost() const noexcept { return lost_; }
   /// How many the next drain() gives at most.
   uint32_t next() const noexcept { return pieces_.empty() ? 0 : pieces_.front().count - taken_; }
   /// Moves up to `capacity` records into columns of the caller's. Gives how many.
@@ -77,12 +81,14 @@ class Records {
     uint32_t count = 0;
   };
 
-  Piece& last();
+  Piece* last() noexcept;
 
   std::deque<Piece> pieces_;
   std::unique_ptr<std::byte[]> spare_;
   uint32_t taken_ = 0;  // of the first piece
+  size_t most_;
   size_t waiting_ = 0;
+  uint64_t lost_ = 0;
 };
 
 }  // namespace ringtap::flow

@@ -43,6 +43,7 @@ Table::Table(const Limits& limits, const KeyedHash& hash, Index index, std::shar
       // SAFETY: page aligned, zeroed, and both are plain numbers.
       flows_(reinterpret_cast<Flow*>(flow_memory_->base())),
       sides_(reinterpret_cast<Side*>(side_memory_->base())),
+      records_(limits.most_records),
       sampling_(sampling),
       next_id_(first_id) {}
 

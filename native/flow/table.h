@@ -16,6 +16,7 @@ struct Limits {
   int64_t idle_ns = 15'000'000'000;
   int64_t linger_ns = 2'000'000'000;  // of a closed TCP flow, for stragglers
   uint32_t most_flows = 1 << 20;
+  uint32_t most_records = 1 << 22;  // that wait
 };
 
 /// Finds flows by their keys, ends them in time, and makes records of them. The clock is that of the packets: advance()
