@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
+import type { Capture } from '../index.js';
 import { tell } from './errors.js';
-import { FlowTable, TOPS, type Top } from './flow-table.js';
+import { LiveTable } from './flow-live.js';
+import { FlowTable, ROWS, TOPS, type Top } from './flow-table.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
 import { Run } from './run.js';
+import { type Draw, hasScreen, Screen } from './screen.js';
 import { announce, withCapture } from './session.js';
 import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
 
@@ -51,7 +54,7 @@ export function addFlows(program: Command): void {
       'ringtap flows trace.pcap --csv > flows.csv',
     ],
     notes: [
-      'Without --json, --csv and --top: a table of the largest flows, at the end.',
+      'Without --json, --csv and --top: a table of the largest flows, at the end. On a terminal, that of a live capture is drawn anew each second: r, b, p, s, d sort it, q ends it.',
       'JSON has the field names of Suricata (event_type flow).',
       'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, with what is open by then; a second one ends it at once.',
     ],
@@ -61,27 +64,31 @@ export function addFlows(program: Command): void {
 /** What becomes of records. */
 interface Outcome {
   take(flows: FlowBatch): Promise<void> | void;
+  /** A second went by. */
+  tick?(): void;
   end(): Promise<void> | void;
 }
 
 async function flows(words: string[], flags: FlowFlags): Promise<void> {
   const { uri, filter } = sourceOf('flows', words, flags);
-  const meter = meterOf(flags);
   await withCapture(uri, { batchSize: BATCH_SIZE, ...openOptions(flags, filter) }, async (capture) => {
-    const outcome = outcomeOf(flags);
-    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const isLive = capture.plan.mode !== 'read';
+    const isShown = isLive && !flags.json && !flags.csv && hasScreen();
+    const meter = meterOf(isShown ? { activeTimeout: TICK_MS, ...flags } : flags);
+    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
+    const outcome = isShown ? shown(capture, meter, flags.top) : outcomeOf(flags);
     const pass = async () => {
       for (const records of meter.drain()) await outcome.take(records);
     };
     const tick = () => {
       if (meter.advance() > 0) void pass();
+      outcome.tick?.();
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
     const worthwhile = isLive ? 1 : WORTHWHILE;
     try {
       const running = run.handle((batch, count) => (meter.add(batch, count) >= worthwhile ? pass() : undefined));
-      if (isLive) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      if (isLive && !isShown) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
     } finally {
       clearInterval(timer);
@@ -116,6 +123,29 @@ function outcomeOf(flags: FlowFlags): Outcome {
   }
   const table = new FlowTable(flags.top);
   return { take: (records) => table.add(records), end: () => print(table.text()) };
+}
+
+/** A table that is drawn anew each second. */
+function shown(capture: Capture, meter: FlowMeter, top: Top | undefined): Outcome {
+  const table = new LiveTable(top);
+  const draw: Draw = (size) => {
+    const { packets, active } = meter.stats();
+    return table.screen(capture.uri, { packets, active, dropped: capture.stats().dropped }, size);
+  };
+  const screen = new Screen(draw, (key) => table.press(key));
+  screen.redraw();
+  let before = performance.now();
+  const tick = () => {
+    const now = performance.now();
+    table.elapse((now - before) / 1000);
+    before = now;
+    screen.redraw();
+  };
+  const end = () => {
+    screen.leave();
+    return print(table.text(ROWS));
+  };
+  return { take: (records) => table.add(records), tick, end };
 }
 
 async function write(lines: Uint8Array): Promise<void> {
