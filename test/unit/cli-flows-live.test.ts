@@ -86,7 +86,7 @@ test('it is drawn anew each second, sorted by key presses, as large as the termi
   terminal.press('q');
   const rest = await terminal.end();
   expect(rest).toMatch(/^protocol +source +destination +packets +bytes +rate\nUDP /);
-  expect(rest).toMatch(/packets, [\d,]+ of them in 40 flows/);
+  expect(rest).toMatch(/packets, [\d,]+ of them in 80 flows/);
   expect(rest).toContain('status 0');
 });
 
