@@ -106,6 +106,7 @@ const PACKAGES = {
   bench: {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     ethtool: programs('ethtool'),
+    nfdump: programs('nfpcapd'),
     tcpdump: programs('tcpdump'),
     'wireshark-common': programs('dumpcap'),
     zstd: programs('zstd'),

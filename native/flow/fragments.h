@@ -12,8 +12,8 @@
 namespace ringtap::flow {
 
 /// Remembers the first fragments of the last 30 seconds, as many as there is room for; the oldest one goes first. So a
-/// flood of fragments costs its own, and no memory. That is taken with the first fragment; where there is none, nothing is
-/// remembered.
+/// flood of fragments costs its own, and no memory. That is taken with the first fragment; where there is none, nothing
+/// is remembered.
 class Fragments {
  public:
   explicit Fragments(const KeyedHash& hash) : hash_(hash) {}

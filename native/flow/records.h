@@ -57,8 +57,8 @@ struct Columns {
   decode::Address6* dst6 = nullptr;
 };
 
-/// Records that wait to be drained, in pieces. Beyond so many, and where there is no memory for one more, a new record is
-/// lost, which is counted: those that wait stay as they are.
+/// Records that wait to be drained, in pieces. Beyond so many, and where there is no memory for one more, a new record
+/// is lost, which is counted: those that wait stay as they are.
 class Records {
  public:
   static constexpr uint32_t kPiece = 4096;
