@@ -19,8 +19,10 @@ const HEAD =
 export interface Filling {
   readonly capacity: number;
   readonly epoch: bigint;
+  /** Of each end's first payload that is kept. */
+  readonly payloadBytes: number;
   /** Fills the memory and says how many records are in it. */
-  readonly fill: (memory: ArrayBuffer, capacity: number) => number;
+  readonly fill: (memory: ArrayBuffer, capacity: number, beginnings: Uint8Array) => number;
 }
 
 /**
@@ -141,9 +143,12 @@ export class FlowBatch {
 
   readonly #memory: ArrayBuffer;
   readonly #capacity: number;
+  /** Of each record what the source sent first and what the destination did, each behind a byte with its length. */
+  readonly #beginnings: Uint8Array;
+  readonly #payloadBytes: number;
 
   /** @internal Only a meter makes them. */
-  constructor({ capacity, epoch, fill }: Filling) {
+  constructor({ capacity, epoch, payloadBytes, fill }: Filling) {
     this.epoch = epoch;
     this.#capacity = capacity;
     this.#memory = new ArrayBuffer(capacity * RECORD_BYTES);
@@ -205,7 +210,9 @@ export class FlowBatch {
     this.initiatorKnown = u8();
     this.src6 = u8(16);
     this.dst6 = u8(16);
-    this.length = fill(this.#memory, capacity);
+    this.#payloadBytes = payloadBytes;
+    this.#beginnings = new Uint8Array(payloadBytes === 0 ? 0 : capacity * 2 * (payloadBytes + 1));
+    this.length = fill(this.#memory, capacity, this.#beginnings);
   }
 
   /**
@@ -224,6 +231,29 @@ export class FlowBatch {
   dst(i: number): string {
     this.#check(i);
     return this.#address(i, this.dst4, this.dst6);
+  }
+
+  /**
+   * The first payload that each end of record `i` has sent, who began first: of one packet, and of that as many bytes as
+   * `payloadBytes` says and were captured. Views of the batch's own memory; empty where an end sent none, or
+   * `payloadBytes` is 0.
+   * @param i index of the record
+   * @example
+   * const meter = new FlowMeter({ payloadBytes: 16 });
+   * meter.add(batch);
+   * meter.flush();
+   * for (const flows of meter.drain()) console.log(flows.payload(0).map((bytes) => bytes.length));
+   * @throws RangeError where there is no record `i`
+   */
+  payload(i: number): readonly [toServer: Uint8Array, toClient: Uint8Array] {
+    this.#check(i);
+    const room = this.#payloadBytes + 1;
+    const beginning = (side: 0 | 1) => {
+      const at = (2 * i + side) * room;
+      const length = Math.min(this.#beginnings[at] ?? 0, this.#payloadBytes);
+      return this.#beginnings.subarray(at + 1, at + 1 + length);
+    };
+    return [beginning(0), beginning(1)];
   }
 
   /**

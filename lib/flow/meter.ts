@@ -75,6 +75,7 @@ export interface FlowStats {
  */
 export class FlowMeter {
   readonly #native: NativeMeter;
+  readonly #payloadBytes: number;
 
   /**
    * Opens a meter without flows.
@@ -83,7 +84,9 @@ export class FlowMeter {
    * RINGTAP_ADDON_MISSING
    */
   constructor(options: FlowMeterOptions = {}) {
-    this.#native = addon().openMeter(checked(options));
+    const own = checked(options);
+    this.#native = addon().openMeter(own);
+    this.#payloadBytes = own.payloadBytes;
   }
 
   /**
@@ -148,7 +151,8 @@ export class FlowMeter {
       const flows = new FlowBatch({
         capacity: Math.min(waiting, MOST_RECORDS),
         epoch: BigInt(epochSeconds) * SECOND + BigInt(epochNanos),
-        fill: (memory, capacity) => this.#native.drain(memory, capacity),
+        payloadBytes: this.#payloadBytes,
+        fill: (memory, capacity, beginnings) => this.#native.drain(memory, capacity, beginnings),
       });
       if (flows.length <= 0) return;
       yield flows;

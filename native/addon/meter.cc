@@ -53,7 +53,8 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
                     .idle_ns = ms_to_ns(request.Get("idleTimeoutMs")),
                     .linger_ns = ms_to_ns(request.Get("lingerMs")),
                     .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28),
-                    .most_records = std::clamp<uint32_t>(word(request.Get("maxRecords")), 1, 1u << 28)};
+                    .most_records = std::clamp<uint32_t>(word(request.Get("maxRecords")), 1, 1u << 28),
+                    .payload_bytes = std::min<uint32_t>(word(request.Get("payloadBytes")), 255)};
   options.keyed = {.vlan = flag(request.Get("vlan")), .tunnel = flag(request.Get("tunnel"))};
   options.decap = flag(request.Get("decap"));
   options.sample_packets = std::clamp<uint32_t>(word(request.Get("samplePackets")), 1, 65535);
@@ -139,12 +140,17 @@ Napi::Value MeterHandle::flush(const Napi::CallbackInfo& info) {
   return waiting(info.Env());
 }
 
-/// drain(memory, capacity) → how many records are in it now, or kNoColumns.
+/// drain(memory, capacity, beginnings) → how many records are in it now, or kNoColumns.
 Napi::Value MeterHandle::drain(const Napi::CallbackInfo& info) {
   const uint32_t capacity = word(info[1]);
   const auto columns = columns_over<flow::Columns>(info[0], capacity);
   if (!columns) return Napi::Number::New(info.Env(), kNoColumns);
-  return Napi::Number::New(info.Env(), meter_->table().records().drain(*columns, capacity));
+  flow::Records& records = meter_->table().records();
+  const auto room = elements<std::byte>(info[2]);
+  if (room.size() < size_t{capacity} * 2 * records.beginning_bytes()) return Napi::Number::New(info.Env(), kNoColumns);
+  // SAFETY: it is JS's, made to be written to.
+  auto* beginnings = records.beginning_bytes() == 0 ? nullptr : const_cast<std::byte*>(room.data());
+  return Napi::Number::New(info.Env(), records.drain(*columns, capacity, beginnings));
 }
 
 Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {

@@ -144,6 +144,10 @@ void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& se
   }
   const bool is_closed = seen.is_tcp && follow_state(flow, seen.segment, seen.from_b ? 1 : 0, seen.time);
   count(flow, seen);
+  if (table_->keeps_payload() && row.headers.payload_caplen > 0 && row.headers.fragment_offset == 0) {
+    table_->keep_payload(slot, seen.from_b ? 1 : 0, row.bytes.data + row.headers.payload_offset,
+                         row.headers.payload_caplen);
+  }
   if (is_closed) [[unlikely]]
     table_->close_soon(slot);
   if (seen.quoted.size > 0) [[unlikely]]

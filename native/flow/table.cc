@@ -1,6 +1,7 @@
 #include "flow/table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 
 namespace ringtap::flow {
@@ -10,6 +11,11 @@ namespace {
 template <class T>
 void fetch(const T* at) noexcept {
   prefetch(reinterpret_cast<const std::byte*>(at));
+}
+
+/// Of one end, with its length; 0 where none is kept.
+constexpr uint32_t beginning_bytes(const Limits& limits) noexcept {
+  return limits.payload_bytes == 0 ? 0 : limits.payload_bytes + 1;
 }
 
 }  // namespace
@@ -29,21 +35,29 @@ Result<std::unique_ptr<Table>> Table::make(const Limits& limits, const std::arra
   if (!flows) return std::move(flows).error();
   auto sides = Region::allocate(size_t{limits.most_flows} * sizeof(Side));
   if (!sides) return std::move(sides).error();
+  std::shared_ptr<Region> firsts;
+  if (limits.payload_bytes > 0) {
+    auto made = Region::allocate(size_t{limits.most_flows} * 2 * beginning_bytes(limits));
+    if (!made) return std::move(made).error();
+    firsts = *std::move(made);
+  }
   return std::unique_ptr<Table>(new Table(limits, KeyedHash(hash_key), *std::move(index), *std::move(flows),
-                                          *std::move(sides), sampling, first_id));
+                                          *std::move(sides), std::move(firsts), sampling, first_id));
 }
 
 Table::Table(const Limits& limits, const KeyedHash& hash, Index index, std::shared_ptr<Region> flows,
-             std::shared_ptr<Region> sides, uint32_t sampling, uint64_t first_id)
+             std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, uint32_t sampling, uint64_t first_id)
     : limits_(limits),
       hash_(hash),
       index_(std::move(index)),
       flow_memory_(std::move(flows)),
       side_memory_(std::move(sides)),
+      first_memory_(std::move(firsts)),
       // SAFETY: page aligned, zeroed, and both are plain numbers.
       flows_(reinterpret_cast<Flow*>(flow_memory_->base())),
       sides_(reinterpret_cast<Side*>(side_memory_->base())),
-      records_(limits.most_records),
+      firsts_(first_memory_ == nullptr ? nullptr : first_memory_->base()),
+      records_(limits.most_records, beginning_bytes(limits)),
       sampling_(sampling),
       next_id_(first_id) {}
 
@@ -88,6 +102,10 @@ uint32_t Table::create(const Key& key, uint64_t hash, int64_t time) {
   flow.id = next_id_++;
   flow.way[0].last_ns = flow.way[1].last_ns = INT64_MIN;
   sides_[slot] = {};
+  if (std::byte* firsts = firsts_of(slot); firsts != nullptr) {
+    // Beyond the lengths, too: what another flow has sent is nobody's business here.
+    std::memset(firsts, 0, 2 * records_.beginning_bytes());
+  }
   const bool is_old_first = limits_.active_ns < limits_.idle_ns;
   wheel_.hang(sides_, slot, time + std::min(limits_.active_ns, limits_.idle_ns),
               is_old_first ? Wheel::Why::kOld : Wheel::Why::kIdle);
@@ -121,7 +139,15 @@ void Table::record(uint32_t slot, Ended why) {
     return;
   }
   counts_.records[static_cast<size_t>(why)]++;
-  records_.add(flows_[slot], sides_[slot], why, sampling_, epoch_ns_);
+  records_.add(flows_[slot], sides_[slot], why, sampling_, epoch_ns_, firsts_of(slot));
+}
+
+void Table::keep_payload(uint32_t slot, uint32_t way, const std::byte* payload, size_t bytes) noexcept {
+  std::byte* const first = firsts_of(slot) + way * records_.beginning_bytes();
+  if (*first != std::byte{0}) return;
+  const size_t kept = std::min<size_t>(bytes, limits_.payload_bytes);
+  std::memcpy(first + 1, payload, kept);
+  *first = static_cast<std::byte>(kept);
 }
 
 /// What was told is not told again: the counters begin anew, what is known of the flow stays.

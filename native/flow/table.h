@@ -17,6 +17,7 @@ struct Limits {
   int64_t linger_ns = 2'000'000'000;  // of a closed TCP flow, for stragglers
   uint32_t most_flows = 1 << 20;
   uint32_t most_records = 1 << 22;  // that wait
+  uint32_t payload_bytes = 0;       // of each end's first payload that are kept; 255 at most
 };
 
 /// Finds flows by their keys, ends them in time, and makes records of them. The clock is that of the packets: advance()
@@ -55,6 +56,10 @@ class Table {
   Flow& flow(uint32_t slot) noexcept { return flows_[slot]; }
   Side& side(uint32_t slot) noexcept { return sides_[slot]; }
 
+  bool keeps_payload() const noexcept { return firsts_ != nullptr; }
+  /// What this end has sent first is kept, as far as there is room; what it sends later is not.
+  void keep_payload(uint32_t slot, uint32_t way, const std::byte* payload, size_t bytes) noexcept;
+
   /// A flow was closed: it ends after the linger.
   void close_soon(uint32_t slot) noexcept;
   /// One more record of it, and it goes on.
@@ -89,11 +94,15 @@ class Table {
   };
 
   Table(const Limits& limits, const KeyedHash& hash, Index index, std::shared_ptr<Region> flows,
-        std::shared_ptr<Region> sides, uint32_t sampling, uint64_t first_id);
+        std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, uint32_t sampling, uint64_t first_id);
 
   uint64_t hash_of(uint32_t slot) const noexcept;
   Deadline deadline(const Flow& flow) const noexcept;
   uint32_t take_slot();
+  /// Of both ends: a byte with the length, and room for the payload. Null where none is kept.
+  std::byte* firsts_of(uint32_t slot) const noexcept {
+    return firsts_ == nullptr ? nullptr : firsts_ + size_t{slot} * 2 * records_.beginning_bytes();
+  }
   void record(uint32_t slot, Ended why);
   void turn(int64_t now);
   void look_at_due(uint32_t slot, int64_t now);
@@ -106,8 +115,10 @@ class Table {
   Index index_;
   std::shared_ptr<Region> flow_memory_;
   std::shared_ptr<Region> side_memory_;
+  std::shared_ptr<Region> first_memory_;
   Flow* flows_;
   Side* sides_;
+  std::byte* firsts_;
   Wheel wheel_;
   Records records_;
   Counts counts_;

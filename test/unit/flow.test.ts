@@ -248,6 +248,41 @@ test('records that nobody drains are bounded, and those beyond are counted', asy
   expectBalanced(meter);
 });
 
+test('what each end sends first is kept on request, and no more of it than that', async () => {
+  const says = (text: string, fragment = 0) =>
+    ethernet(0x0800, ipv4({ protocol: 17, fragment }, udp(40000, 53, Buffer.from(text))));
+  const answer = ethernet(
+    0x0800,
+    ipv4({ protocol: 17, source: '10.0.0.2', destination: '10.0.0.1' }, udp(53, 40000, Buffer.from('yes'))),
+  );
+  const ask = ethernet(
+    0x0800,
+    ipv4({ protocol: 17, source: '10.0.0.1', destination: '10.0.0.2' }, udp(40000, 53, Buffer.from('who is it'))),
+  );
+  for (const [payloadBytes, expected] of [
+    [6, ['who is', 'yes']],
+    [255, ['who is it', 'yes']],
+    [0, ['', '']],
+  ] as const) {
+    const meter = new FlowMeter({ payloadBytes });
+    meter.add(await batchOf(ask, answer, ask, vxlan(7, ask), someTcp(2)));
+    meter.flush();
+    const [flows] = meter.drain();
+    const told = Array.from({ length: flows!.length }, (_, i) =>
+      flows!.payload(i).map((bytes) => Buffer.from(bytes).toString()),
+    );
+    expect(told).toEqual([expected, [expected[0], ''], ['', '']]);
+  }
+  // Where slots and memory are used again, nothing of an earlier flow is left.
+  const meter = new FlowMeter({ payloadBytes: 8, maxFlows: 1 });
+  meter.add(await batchOf(says('something'), someTcp(2), says('x', 0)));
+  meter.flush();
+  const texts = [...meter.drain()].flatMap((flows) =>
+    Array.from({ length: flows.length }, (_, i) => Buffer.from(flows.payload(i)[0]).toString()),
+  );
+  expect(texts).toEqual(['somethin', '', 'x']);
+});
+
 test('a long wait for a drain gives all records, in the order in which they were made', async () => {
   const datagram = (port: number) => ethernet(0x0800, ipv4({ protocol: 17 }, udp(port, 53, Buffer.alloc(1))));
   const times = Array.from({ length: 9000 }, (_, i) => ({ data: datagram(i + 1), time: BigInt(i) * 10_000_000n }));
