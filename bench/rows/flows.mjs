@@ -41,7 +41,7 @@ export async function run(bench) {
       await bench.attempt(what, () => compare(bench, { folder, trace, flows, runs, costs, peer }));
     }
     if (flows === traces.at(-1)[0]) await loopOverColumns(bench, own, runs);
-    if (flows >= MANY_FLOWS) await memory(bench, own, flows);
+    if (flows >= MANY_FLOWS) await memory(bench, trace, flows);
     await own.end();
     rmSync(trace);
   }
@@ -151,9 +151,12 @@ async function loopOverColumns(bench, own, runs) {
   judge(bench, 'flows: a loop in JavaScript over the columns of records', loops, 'ns a record', MOST_LOOP_NS);
 }
 
-/** Of one run, in a process that has metered this trace before. */
-async function memory(bench, own, flows) {
-  const { bytes } = await own.ask('memory');
+/** In a process of its own, which has used no memory for anything else. */
+async function memory(bench, trace, flows) {
+  const fresh = new Pinned(READER_CORE, reader('flows', trace));
+  await fresh.ready;
+  const { bytes } = await fresh.ask('memory');
+  await fresh.end();
   judge(bench, `flows: memory that is resident, ${figure(flows)} flows`, [bytes], 'B a flow', MOST_FLOW_BYTES);
 }
 
