@@ -76,6 +76,7 @@ const PACKAGES = {
     tcpdump: programs('tcpdump'),
     tshark: programs('tshark'),
     'wireshark-common': programs('editcap', 'mergecap', 'capinfos'),
+    nfdump: programs('nfpcapd', 'nfdump'),
     'libtrace-tools': programs('traceconvert'), // 330 kB, and three libraries of its own
     zstd: programs('zstd'),
     lz4: programs('lz4'),
@@ -105,6 +106,7 @@ const PACKAGES = {
   bench: {
     'libpcap-dev': () => hasHeader('pcap/pcap.h'),
     ethtool: programs('ethtool'),
+    nfdump: programs('nfpcapd'),
     tcpdump: programs('tcpdump'),
     'wireshark-common': programs('dumpcap'),
     zstd: programs('zstd'),

@@ -53,6 +53,10 @@ const RUNS = {
     what: 'a minute of capture to disk, flat out, and on a disk that stands still: nothing is lost',
     argv: vitest('--project=long', 'test/long/sustained.test.ts'),
   },
+  flows: {
+    what: 'ten thousand, 100,000 and a million flows in VLANs, tunnels and fragments: every number of every flow',
+    argv: vitest('--project=long', 'test/long/flows.test.ts'),
+  },
   asan: {
     what: 'native tests with AddressSanitizer and UndefinedBehaviorSanitizer',
     argv: sh('asan', 'ctest --preset asan --parallel 2'),

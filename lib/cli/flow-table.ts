@@ -6,7 +6,7 @@ export const TOPS = ['src', 'dst', 'pair', 'port'] as const;
 export type Top = (typeof TOPS)[number];
 
 /** Rows of a table. */
-const ROWS = 20;
+export const ROWS = 20;
 
 const PROTOCOLS: Readonly<Record<number, string>> = {
   1: 'ICMP',
@@ -17,6 +17,51 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
   132: 'SCTP',
 };
 const protocolName = (protocol: number) => PROTOCOLS[protocol] ?? String(protocol);
+
+const HEADINGS = {
+  src: ['source'],
+  dst: ['destination'],
+  pair: ['source', 'destination'],
+  port: ['protocol', 'port'],
+} as const;
+
+/** The columns that say what a row is about: one flow, or all that have it in common. */
+export function heading(top: Top | undefined): readonly string[] {
+  return top === undefined ? ['protocol', 'source', 'destination'] : HEADINGS[top];
+}
+
+/** What record `i` has in them. */
+export function namesOf(flows: FlowBatch, i: number, top: Top | undefined): string[] {
+  switch (top) {
+    case 'src':
+      return [flows.src(i)];
+    case 'dst':
+      return [flows.dst(i)];
+    case 'pair':
+      return [flows.src(i), flows.dst(i)];
+    case 'port':
+      return [protocolName(flows.protocol[i]!), String(flows.dstPort[i]!)];
+    default: {
+      const end = (address: string, port: number) => (port === 0 ? address : `${address}:${port}`);
+      return [
+        protocolName(flows.protocol[i]!),
+        end(flows.src(i), flows.srcPort[i]!),
+        end(flows.dst(i), flows.dstPort[i]!),
+      ];
+    }
+  }
+}
+
+/** Lines with columns one below the other: of text so many, then numbers. */
+export function tableOf(head: readonly string[], lines: readonly (readonly string[])[], texts: number): string[] {
+  const widths = head.map((name, i) => Math.max(name.length, ...lines.map((line) => line[i]!.length)));
+  const aligned = (line: readonly string[]) =>
+    line
+      .map((text, i) => (i < texts ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)))
+      .join('  ')
+      .trimEnd();
+  return [head, ...lines].map(aligned);
+}
 
 interface Row {
   /** What it is about: a column each. */
@@ -44,7 +89,7 @@ export class FlowTable {
       const packets = flows.packetsToServer[i]! + flows.packetsToClient[i]!;
       const bytes = flows.frameBytesToServer[i]! + flows.frameBytesToClient[i]!;
       if (this.#top === undefined) this.#keep(flows, i, packets, bytes);
-      else this.#sum(this.#namesOf(flows, i), packets, bytes);
+      else this.#sum(namesOf(flows, i, this.#top), packets, bytes);
     }
   }
 
@@ -52,13 +97,7 @@ export class FlowTable {
     const top = this.#top;
     const found = top === undefined ? this.#largest : [...this.#sums.values()];
     const rows = found.sort((a, b) => b.bytes - a.bytes).slice(0, ROWS);
-    const heads = {
-      src: ['source'],
-      dst: ['destination'],
-      pair: ['source', 'destination'],
-      port: ['protocol', 'port'],
-    };
-    const names = top === undefined ? ['protocol', 'source', 'destination', 'ended'] : heads[top];
+    const names = [...heading(top), ...(top === undefined ? ['ended'] : [])];
     const last = top === undefined ? 'duration' : 'flows';
     const head = [...names, 'packets', 'bytes', last];
     const lines = rows.map((row) => [
@@ -67,13 +106,7 @@ export class FlowTable {
       scaled(row.bytes, 'B'),
       top === undefined ? `${row.seconds.toFixed(3)} s` : integer(row.flows),
     ]);
-    const widths = head.map((name, i) => Math.max(name.length, ...lines.map((line) => line[i]!.length)));
-    const aligned = (line: readonly string[]) =>
-      line
-        .map((text, i) => (i < names.length ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)))
-        .join('  ')
-        .trimEnd();
-    return `${[head, ...lines].map(aligned).join('\n')}\n`;
+    return `${tableOf(head, lines, names.length).join('\n')}\n`;
   }
 
   /** Of all flows only those that may be in the table. */
@@ -84,32 +117,13 @@ export class FlowTable {
       this.#largest.length = ROWS;
       this.#least = this.#largest[ROWS - 1]!.bytes;
     }
-    const end = (address: string, port: number) => (port === 0 ? address : `${address}:${port}`);
     this.#largest.push({
-      names: [
-        protocolName(flows.protocol[i]!),
-        end(flows.src(i), flows.srcPort[i]!),
-        end(flows.dst(i), flows.dstPort[i]!),
-        flows.record(i).ended,
-      ],
+      names: [...namesOf(flows, i, undefined), flows.record(i).ended],
       flows: 1,
       packets,
       bytes,
       seconds: (flows.end[i]! - flows.start[i]!) / 1e9,
     });
-  }
-
-  #namesOf(flows: FlowBatch, i: number): string[] {
-    switch (this.#top) {
-      case 'src':
-        return [flows.src(i)];
-      case 'dst':
-        return [flows.dst(i)];
-      case 'pair':
-        return [flows.src(i), flows.dst(i)];
-      default:
-        return [protocolName(flows.protocol[i]!), String(flows.dstPort[i]!)];
-    }
   }
 
   #sum(names: string[], packets: number, bytes: number): void {

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
+import type { Capture } from '../index.js';
 import { tell, UsageError } from './errors.js';
+import { LiveTable } from './flow-live.js';
 import {
   addFlowOutput,
   FlowOutput,
@@ -10,12 +12,13 @@ import {
   hasOutput,
   isForCollector,
 } from './flow-output.js';
-import { FlowTable, TOPS, type Top } from './flow-table.js';
+import { FlowTable, ROWS, TOPS, type Top } from './flow-table.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
 import { Run } from './run.js';
+import { type Draw, hasScreen, Screen } from './screen.js';
 import { announce, withCapture } from './session.js';
 import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
 
@@ -59,7 +62,7 @@ export function addFlows(program: Command): void {
       'ringtap flows trace.pcap -w flows.parquet',
     ],
     notes: [
-      'Without --json, --csv, --top, --ipfix, --netflow and -w: a table of the largest flows, at the end.',
+      'Without --json, --csv, --top, --ipfix, --netflow and -w: a table of the largest flows, at the end. On a terminal, that of a live capture is drawn anew each second: r, b, p, s, d sort it, q ends it.',
       'JSON has the field names of Suricata (event_type flow).',
       'SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in good order, with what is open by then; a second one ends it at once.',
     ],
@@ -69,6 +72,8 @@ export function addFlows(program: Command): void {
 /** What becomes of records. */
 interface Outcome {
   take(flows: FlowBatch): Promise<void> | void;
+  /** A second went by. */
+  tick?(): void;
   end(): Promise<void> | void;
 }
 
@@ -76,14 +81,16 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
   const { uri, filter } = sourceOf('flows', words, flags);
   const fault = fileFault(flags);
   if (fault !== undefined) throw new UsageError(fault);
-  const meter = meterOf(flags);
   const given = { batchSize: BATCH_SIZE, ...openOptions(flags, filter) };
   const options = isForCollector(flags) ? { ...given, tls: undefined } : given;
   await withCapture(uri, options, async (capture) => {
-    const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
-    const outcome = outcomeOf(flags, output);
-    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const isLive = capture.plan.mode !== 'read';
+    // WHY: the table ends records each second, and collectors get those that were asked for.
+    const isShown = isLive && !flags.json && !flags.csv && !hasOutput(flags) && hasScreen();
+    const meter = meterOf(isShown ? { activeTimeout: TICK_MS, ...flags } : flags);
+    const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
+    const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
+    const outcome = isShown ? shown(capture, meter, flags.top) : outcomeOf(flags, output);
     const pass = async () => {
       for (const records of meter.drain()) await outcome.take(records);
     };
@@ -94,12 +101,13 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
     };
     const tick = () => {
       if (meter.advance() > 0) pass().catch(failed);
+      outcome.tick?.();
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
     const worthwhile = isLive ? 1 : WORTHWHILE;
     try {
       const running = run.handle((batch, count) => (meter.add(batch, count) >= worthwhile ? pass() : undefined));
-      if (isLive) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
+      if (isLive && !isShown) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
       await running;
       if (failure !== undefined) throw failure;
     } finally {
@@ -155,6 +163,29 @@ function shownOf(flags: FlowFlags, isExported: boolean): Outcome | undefined {
   }
   const table = new FlowTable(flags.top);
   return { take: (records) => table.add(records), end: () => print(table.text()) };
+}
+
+/** A table that is drawn anew each second. */
+function shown(capture: Capture, meter: FlowMeter, top: Top | undefined): Outcome {
+  const table = new LiveTable(top);
+  const draw: Draw = (size) => {
+    const { packets, active } = meter.stats();
+    return table.screen(capture.uri, { packets, active, dropped: capture.stats().dropped }, size);
+  };
+  const screen = new Screen(draw, (key) => table.press(key));
+  screen.redraw();
+  let before = performance.now();
+  const tick = () => {
+    const now = performance.now();
+    table.elapse((now - before) / 1000);
+    before = now;
+    screen.redraw();
+  };
+  const end = () => {
+    screen.leave();
+    return print(table.text(ROWS));
+  };
+  return { take: (records) => table.add(records), tick, end };
 }
 
 async function write(lines: Uint8Array): Promise<void> {

@@ -8,6 +8,8 @@ import { ENDS, type EveFlow, type FlowPair, type FlowRecord, STATES, TUNNELS } f
 const RECORD_BYTES = 9 * 8 + 12 * 4 + 12 * 2 + 12 + 2 * 16;
 /** No line is longer: kLongestLine in native/flow/text.h. */
 const LONGEST_LINE = 1536;
+/** Lines are rarely longer on the average. */
+const USUAL_LINE = { json: 640, csv: 288 };
 
 const HEAD =
   'start,end,proto,src_ip,src_port,dest_ip,dest_port,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,' +
@@ -19,8 +21,10 @@ const HEAD =
 export interface Filling {
   readonly capacity: number;
   readonly epoch: bigint;
+  /** Of each end's first payload that is kept. */
+  readonly payloadBytes: number;
   /** Fills the memory and says how many records are in it. */
-  readonly fill: (memory: ArrayBuffer, capacity: number) => number;
+  readonly fill: (memory: ArrayBuffer, capacity: number, beginnings: Uint8Array) => number;
 }
 
 /**
@@ -141,9 +145,12 @@ export class FlowBatch {
 
   readonly #memory: ArrayBuffer;
   readonly #capacity: number;
+  /** Of each record what the source sent first and what the destination did, each behind a byte with its length. */
+  readonly #beginnings: Uint8Array;
+  readonly #payloadBytes: number;
 
   /** @internal Only a meter makes them. */
-  constructor({ capacity, epoch, fill }: Filling) {
+  constructor({ capacity, epoch, payloadBytes, fill }: Filling) {
     this.epoch = epoch;
     this.#capacity = capacity;
     this.#memory = new ArrayBuffer(capacity * RECORD_BYTES);
@@ -205,7 +212,9 @@ export class FlowBatch {
     this.initiatorKnown = u8();
     this.src6 = u8(16);
     this.dst6 = u8(16);
-    this.length = fill(this.#memory, capacity);
+    this.#payloadBytes = payloadBytes;
+    this.#beginnings = new Uint8Array(payloadBytes === 0 ? 0 : capacity * 2 * (payloadBytes + 1));
+    this.length = fill(this.#memory, capacity, this.#beginnings);
   }
 
   /**
@@ -224,6 +233,29 @@ export class FlowBatch {
   dst(i: number): string {
     this.#check(i);
     return this.#address(i, this.dst4, this.dst6);
+  }
+
+  /**
+   * The first payload that each end of record `i` has sent, who began first: of one packet, and of that as many bytes as
+   * `payloadBytes` says and were captured. Views of the batch's own memory; empty where an end sent none, or
+   * `payloadBytes` is 0.
+   * @param i index of the record
+   * @example
+   * const meter = new FlowMeter({ payloadBytes: 16 });
+   * meter.add(batch);
+   * meter.flush();
+   * for (const flows of meter.drain()) console.log(flows.payload(0).map((bytes) => bytes.length));
+   * @throws RangeError where there is no record `i`
+   */
+  payload(i: number): readonly [toServer: Uint8Array, toClient: Uint8Array] {
+    this.#check(i);
+    const room = this.#payloadBytes + 1;
+    const beginning = (side: 0 | 1) => {
+      const at = (2 * i + side) * room;
+      const length = Math.min(this.#beginnings[at] ?? 0, this.#payloadBytes);
+      return this.#beginnings.subarray(at + 1, at + 1 + length);
+    };
+    return [beginning(0), beginning(1)];
   }
 
   /**
@@ -319,11 +351,18 @@ export class FlowBatch {
   }
 
   #lines(from: number, count: number, csv: boolean): Uint8Array {
-    const into = new Uint8Array(count * LONGEST_LINE);
+    // WHY not for the longest ones at once: memory that is zeroed and not used costs more than the text.
+    const usual = this.#linesInto(csv ? USUAL_LINE.csv : USUAL_LINE.json, from, count, csv);
+    return usual ?? this.#linesInto(LONGEST_LINE, from, count, csv)!;
+  }
+
+  /** Undefined where not all may have had room: lines end where the longest one might not fit. */
+  #linesInto(each: number, from: number, count: number, csv: boolean): Uint8Array | undefined {
+    const into = new Uint8Array(count * each + LONGEST_LINE);
     const seconds = Number(this.epoch / 1_000_000_000n);
     const nanos = Number(this.epoch % 1_000_000_000n);
     const bytes = addon().flowLines(this.#memory, this.#capacity, from, count, seconds, nanos, csv, into);
-    if (bytes >= 0) return into.subarray(0, bytes);
+    if (bytes >= 0) return bytes + LONGEST_LINE <= into.length ? into.subarray(0, bytes) : undefined;
     throw new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away');
   }
 

@@ -16,8 +16,8 @@ const CLASSES = ['flow', 'arp', 'mpls', 'pppoe', 'lldp', 'llc', 'other', 'unknow
 
 /**
  * What became of the packets and the flows; monotonic but for `active` and `waiting`. It balances:
- * `packets` = `inFlows` + `sampledOut` + `withoutMemory` + `malformed` + all of `notIp`, and
- * `flows` = `active` + `quiet` + all of `records` but `active`.
+ * `packets` = `inFlows` + `sampledOut` + `withoutMemory` + `malformed` + all of `notIp`,
+ * `flows` = `active` + `quiet` + all of `records` but `active`, and all of `records` = drained + `waiting` + `lost`.
  */
 export interface FlowStats {
   /** Packets that were given to {@link FlowMeter.add}. */
@@ -46,6 +46,8 @@ export interface FlowStats {
   readonly records: Readonly<Record<FlowEnd, number>>;
   /** Number of records that {@link FlowMeter.drain} would give now. */
   readonly waiting: number;
+  /** Number of records that there was no room for (`maxRecords`), or no memory, because nobody drained. */
+  readonly lost: number;
   /** Memory that flows take, in bytes; records that wait are not in it. */
   readonly memoryBytes: number;
 }
@@ -58,7 +60,7 @@ export interface FlowStats {
  * flow that it quotes, and counted in one of its own. Times are those of the packets: a flow ends when a later packet, of
  * whichever flow, or {@link advance} says so, at most 0.6 s after its timeout. Nothing in a packet can harm it.
  *
- * Records wait until they are drained: drain after each batch, or every few.
+ * Records wait until they are drained: drain after each batch, or every few. Beyond `maxRecords` new ones are lost.
  * @example
  * const meter = new FlowMeter({ idleTimeoutMs: 30_000 });
  * for await (const batch of capture) {
@@ -73,6 +75,7 @@ export interface FlowStats {
  */
 export class FlowMeter {
   readonly #native: NativeMeter;
+  readonly #payloadBytes: number;
 
   /**
    * Opens a meter without flows.
@@ -81,7 +84,9 @@ export class FlowMeter {
    * RINGTAP_ADDON_MISSING
    */
   constructor(options: FlowMeterOptions = {}) {
-    this.#native = addon().openMeter(checked(options));
+    const own = checked(options);
+    this.#native = addon().openMeter(own);
+    this.#payloadBytes = own.payloadBytes;
   }
 
   /**
@@ -146,7 +151,8 @@ export class FlowMeter {
       const flows = new FlowBatch({
         capacity: Math.min(waiting, MOST_RECORDS),
         epoch: BigInt(epochSeconds) * SECOND + BigInt(epochNanos),
-        fill: (memory, capacity) => this.#native.drain(memory, capacity),
+        payloadBytes: this.#payloadBytes,
+        fill: (memory, capacity, beginnings) => this.#native.drain(memory, capacity, beginnings),
       });
       if (flows.length <= 0) return;
       yield flows;
@@ -186,6 +192,7 @@ export class FlowMeter {
       quiet: stats.quiet,
       records: Object.fromEntries(ENDS.map((name, i) => [name, stats.records[i]!])) as Record<FlowEnd, number>,
       waiting: stats.waiting,
+      lost: stats.lost,
       memoryBytes: stats.bytes,
     };
   }

@@ -16,6 +16,16 @@ export interface FlowMeterOptions {
    * ends, with a record.
    */
   readonly maxFlows?: number | undefined;
+  /**
+   * The most records that wait to be drained; 4194304 by default, at 188 bytes each. One more is lost, which
+   * `stats().lost` counts: those that wait stay.
+   */
+  readonly maxRecords?: number | undefined;
+  /**
+   * How many bytes of the first payload of each end are kept, for `FlowBatch.payload()`: 0 by default, 255 at most. Each
+   * takes 2 × (1 + `payloadBytes`) bytes more for a flow, and for a record.
+   */
+  readonly payloadBytes?: number | undefined;
   /** Whether packets in VXLAN, GENEVE, GRE, ERSPAN, TZSP, MPLS and GTP-U are metered, instead of those around them; they are. */
   readonly decap?: boolean | undefined;
   /** What tells flows apart besides addresses, ports and protocol; all of it by default. */
@@ -30,6 +40,8 @@ export interface CheckedOptions {
   idleTimeoutMs: number;
   lingerMs: number;
   maxFlows: number;
+  maxRecords: number;
+  payloadBytes: number;
   decap: boolean;
   vlan: boolean;
   tunnel: boolean;
@@ -37,10 +49,21 @@ export interface CheckedOptions {
   sampleFlows: number;
 }
 
-const NAMES = ['activeTimeoutMs', 'idleTimeoutMs', 'lingerMs', 'maxFlows', 'decap', 'key', 'sampling'];
+const NAMES = [
+  'activeTimeoutMs',
+  'idleTimeoutMs',
+  'lingerMs',
+  'maxFlows',
+  'maxRecords',
+  'payloadBytes',
+  'decap',
+  'key',
+  'sampling',
+];
 /** A month: beyond, somebody meant something else. */
 const LONGEST_MS = 31 * 86_400_000;
 const MOST_FLOWS = 1 << 28;
+const MOST_PAYLOAD = 255;
 const MOST_SAMPLING = 65_535;
 
 /** Each looked at once: they may be anything. */
@@ -56,6 +79,8 @@ export function checked(options: FlowMeterOptions): CheckedOptions {
     idleTimeoutMs: whole('idleTimeoutMs', own.idleTimeoutMs ?? 15_000, 1, LONGEST_MS),
     lingerMs: whole('lingerMs', own.lingerMs ?? 2000, 0, LONGEST_MS),
     maxFlows: whole('maxFlows', own.maxFlows ?? 1 << 20, 1, MOST_FLOWS),
+    maxRecords: whole('maxRecords', own.maxRecords ?? 1 << 22, 1, MOST_FLOWS),
+    payloadBytes: whole('payloadBytes', own.payloadBytes ?? 0, 0, MOST_PAYLOAD),
     decap: yesOrNo('decap', own.decap ?? true),
     vlan: yesOrNo('key.vlan', key.vlan ?? true),
     tunnel: yesOrNo('key.tunnel', key.tunnel ?? true),

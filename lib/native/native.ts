@@ -266,8 +266,11 @@ export interface NativeMeter {
   ): number;
   advance(seconds: number, nanos: number): number;
   flush(): number;
-  /** Moves records into columns for `capacity` of them. */
-  drain(memory: ArrayBuffer, capacity: number): number;
+  /**
+   * Moves records into columns for `capacity` of them, and what both ends of each have sent first into `beginnings`, with
+   * the length in a byte before each.
+   */
+  drain(memory: ArrayBuffer, capacity: number, beginnings: Uint8Array): number;
   stats(): NativeFlowStats;
 }
 
@@ -285,6 +288,7 @@ export interface NativeFlowStats {
   records: number[];
   active: number;
   waiting: number;
+  lost: number;
   bytes: number;
   epochSeconds: number;
   epochNanos: number;

@@ -45,7 +45,9 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
   options.limits = {.active_ns = ms_to_ns(request.Get("activeTimeoutMs")),
                     .idle_ns = ms_to_ns(request.Get("idleTimeoutMs")),
                     .linger_ns = ms_to_ns(request.Get("lingerMs")),
-                    .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28)};
+                    .most_flows = std::clamp<uint32_t>(word(request.Get("maxFlows")), 1, 1u << 28),
+                    .most_records = std::clamp<uint32_t>(word(request.Get("maxRecords")), 1, 1u << 28),
+                    .payload_bytes = std::min<uint32_t>(word(request.Get("payloadBytes")), 255)};
   options.keyed = {.vlan = flag(request.Get("vlan")), .tunnel = flag(request.Get("tunnel"))};
   options.decap = flag(request.Get("decap"));
   options.sample_packets = std::clamp<uint32_t>(word(request.Get("samplePackets")), 1, 65535);
@@ -131,12 +133,17 @@ Napi::Value MeterHandle::flush(const Napi::CallbackInfo& info) {
   return waiting(info.Env());
 }
 
-/// drain(memory, capacity) → how many records are in it now, or kNoColumns.
+/// drain(memory, capacity, beginnings) → how many records are in it now, or kNoColumns.
 Napi::Value MeterHandle::drain(const Napi::CallbackInfo& info) {
   const uint32_t capacity = word(info[1]);
   const auto columns = columns_over<flow::Columns>(info[0], capacity);
   if (!columns) return Napi::Number::New(info.Env(), kNoColumns);
-  return Napi::Number::New(info.Env(), meter_->table().records().drain(*columns, capacity));
+  flow::Records& records = meter_->table().records();
+  const auto room = elements<std::byte>(info[2]);
+  if (room.size() < size_t{capacity} * 2 * records.beginning_bytes()) return Napi::Number::New(info.Env(), kNoColumns);
+  // SAFETY: it is JS's, made to be written to.
+  auto* beginnings = records.beginning_bytes() == 0 ? nullptr : const_cast<std::byte*>(room.data());
+  return Napi::Number::New(info.Env(), records.drain(*columns, capacity, beginnings));
 }
 
 Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
@@ -162,6 +169,7 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
   list("records", table.counts().records);
   set("active", table.active());
   set("waiting", table.records().waiting());
+  set("lost", table.records().lost());
   set("bytes", table.bytes());
   object.Set("epochSeconds", static_cast<double>(int64_t{table.epoch() / 1'000'000'000}));
   object.Set("epochNanos", static_cast<double>(table.epoch() % 1'000'000'000));

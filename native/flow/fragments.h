@@ -5,20 +5,24 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 #include "flow/key.h"
 
 namespace ringtap::flow {
 
 /// Remembers the first fragments of the last 30 seconds, as many as there is room for; the oldest one goes first. So a
-/// flood of fragments costs its own, and no memory.
+/// flood of fragments costs its own, and no memory. That is taken with the first fragment; where there is none, nothing
+/// is remembered.
 class Fragments {
  public:
-  explicit Fragments(const KeyedHash& hash) : hash_(hash), rows_(std::make_unique<Row[]>(kRows)) {}
+  explicit Fragments(const KeyedHash& hash) : hash_(hash) {}
 
   /// @param key of addresses without ports @param from_b which way it goes
   void remember(const Key& key, uint32_t id, bool from_b, int64_t now, uint16_t source_port,
                 uint16_t destination_port) noexcept {
+    if (rows_ == nullptr) rows_.reset(new (std::nothrow) Row[kRows]());
+    if (rows_ == nullptr) return;
     Row& row = row_of(key, id);
     Entry* entry = row.data();
     for (Entry& each : row) {
@@ -43,6 +47,7 @@ class Fragments {
   };
 
   Ports find(const Key& key, uint32_t id, bool from_b, int64_t now) noexcept {
+    if (rows_ == nullptr) return {};
     for (const Entry& each : row_of(key, id)) {
       if (each.is(key, id, from_b) && now - each.time <= kKeptNs)
         return {each.source_port, each.destination_port, true};

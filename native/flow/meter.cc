@@ -47,48 +47,70 @@ void Meter::add(const Batch& batch, std::span<Placed> placed) {
     has_epoch_ = true;
     table_->set_epoch(batch.epoch_ns);
   }
+  // WHY two stages: while one is looked at, what the one before it needs of the table is on its way.
+  Stage* stage = &stages_[0];
+  Stage* before = &stages_[1];
+  before->count = 0;
   for (uint32_t from = 0; from < batch.packets.count; from += kStage) {
-    const uint32_t count = std::min(kStage, batch.packets.count - from);
-    look(batch, from, count);
-    for (uint32_t i = 0; i < count; i++) {
-      if (seen_[i].kind == Class::kFlow && !seen_[i].is_sampled_out) table_->fetch_flow(seen_[i].hash);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-      enter(batch, i, placed.empty() ? nullptr : &placed[from + i]);
-    }
+    stage->from = from;
+    stage->count = std::min(kStage, batch.packets.count - from);
+    look(batch, *stage, *before);
+    enter(batch, *before, placed);
+    std::swap(stage, before);
   }
+  for (uint32_t i = 0; i < before->count; i++) fetch_flow(before->seen[i]);
+  enter(batch, *before, placed);
   stats_.packets += batch.packets.count;
 }
 
-/// The first pass: what the packets are, and where in the index their flows would be.
-void Meter::look(const Batch& batch, uint32_t from, uint32_t count) {
-  decode::decode_rows(batch.packets, from, count, rows_.data());
-  for (uint32_t i = 0; i < count; i++) {
-    Sighting& seen = seen_[i];
-    seen.is_sampled_out = false;
-    if (options_.sample_packets > 1 && turn_++ % options_.sample_packets != 0) {
-      seen.is_sampled_out = true;
-      seen.kind = Class::kFlow;
-      continue;
-    }
-    TunnelRow tunnel;
-    // SAFETY: JS may write to it meanwhile; a copy is one row or the other, and any is good.
-    if (batch.tunnel != nullptr) tunnel = batch.tunnel[from + i];
-    sightings_.see(rows_[i], batch.tunnel != nullptr ? &tunnel : nullptr, batch.packets.link_type,
-                   time_of(batch, from + i), seen);
-    if (seen.kind != Class::kFlow) continue;
-    seen.hash = table_->hash(seen.key);
-    if (options_.sample_flows > 1 && static_cast<uint32_t>(seen.hash) >= UINT32_MAX / options_.sample_flows) {
-      seen.is_sampled_out = true;
-      continue;
-    }
-    table_->fetch_place(seen.hash);
+void Meter::fetch_flow(Sighting& seen) noexcept {
+  if (seen.kind != Class::kFlow || seen.is_sampled_out) return;
+  seen.likely = table_->fetch_flow(seen.hash, seen.from_b ? 1 : 0);
+  // The first and the last of a flow look at more of it.
+  if (seen.likely != kNoFlow && (seen.segment.flags & (kSynFlag | kFinFlag | kRstFlag)) != 0 && seen.is_tcp)
+    table_->fetch_side(seen.likely);
+}
+
+/// The first pass: what the packets are, and where in the index their flows would be. Of the packets before them, the
+/// flows.
+void Meter::look(const Batch& batch, Stage& stage, Stage& before) {
+  decode::decode_rows(batch.packets, stage.from, stage.count, stage.rows.data());
+  for (uint32_t i = 0; i < stage.count; i++) {
+    see(batch, stage.from + i, stage.rows[i], stage.seen[i]);
+    if (i < before.count) fetch_flow(before.seen[i]);
   }
+  for (uint32_t i = stage.count; i < before.count; i++) fetch_flow(before.seen[i]);
+}
+
+/// Packet `i` of the batch.
+void Meter::see(const Batch& batch, uint32_t i, decode::Row& row, Sighting& seen) {
+  seen.is_sampled_out = false;
+  if (options_.sample_packets > 1 && turn_++ % options_.sample_packets != 0) {
+    seen.is_sampled_out = true;
+    seen.kind = Class::kFlow;
+    return;
+  }
+  TunnelRow tunnel;
+  // SAFETY: JS may write to it meanwhile; a copy is one row or the other, and any is good.
+  if (batch.tunnel != nullptr) tunnel = batch.tunnel[i];
+  sightings_.see(row, batch.tunnel != nullptr ? &tunnel : nullptr, batch.packets.link_type, time_of(batch, i), seen);
+  if (seen.kind != Class::kFlow) return;
+  seen.hash = table_->hash(seen.key);
+  if (options_.sample_flows > 1 && static_cast<uint32_t>(seen.hash) >= UINT32_MAX / options_.sample_flows) {
+    seen.is_sampled_out = true;
+    return;
+  }
+  table_->fetch_place(seen.hash);
 }
 
 /// The second pass: each packet into its flow.
-void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
-  const Sighting& seen = seen_[i];
+void Meter::enter(const Batch& batch, Stage& stage, std::span<Placed> placed) {
+  for (uint32_t i = 0; i < stage.count; i++) {
+    enter(batch, stage.rows[i], stage.seen[i], placed.empty() ? nullptr : &placed[stage.from + i]);
+  }
+}
+
+void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& seen, Placed* placed) {
   if (placed != nullptr) *placed = {};
   if (seen.is_sampled_out) {
     stats_.sampled_out++;
@@ -108,8 +130,8 @@ void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
   stats_.without_ports += seen.without_ports ? 1 : 0;
   Flow& flow = table_->flow(slot);
   if (placed != nullptr) {
-    const decode::Headers& found = rows_[i].headers;
-    const auto at = static_cast<uint32_t>(rows_[i].bytes.data - batch.packets.segment);
+    const decode::Headers& found = row.headers;
+    const auto at = static_cast<uint32_t>(row.bytes.data - batch.packets.segment);
     *placed = {.flow = flow.id,
                .slot = slot,
                .payload_at = found.payload_caplen > 0 ? at + found.payload_offset : decode::kAbsent,
@@ -122,6 +144,10 @@ void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
   }
   const bool is_closed = seen.is_tcp && follow_state(flow, seen.segment, seen.from_b ? 1 : 0, seen.time);
   count(flow, seen);
+  if (table_->keeps_payload() && row.headers.payload_caplen > 0 && row.headers.fragment_offset == 0) {
+    table_->keep_payload(slot, seen.from_b ? 1 : 0, row.bytes.data + row.headers.payload_offset,
+                         row.headers.payload_caplen);
+  }
   if (is_closed) [[unlikely]]
     table_->close_soon(slot);
   if (seen.quoted.size > 0) [[unlikely]]
@@ -129,7 +155,7 @@ void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
 }
 
 uint32_t Meter::slot_of(const Sighting& seen) {
-  uint32_t slot = table_->find(seen.key, seen.hash);
+  uint32_t slot = table_->is_of(seen.likely, seen.key) ? seen.likely : table_->find(seen.key, seen.hash);
   if (slot != kNoFlow) [[likely]] {
     const Flow& flow = table_->flow(slot);
     // The ports are used again.

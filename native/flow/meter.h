@@ -77,10 +77,21 @@ class Meter {
   /// WHY so few: what is fetched ahead has to stay in the first cache until its turn.
   static constexpr uint32_t kStage = 32;
 
+  /// Packets that were looked at, and are to go into their flows.
+  struct Stage {
+    uint32_t from = 0;
+    uint32_t count = 0;
+    std::array<decode::Row, kStage> rows;
+    std::array<Sighting, kStage> seen;
+  };
+
   Meter(const Options& options, std::unique_ptr<Table> table);
 
-  void look(const Batch& batch, uint32_t from, uint32_t count);
-  void enter(const Batch& batch, uint32_t i, Placed* placed);
+  void look(const Batch& batch, Stage& stage, Stage& before);
+  void see(const Batch& batch, uint32_t i, decode::Row& row, Sighting& seen);
+  void fetch_flow(Sighting& seen) noexcept;
+  void enter(const Batch& batch, Stage& stage, std::span<Placed> placed);
+  void enter(const Batch& batch, const decode::Row& row, const Sighting& seen, Placed* placed);
   uint32_t slot_of(const Sighting& seen);
   void count(Flow& flow, const Sighting& seen) noexcept;
   void attribute(const Sighting& seen);
@@ -92,8 +103,7 @@ class Meter {
   Stats stats_;
   uint32_t turn_ = 0;  // of packet sampling
   bool has_epoch_ = false;
-  std::array<decode::Row, kStage> rows_;
-  std::array<Sighting, kStage> seen_;
+  std::array<Stage, 2> stages_;
 };
 
 }  // namespace ringtap::flow

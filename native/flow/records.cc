@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace ringtap::flow {
 
@@ -103,20 +104,28 @@ Columns Columns::over(std::byte* memory, uint32_t capacity) noexcept {
   return made;
 }
 
-Records::Piece& Records::last() {
-  if (pieces_.empty() || pieces_.back().count == kPiece) {
-    Piece& made = pieces_.emplace_back();
-    made.memory =
-        spare_ != nullptr ? std::move(spare_) : std::make_unique_for_overwrite<std::byte[]>(Columns::bytes_for(kPiece));
-    made.columns = Columns::over(made.memory.get(), kPiece);
+/// The piece that has room; null where there is no memory.
+Records::Piece* Records::last() noexcept {
+  if (!pieces_.empty() && pieces_.back().count < kPiece) return &pieces_.back();
+  try {
+    auto memory = spare_ != nullptr ? std::move(spare_) : std::make_unique_for_overwrite<std::byte[]>(piece_bytes());
+    const Columns columns = Columns::over(memory.get(), kPiece);
+    std::byte* const beginnings = memory.get() + Columns::bytes_for(kPiece);
+    return &pieces_.emplace_back(std::move(memory), columns, beginnings);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  return pieces_.back();
 }
 
-void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns) {
-  Piece& piece = last();
-  const Columns& to = piece.columns;
-  const uint32_t i = piece.count++;
+void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns,
+                  const std::byte* beginnings) noexcept {
+  Piece* piece = waiting_ < most_ ? last() : nullptr;
+  if (piece == nullptr) [[unlikely]] {
+    lost_++;
+    return;
+  }
+  const Columns& to = piece->columns;
+  const uint32_t i = piece->count++;
   waiting_++;
   const Key& key = flow.key;
   const size_t source = flow.initiator();
@@ -152,9 +161,13 @@ void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t samp
   to.icmp_type[i] = side.icmp_type;
   to.icmp_code[i] = side.icmp_code;
   to.initiator_known[i] = (flow.state() & kSyn) != 0 ? 1 : 0;
+  if (beginnings == nullptr) return;
+  std::byte* const at = piece->beginnings + i * 2 * beginning_bytes_;
+  std::memcpy(at, beginnings + source * beginning_bytes_, beginning_bytes_);
+  std::memcpy(at + beginning_bytes_, beginnings + (source ^ 1) * beginning_bytes_, beginning_bytes_);
 }
 
-uint32_t Records::drain(const Columns& into, uint32_t capacity) noexcept {
+uint32_t Records::drain(const Columns& into, uint32_t capacity, std::byte* beginnings) noexcept {
   if (pieces_.empty()) return 0;
   Piece& first = pieces_.front();
   const uint32_t count = std::min(capacity, first.count - taken_);
@@ -167,6 +180,10 @@ uint32_t Records::drain(const Columns& into, uint32_t capacity) noexcept {
   Columns to = into;
   n = 0;
   for_each(to, [&]<class T>(T*& column) { std::memcpy(column, sources[n++], sizeof(T) * count); });
+  if (beginnings != nullptr) {
+    const size_t each = 2 * beginning_bytes_;
+    std::memcpy(beginnings, first.beginnings + skipped * each, count * each);
+  }
   taken_ += count;
   waiting_ -= count;
   if (taken_ == first.count) {

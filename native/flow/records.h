@@ -57,32 +57,46 @@ struct Columns {
   decode::Address6* dst6 = nullptr;
 };
 
-/// Records that wait to be drained, in pieces.
+/// Records that wait to be drained, in pieces. Beyond so many, and where there is no memory for one more, a new record
+/// is lost, which is counted: those that wait stay as they are.
 class Records {
  public:
   static constexpr uint32_t kPiece = 4096;
 
-  void add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns);
+  /// @param beginning_bytes how much of what both ends sent first goes with each record, lengths included
+  Records(size_t most, uint32_t beginning_bytes) noexcept : most_(most), beginning_bytes_(beginning_bytes) {}
+
+  /// @param beginnings of both ends, A's first, or null where there are none
+  void add(const Flow& flow, const Side& side, Ended ended, uint32_t sampling, int64_t epoch_ns,
+           const std::byte* beginnings = nullptr) noexcept;
 
   size_t waiting() const noexcept { return waiting_; }
+  uint64_t lost() const noexcept { return lost_; }
   /// How many the next drain() gives at most.
   uint32_t next() const noexcept { return pieces_.empty() ? 0 : pieces_.front().count - taken_; }
-  /// Moves up to `capacity` records into columns of the caller's. Gives how many.
-  uint32_t drain(const Columns& into, uint32_t capacity) noexcept;
+  /// Moves up to `capacity` records into columns of the caller's. Gives how many. @param beginnings room for as many,
+  /// each beginning_bytes() of the source's and then of the destination's, or null
+  uint32_t drain(const Columns& into, uint32_t capacity, std::byte* beginnings = nullptr) noexcept;
+  size_t beginning_bytes() const noexcept { return beginning_bytes_; }
 
  private:
   struct Piece {
     std::unique_ptr<std::byte[]> memory;
     Columns columns;
+    std::byte* beginnings = nullptr;  // behind the columns
     uint32_t count = 0;
   };
 
-  Piece& last();
+  Piece* last() noexcept;
+  size_t piece_bytes() const noexcept { return Columns::bytes_for(kPiece) + kPiece * 2 * beginning_bytes_; }
 
   std::deque<Piece> pieces_;
   std::unique_ptr<std::byte[]> spare_;
   uint32_t taken_ = 0;  // of the first piece
+  size_t most_;
+  size_t beginning_bytes_;
   size_t waiting_ = 0;
+  uint64_t lost_ = 0;
 };
 
 }  // namespace ringtap::flow

@@ -29,6 +29,7 @@ struct Sighting {
   int64_t time = 0;
   uint32_t ip_bytes = 0;
   uint32_t frame_bytes = 0;
+  uint32_t likely = kNoFlow;  // slot of the flow that it may be of
   Segment segment;
   Class kind = Class::kFlow;
   bool from_b = false;

@@ -129,6 +129,23 @@ TEST_CASE("a hash of random keys fills all places alike") {
   CHECK(chi < 1400);  // 1023 degrees of freedom: 1200 is one in ten thousand
 }
 
+TEST_CASE("records that nobody drains are bounded, and those beyond are counted") {
+  const auto meter = meter_of({.limits = {.most_flows = 10, .most_records = 5000}});
+  for (uint32_t i = 0; i < 20'000; i += 1000) {
+    std::vector<Timed> packets;
+    for (uint32_t k = 0; k < 1000; k++) packets.push_back({1, ether4(packet4({.source = i + k}, udp(1, 2)))});
+    meter->add(Held(packets).batch);
+  }
+  meter->flush();
+  const Records& records = meter->table().records();
+  CHECK(records.waiting() == 5000);
+  CHECK(records.lost() == 15'000);
+  CHECK(is_balanced(*meter));
+  const auto rows = Drained(*meter).rows;
+  REQUIRE(rows.size() == 5000);
+  CHECK(records.waiting() == 0);
+}
+
 TEST_CASE("a million flows take at most 250 bytes each") {
   const auto meter = meter_of();
   for (uint32_t i = 0; i < 1'000'000; i += 1000) {
