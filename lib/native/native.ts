@@ -267,6 +267,10 @@ export interface NativeMeter {
   /** Moves records into columns for `capacity` of them. */
   drain(memory: ArrayBuffer, capacity: number): number;
   stats(): NativeFlowStats;
+  /** Bytes that `takeEvents()` gives; 0: none wait. */
+  nextEvents(): number;
+  /** Moves lines of JSON into memory for as many bytes. How many lines, or -2: it is too small. */
+  takeEvents(into: Uint8Array): number;
 }
 
 export interface NativeFlowStats {
@@ -284,6 +288,8 @@ export interface NativeFlowStats {
   active: number;
   waiting: number;
   bytes: number;
+  /** made, waiting, lost, withheld, withoutMemory, givenUp, gaps, gapBytes, memoryBytes; none where no protocol is on. */
+  events?: number[];
   epochSeconds: number;
   epochNanos: number;
 }

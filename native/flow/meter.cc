@@ -97,6 +97,7 @@ void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
   table_->advance(seen.time);
   if (seen.kind != Class::kFlow) [[unlikely]] {
     stats_.without_flow[static_cast<size_t>(seen.kind)]++;
+    if (sink_ != nullptr) sink_->other(rows_[i], seen);
     return;
   }
   const uint32_t slot = slot_of(seen);
@@ -122,6 +123,8 @@ void Meter::enter(const Batch& batch, uint32_t i, Placed* placed) {
   }
   const bool is_closed = seen.is_tcp && follow_state(flow, seen.segment, seen.from_b ? 1 : 0, seen.time);
   count(flow, seen);
+  if (sink_ != nullptr) [[unlikely]]
+    sink_->packet(flow, slot, rows_[i], seen);
   if (is_closed) [[unlikely]]
     table_->close_soon(slot);
   if (seen.quoted.size > 0) [[unlikely]]

@@ -126,6 +126,8 @@ void Table::split(uint32_t slot) {
 
 void Table::end(uint32_t slot, Ended why) {
   record(slot, why);
+  if (sink_ != nullptr) [[unlikely]]
+    sink_->ended(flows_[slot], slot);
   wheel_.take(sides_, slot);
   Key key = flows_[slot].key;
   key.words[5] = key.words[5] << 8 >> 8;

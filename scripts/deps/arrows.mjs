@@ -13,7 +13,7 @@ export const LAYERS = {
   serve: ['core', 'filter', 'format', 'io'],
   libpcap: ['core', 'filter'],
   flow: ['core', 'decode'],
-  protocol: ['core', 'decode', 'flow'],
+  protocol: ['core', 'decode', 'flow', 'generated'],
   stages: ['core', 'decode', 'filter'],
   forward: ['core', 'decode', 'filter'],
   backends: [
