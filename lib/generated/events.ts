@@ -268,6 +268,46 @@ export interface DnsOption {
   readonly data: string;
 }
 
+/** A request and its response. */
+export interface Http {
+  /** Host that is asked, without the port. */
+  readonly hostname?: string;
+  /** Port number of it, where it is named. */
+  readonly http_port?: number;
+  /** What is asked for, as it was sent. */
+  readonly url?: string;
+  /** What asks. */
+  readonly http_user_agent?: string;
+  /** Whom it asks for: X-Forwarded-For. */
+  readonly xff?: string;
+  /** What comes back. */
+  readonly http_content_type?: string;
+  /** Where the address was found. */
+  readonly http_refer?: string;
+  /** GET, POST … */
+  readonly http_method?: string;
+  /** HTTP/1.1 or HTTP/1.0. */
+  readonly protocol?: string;
+  /** What became of it, as a number; none was seen where it is not there. */
+  readonly status?: number;
+  /** Where else to ask. */
+  readonly redirect?: string;
+  /** What answers. */
+  readonly server?: string;
+  /** Bytes of the body that came back, as it was sent: chunks and compression are not undone. */
+  readonly length?: number;
+  /** How it is compressed. */
+  readonly content_encoding?: string;
+  /** Bytes of the body of the request. */
+  readonly request_length?: number;
+  /** From the request to the head of its response, in µs. */
+  readonly latency_us?: number;
+  /** The protocol that goes on here. */
+  readonly upgrade?: string;
+  /** The connection, or what was captured of it, ended before the response did. */
+  readonly incomplete?: boolean;
+}
+
 /** A message: an echo, an error with the packet that it is about, a neighbour. */
 export interface Icmp {
   /** Type number. */
@@ -336,6 +376,86 @@ export interface Ntp {
   readonly op_code?: number;
 }
 
+/** Who speaks with whom: banners, and fingerprints of what they offer. */
+export interface Ssh {
+  /** Who began. */
+  readonly client?: SshEnd;
+  /** The other end. */
+  readonly server?: SshEnd;
+}
+
+/** One end. */
+export interface SshEnd {
+  /** 2.0, or 1.99. */
+  readonly proto_version: string;
+  /** What it is. */
+  readonly software_version: string;
+  /** HASSH of what it offers. */
+  readonly hassh?: SshFingerprint;
+}
+
+/** A fingerprint, and what it is made of. */
+export interface SshFingerprint {
+  /** MD5, in hex. */
+  readonly hash: string;
+  /** What that is of. */
+  readonly string: string;
+}
+
+/** A handshake: what the client offers, what the server chooses, and who it says it is. */
+export interface Tls {
+  /** Name of the server that the client asks for. */
+  readonly sni?: string;
+  /** Chosen by the server: TLS 1.3, TLS 1.2 … */
+  readonly version?: string;
+  /** The highest that the client offers. */
+  readonly client_version?: string;
+  /** Chosen by the server, in hex, such as 0x1301. */
+  readonly cipher?: string;
+  /** Chosen by the server, where that is not encrypted. */
+  readonly alpn?: string;
+  /** Offered by the client. */
+  readonly client_alpns?: readonly string[];
+  /** The client offers to go on with an earlier session (pre-shared key). */
+  readonly session_resumed?: boolean;
+  /** An encrypted ClientHello is in it, or what looks like one: the name may be that of a front. */
+  readonly ech?: boolean;
+  /** Fingerprint of the client. */
+  readonly ja3?: TlsFingerprint;
+  /** Fingerprint of the server. */
+  readonly ja3s?: TlsFingerprint;
+  /** Fingerprint of the client. */
+  readonly ja4?: string;
+  /** Whose the certificate is, up to TLS 1.2. */
+  readonly subject?: string;
+  /** Who says so. */
+  readonly issuerdn?: string;
+  /** Its number, in hex. */
+  readonly serial?: string;
+  /** SHA-1 of it. */
+  readonly fingerprint?: string;
+  /** SHA-256 of it. */
+  readonly fingerprint_sha256?: string;
+  /** When it begins to be valid, in UTC. */
+  readonly notbefore?: string;
+  /** When it ends, in UTC. */
+  readonly notafter?: string;
+  /** Names that it is for. */
+  readonly subjectaltname?: readonly string[];
+  /** Number of certificates that were sent. */
+  readonly chain_length?: number;
+  /** The server asks for one. */
+  readonly client_certificate?: boolean;
+}
+
+/** A fingerprint, and what it is made of. */
+export interface TlsFingerprint {
+  /** MD5, in hex. */
+  readonly hash: string;
+  /** What that is of. */
+  readonly string: string;
+}
+
 /** ARP: what `event_type: 'arp'` says. */
 export interface ArpEvent extends EventHeader {
   /** What kind of event it is. */
@@ -360,6 +480,14 @@ export interface DnsEvent extends EventHeader {
   readonly dns: Dns;
 }
 
+/** HTTP 1: what `event_type: 'http'` says. */
+export interface HttpEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'http';
+  /** What it says. */
+  readonly http: Http;
+}
+
 /** ICMP and ICMPv6: what `event_type: 'icmp'` says. */
 export interface IcmpEvent extends EventHeader {
   /** What kind of event it is. */
@@ -376,13 +504,32 @@ export interface NtpEvent extends EventHeader {
   readonly ntp: Ntp;
 }
 
+/** SSH: what `event_type: 'ssh'` says. */
+export interface SshEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'ssh';
+  /** What it says. */
+  readonly ssh: Ssh;
+}
+
+/** TLS: what `event_type: 'tls'` says. */
+export interface TlsEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'tls';
+  /** What it says. */
+  readonly tls: Tls;
+}
+
 /** What a protocol in a flow has said; `event_type` tells which. */
 export type Event =
   | ArpEvent
   | DhcpEvent
   | DnsEvent
+  | HttpEvent
   | IcmpEvent
-  | NtpEvent;
+  | NtpEvent
+  | SshEvent
+  | TlsEvent;
 
 /** The protocols that there are events of. */
 export type ProtocolName = Event['event_type'];
@@ -392,6 +539,9 @@ export const PROTOCOLS = [
   'arp',
   'dhcp',
   'dns',
+  'http',
   'icmp',
   'ntp',
+  'ssh',
+  'tls',
 ] as const satisfies ProtocolName[];

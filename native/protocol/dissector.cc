@@ -179,6 +179,17 @@ void Dissector::give_up(Talk& talk) noexcept {
   if (talk.conversation != nullptr) stats_.given_up++;
 }
 
+/// What the conversation keeps is of the memory that all share.
+void Dissector::account(Talk& talk) noexcept {
+  const size_t keeps = talk.conversation->memory();
+  if (keeps > talk.kept && !budget_.take(keeps - talk.kept)) {
+    stats_.without_memory++;
+    return give_up(talk);
+  }
+  if (keeps < talk.kept) budget_.give(talk.kept - keeps);
+  talk.kept = keeps;
+}
+
 /// The flow, or what is of use in it, is over.
 void Dissector::finish(uint32_t slot) {
   uint32_t& of = talk_of_[slot];
@@ -193,7 +204,7 @@ void Dissector::finish(uint32_t slot) {
       budget_.give(way.pending.size());
     }
   }
-  if (talk.conversation != nullptr) bytes += kConversationBytes;
+  if (talk.conversation != nullptr) bytes += kConversationBytes + talk.kept;
   budget_.give(bytes);
   talk = {};
 }
@@ -354,10 +365,11 @@ void Dissector::consume(Talk& talk, Side side) {
   budget_.give(consumed + past);
   way.pending.erase(way.pending.begin(), way.pending.begin() + static_cast<ptrdiff_t>(consumed + past));
   if (progress.is_done) talk.is_done = true;
-  if (!progress.begins_anew) return;
+  if (!progress.begins_anew) return account(talk);
   talk.conversation->ended(*this);
   talk.conversation = nullptr;
-  budget_.give(kConversationBytes);
+  budget_.give(kConversationBytes + talk.kept);
+  talk.kept = 0;
   talk.tries = {};
   if (++talk.beginnings > kMostBeginnings) {
     talk.is_done = true;

@@ -75,6 +75,7 @@ class Dissector final : public flow::Sink, private Output {
     std::unique_ptr<std::array<Way, 2>> ways;  // of TCP
     Rate rate;
     std::array<uint8_t, 2> tries{};
+    size_t kept = 0;         // by the conversation
     uint8_t beginnings = 0;  // of another protocol
     bool is_done = false;
   };
@@ -96,6 +97,7 @@ class Dissector final : public flow::Sink, private Output {
   void missing(Talk& talk, Side side, uint64_t bytes);
   void look_closed(Talk& talk, Side side);
   void give_up(Talk& talk) noexcept;
+  void account(Talk& talk) noexcept;
   Span stable(Span bytes);
   static Meeting meeting_of(const flow::Flow& flow, Side side) noexcept;
 

@@ -94,6 +94,8 @@ class Conversation {
   virtual void closed(Side, Output&) {}
   /// Nor does anybody.
   virtual void ended(Output&) {}
+  /// Bytes that it keeps, beyond a few hundred.
+  virtual size_t memory() const noexcept { return 0; }
 };
 
 /// What it is without a flow, or of a whole packet.

@@ -36,7 +36,11 @@ export const protocolFields = Object.fromEntries(
   protocols.map((protocol) => [
     `native/generated/${protocol.name}_fields.inc`,
     `// ${note}\n${keysOf(protocol)
-      .map(([name, type]) => `inline constexpr ${type} k${camel(name)}{"\\"${name}\\":"};`)
+      // WHY another name: kProtocol is what describes the protocol itself.
+      .map(
+        ([name, type]) =>
+          `inline constexpr ${type} k${name === 'protocol' ? 'ProtocolKey' : camel(name)}{"\\"${name}\\":"};`,
+      )
       .join('\n')}\n`,
   ]),
 );
