@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from './files.mjs';
 import { errorsDocument } from './generate/errors_document.mjs';
+import { eventsDocument } from './generate/events_document.mjs';
 import { backendHeaders, backendTable, errnoHints, errorCodes, errorTypes } from './generate/native.mjs';
 import { optionTypes } from './generate/option_types.mjs';
 import { eventTypes, protocolFields, protocolHeaders, protocolTable } from './generate/protocols.mjs';
@@ -29,6 +30,7 @@ const outputs = {
   'lib/generated/trace_names.ts': traceNameTable,
   'lib/generated/events.ts': eventTypes,
   'docs/errors.md': errorsDocument,
+  'docs/events.md': eventsDocument,
   'docs/uri.md': uriDocument,
 };
 

@@ -2,6 +2,7 @@
 export type { Batch } from '../capture/batch.js';
 export type { Packet } from '../capture/packet.js';
 export type * from '../generated/events.js';
+export { PROTOCOLS } from '../generated/events.js';
 export { EventBatch } from './event-batch.js';
 export { FlowBatch } from './flow-batch.js';
 export { type EventStats, FlowMeter, type FlowStats } from './meter.js';

@@ -18,6 +18,7 @@ export const DOCUMENTS: readonly string[] = [
   'README.md',
   'SECURITY.md',
   'docs/decode.md',
+  'docs/events.md',
   'docs/flows.md',
   'docs/installing.md',
   'docs/writing-and-sending.md',
