@@ -35,6 +35,11 @@ export async function print(text: string): Promise<void> {
   if (!process.stdout.write(text)) await once(process.stdout, 'drain');
 }
 
+/** The same for bytes that were made printable where they were made. */
+export async function printBytes(bytes: Uint8Array): Promise<void> {
+  if (!process.stdout.write(bytes)) await once(process.stdout, 'drain');
+}
+
 /** Writes text in which something from outside stands. What may hold a line end of its own comes here as `printable()`. */
 export function printText(text: string): Promise<void> {
   return print(printableLines(text));

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   listen: async () => (await import('./listen.js')).addListen,
   stats: async () => (await import('./stats.js')).addStats,
   flows: async () => (await import('./flows.js')).addFlows,
+  events: async () => (await import('./events.js')).addEvents,
   read: async () => (await import('./read.js')).addRead,
   info: async () => (await import('./info.js')).addInfo,
   index: async () => (await import('./index-command.js')).addIndex,

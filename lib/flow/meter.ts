@@ -3,6 +3,7 @@ import type { Batch } from '../capture/batch.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon, type NativeMeter } from '../native/native.js';
+import { EventBatch } from './event-batch.js';
 import { FlowBatch } from './flow-batch.js';
 import { checked, type FlowMeterOptions } from './options.js';
 import { ENDS, type FlowEnd } from './record.js';
@@ -50,7 +51,36 @@ export interface FlowStats {
   readonly lost: number;
   /** Memory that flows take, in bytes; records that wait are not in it. */
   readonly memoryBytes: number;
+  /** What became of what protocols have said; all is 0 where no protocol is on. */
+  readonly events: EventStats;
 }
+
+/** What became of what protocols have said; monotonic but for `waiting` and `memoryBytes`. */
+export interface EventStats {
+  /** Number of events that were made. */
+  readonly made: number;
+  /** Number of events that {@link FlowMeter.events} would give now. */
+  readonly waiting: number;
+  /** Number of events that were lost, because 64 MiB of them waited already. */
+  readonly lost: number;
+  /** Number of events that were not made, because there were more than 1000 of their flow in a second; the next one tells. */
+  readonly withheld: number;
+  /** Packets that were not looked into, because there was no memory: 256 MiB are for all flows together. */
+  readonly withoutMemory: number;
+  /** Number of flows that could not be followed to their end: a gap in TCP, or a message that is larger than any should be. */
+  readonly givenUp: number;
+  /** Number of gaps in TCP streams. */
+  readonly gaps: number;
+  /** Bytes that are missing there. */
+  readonly gapBytes: number;
+  /** Memory that is kept of flows, in bytes; events that wait are not in it. */
+  readonly memoryBytes: number;
+}
+
+/** In the order in which native code numbers them. */
+const EVENT_STATS = [
+  ...(['made', 'waiting', 'lost', 'withheld', 'withoutMemory', 'givenUp', 'gaps', 'gapBytes', 'memoryBytes'] as const),
+] satisfies (keyof EventStats)[];
 
 /**
  * Makes flows of packets: a native table that batches go into, and records that come out. JavaScript sees records only.
@@ -160,6 +190,27 @@ export class FlowMeter {
   }
 
   /**
+   * What protocols in the flows have said since the last call, oldest first, where `protocols` are on: objects that are made
+   * when they are looked at, or lines of JSON. They are the caller's.
+   * @throws nothing
+   * @example
+   * const meter = new FlowMeter({ protocols: ['dns', 'tls'] });
+   * meter.add(batch);
+   * for (const event of meter.events()) {
+   *   if (event.event_type === 'dns') console.log(event.src_ip, event.dns.queries?.[0]?.rrname, event.dns.rcode);
+   * }
+   * console.log(meter.stats().events.made);
+   */
+  events(): EventBatch {
+    const parts: { lines: number; text: Uint8Array }[] = [];
+    for (let bytes = this.#native.nextEvents(); bytes > 0; bytes = this.#native.nextEvents()) {
+      const text = new Uint8Array(bytes);
+      parts.push({ text, lines: this.#native.takeEvents(text) });
+    }
+    return new EventBatch(parts);
+  }
+
+  /**
    * What became of the packets and flows so far.
    * @throws nothing
    * @example
@@ -194,6 +245,10 @@ export class FlowMeter {
       waiting: stats.waiting,
       lost: stats.lost,
       memoryBytes: stats.bytes,
+      events: Object.fromEntries(EVENT_STATS.map((name, i) => [name, stats.events?.[i] ?? 0])) as Record<
+        keyof EventStats,
+        number
+      >,
     };
   }
 

@@ -1,5 +1,6 @@
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
+import { PROTOCOLS, type ProtocolName } from '../generated/events.js';
 
 /** How flows are told from each other, and when they end. */
 export interface FlowMeterOptions {
@@ -30,6 +31,13 @@ export interface FlowMeterOptions {
   readonly decap?: boolean | undefined;
   /** What tells flows apart besides addresses, ports and protocol; all of it by default. */
   readonly key?: { readonly vlan?: boolean | undefined; readonly tunnel?: boolean | undefined } | undefined;
+  /**
+   * Protocols whose messages become events, which {@link FlowMeter.events} gives: `true` is all of them, a list some. None by
+   * default, and then they cost nothing.
+   */
+  readonly protocols?: boolean | readonly ProtocolName[] | undefined;
+  /** Whether events carry the Community ID of their flow, which joins them with what other tools say of it; they do not. */
+  readonly communityId?: boolean | undefined;
   /** Looks at one of so many packets, or at all packets of one of so many flows; at all by default. */
   readonly sampling?: { readonly packets?: number | undefined; readonly flows?: number | undefined } | undefined;
 }
@@ -47,6 +55,9 @@ export interface CheckedOptions {
   tunnel: boolean;
   samplePackets: number;
   sampleFlows: number;
+  /** Bit i: PROTOCOLS[i]. */
+  protocols: number;
+  communityId: boolean;
 }
 
 const NAMES = [
@@ -59,6 +70,8 @@ const NAMES = [
   'decap',
   'key',
   'sampling',
+  'protocols',
+  'communityId',
 ];
 /** A month: beyond, somebody meant something else. */
 const LONGEST_MS = 31 * 86_400_000;
@@ -86,7 +99,31 @@ export function checked(options: FlowMeterOptions): CheckedOptions {
     tunnel: yesOrNo('key.tunnel', key.tunnel ?? true),
     samplePackets: whole('sampling.packets', sampling.packets ?? 1, 1, MOST_SAMPLING),
     sampleFlows: whole('sampling.flows', sampling.flows ?? 1, 1, MOST_SAMPLING),
+    protocols: setOf(own.protocols ?? false),
+    communityId: yesOrNo('communityId', own.communityId ?? false),
   };
+}
+
+/** Protocols as bits. */
+function setOf(given: unknown): number {
+  if (typeof given === 'boolean') return given ? 2 ** PROTOCOLS.length - 1 : 0;
+  const names = listOf(given);
+  const hint = `There is: ${PROTOCOLS.join(', ')}`;
+  if (names === undefined)
+    throw bad(`FlowMeter: protocols must be true, false or a list of names, not ${show(given)}`, hint);
+  return names.reduce((set: number, name) => {
+    const i = (PROTOCOLS as readonly unknown[]).indexOf(name);
+    if (i < 0) throw bad(`FlowMeter: there is no protocol ${show(name)}`, hint);
+    return set | (1 << i);
+  }, 0);
+}
+
+function listOf(given: unknown): unknown[] | undefined {
+  try {
+    return Array.isArray(given) ? [...given] : undefined;
+  } catch {
+    return undefined; // it cannot be looked at
+  }
 }
 
 function ownOf(what: string, given: unknown, names: readonly string[]): Record<string, unknown> {

@@ -272,6 +272,10 @@ export interface NativeMeter {
    */
   drain(memory: ArrayBuffer, capacity: number, beginnings: Uint8Array): number;
   stats(): NativeFlowStats;
+  /** Bytes that `takeEvents()` gives; 0: none wait. */
+  nextEvents(): number;
+  /** Moves lines of JSON into memory for as many bytes. How many lines, or -2: it is too small. */
+  takeEvents(into: Uint8Array): number;
 }
 
 export interface NativeFlowStats {
@@ -290,6 +294,8 @@ export interface NativeFlowStats {
   waiting: number;
   lost: number;
   bytes: number;
+  /** made, waiting, lost, withheld, withoutMemory, givenUp, gaps, gapBytes, memoryBytes; none where no protocol is on. */
+  events?: number[];
   epochSeconds: number;
   epochNanos: number;
 }

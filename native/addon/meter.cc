@@ -32,6 +32,8 @@ Napi::Function MeterHandle::define(Napi::Env env) {
                          InstanceMethod<&MeterHandle::flush>("flush"),
                          InstanceMethod<&MeterHandle::drain>("drain"),
                          InstanceMethod<&MeterHandle::stats>("stats"),
+                         InstanceMethod<&MeterHandle::next_events>("nextEvents"),
+                         InstanceMethod<&MeterHandle::take_events>("takeEvents"),
                      });
 }
 
@@ -60,6 +62,11 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
     return {};
   }
   made->meter_ = *std::move(meter);
+  if (const uint32_t enabled = word(request.Get("protocols")); enabled != 0) {
+    made->dissector_ = std::make_unique<protocol::Dissector>(
+        protocol::Settings{.enabled = enabled, .community_id = flag(request.Get("communityId"))});
+    made->meter_->set_sink(made->dissector_.get());
+  }
   return object;
 }
 
@@ -171,9 +178,38 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
   set("waiting", table.records().waiting());
   set("lost", table.records().lost());
   set("bytes", table.bytes());
+  if (dissector_ != nullptr) {
+    const protocol::DissectorStats& events = dissector_->stats();
+    const std::array<uint64_t, 9> numbers = {events.events,
+                                             dissector_->arena().waiting(),
+                                             dissector_->arena().lost(),
+                                             events.withheld,
+                                             events.without_memory,
+                                             events.given_up,
+                                             events.gaps,
+                                             events.gap_bytes,
+                                             dissector_->memory()};
+    list("events", numbers);
+  }
   object.Set("epochSeconds", static_cast<double>(int64_t{table.epoch() / 1'000'000'000}));
   object.Set("epochNanos", static_cast<double>(table.epoch() % 1'000'000'000));
   return object;
+}
+
+/// How many bytes takeEvents() gives next; 0: none wait.
+Napi::Value MeterHandle::next_events(const Napi::CallbackInfo& info) {
+  const size_t bytes = dissector_ == nullptr ? 0 : dissector_->arena().next();
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
+/// takeEvents(into) → how many lines are in it now, or kNoColumns.
+Napi::Value MeterHandle::take_events(const Napi::CallbackInfo& info) {
+  const auto into = elements<std::byte>(info[0]);
+  if (dissector_ == nullptr || into.size() < dissector_->arena().next())
+    return Napi::Number::New(info.Env(), kNoColumns);
+  // SAFETY: it is JS's, made to be written to; bytes are bytes.
+  auto* text = reinterpret_cast<char*>(const_cast<std::byte*>(into.data()));
+  return Napi::Number::New(info.Env(), dissector_->arena().take(text).lines);
 }
 
 /// flowLines(memory, capacity, from, count, seconds, nanos, csv, into) → bytes, or kNoColumns.

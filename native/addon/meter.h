@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "flow/meter.h"
+#include "protocol/dissector.h"
 
 namespace ringtap::addon {
 
@@ -24,9 +25,12 @@ class MeterHandle final : public Napi::ObjectWrap<MeterHandle> {
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value drain(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value next_events(const Napi::CallbackInfo& info);
+  Napi::Value take_events(const Napi::CallbackInfo& info);
 
   Napi::Value waiting(Napi::Env env) const;
 
+  std::unique_ptr<protocol::Dissector> dissector_;  // null: no protocols
   std::unique_ptr<flow::Meter> meter_;
 };
 

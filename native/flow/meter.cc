@@ -119,6 +119,7 @@ void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& se
   table_->advance(seen.time);
   if (seen.kind != Class::kFlow) [[unlikely]] {
     stats_.without_flow[static_cast<size_t>(seen.kind)]++;
+    if (sink_ != nullptr) sink_->other(row, seen);
     return;
   }
   const uint32_t slot = slot_of(seen);
@@ -148,6 +149,8 @@ void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& se
     table_->keep_payload(slot, seen.from_b ? 1 : 0, row.bytes.data + row.headers.payload_offset,
                          row.headers.payload_caplen);
   }
+  if (sink_ != nullptr) [[unlikely]]
+    sink_->packet(flow, slot, row, seen);
   if (is_closed) [[unlikely]]
     table_->close_soon(slot);
   if (seen.quoted.size > 0) [[unlikely]]

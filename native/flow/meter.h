@@ -9,6 +9,7 @@
 #include "core/tunnel.h"
 #include "decode/decode.h"
 #include "flow/sighting.h"
+#include "flow/sink.h"
 #include "flow/table.h"
 
 namespace ringtap::flow {
@@ -68,6 +69,12 @@ class Meter {
   /// Ends all flows.
   void flush() { table_->flush(); }
 
+  /// Who looks into packets from now on, or null; not owned.
+  void set_sink(Sink* sink) noexcept {
+    sink_ = sink;
+    table_->set_sink(sink);
+  }
+
   Table& table() noexcept { return *table_; }
   const Table& table() const noexcept { return *table_; }
   const Stats& stats() const noexcept { return stats_; }
@@ -101,6 +108,7 @@ class Meter {
   Fragments fragments_;
   Sightings sightings_;
   Stats stats_;
+  Sink* sink_ = nullptr;
   uint32_t turn_ = 0;  // of packet sampling
   bool has_epoch_ = false;
   std::array<Stage, 2> stages_;

@@ -173,6 +173,8 @@ void Table::split(uint32_t slot) {
 
 void Table::end(uint32_t slot, Ended why) {
   record(slot, why);
+  if (sink_ != nullptr) [[unlikely]]
+    sink_->ended(flows_[slot], slot);
   wheel_.take(sides_, slot);
   index_.erase(hash_of(slot), slot);
   flows_[slot].id = 0;

@@ -7,6 +7,7 @@
 
 #include "flow/index.h"
 #include "flow/records.h"
+#include "flow/sink.h"
 #include "flow/wheel.h"
 
 namespace ringtap::flow {
@@ -76,6 +77,9 @@ class Table {
   /// Ends all of them.
   void flush();
 
+  /// Hears of flows that end; not owned.
+  void set_sink(Sink* sink) noexcept { sink_ = sink; }
+
   void set_epoch(int64_t ns) noexcept { epoch_ns_ = ns; }
   int64_t epoch() const noexcept { return epoch_ns_; }
   Records& records() noexcept { return records_; }
@@ -122,6 +126,7 @@ class Table {
   Wheel wheel_;
   Records records_;
   Counts counts_;
+  Sink* sink_ = nullptr;
   uint32_t used_ = 0;  // slots that were ever taken
   uint32_t free_ = kNoFlow;
   uint32_t active_ = 0;

@@ -14,7 +14,7 @@ export const LAYERS = {
   libpcap: ['core', 'filter'],
   flow: ['core', 'decode'],
   export: ['core', 'flow'],
-  protocol: ['core', 'decode', 'flow'],
+  protocol: ['core', 'decode', 'flow', 'generated'],
   stages: ['core', 'decode', 'filter'],
   forward: ['core', 'decode', 'filter'],
   backends: [

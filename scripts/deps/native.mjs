@@ -10,7 +10,8 @@ const NODE_HEADER = /^(napi[.-]|node|uv[./]|js_native_api|v8)/;
 /** native/backends/afpacket/ring.cc → { layer: 'backends', unit: 'backends/afpacket', isTest }. */
 function placeOf(path) {
   const [, layer, ...rest] = path.split('/');
-  const isTest = layer === 'test' || layer === 'fuzz' || /(_test\.(cc|h)|\/conformance[a-z_]*\.(cc|h))$/.test(path);
+  const isTest =
+    layer === 'test' || layer === 'fuzz' || /(_(test|fuzz)\.(cc|h)|\/conformance[a-z_]*\.(cc|h))$/.test(path);
   const unit = SEPARATE.includes(layer) && rest.length > 1 ? `${layer}/${rest[0]}` : layer;
   return { layer, unit, isTest };
 }

@@ -55,3 +55,9 @@ export const range = (o) =>
         : o.type === 'boolean'
           ? 'true, false'
           : '';
+
+/** native/protocol/<name>/fields.json, by name. */
+export const protocols = readdirSync(join(root, 'native/protocol'))
+  .filter((name) => existsSync(join(root, 'native/protocol', name, 'fields.json')))
+  .sort()
+  .map((name) => ({ name, ...json(`native/protocol/${name}/fields.json`) }));

@@ -19,6 +19,7 @@ export const DOCUMENTS: readonly string[] = [
   'SECURITY.md',
   'docs/decode.md',
   'docs/export.md',
+  'docs/events.md',
   'docs/flows.md',
   'docs/installing.md',
   'docs/writing-and-sending.md',

@@ -370,7 +370,10 @@ async function plantInFlows() {
     for (const name of ['record', 'eve', 'src', 'dst']) {
       await attempt(`flows.${name}(${what})`, () => flows[name](value), 'range');
     }
-    for (const name of ['activeTimeoutMs', 'idleTimeoutMs', 'lingerMs', 'maxFlows', 'decap', 'key', 'sampling']) {
+    for (const name of [
+      ...['activeTimeoutMs', 'idleTimeoutMs', 'lingerMs', 'maxFlows', 'decap', 'key', 'sampling'],
+      ...['protocols', 'communityId'],
+    ]) {
       const isSet = name === 'key' || name === 'sampling';
       if (value === null) continue; // as if it were not there
       await attempt(

@@ -1,0 +1,110 @@
+// An event as a line that people read: when, what, between whom, and what it says.
+import type { Event } from '../flow/index.js';
+
+type Of<Type extends Event['event_type']> = Extract<Event, { event_type: Type }>;
+
+/** What a line says behind the ends; undefined parts are left out. */
+type Parts = readonly (string | number | undefined)[];
+
+/** Answers in a line. */
+const MOST_ANSWERS = 6;
+
+const SAYS: { readonly [Type in Event['event_type']]: (event: Of<Type>) => Parts } = {
+  arp: ({ arp }) => [
+    arp.opcode,
+    arp.opcode === 'request' ? `who has ${arp.dest_ip}?` : `${arp.src_ip} is at ${arp.src_mac}`,
+    arp.opcode === 'request' ? `tell ${arp.src_ip} (${arp.src_mac})` : undefined,
+    arp.was_mac === undefined ? undefined : `CONFLICT: was at ${arp.was_mac}`,
+  ],
+  dhcp: ({ dhcp }) => [
+    dhcp.dhcp_type ?? dhcp.type,
+    dhcp.client_mac,
+    dhcp.hostname,
+    dhcp.assigned_ip === '0.0.0.0' ? named('wants', dhcp.requested_ip) : named('gets', dhcp.assigned_ip),
+    named('from', dhcp.server_ip),
+    dhcp.lease_time === undefined ? undefined : `for ${dhcp.lease_time} s`,
+    dhcp.message,
+  ],
+  dns: ({ dns }) => [
+    dns.service,
+    dns.type === 'response' ? dns.rcode : '?',
+    ...(dns.queries ?? []).map(({ rrtype, rrname }) => `${rrtype} ${rrname === '' ? '.' : rrname}`),
+    ...listed((dns.answers ?? []).map(({ rrtype, rdata }) => `${rrtype} ${rdata ?? ''}`.trimEnd())),
+    took(dns.latency_us),
+    dns.tc ? 'truncated' : undefined,
+    dns.malformed ? 'malformed' : undefined,
+    dns.cut ? 'cut' : undefined,
+  ],
+  http: ({ http }) => [
+    http.http_method ?? 'response',
+    http.url === undefined ? undefined : `${http.hostname ?? ''}${http.url}`,
+    http.status ?? 'no response',
+    http.http_content_type,
+    http.length === undefined ? undefined : `${http.length} bytes`,
+    took(http.latency_us),
+    named('upgrade to', http.upgrade),
+    http.incomplete ? 'incomplete' : undefined,
+  ],
+  icmp: ({ icmp }) => [
+    icmp.name,
+    icmp.id === undefined ? undefined : `id ${icmp.id} seq ${icmp.seq}`,
+    took(icmp.rtt_us),
+    named('target', icmp.target),
+    named('at', icmp.mac),
+    named('to', icmp.gateway),
+    icmp.mtu === undefined ? undefined : `mtu ${icmp.mtu}`,
+    icmp.about === undefined
+      ? undefined
+      : `about ${end(icmp.about.src_ip, icmp.about.src_port)} → ${end(icmp.about.dest_ip, icmp.about.dest_port)}`,
+  ],
+  ntp: ({ ntp }) => [
+    `v${ntp.version}`,
+    ntp.mode,
+    ntp.stratum === undefined ? undefined : `stratum ${ntp.stratum}`,
+    named('from', ntp.reference),
+    named('says', ntp.transmitted),
+  ],
+  ssh: ({ ssh }) => [
+    named('client', ssh.client?.software_version),
+    named('server', ssh.server?.software_version),
+    named('hassh', ssh.client?.hassh?.hash),
+  ],
+  tls: ({ tls }) => [
+    tls.version ?? 'no answer',
+    tls.sni ?? 'no name',
+    tls.ech ? 'ECH' : undefined,
+    tls.cipher,
+    named('alpn', tls.alpn ?? tls.client_alpns?.join(',')),
+    named('subject', tls.subject),
+    named('ja4', tls.ja4),
+  ],
+};
+
+/** A line for an event, without its end. */
+export function eventLine(event: Event): string {
+  const says = SAYS[event.event_type] as (event: Event) => Parts;
+  const { timestamp, src_ip, src_port, dest_ip, dest_port } = event;
+  const time = timestamp.replace('T', ' ').replace(/\+0000$/, '');
+  const ends = src_ip === undefined ? [] : [`${end(src_ip, src_port)} → ${end(dest_ip!, dest_port)}`];
+  const withheld = event.withheld === undefined ? undefined : `(${event.withheld} withheld before)`;
+  const parts = [time, event.event_type.padEnd(4), ...ends, ...says(event), withheld];
+  return parts.filter((part) => part !== undefined && part !== '').join('  ');
+}
+
+function end(address: string, port: number | undefined): string {
+  if (port === undefined) return address;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function named(name: string, value: string | undefined): string | undefined {
+  return value === undefined || value === '' ? undefined : `${name} ${value}`;
+}
+
+function took(us: number | undefined): string | undefined {
+  return us === undefined ? undefined : `${(us / 1000).toFixed(3)} ms`;
+}
+
+function listed(answers: readonly string[]): string[] {
+  const rest = answers.length - MOST_ANSWERS;
+  return rest > 0 ? [...answers.slice(0, MOST_ANSWERS), `and ${rest} more`] : [...answers];
+}

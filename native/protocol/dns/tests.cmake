@@ -1,0 +1,1 @@
+ringtap_test(dns SOURCES ${CMAKE_SOURCE_DIR}/native/protocol/dns/dns_test.cc LINK ringtap_protocol)

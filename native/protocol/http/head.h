@@ -1,0 +1,49 @@
+// The head of a request or a response: a line, and what is told of the fields below it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ringtap::protocol::http {
+
+constexpr std::string_view kMethods[] = {
+    "GET",      "POST",      "HEAD",     "PUT",   "DELETE", "OPTIONS",  "PATCH",      "CONNECT", "TRACE",
+    "PROPFIND", "PROPPATCH", "MKCOL",    "COPY",  "MOVE",   "LOCK",     "UNLOCK",     "REPORT",  "SEARCH",
+    "NOTIFY",   "SUBSCRIBE", "M-SEARCH", "PURGE", "MERGE",  "CHECKOUT", "UNSUBSCRIBE"};
+
+/// Where the head that begins the text ends, behind its empty line; npos: not yet. @param from nothing before it is an
+/// end
+size_t end_of_head(std::string_view text, size_t from) noexcept;
+
+struct Head {
+  std::string method;
+  std::string url;
+  std::string protocol;
+  std::string host;
+  std::string user_agent;
+  std::string referer;
+  std::string forwarded_for;
+  std::string content_type;
+  std::string content_encoding;
+  std::string location;
+  std::string server;
+  std::string upgrade;
+  uint64_t content_length = 0;
+  unsigned status = 0;
+  uint16_t port = 0;
+  bool has_length = false;
+  bool is_chunked = false;
+
+  /// False: it is none.
+  bool read(std::string_view text, bool is_response);
+  size_t memory() const noexcept;
+
+ private:
+  bool read_request_line(std::string_view line);
+  bool read_status_line(std::string_view line);
+  bool read_field(std::string_view name, std::string_view value);
+  void set_host(std::string_view host);
+};
+
+}  // namespace ringtap::protocol::http

@@ -1,0 +1,1 @@
+ringtap_test(http SOURCES ${CMAKE_SOURCE_DIR}/native/protocol/http/http_test.cc LINK ringtap_protocol)

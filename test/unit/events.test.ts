@@ -1,0 +1,181 @@
+// Protocol events: through the meter and through `ringtap events`, from traces made by hand.
+import { open } from 'ringtap';
+import { type Event, FlowMeter, type FlowMeterOptions, PROTOCOLS } from 'ringtap/flow';
+import { describe, expect, test } from 'vitest';
+import { lines, ringtap } from '../support/cli.js';
+import { temporaryFolder } from '../support/folder.js';
+import { failure } from '../support/packets.js';
+import { bytes, ethernet, ipv4, type TracePacket, tcp, u16, udp, writePcap } from '../support/trace.js';
+import { vxlan } from '../support/tunnels.js';
+
+const path = temporaryFolder();
+const [client, server] = ['10.0.0.1', '10.0.0.2'];
+
+const name = (text: string) => bytes(...text.split('.').flatMap((label) => [label.length, Buffer.from(label)]), 0);
+const question = (of: string, id = 7) => bytes(u16(id), '0100 0001 0000 0000 0000', name(of), '0001 0001');
+const answer = (of: string, id = 7) =>
+  bytes(u16(id), '8180 0001 0001 0000 0000', name(of), '0001 0001 c00c 0001 0001 0000003c 0004 c0000207');
+
+function datagram(payload: Uint8Array, back = false, port = 53): Buffer {
+  const [source, destination] = back ? [server, client] : [client, server];
+  const [from, to] = back ? [port, 40_000] : [40_000, port];
+  return ethernet(0x0800, ipv4({ protocol: 17, source, destination }, udp(from, to, payload)));
+}
+
+function segment(sequence: number, text: string | Uint8Array, back = false, flags = 0x18, port = 8080): Buffer {
+  const [from, to] = back ? [server, client] : [client, server];
+  const ports = back ? { source: port, destination: 40_000 } : { source: 40_000, destination: port };
+  const payload = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
+  return ethernet(
+    0x0800,
+    ipv4({ protocol: 6, source: from, destination: to }, tcp({ ...ports, sequence, flags }, payload)),
+  );
+}
+
+let files = 0;
+async function told(frames: readonly (Uint8Array | TracePacket)[], options?: FlowMeterOptions): Promise<Event[]> {
+  const file = path(`${++files}.pcap`);
+  writePcap(
+    file,
+    frames.map((frame) => ('data' in frame ? frame : { data: frame })),
+  );
+  const meter = new FlowMeter({ protocols: true, ...options });
+  await using capture = await open(`file:${file}`, { batchSize: 3 });
+  for await (const batch of capture) meter.add(batch);
+  meter.flush();
+  return [...meter.events()];
+}
+
+describe('what is said in flows', () => {
+  test('carries the id of the flow, and stands under its own name', async () => {
+    const file = path('joined.pcap');
+    writePcap(file, [{ data: datagram(question('a.test')) }, { data: datagram(answer('a.test'), true) }]);
+    const meter = new FlowMeter({ protocols: ['dns'], communityId: true });
+    await using capture = await open(`file:${file}`);
+    for await (const batch of capture) meter.add(batch);
+    meter.flush();
+    const events = meter.events();
+    expect(events).toHaveLength(2);
+    const [flows] = meter.drain();
+    const text = Buffer.from(events.toJsonLines()).toString();
+    expect([...events]).toEqual(lines(text).map((line) => JSON.parse(line)));
+    for (const event of events) {
+      expect(event).toMatchObject({
+        ...{ event_type: 'dns', flow_id: flows!.id[0], src_ip: client, src_port: 40_000, dest_port: 53, proto: 'UDP' },
+      });
+      expect(event.community_id).toMatch(/^1:[\w+/]{27}=$/);
+    }
+    expect([...events].map((event) => event.event_type === 'dns' && event.dns.answers?.[0]?.rdata)).toEqual([
+      undefined,
+      '192.0.2.7',
+    ]);
+    expect(meter.events()).toHaveLength(0);
+    expect(meter.stats().events).toMatchObject({ made: 2, waiting: 0, lost: 0, memoryBytes: 0 });
+  });
+
+  test('is found on any port, in VLANs and in tunnels', async () => {
+    const [strange, inner] = await told([
+      datagram(question('any.port'), false, 9999),
+      vxlan(42, datagram(question('in.vxlan'))),
+    ]);
+    expect(strange).toMatchObject({ dest_port: 9999, dns: { queries: [{ rrname: 'any.port' }] } });
+    expect(inner).toMatchObject({ tunnel: { kind: 'vxlan', id: 42 }, dns: { queries: [{ rrname: 'in.vxlan' }] } });
+  });
+
+  test('is nothing where no protocol is on, and only what is asked for', async () => {
+    const frames = [datagram(question('a.test')), segment(1, 'GET / HTTP/1.1\r\n\r\n')];
+    expect(await told(frames, { protocols: false })).toEqual([]);
+    expect((await told(frames, { protocols: ['http'] })).map(({ event_type }) => event_type)).toEqual(['http']);
+  });
+
+  test('is put in order: segments that are late, twice or cut, and gaps in bodies', async () => {
+    const request = 'GET /x HTTP/1.1\r\nHost: h.test\r\n\r\n';
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n';
+    const events = await told([
+      segment(0, '', false, 2),
+      segment(1 + 10, request.slice(10)),
+      segment(1, request.slice(0, 10)),
+      segment(1, request.slice(0, 12)),
+      segment(1, head, true),
+      segment(1 + head.length + 2000, 'z'.repeat(1000), true),
+      segment(1 + request.length, '', false, 0x11),
+      segment(1 + head.length + 3000, '', true, 0x11),
+    ]);
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatchObject({ http: { hostname: 'h.test', url: '/x', status: 200, length: 3000 } });
+  });
+
+  test('that comes too often in one flow is withheld, and the next event tells how often', async () => {
+    const at = (second: number): TracePacket => ({
+      data: datagram(question('a.test')),
+      time: 1_700_000_000_000_000_000n + BigInt(second) * 1_000_000_000n,
+    });
+    const events = await told([...Array.from({ length: 1200 }, () => at(0)), at(1)]);
+    expect(events).toHaveLength(1001);
+    expect(events.at(-1)).toMatchObject({ withheld: 200 });
+  });
+
+  test('of a trace that is cut after 64 bytes is what is there', async () => {
+    const frame = datagram(question('cut.after.a.while.test'));
+    const [event] = await told([{ data: frame.subarray(0, 64), wirelen: frame.length }]);
+    expect(event).toMatchObject({ event_type: 'dns', dns: { cut: true, id: 7 } });
+  });
+
+  test('goes on behind CONNECT with what is spoken there', async () => {
+    const connect = 'CONNECT h.test:80 HTTP/1.1\r\n\r\n';
+    const yes = 'HTTP/1.1 200 OK\r\n\r\n';
+    const events = await told([
+      segment(1, connect),
+      segment(1, yes, true),
+      segment(1 + connect.length, 'GET /inner HTTP/1.1\r\n\r\n'),
+    ]);
+    expect(events.map((event) => event.event_type === 'http' && event.http.url)).toEqual(['h.test:80', '/inner']);
+  });
+});
+
+test('protocols that there are not, and what is no list, are errors that name those that there are', async () => {
+  for (const protocols of [['dns', 'gopher'], 'dns', 7, {}, [null]]) {
+    const error = await failure(async () => new FlowMeter({ protocols } as unknown as FlowMeterOptions));
+    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    expect(error.hint).toContain(PROTOCOLS.join(', '));
+  }
+});
+
+describe('ringtap events', () => {
+  const file = path('cli.pcap');
+  writePcap(
+    file,
+    [
+      datagram(question('a.test')),
+      datagram(answer('a.test'), true),
+      ethernet(0x0806, bytes('0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002')),
+      segment(1, 'GET /\x1b[31m HTTP/1.1\r\nHost: h\r\n\r\n'),
+    ].map((data) => ({ data })),
+  );
+
+  test('is a line for each, with nothing in it that a terminal would obey', async () => {
+    const { code, stdout, stderr } = await ringtap('events', file);
+    expect(code).toBe(0);
+    expect(lines(stdout).map((line) => line.replace(/^[\d-]+ [\d:.]+ {2}/, ''))).toEqual([
+      'dns   10.0.0.1:40000 → 10.0.0.2:53  ?  A a.test',
+      'dns   10.0.0.1:40000 → 10.0.0.2:53  NOERROR  A a.test  A 192.0.2.7  0.000 ms',
+      'arp   request  who has 10.0.0.2?  tell 10.0.0.1 (02:00:00:00:00:01)',
+      'http  10.0.0.1:40000 → 10.0.0.2:8080  GET  h/\\x1b[31m  no response',
+    ]);
+    expect(stderr).toBe('4 packets, 4 events\n');
+  });
+
+  test('--json is EVE, --types chooses', async () => {
+    const { stdout } = await ringtap('events', file, '--json', '--types', 'arp,http', '--community-id');
+    const events = lines(stdout).map((line) => JSON.parse(line));
+    expect(events.map(({ event_type }) => event_type)).toEqual(['arp', 'http']);
+    expect(events[0].flow_id).toBeUndefined();
+    expect(events[1].community_id).toMatch(/^1:/);
+  });
+
+  test('a type that there is not is wrong usage', async () => {
+    const { code, stderr } = await ringtap('events', file, '--types', 'dns,gopher');
+    expect(code).toBe(2);
+    expect(stderr).toContain('dns, http');
+  });
+});
