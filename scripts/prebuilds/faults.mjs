@@ -7,12 +7,12 @@ import { MARK, sourceHash, TARGETS } from './targets.mjs';
 
 /** Node 20's own: RHEL 8, Debian 10, Ubuntu 18.10 and whatever came later. */
 const NEWEST_GLIBC = '2.28';
-/** What came with musl 1.2.5, and so is not on Alpine before 3.20: there the binary would not load. */
-const NEWER_MUSL = /^(preadv2|pwritev2|statx)$/;
-const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+/** What musl has since 1.2.5, and so not on Alpine before 3.20, and what it has not: there the binary would not load. */
+const NOT_IN_MUSL = /^(preadv2|pwritev2|statx|fcntl64|__\w+_chk|gnu_get_libc_version|__cxa_thread_atexit_impl)$/;
+const EXPORTS = { glibc: ['napi_register_module_v1', 'node_api_module_get_api_version_v1'], musl: [] };
 const LIBRARIES = {
-  glibc: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libdl\.so\.2|ld-linux-[\w-]+\.so\.\d)$/,
-  musl: /^libc\.so$/,
+  glibc: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libdl\.so\.2)$/, // musl takes all of them for itself
+  musl: /^(libc\.so|ringtap\.glibc\.node)$/,
 };
 const MACHINES = { x64: 'X86-64', arm64: 'AArch64' };
 
@@ -41,11 +41,11 @@ export function binaryFaults(root, name) {
     if (!LIBRARIES[libc].test(library)) fault(`needs ${library}`);
   const newest = all(elf, /\bGLIBC_([\d.]+)/g).reduce((a, b) => (newer(b, a) ? b : a), '0');
   if (newer(newest, libc === 'musl' ? '0' : NEWEST_GLIBC)) fault(`needs glibc ${newest}`);
-  for (const name of all(elf, / UND (\w+)/g))
-    if (libc === 'musl' && NEWER_MUSL.test(name)) fault(`needs ${name}() of a newer musl`);
+  for (const name of all(elf, / UND (\w+)/g)) if (NOT_IN_MUSL.test(name)) fault(`needs ${name}(), which musl has not`);
+  if (libc === 'musl' && !elf.includes('[$ORIGIN]')) fault('does not look beside itself');
   // Num: Value Size Type Bind Vis Ndx Name: what is defined here for others to see.
   const exported = all(elf, /^ +\d+: [0-9a-f]+ +\w+ \w+ +(?:GLOBAL|WEAK|UNIQUE) +\w+ +\d+ ([^\s@]+)/gm).sort();
-  if (exported.join() !== EXPORTS.join()) fault(`exports ${exported.join(', ') || 'nothing'}`);
+  if (exported.join() !== EXPORTS[libc].join()) fault(`exports ${exported.join(', ') || 'nothing'}`);
 
   const bytes = readFileSync(file, 'latin1');
   const paths = [root, homedir()].filter((folder) => folder.length > 1 && bytes.includes(folder));

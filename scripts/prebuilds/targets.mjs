@@ -6,9 +6,13 @@ import { join } from 'node:path';
 /** Name → where the binary lies below `prebuilds/` (as node-gyp-build looks for it) and what zig and CMake call the machine. */
 export const TARGETS = {
   'linux-x64-glibc': { file: 'linux-x64/ringtap.glibc.node', zig: 'x86_64-linux-gnu.2.28', processor: 'x86_64' },
-  'linux-x64-musl': { file: 'linux-x64/ringtap.musl.node', zig: 'x86_64-linux-musl', processor: 'x86_64' },
+  'linux-x64-musl': { file: 'linux-x64/ringtap.musl.node', zig: 'x86_64-linux-musl', leadsTo: 'linux-x64-glibc' },
   'linux-arm64-glibc': { file: 'linux-arm64/ringtap.glibc.node', zig: 'aarch64-linux-gnu.2.28', processor: 'aarch64' },
-  'linux-arm64-musl': { file: 'linux-arm64/ringtap.musl.node', zig: 'aarch64-linux-musl', processor: 'aarch64' },
+  'linux-arm64-musl': {
+    file: 'linux-arm64/ringtap.musl.node',
+    zig: 'aarch64-linux-musl',
+    leadsTo: 'linux-arm64-glibc',
+  },
 };
 
 /** What stands before the hash in every binary; native/addon/addon.cc puts it there. */

@@ -1,8 +1,9 @@
 // What `npm install ringtap` runs, and which binary is loaded afterwards: a package laid out by hand, and no tool in sight.
-import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { binaryFaults } from '../../scripts/prebuilds/faults.mjs';
+import { withoutLoader } from '../../scripts/prebuilds/loader.mjs';
 import { root, script } from '../support/child.js';
 import { type Outcome, start } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -164,6 +165,24 @@ describe('a prebuilt binary', () => {
       ]),
     );
     expect(faults.join('\n')).not.toMatch(/exports|names|is not for/);
+  });
+
+  test('is made not to ask for the loader, which is in every process that has glibc', async () => {
+    const ours = readFileSync('/proc/self/maps', 'utf8').match(/\S+\/libstdc\+\+\.so\.\S+/)![0];
+    const library = join(installed, 'libstdc++.so.6');
+    copyFileSync(ours, library);
+    const needed = async () =>
+      [...(await start('readelf', ['--dynamic', library]).outcome).stdout.matchAll(/NEEDED.*\[(.*)\]/g)].map(
+        ([, name]) => name!,
+      );
+    const all = await needed();
+    expect(all.some((name) => name.startsWith('ld-linux'))).toBe(true);
+    withoutLoader(library);
+    expect(await needed()).toEqual(all.filter((name) => !name.startsWith('ld-linux')));
+    // It loads all the same, and finds what it needs of the loader.
+    const { stdout, stderr } = await start('cat', ['/proc/self/maps'], { env: { LD_PRELOAD: library, LD_BIND_NOW: '1' } }).outcome;
+    expect(stdout).toContain(library);
+    expect(stderr).toBe('');
   });
 
   test('is for the machine and the libc that its name says', () => {
