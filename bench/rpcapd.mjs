@@ -1,6 +1,10 @@
 // What a packet costs a daemon, and how many it loses: ours, and libpcap's rpcapd where its path is given.
 //
 //   npm run lab -- node bench/rpcapd.mjs [--peer /path/to/rpcapd] [--count 150000] [--rate 40000] [--runs 3]
+//   npm run lab -- node bench/rpcapd.mjs --peer /path/to/rpcapd --rates 5000,10000,20000 [--seconds 2] [--runs 5]
+//
+// With --rates each rate is sent for so many seconds, --runs times in turns, and a table says what was lost, and up to which
+// rate nothing was.
 //
 // The client asks for UDP and reads nothing: what is measured is the daemon alone, in seconds of CPU of its processes.
 import { execFile, spawn } from 'node:child_process';
@@ -19,6 +23,8 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '40000' },
     runs: { type: 'string', default: '3' },
     size: { type: 'string', default: '1514' },
+    rates: { type: 'string' },
+    seconds: { type: 'string', default: '2' },
   },
 });
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
@@ -80,7 +86,7 @@ function control(socket) {
   return { ask, end: () => socket.destroy() };
 }
 
-async function trial(name, command, args) {
+async function trial(name, [command, ...args], { count, rate }) {
   const daemon = spawn(command, args, { stdio: 'ignore', detached: true });
   const { ask, end } = control(await connected(PORT));
   const sink = createSocket('udp4');
@@ -92,38 +98,81 @@ async function trial(name, command, args) {
   const pids = processes(daemon.pid);
   const before = cpuSeconds(pids);
   const generator = path('build/addon/bin/ringtap-pktgen');
-  const { count, rate, size } = values;
+  const { size } = values;
   const iface = process.env.RINGTAP_LAB_TX ?? 'rt0';
   const sent = await promisify(execFile)(generator, [
     '--iface',
     iface,
     '--count',
-    count,
+    `${count}`,
     '--size',
     size,
     '--rate',
-    rate,
+    `${rate}`,
   ]);
   await sleep(SETTLE_MS);
   const stats = await ask(9);
   const used = cpuSeconds(pids) - before;
   const [received, lost, handedOn] = [0, 8, 12].map((at) => stats.readUInt32BE(at));
   const micros = Number(((used / handedOn) * 1e6).toFixed(2));
-  console.log(JSON.stringify({ name, pps: Math.round(JSON.parse(sent.stdout).pps), received, lost, handedOn, micros }));
+  const row = { name, rate, pps: Math.round(JSON.parse(sent.stdout).pps), received, lost, handedOn, micros };
+  console.log(JSON.stringify(row));
   end();
   sink.close();
   process.kill(-daemon.pid, 'SIGTERM');
   await sleep(SETTLE_MS);
+  return row;
 }
 
 const ours = (size) => [
   process.execPath,
-  [path('dist/cli/main.js'), 'rpcapd', '-n', '-q', '-b', '127.0.0.1', '-p', `${PORT}`, '-t', `${size}`],
+  ...[path('dist/cli/main.js'), 'rpcapd', '-n', '-q', '-b', '127.0.0.1', '-p', `${PORT}`, '-t', `${size}`],
 ];
-for (let run = 0; run < Number(values.runs); run++) {
-  await trial('ringtap, udpstr of 1472 bytes', ...ours(1472));
-  await trial('ringtap, a datagram each', ...ours(0));
-  if (values.peer !== undefined) {
-    await trial('libpcap, a datagram each', values.peer, ['-n', '-b', '127.0.0.1', '-p', `${PORT}`]);
+const daemons = [
+  ['ringtap, udpstr of 1472 bytes', ours(1472)],
+  ['ringtap, a datagram each', ours(0)],
+  ...(values.peer === undefined
+    ? []
+    : [['libpcap, a datagram each', [values.peer, '-n', '-b', '127.0.0.1', '-p', `${PORT}`]]]),
+];
+const rates = (values.rates ?? values.rate).split(',').map(Number);
+const countAt = (rate) => (values.rates === undefined ? Number(values.count) : rate * Number(values.seconds));
+
+const rows = [];
+for (const rate of rates) {
+  for (let run = 0; run < Number(values.runs); run++) {
+    for (const [name, command] of daemons) rows.push(await trial(name, command, { count: countAt(rate), rate }));
+  }
+}
+
+/** The median, and between what. */
+function spread(numbers, digits = 0) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const [least, middle, most] = [0, sorted.length >> 1, sorted.length - 1].map((i) => sorted[i].toFixed(digits));
+  return least === most ? middle : `${middle} (${least} to ${most})`;
+}
+
+if (values.rates !== undefined) {
+  const of = (rate, name) => rows.filter((row) => row.rate === rate && row.name === name);
+  console.log(`\n| asked | daemon | sent a second | lost, of a hundred | µs a packet |\n|---|---|---|---|---|`);
+  for (const rate of rates) {
+    for (const [name] of daemons) {
+      const runs = of(rate, name);
+      const shares = runs.map(({ lost, received }) => (lost * 100) / received);
+      const figures = [
+        spread(runs.map(({ pps }) => pps)),
+        spread(shares, 2),
+        spread(
+          runs.map(({ micros }) => micros),
+          2,
+        ),
+      ];
+      console.log(`| ${rate} | ${name} | ${figures.join(' | ')} |`);
+    }
+  }
+  for (const [name] of daemons) {
+    const clean = rates.map((rate) => of(rate, name)).filter((runs) => runs.every(({ lost }) => lost === 0));
+    const most = Math.max(0, ...clean.map((runs) => Number(spread(runs.map(({ pps }) => pps)).split(' ')[0])));
+    console.log(`\n${name}: nothing lost in any run up to ${most} a second`);
   }
 }
