@@ -1,5 +1,7 @@
-// node export.mjs MODE [PORT]: for each number of records on stdin, exports so many, again and again the same. MODE: `null` writes
-// IPFIX to /dev/null, `js` makes the same records in JavaScript, of the columns; `udp` sends them to PORT here.
+// node export.mjs MODE PORT: for each number of records on stdin, sends so many to PORT here, again and again the same. MODE:
+// `ringtap`, or `dgram`: the same records made in JavaScript, of the columns, and sent with node:dgram.
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { open } from 'ringtap';
 import { IpfixExporter } from 'ringtap/export';
@@ -60,25 +62,50 @@ function pack(flows) {
     into.setUint16(at + 52, flows.tcpFlagsToServer[i]);
     at += 54;
   }
-  return into.buffer;
+  return into.buffer.slice(0, at);
 }
 
-const to = { null: 'file:/dev/null', udp: `udp://127.0.0.1:${port}` }[mode];
-const exporter = to === undefined ? undefined : await IpfixExporter.open(to);
+/** As many records as fit go into each datagram. */
+const DATAGRAM_BYTES = 1400;
+
+async function dgram() {
+  const socket = createSocket('udp4');
+  socket.connect(Number(port), '127.0.0.1');
+  await once(socket, 'connect');
+  return {
+    async write(flows) {
+      const bytes = new Uint8Array(pack(flows));
+      let waiting = 0;
+      let done;
+      const gone = new Promise((resolve) => {
+        done = resolve;
+      });
+      for (let at = 0; at < bytes.length; at += DATAGRAM_BYTES) {
+        waiting++;
+        socket.send(bytes.subarray(at, at + DATAGRAM_BYTES), () => {
+          if (--waiting === 0) done();
+        });
+      }
+      await gone;
+    },
+    close: () => socket.close(),
+    stats: () => undefined,
+  };
+}
+
+const exporter = mode === 'dgram' ? await dgram() : await IpfixExporter.open(`udp://127.0.0.1:${port}`);
 sayReady();
 for await (const line of createInterface({ input: process.stdin })) {
   const wanted = Number(line);
   const used = new Meter();
   let records = 0;
-  let bytes = 0;
   while (records < wanted) {
     for (const flows of batches) {
-      if (exporter === undefined) bytes += pack(flows).byteLength;
-      else await exporter.write(flows);
+      await exporter.write(flows);
       records += flows.length;
     }
   }
-  const result = used.result({ packets: records, bytes, sum: 0 });
-  print({ ...result, stats: exporter?.stats() });
+  const result = used.result({ packets: records, bytes: 0, sum: 0 });
+  print({ ...result, stats: exporter.stats() });
 }
-await exporter?.close();
+await exporter.close();

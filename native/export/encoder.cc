@@ -98,10 +98,11 @@ void Encoder::put_records(const Batch& batch, uint8_t kind, std::span<const uint
     const flow::Columns columns = batch.columns;
     Row row{columns, 0, 0, batch.epoch_ns, boot_ms_.value_or(0), settings_.interface_index};
     while (!entries.empty()) {
-      auto [at, records] = messages_.room(settings_.domain, id, record_bytes_[kind], entries.size());
+      const auto room = messages_.room(settings_.domain, id, record_bytes_[kind], entries.size());
+      std::byte* at = room.at;
       uint64_t packets = 0;
       double octets = 0;
-      for (const uint32_t entry : entries.first(records)) {
+      for (const uint32_t entry : entries.first(room.records)) {
         row.i = entry >> 1;
         row.side = entry & 1;
         for_each_group<kShape>(settings, [&at, &row]<class G>(G) { at = G::put(at, row); });
@@ -112,8 +113,8 @@ void Encoder::put_records(const Batch& batch, uint8_t kind, std::span<const uint
           octets += columns.ip_bytes[1][row.i];
         }
       }
-      messages_.wrote_flows(at, static_cast<uint32_t>(records), packets, whole(octets));
-      entries = entries.subspan(records);
+      messages_.wrote_flows(at, static_cast<uint32_t>(room.records), packets, whole(octets));
+      entries = entries.subspan(room.records);
     }
   });
 }

@@ -1,4 +1,5 @@
 // `ringtap flows` on traces.
+import { statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { lines, ringtap, shell } from '../support/cli.js';
 import { flowsOf } from '../support/flow-cases.js';
@@ -78,5 +79,28 @@ describe('ringtap flows', () => {
       expect((await ringtap('flows', file, ...args)).code).toBe(2);
     }
     expect((await ringtap('flows')).stderr).toContain('ringtap flows eth0');
+  });
+
+  test.each(['ipfix', 'parquet', 'csv', 'jsonl'])('-w x.%s writes a file, and nothing to stdout', async (suffix) => {
+    const written = path(`w.${suffix}`);
+    const { code, stdout, stderr } = await ringtap('flows', file, '-w', written);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    expect(stderr).toContain('300 records exported in ');
+    expect(statSync(written).size).toBeGreaterThan(1000);
+    const again = await ringtap('flows', file, '-w', written);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('--force') });
+    expect((await ringtap('flows', file, '-w', written, '--force')).code).toBe(0);
+  });
+
+  test('a name that says no format, and a collector that is not there, are told', async () => {
+    expect(await ringtap('flows', file, '-w', path('w.x'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--csv or --json'),
+    });
+    expect((await ringtap('flows', file, '--csv', '-w', path('w.x'))).code).toBe(0);
+    const nobody = await ringtap('flows', file, '--ipfix', 'tcp://127.0.0.1:1');
+    expect(nobody).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('Nobody listens there') });
+    expect((await ringtap('flows', file, '--ipfix', 'sctp://127.0.0.1:1')).code).toBe(2);
+    expect((await ringtap('flows', file, '--ipfix', 'x', '--enterprise', '-1')).code).toBe(2);
   });
 });

@@ -11,6 +11,7 @@ const path = temporaryFolder();
 const PROGRAM = `
 import { open } from 'ringtap';
 import { Decoded, decode } from 'ringtap/decode';
+import { type FlowExporter, MetricsExporter } from 'ringtap/export';
 import { FlowMeter } from 'ringtap/flow';
 
 const capture = await open('synth:?count=3', { batchSize: 3 });
@@ -22,6 +23,8 @@ for await (const batch of capture) {
   meter.add(batch);
   for (const packet of batch) bytes += packet.wirelen + headers.src(0).length;
 }
+const exporter: FlowExporter = new MetricsExporter();
+for (const flows of meter.drain()) await exporter.write(flows);
 await capture[Symbol.asyncDispose]();
 export default bytes;
 `;
