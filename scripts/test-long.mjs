@@ -54,7 +54,7 @@ const RUNS = {
     argv: vitest('--project=long', 'test/long/sustained.test.ts'),
   },
   flows: {
-    what: 'ten thousand, 100,000 and a million flows in VLANs, tunnels and fragments: every number of every flow',
+    what: 'ten thousand and 100,000 flows in VLANs, tunnels and fragments, and a million: every number of every flow',
     argv: vitest('--project=long', 'test/long/flows.test.ts'),
   },
   asan: {

@@ -1,6 +1,8 @@
-// ringtap-flowtrace FLOWS PACKETS: a pcap trace of so many flows on stdout, the same for the same numbers: TCP with
-// handshake and end, and datagrams with answers, a fifth of it IPv6. PACKETS is the mean of what a TCP flow carries
-// besides. Flows begin within 30 s, and none pauses for longer than 6 s.
+// ringtap-flowtrace FLOWS PACKETS [TRUTH]: a pcap trace of so many flows on stdout, the same for the same numbers: TCP
+// with handshake and end, and datagrams with answers, a fifth of it IPv6. PACKETS is the mean of what a TCP flow
+// carries besides. Flows begin within 30 s, and none pauses for longer than 6 s. Into the file TRUTH goes what a meter
+// must say, a line each: the client's address (in IPv6 the last word of it) and port, packets, bytes of IP and of
+// frames, each of the client and of the server; first and last in µs, and all TCP flags.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -26,6 +28,11 @@ struct Flow {
   uint32_t total;
   bool is_tcp;
   uint32_t sequence[2] = {1, 1};
+  uint32_t packets[2] = {};
+  uint64_t frame_bytes[2] = {};
+  uint64_t first_us = 0;
+  uint64_t last_us = 0;
+  uint32_t flags = 0;
 };
 
 struct Next {
@@ -74,13 +81,28 @@ size_t frame(std::byte* at, uint32_t id, bool is_tcp, bool by_server, uint32_t f
   return static_cast<size_t>(at + bytes - begin);
 }
 
+bool write_truth(const char* path, const std::vector<Flow>& flows) {
+  FILE* file = std::fopen(path, "w");
+  if (file == nullptr) return false;
+  for (uint32_t id = 0; id < flows.size(); id++) {
+    const Flow& flow = flows[id];
+    const auto ip = [&](int side) { return flow.frame_bytes[side] - uint64_t{14} * flow.packets[side]; };
+    std::fprintf(file, "%u %u %u %u %llu %llu %llu %llu %llu %llu %u\n", 0x0a000000 + id, 1024 + id % 60000,
+                 flow.packets[0], flow.packets[1], static_cast<unsigned long long>(ip(0)),
+                 static_cast<unsigned long long>(ip(1)), static_cast<unsigned long long>(flow.frame_bytes[0]),
+                 static_cast<unsigned long long>(flow.frame_bytes[1]), static_cast<unsigned long long>(flow.first_us),
+                 static_cast<unsigned long long>(flow.last_us), flow.flags);
+  }
+  return std::fclose(file) == 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const long flows = argc == 3 ? std::atol(argv[1]) : 0;
-  const long mean = argc == 3 ? std::atol(argv[2]) : 0;
+  const long flows = argc >= 3 ? std::atol(argv[1]) : 0;
+  const long mean = argc >= 3 ? std::atol(argv[2]) : 0;
   if (flows < 1 || flows > 16'000'000 || mean < 1 || mean > 100'000) {
-    std::fprintf(stderr, "usage: ringtap-flowtrace FLOWS PACKETS > FILE\n");
+    std::fprintf(stderr, "usage: ringtap-flowtrace FLOWS PACKETS [TRUTH] > FILE\n");
     return 2;
   }
   std::mt19937 random(42);
@@ -118,9 +140,15 @@ int main(int argc, char** argv) {
     store(store(at, static_cast<uint32_t>(us / 1'000'000)), static_cast<uint32_t>(us % 1'000'000));
     store(store(at + 8, length), length);
     if (std::fwrite(at, 1, 16 + length, stdout) != 16 + length) return 1;
+    flow.packets[by_server]++;
+    flow.frame_bytes[by_server] += length;
+    if (flow.first_us == 0) flow.first_us = us;
+    flow.last_us = us;
+    if (is_tcp) flow.flags |= flags;
     if (--flow.left == 0) continue;
     const uint32_t gap = std::min(kLongestGapUs, 2 * kLifeUs / std::max(flow.total, 8u));
     due.push({us + 1 + below(gap), id});
   }
-  return std::fflush(stdout) == 0 ? 0 : 1;
+  const bool is_told = argc < 4 || write_truth(argv[3], all);
+  return std::fflush(stdout) == 0 && is_told ? 0 : 1;
 }

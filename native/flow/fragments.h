@@ -56,7 +56,7 @@ class Fragments {
   }
 
  private:
-  static constexpr uint32_t kRows = 1024;
+  static constexpr uint32_t kRows = 4096;
   static constexpr int64_t kKeptNs = 30'000'000'000;
 
   struct Entry {

@@ -72,6 +72,8 @@ TEST_CASE("a flood of flows keeps the table at its size, and a busy flow in it")
     }
     meter->add(Held(packets).batch);
   }
+  CHECK(meter->table().active() == 1000);
+  CHECK(meter->table().bytes() <= 1000 * 250 + 65'536);
   meter->flush();
   for (const auto& each : Drained(*meter).rows) {
     if (each.src_port != 7) continue;
