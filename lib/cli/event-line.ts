@@ -9,7 +9,7 @@ type Parts = readonly (string | number | undefined)[];
 /** Answers in a line. */
 const MOST_ANSWERS = 6;
 
-const SAYS: { readonly [Type in Event['event_type']]: (event: Of<Type>) => Parts } = {
+const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Parts } = {
   arp: ({ arp }) => [
     arp.opcode,
     arp.opcode === 'request' ? `who has ${arp.dest_ip}?` : `${arp.src_ip} is at ${arp.src_mac}`,
@@ -82,13 +82,19 @@ const SAYS: { readonly [Type in Event['event_type']]: (event: Of<Type>) => Parts
 
 /** A line for an event, without its end. */
 export function eventLine(event: Event): string {
-  const says = SAYS[event.event_type] as (event: Event) => Parts;
+  const says = (SAYS[event.event_type] ?? fieldsOf) as (event: Event) => Parts;
   const { timestamp, src_ip, src_port, dest_ip, dest_port } = event;
   const time = timestamp.replace('T', ' ').replace(/\+0000$/, '');
   const ends = src_ip === undefined ? [] : [`${end(src_ip, src_port)} → ${end(dest_ip!, dest_port)}`];
   const withheld = event.withheld === undefined ? undefined : `(${event.withheld} withheld before)`;
   const parts = [time, event.event_type.padEnd(4), ...ends, ...says(event), withheld];
   return parts.filter((part) => part !== undefined && part !== '').join('  ');
+}
+
+/** Of a protocol without words of its own: its fields that are no lists and no objects. */
+function fieldsOf(event: Event): Parts {
+  const fields = Object.entries((event as unknown as Record<string, object>)[event.event_type] ?? {});
+  return fields.filter(([, value]) => typeof value !== 'object').map(([name, value]) => `${name} ${value}`);
 }
 
 function end(address: string, port: number | undefined): string {

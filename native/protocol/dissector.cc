@@ -174,13 +174,17 @@ Dissector::Talk* Dissector::talk(uint32_t slot, bool is_tcp) {
   return &made;
 }
 
-void Dissector::give_up(Talk& talk) noexcept {
+/// What is known by now is told.
+void Dissector::give_up(Talk& talk) {
+  if (talk.is_done) return;
   talk.is_done = true;
-  if (talk.conversation != nullptr) stats_.given_up++;
+  if (talk.conversation == nullptr) return;
+  stats_.given_up++;
+  talk.conversation->ended(*this);
 }
 
 /// What the conversation keeps is of the memory that all share.
-void Dissector::account(Talk& talk) noexcept {
+void Dissector::account(Talk& talk) {
   const size_t keeps = talk.conversation->memory();
   if (keeps > talk.kept && !budget_.take(keeps - talk.kept)) {
     stats_.without_memory++;

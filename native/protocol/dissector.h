@@ -96,8 +96,8 @@ class Dissector final : public flow::Sink, private Output {
   void consume(Talk& talk, Side side);
   void missing(Talk& talk, Side side, uint64_t bytes);
   void look_closed(Talk& talk, Side side);
-  void give_up(Talk& talk) noexcept;
-  void account(Talk& talk) noexcept;
+  void give_up(Talk& talk);
+  void account(Talk& talk);
   Span stable(Span bytes);
   static Meeting meeting_of(const flow::Flow& flow, Side side) noexcept;
 

@@ -17,6 +17,7 @@ namespace {
 constexpr uint16_t kDns = 53;
 constexpr uint16_t kMdns = 5353;
 constexpr uint16_t kLlmnr = 5355;
+constexpr uint16_t kNetBios = 137;  // looks alike
 constexpr size_t kHeader = 12;
 constexpr uint16_t kIsResponse = 0x8000;
 constexpr uint16_t kUnicastBit = 0x8000;  // of a class, in mDNS
@@ -90,6 +91,7 @@ Match match_message(Span bytes, bool is_own_port, bool is_whole) {
 
 Match match(Span bytes, const Meeting& meeting) {
   const bool is_own_port = meeting.has_port({kDns, kMdns, kLlmnr});
+  if (meeting.has_port({kNetBios})) return Match::kNo;
   if (!meeting.is_tcp) return match_message(bytes, is_own_port, true);
   // On other ports than its own a length in front says too little.
   if (!meeting.has_port({kDns})) return Match::kNo;

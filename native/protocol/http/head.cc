@@ -52,7 +52,7 @@ bool Head::read(std::string_view text, bool is_response) {
     const std::string_view field = next_line(text);
     const size_t colon = field.find(':');
     if (colon == std::string_view::npos) continue;
-    if (!read_field(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)))) return false;
+    read_field(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)));
   }
   return true;
 }
@@ -98,8 +98,7 @@ void Head::set_host(std::string_view given) {
   host = given;
 }
 
-/// False: the length of the body is not to be known.
-bool Head::read_field(std::string_view name, std::string_view value) {
+void Head::read_field(std::string_view name, std::string_view value) {
   struct Kept {
     std::string_view name;
     std::string Head::*where;
@@ -114,25 +113,28 @@ bool Head::read_field(std::string_view name, std::string_view value) {
                             {"upgrade", &Head::upgrade}};
   if (is_same(name, "host")) {
     if (host.empty()) set_host(value);
-    return true;
+    return;
   }
   if (is_same(name, "content-length")) {
     uint64_t length = 0;
     const auto [at, error] = std::from_chars(value.data(), value.data() + value.size(), length);
-    if (error != std::errc{} || at != value.data() + value.size()) return false;
-    if (has_length && length != content_length) return false;  // whoever reads it otherwise is told something else
+    const bool is_number = error == std::errc{} && at == value.data() + value.size() && length >> 62 == 0;
+    // Whoever reads it otherwise is told something else.
+    if (!is_number || (has_length && length != content_length)) {
+      is_ambiguous = true;
+      return;
+    }
     has_length = true;
     content_length = length;
-    return true;
+    return;
   }
   if (is_same(name, "transfer-encoding")) {
     is_chunked = ends_with(value, "chunked");
-    return true;
+    return;
   }
   for (const Kept& each : kKept) {
     if (is_same(name, each.name) && (this->*each.where).empty()) this->*each.where = value.substr(0, kLongestKept);
   }
-  return true;
 }
 
 size_t Head::memory() const noexcept {

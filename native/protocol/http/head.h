@@ -34,6 +34,7 @@ struct Head {
   uint16_t port = 0;
   bool has_length = false;
   bool is_chunked = false;
+  bool is_ambiguous = false;  // how long the body is
 
   /// False: it is none.
   bool read(std::string_view text, bool is_response);
@@ -42,7 +43,7 @@ struct Head {
  private:
   bool read_request_line(std::string_view line);
   bool read_status_line(std::string_view line);
-  bool read_field(std::string_view name, std::string_view value);
+  void read_field(std::string_view name, std::string_view value);
   void set_host(std::string_view host);
 };
 

@@ -61,6 +61,7 @@ class Conversing final : public Conversation {
       const size_t before = progress.consumed;
       if (!step(side, left, progress, out)) {
         if (progress.begins_anew) return progress;
+        ended(out);
         return Progress::done();
       }
       if (progress.consumed == before && progress.skip == 0) return progress;
@@ -136,6 +137,8 @@ class Conversing final : public Conversation {
       progress.consumed++;
       return true;
     }
+    // What cannot become a head is not waited for.
+    if (way.scanned == 0 && match(left, {}) == Match::kNo) return false;
     const size_t end = end_of_head(text, way.scanned > 3 ? way.scanned - 3 : 0);
     if (end == std::string_view::npos) {
       way.scanned = text.size();
@@ -162,8 +165,9 @@ class Conversing final : public Conversation {
     } else {
       body(found.is_chunked, found.content_length, way, progress);
     }
+    const bool is_clear = !found.is_ambiguous;
     exchange.request = std::move(found);
-    return true;
+    return is_clear;
   }
 
   bool answered(Head found, Way& way, Progress& progress, Output& out) {
@@ -184,6 +188,7 @@ class Conversing final : public Conversation {
     const bool has_length = found.has_length;
     const uint64_t length = found.content_length;
     const bool is_upgrade = found.status == 101;
+    const bool is_clear = !found.is_ambiguous;
     exchange.response = std::move(found);
     if (is_tunnel || is_upgrade) {
       exchange.length = 0;
@@ -191,6 +196,7 @@ class Conversing final : public Conversation {
       progress.begins_anew = true;
       return false;
     }
+    if (!is_clear) return false;
     if (exchange.request.method == "CONNECT") ways_[0].state = State::kHead;
     if (!has_body) {
       exchange.length = 0;

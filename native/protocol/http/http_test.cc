@@ -90,6 +90,8 @@ TEST_CASE("after CONNECT and after an upgrade it is another protocol's") {
 TEST_CASE("what could be read in two ways is not read on") {
   Talking talking(http::kProtocol, kMeeting);
   CHECK(!talking.say(Side::kClient, span_of("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n")));
+  REQUIRE(talking.told.lines().size() == 1);
+  CHECK(has(talking.told.lines()[0], R"("http_method":"POST")"));
   CHECK(http::kProtocol.match(span_of("GET key\r\n"), kMeeting) == Match::kNo);
   CHECK(http::kProtocol.match(span_of("GE"), kMeeting) == Match::kMore);
   CHECK(http::kProtocol.match(span_of("HTTP/1.1 2"), kMeeting) == Match::kYes);
