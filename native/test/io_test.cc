@@ -80,7 +80,7 @@ TEST_CASE("a file is begun beside its name, which it gets when it is complete, a
   char folder[] = "/tmp/ringtap-io-XXXXXX";
   REQUIRE(mkdtemp(folder) != nullptr);
   const std::string at = folder;
-  const std::string pattern = at + "/%H.pcap";
+  const std::string pattern = at + "/%Y-%H.pcap";  // of this year, too, files are begun
   const std::atomic<bool> give_up{false};
   auto series = to_files({.pattern = pattern, .many = false, .period_s = 3600, .keep = 2, .sync = true});
   REQUIRE(series);
@@ -94,11 +94,11 @@ TEST_CASE("a file is begun beside its name, which it gets when it is complete, a
     REQUIRE(complete);
     return *complete;
   };
-  CHECK(make(1) == at + "/01.pcap");
-  CHECK(make(2) == at + "/02.pcap");
-  CHECK(make(26) == at + "/02_00002.pcap");
-  CHECK_FALSE(std::filesystem::exists(at + "/01.pcap"));
-  CHECK(std::filesystem::exists(at + "/02.pcap"));
+  CHECK(make(1) == at + "/1970-01.pcap");
+  CHECK(make(2) == at + "/1970-02.pcap");
+  CHECK(make(26) == at + "/1970-02_00002.pcap");
+  CHECK_FALSE(std::filesystem::exists(at + "/1970-01.pcap"));
+  CHECK(std::filesystem::exists(at + "/1970-02.pcap"));
   SUBCASE("nor those of a writer that was killed") {
     auto first = series->open();
     REQUIRE(first);
