@@ -111,7 +111,8 @@ Records::Piece* Records::last() noexcept {
     auto memory = spare_ != nullptr ? std::move(spare_) : std::make_unique_for_overwrite<std::byte[]>(piece_bytes());
     const Columns columns = Columns::over(memory.get(), kPiece);
     std::byte* const beginnings = memory.get() + Columns::bytes_for(kPiece);
-    return &pieces_.emplace_back(std::move(memory), columns, beginnings);
+    pieces_.push_back({.memory = std::move(memory), .columns = columns, .beginnings = beginnings});
+    return &pieces_.back();
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
