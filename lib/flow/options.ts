@@ -78,6 +78,8 @@ const LONGEST_MS = 31 * 86_400_000;
 const MOST_FLOWS = 1 << 28;
 const MOST_PAYLOAD = 255;
 const MOST_SAMPLING = 65_535;
+/** Of protocols in a list. */
+const MOST_NAMES = 64;
 
 /** Each looked at once: they may be anything. */
 export function checked(options: FlowMeterOptions): CheckedOptions {
@@ -110,7 +112,7 @@ function setOf(given: unknown): number {
   const names = listOf(given);
   const hint = `There is: ${PROTOCOLS.join(', ')}`;
   if (names === undefined)
-    throw bad(`FlowMeter: protocols must be true, false or a list of names, not ${show(given)}`, hint);
+    throw bad(`FlowMeter: protocols must be true, false or a list of some names, not ${show(given)}`, hint);
   return names.reduce((set: number, name) => {
     const i = (PROTOCOLS as readonly unknown[]).indexOf(name);
     if (i < 0) throw bad(`FlowMeter: there is no protocol ${show(name)}`, hint);
@@ -120,7 +122,9 @@ function setOf(given: unknown): number {
 
 function listOf(given: unknown): unknown[] | undefined {
   try {
-    return Array.isArray(given) ? [...given] : undefined;
+    // WHY not spread: its iterator may have no end.
+    const length = Array.isArray(given) ? given.length : Number.NaN;
+    return length >= 1 && length <= MOST_NAMES ? Array.from({ length }, (_, i) => (given as unknown[])[i]) : undefined;
   } catch {
     return undefined; // it cannot be looked at
   }

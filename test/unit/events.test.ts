@@ -134,7 +134,7 @@ describe('what is said in flows', () => {
 });
 
 test('protocols that there are not, and what is no list, are errors that name those that there are', async () => {
-  for (const protocols of [['dns', 'gopher'], 'dns', 7, {}, [null]]) {
+  for (const protocols of [['dns', 'gopher'], 'dns', 7, {}, [null], []]) {
     const error = await failure(async () => new FlowMeter({ protocols } as unknown as FlowMeterOptions));
     expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
     expect(error.hint).toContain(PROTOCOLS.join(', '));
