@@ -163,7 +163,7 @@ void Records::add(const Flow& flow, const Side& side, Ended ended, uint32_t samp
   to.icmp_code[i] = side.icmp_code;
   to.initiator_known[i] = (flow.state() & kSyn) != 0 ? 1 : 0;
   if (beginnings == nullptr) return;
-  std::byte* const at = piece->beginnings + i * 2 * beginning_bytes_;
+  std::byte* const at = piece->beginnings + size_t{i} * 2 * beginning_bytes_;
   std::memcpy(at, beginnings + source * beginning_bytes_, beginning_bytes_);
   std::memcpy(at + beginning_bytes_, beginnings + (source ^ 1) * beginning_bytes_, beginning_bytes_);
 }

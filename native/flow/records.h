@@ -88,7 +88,7 @@ class Records {
   };
 
   Piece* last() noexcept;
-  size_t piece_bytes() const noexcept { return Columns::bytes_for(kPiece) + kPiece * 2 * beginning_bytes_; }
+  size_t piece_bytes() const noexcept { return Columns::bytes_for(kPiece) + size_t{kPiece} * 2 * beginning_bytes_; }
 
   std::deque<Piece> pieces_;
   std::unique_ptr<std::byte[]> spare_;
