@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   // Each flow some times over; few flows are in a cache, and so are their packets then.
-  const auto count = static_cast<uint32_t>(flows < 50'000 ? kBatch * 4 : std::min(flows * 2, 16'000'000l));
+  const auto count = static_cast<uint32_t>(flows < 50'000 ? long{kBatch} * 4 : std::min(flows * 2, 16'000'000l));
   const uint32_t rounds = flows < 50'000 ? 256 : 2;
   std::vector<std::byte> memory(size_t{count} * kFrame);
   std::mt19937 random(42);

@@ -3,6 +3,8 @@ export type { Batch } from '../capture/batch.js';
 export type { Packet } from '../capture/packet.js';
 export type {
   EveFlow,
+  EventBatch,
+  EventStats,
   FlowBatch,
   FlowEnd,
   FlowMeter,
@@ -13,6 +15,7 @@ export type {
   FlowStats,
   TunnelName,
 } from '../flow/index.js';
+export type * from '../generated/events.js';
 export type { TlsOptions } from '../generated/options.js';
 export { FlowExporter } from './exporter.js';
 export { IpfixExporter, NetflowExporter } from './ipfix.js';
