@@ -16,7 +16,7 @@ export interface Sink {
  * Takes records of flows and puts them somewhere: all exporters have these methods. Records of a {@link FlowBatch} are read while
  * `write()` is called; the batch is the caller's again when it returns.
  * @example
- * const exporter: FlowExporter = await JsonLinesExporter.open('flows.jsonl', { overwrite: true });
+ * const exporter = await JsonLinesExporter.open('flows.jsonl', { overwrite: true });
  * const meter = new FlowMeter();
  * meter.add(batch);
  * meter.flush();
