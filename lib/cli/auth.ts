@@ -1,7 +1,8 @@
 // Who asks a daemon on another host: never in the URI, which other users of this host see in its list of processes.
 import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
-import { CaptureError, type RemoteAuth } from '../index.js';
+import { CaptureError } from '../errors/errors.js';
+import type { RemoteAuth } from '../index.js';
 
 const VARIABLE = 'RINGTAP_AUTH';
 

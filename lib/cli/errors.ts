@@ -1,8 +1,8 @@
 import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
+import { CaptureError } from '../errors/errors.js';
 import { printable, printableLines } from '../errors/printable.js';
-import { ERROR_TABLE } from '../generated/errors.js';
-import { CaptureError, type ErrorCode } from '../index.js';
+import { ERROR_TABLE, type ErrorCode } from '../generated/errors.js';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 

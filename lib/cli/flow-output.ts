@@ -1,14 +1,7 @@
 // Where `ringtap flows` puts records besides the terminal: collectors and files.
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import {
-  CsvExporter,
-  type FlowExporter,
-  IpfixExporter,
-  JsonLinesExporter,
-  NetflowExporter,
-  ParquetExporter,
-} from '../export/index.js';
+import type { FlowExporter } from '../export/index.js';
 import type { FlowBatch, FlowMeter } from '../flow/index.js';
 import type { Capture } from '../index.js';
 import { tell } from './errors.js';
@@ -24,6 +17,10 @@ export interface FlowOutputFlags extends TlsFlags {
   force?: true;
   enterprise?: number;
 }
+
+/** What exports. WHY not imported above: most runs need none of it, and it is a third of what they would load. */
+const exporting = () => import('../export/index.js');
+type Exporting = Awaited<ReturnType<typeof exporting>>;
 
 const FILES = ['.ipfix', '.parquet', '.csv', '.json', '.jsonl', '.ndjson'];
 
@@ -60,27 +57,30 @@ export function hasOutput({ ipfix, netflow, write }: FlowOutputFlags): boolean {
 export class FlowOutput {
   readonly #exporters: readonly FlowExporter[];
   readonly #meter: FlowMeter;
+  readonly #exporting: Exporting;
 
   /** @throws CaptureError */
   static async open(flags: FlowOutputFlags, capture: Capture, meter: FlowMeter): Promise<FlowOutput> {
+    const module = await exporting();
     const exporters: FlowExporter[] = [];
     try {
-      for (const opening of openings(flags, capture)) exporters.push(await opening());
+      for (const opening of openings(module, flags, capture)) exporters.push(await opening());
     } catch (error) {
       await Promise.allSettled(exporters.map((exporter) => exporter.close()));
       throw error;
     }
-    return new FlowOutput(exporters, meter);
+    return new FlowOutput(exporters, meter, module);
   }
 
-  private constructor(exporters: readonly FlowExporter[], meter: FlowMeter) {
+  private constructor(exporters: readonly FlowExporter[], meter: FlowMeter, module: Exporting) {
+    this.#exporting = module;
     this.#exporters = exporters;
     this.#meter = meter;
   }
 
   async take(flows: FlowBatch): Promise<void> {
     for (const exporter of this.#exporters) {
-      if (exporter instanceof IpfixExporter) exporter.account(this.#meter.stats());
+      if (exporter instanceof this.#exporting.IpfixExporter) exporter.account(this.#meter.stats());
       await exporter.write(flows);
     }
   }
@@ -93,7 +93,11 @@ export class FlowOutput {
   }
 }
 
-function* openings(flags: FlowOutputFlags, capture: Capture): Generator<() => Promise<FlowExporter>> {
+function* openings(
+  { CsvExporter, IpfixExporter, JsonLinesExporter, NetflowExporter, ParquetExporter }: Exporting,
+  flags: FlowOutputFlags,
+  capture: Capture,
+): Generator<() => Promise<FlowExporter>> {
   const { ipfix, netflow, write, enterprise, force } = flags;
   const isLive = capture.plan.mode !== 'read';
   // WHY: a capture must not stand still for a collector; a trace can wait.

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
 import type { Capture } from '../index.js';
@@ -16,7 +15,7 @@ import { FlowTable, ROWS, TOPS, type Top } from './flow-table.js';
 import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
-import { print } from './output.js';
+import { print, printBytes } from './output.js';
 import { Run } from './run.js';
 import { type Draw, hasScreen, Screen } from './screen.js';
 import { announce, withCapture } from './session.js';
@@ -151,13 +150,13 @@ function outcomeOf(flags: FlowFlags, output: FlowOutput | undefined): Outcome {
 function shownOf(flags: FlowFlags, isExported: boolean): Outcome | undefined {
   const isForFile = flags.write !== undefined;
   if (isExported && flags.top === undefined && (isForFile || !(flags.json || flags.csv))) return undefined;
-  if (flags.json) return { take: (records) => write(records.toJsonLines()), end: () => {} };
+  if (flags.json) return { take: (records) => printBytes(records.toJsonLines()), end: () => {} };
   if (flags.csv) {
     let head: Promise<void> | undefined;
     const begin = () => (head ??= print(`${FlowBatch.csvHead}\n`));
     const take = async (records: FlowBatch) => {
       await begin();
-      await write(records.toCsvLines());
+      await printBytes(records.toCsvLines());
     };
     return { take, end: begin };
   }
@@ -186,10 +185,6 @@ function shown(capture: Capture, meter: FlowMeter, top: Top | undefined): Outcom
     return print(table.text(ROWS));
   };
   return { take: (records) => table.add(records), tick, end };
-}
-
-async function write(lines: Uint8Array): Promise<void> {
-  if (!process.stdout.write(lines)) await once(process.stdout, 'drain');
 }
 
 function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: _ }: FlowStats): string {

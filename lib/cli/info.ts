@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { CaptureError } from '../errors/errors.js';
 import { printable } from '../errors/printable.js';
-import { CaptureError } from '../index.js';
 import { EXIT, report } from './errors.js';
 import { integer, scaled } from './format.js';
 import { addHelp } from './help.js';

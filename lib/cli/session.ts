@@ -1,4 +1,6 @@
-import { type Capture, linkTypeName, type OpenOptions, open, type Plan, type Writer } from '../index.js';
+import { linkTypeName } from '../generated/link_types.js';
+import type { Capture, OpenOptions, Plan, Writer } from '../index.js';
+import { open } from '../open.js';
 import { authFor } from './auth.js';
 import { say, tell } from './errors.js';
 import { causes, integer, scaled } from './format.js';

@@ -1,7 +1,8 @@
 // TLS on the command line: certificates and keys are files, so that nothing of them is in the list of processes.
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { CaptureError, type TlsOptions } from '../index.js';
+import { CaptureError } from '../errors/errors.js';
+import type { TlsOptions } from '../index.js';
 
 /** What commander makes of the options that {@link addTlsOptions} adds. */
 export interface TlsFlags {

@@ -1,4 +1,4 @@
-import { ipv4Text, ipv6Text } from '../decode/index.js';
+import { ipv4Text, ipv6Text } from '../decode/address.js';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon } from '../native/native.js';

@@ -253,10 +253,10 @@ export class FlowMeter {
   }
 
   #addOwned(seen: Seen, count: number): number {
-    const { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, linkType, epoch } = seen;
+    const { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, queue, linkType, epoch } = seen;
     const seconds = Number(epoch / SECOND);
     const nanos = Number(epoch % SECOND);
-    const arrays = [bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel] as const;
+    const arrays = [bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, queue] as const;
     return this.#native.addOwned(...arrays, linkType, count, seconds, nanos);
   }
 }
@@ -266,11 +266,11 @@ type Seen = ReturnType<typeof seenOf>;
 /** What is to be known of a batch, each looked at once: it may be anything. */
 function seenOf(batch: Batch) {
   try {
-    const { offset, caplen, wirelen, flags, vlan, time, rest, tunnel, bytes } = batch;
+    const { offset, caplen, wirelen, flags, vlan, time, rest, tunnel, queue, bytes } = batch;
     const { length, linkType, sessionNumber, slot, lease, epoch } = batch;
     const isBatch = types.isUint32Array(offset) && types.isUint8Array(bytes) && types.isFloat64Array(time);
     if (isBatch && Number.isInteger(length) && typeof epoch === 'bigint') {
-      const arrays = { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel };
+      const arrays = { bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, queue };
       return { ...arrays, length, linkType, sessionNumber, slot, lease, epoch };
     }
   } catch {

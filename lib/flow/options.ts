@@ -38,8 +38,19 @@ export interface FlowMeterOptions {
   readonly protocols?: boolean | readonly ProtocolName[] | undefined;
   /** Whether events carry the Community ID of their flow, which joins them with what other tools say of it; they do not. */
   readonly communityId?: boolean | undefined;
-  /** Looks at one of so many packets, or at all packets of one of so many flows; at all by default. */
-  readonly sampling?: { readonly packets?: number | undefined; readonly flows?: number | undefined } | undefined;
+  /**
+   * Looks at one of so many packets, or at all packets of one of so many flows; at all by default. `interfaces` has packets of
+   * some interfaces of a trace, by their numbers in `batch.queue`, looked at more or less often than `packets` says:
+   * `{ packets: 100, interfaces: { 0: 1 } }` is all of interface 0, and a hundredth of the others. Up to 16 different rates;
+   * what is seen at different ones is in flows of its own, so that each record has one factor.
+   */
+  readonly sampling?:
+    | {
+        readonly packets?: number | undefined;
+        readonly flows?: number | undefined;
+        readonly interfaces?: Readonly<Record<number, number>> | undefined;
+      }
+    | undefined;
 }
 
 /** As the addon takes them. */
@@ -55,6 +66,8 @@ export interface CheckedOptions {
   tunnel: boolean;
   samplePackets: number;
   sampleFlows: number;
+  /** Pairs: an interface, and its one packet of so many. */
+  sampleInterfaces: Uint16Array;
   /** Bit i: PROTOCOLS[i]. */
   protocols: number;
   communityId: boolean;
@@ -78,6 +91,10 @@ const LONGEST_MS = 31 * 86_400_000;
 const MOST_FLOWS = 1 << 28;
 const MOST_PAYLOAD = 255;
 const MOST_SAMPLING = 65_535;
+/** `batch.queue` has 16 bits. */
+const MOST_INTERFACE = 65_535;
+/** A flow's key has four bits for its rate. */
+const MOST_RATES = 16;
 /** Of protocols in a list. */
 const MOST_NAMES = 64;
 
@@ -85,7 +102,11 @@ const MOST_NAMES = 64;
 export function checked(options: FlowMeterOptions): CheckedOptions {
   const own = ownOf('options', options, NAMES);
   const key = ownOf('key', own.key ?? {}, ['vlan', 'tunnel']);
-  const sampling = ownOf('sampling', own.sampling ?? {}, ['packets', 'flows']);
+  const sampling = ownOf('sampling', own.sampling ?? {}, ['packets', 'flows', 'interfaces']);
+  const sampleInterfaces = ratesOf(sampling.interfaces ?? {}, sampling.packets ?? 1);
+  if (sampleInterfaces.length > 0 && (sampling.flows ?? 1) !== 1) {
+    throw bad('sampling takes interfaces or flows, not both', 'Say one of them.');
+  }
   if ((sampling.packets ?? 1) !== 1 && (sampling.flows ?? 1) !== 1) {
     throw bad('sampling takes packets or flows, not both', 'Say one of them.');
   }
@@ -101,9 +122,30 @@ export function checked(options: FlowMeterOptions): CheckedOptions {
     tunnel: yesOrNo('key.tunnel', key.tunnel ?? true),
     samplePackets: whole('sampling.packets', sampling.packets ?? 1, 1, MOST_SAMPLING),
     sampleFlows: whole('sampling.flows', sampling.flows ?? 1, 1, MOST_SAMPLING),
+    sampleInterfaces,
     protocols: setOf(own.protocols ?? false),
     communityId: yesOrNo('communityId', own.communityId ?? false),
   };
+}
+
+/** Interfaces and their rates, one after the other. */
+function ratesOf(given: unknown, others: unknown): Uint16Array {
+  const own = copyOf(given);
+  if (own === undefined) {
+    throw bad(`sampling.interfaces: ${show(given)} is none`, 'An object such as { 0: 1, 3: 1000 }.');
+  }
+  const rates = Object.entries(own).map(([name, rate]) => {
+    const number = /^(0|[1-9]\d{0,4})$/.test(name) ? Number(name) : Number.NaN;
+    if (!(number <= MOST_INTERFACE)) {
+      const hint = 'Interfaces of a trace have numbers from 0 on: batch.queue has them.';
+      throw bad(`FlowMeter: there is no interface ${show(name)} in sampling.interfaces`, hint);
+    }
+    return [number, whole(`sampling.interfaces[${name}]`, rate, 1, MOST_SAMPLING)];
+  });
+  if (new Set([others, ...rates.map(([, rate]) => rate)]).size > MOST_RATES) {
+    throw bad(`FlowMeter: sampling has more than ${MOST_RATES} different rates`, 'Give interfaces the same ones.');
+  }
+  return Uint16Array.from(rates.flat());
 }
 
 /** Protocols as bits. */

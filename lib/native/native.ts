@@ -259,6 +259,7 @@ export interface NativeMeter {
     time: Float64Array,
     rest: Float64Array,
     tunnel: Uint32Array,
+    queue: Uint16Array,
     linkType: number,
     count: number,
     epochSeconds: number,

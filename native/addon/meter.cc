@@ -54,6 +54,10 @@ Napi::Value MeterHandle::open(const Napi::CallbackInfo& info) {
   options.decap = flag(request.Get("decap"));
   options.sample_packets = std::clamp<uint32_t>(word(request.Get("samplePackets")), 1, 65535);
   options.sample_flows = std::clamp<uint32_t>(word(request.Get("sampleFlows")), 1, 65535);
+  // Pairs of an interface and its rate.
+  const auto rates = elements<uint16_t>(request.Get("sampleInterfaces"));
+  for (size_t i = 0; i + 1 < rates.size(); i += 2)
+    options.sample_interfaces.push_back({rates[i], std::max<uint16_t>(rates[i + 1], 1)});
   // Below 2^53, and another one for each meter: ids of several go together.
   options.first_id = ((options.hash_key[0] & 0xfffff) << 32) + 1;
   auto meter = flow::Meter::make(options);
@@ -92,11 +96,12 @@ Napi::Value MeterHandle::add(const Napi::CallbackInfo& info) {
                .time = view->time,
                .rest = view->rest,
                .tunnel = view->tunnel,
+               .interface = view->queue,
                .epoch_ns = view->epoch_ns});
   return waiting(env);
 }
 
-/// addOwned(bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, linkType, count, seconds, nanos)
+/// addOwned(bytes, offset, caplen, wirelen, flags, vlan, time, rest, tunnel, queue, linkType, count, seconds, nanos)
 Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
   const auto bytes = elements<std::byte>(info[0]);
   const auto offset = elements<uint32_t>(info[1]);
@@ -107,9 +112,10 @@ Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
   const auto time = elements<double>(info[6]);
   const auto rest = elements<double>(info[7]);
   const auto tunnel = elements<uint32_t>(info[8]);
-  const size_t most =
-      std::min({offset.size(), caplen.size(), wirelen.size(), flags.size(), vlan.size(), time.size(), rest.size()});
-  const uint32_t count = word(info[10]);
+  const auto queue = elements<uint16_t>(info[9]);
+  const size_t most = std::min({offset.size(), caplen.size(), wirelen.size(), flags.size(), vlan.size(), time.size(),
+                                rest.size(), queue.size()});
+  const uint32_t count = word(info[11]);
   if (count > most) return Napi::Number::New(info.Env(), kReleased);  // arrays were transferred away
   const bool tells = tunnel.size() >= size_t{count} * (sizeof(TunnelRow) / sizeof(uint32_t));
   meter_->add({.packets = {.offset = offset.data(),
@@ -120,12 +126,13 @@ Napi::Value MeterHandle::add_owned(const Napi::CallbackInfo& info) {
                            .count = count,
                            .segment = bytes.data(),
                            .segment_bytes = bytes.size(),
-                           .link_type = word(info[9])},
+                           .link_type = word(info[10])},
                .time = time.data(),
                .rest = rest.data(),
                // SAFETY: rows are words, as many as were counted.
                .tunnel = tells ? reinterpret_cast<const TunnelRow*>(tunnel.data()) : nullptr,
-               .epoch_ns = to_ns(info[11], info[12])});
+               .interface = queue.data(),
+               .epoch_ns = to_ns(info[12], info[13])});
   return waiting(info.Env());
 }
 

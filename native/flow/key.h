@@ -13,11 +13,14 @@
 
 namespace ringtap::flow {
 
+/// How many sampling rates a meter may have: four bits of a key say which of them.
+constexpr uint8_t kRates = 16;
+
 /// Both ends of a conversation, the lower one first, so that both directions have the same key.
 ///
 /// words: address of A in two, address of B in two (IPv4 in the first of each, the second is 0);
 /// port of A << 48 | port of B << 32 | tunnel id; protocol | IP version << 8 | tunnel kind << 16 | outer VLAN << 24 |
-/// inner VLAN << 40. The top byte of the last one is 0 here: a flow keeps its state there.
+/// sampling rate << 36 | inner VLAN << 40. The top byte of the last one is 0 here: a flow keeps its state there.
 struct Key {
   std::array<uint64_t, 6> words{};
 
@@ -25,6 +28,7 @@ struct Key {
   uint8_t version() const noexcept { return static_cast<uint8_t>(words[5] >> 8); }
   uint8_t tunnel_kind() const noexcept { return static_cast<uint8_t>(words[5] >> 16); }
   uint16_t outer_vlan() const noexcept { return static_cast<uint16_t>(words[5] >> 24 & 0xfff); }
+  uint8_t rate() const noexcept { return static_cast<uint8_t>(words[5] >> 36 & (kRates - 1)); }
   uint16_t inner_vlan() const noexcept { return static_cast<uint16_t>(words[5] >> 40 & 0xfff); }
   uint16_t port_a() const noexcept { return static_cast<uint16_t>(words[4] >> 48); }
   uint16_t port_b() const noexcept { return static_cast<uint16_t>(words[4] >> 32); }
@@ -36,6 +40,7 @@ struct Around {
   uint8_t protocol = 0;
   uint8_t version = 4;
   uint8_t tunnel_kind = 0;
+  uint8_t rate = 0;         // below kRates
   uint16_t outer_vlan = 0;  // 12 bits
   uint16_t inner_vlan = 0;
   uint32_t tunnel_id = 0;
@@ -43,7 +48,7 @@ struct Around {
 
 constexpr uint64_t packed(const Around& around) noexcept {
   return uint64_t{around.protocol} | uint64_t{around.version} << 8 | uint64_t{around.tunnel_kind} << 16 |
-         uint64_t{around.outer_vlan} << 24 | uint64_t{around.inner_vlan} << 40;
+         uint64_t{around.outer_vlan} << 24 | uint64_t{around.rate} << 36 | uint64_t{around.inner_vlan} << 40;
 }
 
 /// Makes the key of what `source` sends to `destination`. True where the source is B.

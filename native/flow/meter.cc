@@ -30,14 +30,14 @@ uint16_t bounded16(uint32_t value) noexcept { return static_cast<uint16_t>(std::
 }  // namespace
 
 Result<std::unique_ptr<Meter>> Meter::make(const Options& options) {
-  auto table =
-      Table::make(options.limits, options.hash_key, options.sample_packets * options.sample_flows, options.first_id);
+  const Sampling sampling(options.sample_packets, options.sample_flows, options.sample_interfaces);
+  auto table = Table::make(options.limits, options.hash_key, sampling.factors(), options.first_id);
   if (!table) return std::move(table).error();
   return std::unique_ptr<Meter>(new Meter(options, *std::move(table)));
 }
 
 Meter::Meter(const Options& options, std::unique_ptr<Table> table)
-    : options_(options),
+    : sampling_(options.sample_packets, options.sample_flows, options.sample_interfaces),
       table_(std::move(table)),
       fragments_(table_->keyed_hash()),
       sightings_(options.keyed, options.decap, fragments_) {}
@@ -85,10 +85,13 @@ void Meter::look(const Batch& batch, Stage& stage, Stage& before) {
 /// Packet `i` of the batch.
 void Meter::see(const Batch& batch, uint32_t i, decode::Row& row, Sighting& seen) {
   seen.is_sampled_out = false;
-  if (options_.sample_packets > 1 && turn_++ % options_.sample_packets != 0) {
-    seen.is_sampled_out = true;
-    seen.kind = Class::kFlow;
-    return;
+  if (sampling_.is_by_packet()) [[unlikely]] {
+    const uint16_t interface = batch.interface == nullptr ? uint16_t{0} : load_once(&batch.interface[i]);
+    if (!sampling_.takes_packet(interface, seen.rate)) {
+      seen.is_sampled_out = true;
+      seen.kind = Class::kFlow;
+      return;
+    }
   }
   TunnelRow tunnel;
   // SAFETY: JS may write to it meanwhile; a copy is one row or the other, and any is good.
@@ -96,7 +99,7 @@ void Meter::see(const Batch& batch, uint32_t i, decode::Row& row, Sighting& seen
   sightings_.see(row, batch.tunnel != nullptr ? &tunnel : nullptr, batch.packets.link_type, time_of(batch, i), seen);
   if (seen.kind != Class::kFlow) return;
   seen.hash = table_->hash(seen.key);
-  if (options_.sample_flows > 1 && static_cast<uint32_t>(seen.hash) >= UINT32_MAX / options_.sample_flows) {
+  if (!sampling_.takes_flow(seen.hash)) [[unlikely]] {
     seen.is_sampled_out = true;
     return;
   }

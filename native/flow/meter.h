@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/tunnel.h"
 #include "decode/decode.h"
+#include "flow/sampling.h"
 #include "flow/sighting.h"
 #include "flow/sink.h"
 #include "flow/table.h"
@@ -18,8 +20,9 @@ struct Options {
   Limits limits = {};
   Keyed keyed = {};
   bool decap = true;
-  uint32_t sample_packets = 1;  // one of so many
-  uint32_t sample_flows = 1;    // one of so many; all packets of it
+  uint32_t sample_packets = 1;                        // one of so many
+  uint32_t sample_flows = 1;                          // one of so many; all packets of it
+  std::vector<InterfaceRate> sample_interfaces = {};  // those of which it is another number than sample_packets
   std::array<uint64_t, 8> hash_key = random_hash_key();
   uint64_t first_id = 1;
 };
@@ -30,6 +33,7 @@ struct Batch {
   const double* time = nullptr;  // ns from the epoch
   const double* rest = nullptr;  // what `time` lacks where kFlagTimeInexact is set
   const TunnelRow* tunnel = nullptr;
+  const uint16_t* interface = nullptr;  // a trace's number of it; null: 0 of all
   int64_t epoch_ns = 0;
 };
 
@@ -103,13 +107,12 @@ class Meter {
   void count(Flow& flow, const Sighting& seen) noexcept;
   void attribute(const Sighting& seen);
 
-  Options options_;
+  Sampling sampling_;
   std::unique_ptr<Table> table_;
   Fragments fragments_;
   Sightings sightings_;
   Stats stats_;
   Sink* sink_ = nullptr;
-  uint32_t turn_ = 0;  // of packet sampling
   bool has_epoch_ = false;
   std::array<Stage, 2> stages_;
 };

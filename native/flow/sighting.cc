@@ -116,7 +116,7 @@ void Sightings::see(decode::Row& row, const TunnelRow* tunnel, uint32_t link_typ
 
 void Sightings::see_ip(const decode::Row& row, const TunnelRow* tunnel, int64_t time, Sighting& out) noexcept {
   const decode::Headers& found = row.headers;
-  Around around{.protocol = found.protocol, .version = found.ip_version};
+  Around around{.protocol = found.protocol, .version = found.ip_version, .rate = out.rate};
   if (keyed_.vlan && found.vlan_count != 0) [[unlikely]] {
     around.outer_vlan = found.outer_tci & 0xfff;
     around.inner_vlan = found.inner_tci & 0xfff;
@@ -192,6 +192,7 @@ bool Sightings::quoted(const decode::Bytes& bytes, const Key& around, Key& key) 
            {.protocol = found.protocol,
             .version = found.ip_version,
             .tunnel_kind = around.tunnel_kind(),
+            .rate = around.rate(),
             .outer_vlan = around.outer_vlan(),
             .inner_vlan = around.inner_vlan(),
             .tunnel_id = around.tunnel_id()},

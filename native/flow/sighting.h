@@ -36,6 +36,7 @@ struct Sighting {
   bool is_tcp = false;
   bool is_icmp = false;
   bool is_sampled_out = false;
+  uint8_t rate = 0;  // of sampling; set before it is seen
   uint8_t ttl = 0;
   uint8_t icmp_type = 0;
   uint8_t icmp_code = 0;

@@ -28,7 +28,7 @@ std::array<uint64_t, 8> random_hash_key() {
 }
 
 Result<std::unique_ptr<Table>> Table::make(const Limits& limits, const std::array<uint64_t, 8>& hash_key,
-                                           uint32_t sampling, uint64_t first_id) {
+                                           const Factors& factors, uint64_t first_id) {
   auto index = Index::make();
   if (!index) return std::move(index).error();
   auto flows = Region::allocate(size_t{limits.most_flows} * sizeof(Flow));
@@ -42,11 +42,11 @@ Result<std::unique_ptr<Table>> Table::make(const Limits& limits, const std::arra
     firsts = *std::move(made);
   }
   return std::unique_ptr<Table>(new Table(limits, KeyedHash(hash_key), *std::move(index), *std::move(flows),
-                                          *std::move(sides), std::move(firsts), sampling, first_id));
+                                          *std::move(sides), std::move(firsts), factors, first_id));
 }
 
 Table::Table(const Limits& limits, const KeyedHash& hash, Index index, std::shared_ptr<Region> flows,
-             std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, uint32_t sampling, uint64_t first_id)
+             std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, const Factors& factors, uint64_t first_id)
     : limits_(limits),
       hash_(hash),
       index_(std::move(index)),
@@ -58,7 +58,7 @@ Table::Table(const Limits& limits, const KeyedHash& hash, Index index, std::shar
       sides_(reinterpret_cast<Side*>(side_memory_->base())),
       firsts_(first_memory_ == nullptr ? nullptr : first_memory_->base()),
       records_(limits.most_records, beginning_bytes(limits)),
-      sampling_(sampling),
+      factors_(factors),
       next_id_(first_id) {}
 
 uint32_t Table::fetch_flow(uint64_t hash, uint32_t way) const noexcept {
@@ -139,7 +139,7 @@ void Table::record(uint32_t slot, Ended why) {
     return;
   }
   counts_.records[static_cast<size_t>(why)]++;
-  records_.add(flows_[slot], sides_[slot], why, sampling_, epoch_ns_, firsts_of(slot));
+  records_.add(flows_[slot], sides_[slot], why, factors_[flows_[slot].key.rate()], epoch_ns_, firsts_of(slot));
 }
 
 void Table::keep_payload(uint32_t slot, uint32_t way, const std::byte* payload, size_t bytes) noexcept {

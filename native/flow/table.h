@@ -7,6 +7,7 @@
 
 #include "flow/index.h"
 #include "flow/records.h"
+#include "flow/sampling.h"
 #include "flow/sink.h"
 #include "flow/wheel.h"
 
@@ -32,7 +33,7 @@ class Table {
   };
 
   static Result<std::unique_ptr<Table>> make(const Limits& limits, const std::array<uint64_t, 8>& hash_key,
-                                             uint32_t sampling, uint64_t first_id);
+                                             const Factors& factors, uint64_t first_id);
 
   uint64_t hash(const Key& key) const noexcept { return hash_(key); }
   const KeyedHash& keyed_hash() const noexcept { return hash_; }
@@ -98,7 +99,7 @@ class Table {
   };
 
   Table(const Limits& limits, const KeyedHash& hash, Index index, std::shared_ptr<Region> flows,
-        std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, uint32_t sampling, uint64_t first_id);
+        std::shared_ptr<Region> sides, std::shared_ptr<Region> firsts, const Factors& factors, uint64_t first_id);
 
   uint64_t hash_of(uint32_t slot) const noexcept;
   Deadline deadline(const Flow& flow) const noexcept;
@@ -130,7 +131,7 @@ class Table {
   uint32_t used_ = 0;  // slots that were ever taken
   uint32_t free_ = kNoFlow;
   uint32_t active_ = 0;
-  uint32_t sampling_;
+  Factors factors_;
   uint64_t next_id_;
   int64_t epoch_ns_ = 0;
 };

@@ -55,9 +55,10 @@ uint64_t drained(Meter& meter) {
   std::vector<char> text(kMost * kLongestLine);
   uint64_t packets = 0;
   const size_t each = meter.table().records().beginning_bytes();
-  const auto beginnings = std::make_unique<std::byte[]>(kMost * 2 * each);
+  const auto beginnings = std::make_unique<std::byte[]>(kMost * size_t{2} * each);
   while (const uint32_t count = meter.table().records().drain(columns, kMost, each == 0 ? nullptr : beginnings.get())) {
-    for (size_t i = 0; each > 0 && i < 2 * count; i++) require(std::to_integer<size_t>(beginnings[i * each]) < each);
+    for (size_t i = 0; each > 0 && i < size_t{2} * count; i++)
+      require(std::to_integer<size_t>(beginnings[i * each]) < each);
     for (uint32_t i = 0; i < count; i++) {
       packets += uint64_t{columns.packets[0][i]} + columns.packets[1][i];
       require(columns.start[i] <= columns.end[i]);
@@ -83,7 +84,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if ((how & 32) != 0) options.limits.most_records = 16;
   options.keyed = {.vlan = (how & 1) != 0, .tunnel = (how & 2) != 0};
   options.decap = (how & 4) != 0;
-  if ((how & 8) != 0) options.sample_packets = 3;
+  if ((how & 8) != 0) {
+    options.sample_packets = 3;
+    options.sample_interfaces = {{0, 1}, {2, 2}};
+  }
   const auto meter = *Meter::make(options);
   std::vector<uint32_t> offset, caplen, wirelen, flags;
   std::vector<uint16_t> vlan;
@@ -117,7 +121,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                 .segment_bytes = bytes.size(),
                                 .link_type = kLinkTypes[how >> 6]},
                     .time = time.data(),
-                    .rest = rest.data()};
+                    .rest = rest.data(),
+                    .interface = vlan.data()};
   meter->add(batch, placed);
   for (uint32_t i = 0; i < batch.packets.count; i++) {
     if (placed[i].payload_at == decode::kAbsent) continue;

@@ -283,6 +283,31 @@ TEST_CASE("sampling says its factor in each record, and counts what it left out"
   }
 }
 
+TEST_CASE("what interfaces of different rates see is in flows of its own") {
+  std::vector<Timed> packets;
+  for (int i = 0; i < 600; i++) packets.push_back({i, ether4(packet4(kUdpIp, udp(1, 9)))});
+  Options options;
+  options.sample_packets = 5;
+  options.sample_interfaces = {{1, 1}, {2, 10}, {65535, 10}};
+  const auto meter = meter_of(options);
+  Held held(packets);
+  const uint16_t numbers[] = {0, 1, 2, 3, 65535, 65534};
+  std::vector<uint16_t> interfaces;
+  for (size_t i = 0; i < packets.size(); i++) interfaces.push_back(numbers[i % 6]);
+  held.batch.interface = interfaces.data();
+  meter->add(held.batch);
+  meter->flush();
+  const auto records = Drained(*meter).rows;
+  REQUIRE(records.size() == 3);
+  uint32_t sum = 0;
+  for (const auto& each : records) {
+    sum += each.packets[0] * each.sampling;
+    CHECK(each.packets[0] * each.sampling == (each.sampling == 1 ? 100 : each.sampling == 10 ? 200 : 300));
+  }
+  CHECK(sum == 600);
+  CHECK(is_balanced(*meter));
+}
+
 TEST_CASE("times that go backwards, jump, or are none leave the sums right") {
   const auto meter = meter_of();
   const Frame frame = ether4(packet4(kUdpIp, udp(1, 2)));

@@ -86,7 +86,7 @@ TEST_CASE("a flood of flows keeps the table at its size, and a busy flow in it")
 }
 
 TEST_CASE("keys made to collide under a hash without a key do not under ours") {
-  auto table = *Table::make({}, random_hash_key(), 1, 1);
+  auto table = *Table::make({}, random_hash_key(), Factors{1}, 1);
   // Addresses whose low half cancels the constant that flow_hash() multiplies with: all of them are one to it.
   std::byte addresses[32] = {};
   store(addresses + 8, swap_bytes(decode::hashing::kPi[3]));
@@ -114,7 +114,7 @@ TEST_CASE("keys made to collide under one meter's hash do not under another's") 
     if ((known_hash(key) >> 32 & 0xfff) == 0) aimed.push_back(key);
   }
   const auto longest = [&](const std::array<uint64_t, 8>& hash_key) {
-    auto table = *Table::make({}, hash_key, 1, 1);
+    auto table = *Table::make({}, hash_key, Factors{1}, 1);
     for (const Key& key : aimed) table->create(key, table->hash(key), 0);
     return table->longest_run();
   };

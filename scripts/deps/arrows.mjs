@@ -38,7 +38,7 @@ const CAPTURE = [...BASE, 'uri', 'plan', 'capture'];
 
 /**
  * lib/<room> or lib/<room>.ts → the rooms that it may import at run time, and those of which it may know types only. `entry`:
- * only the room's index, which is public.
+ * only the room's index, which is public, and what PLACES has of it.
  */
 export const ROOMS = {
   generated: { uses: [] },

@@ -6,7 +6,8 @@ import { importsOf } from './imports.mjs';
 
 /** lib/plan/candidates.ts → plan, lib/index.ts → index. */
 const roomOf = (path) => PLACES[path] ?? path.split('/')[1].replace(/\.ts$/, '');
-const isEntry = (path, room) => path === `lib/${room}.ts` || path === `lib/${room}/index.ts`;
+/** Its index, and files of it without a folder, which are parts of what is public: whoever needs no more loads no more. */
+const isEntry = (path, room) => path === `lib/${room}.ts` || path === `lib/${room}/index.ts` || PLACES[path] === room;
 
 /** What is wrong with this import of lib/, if anything. */
 function faultOf(path, { specifier, types, target }) {

@@ -93,7 +93,7 @@ const EXPORTS: ReadonlyMap<string, string> = new Map(
     ringtap: 'ringtap',
   }).flatMap(([entry, file]) => {
     const report = readFileSync(join(root, `docs/api/${file}.api.md`), 'utf8');
-    return [...report.matchAll(/^export (?:class|interface|type|const|function) (\w+)/gm)].map(
+    return [...report.matchAll(/^export (?:(?:abstract )?class|interface|type|const|function) (\w+)/gm)].map(
       ([, name]) => [name!, entry] as const,
     );
   }),

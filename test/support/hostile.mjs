@@ -384,6 +384,12 @@ async function plantInFlows() {
       if (!isSet) continue;
       const inner = name === 'key' ? 'vlan' : 'flows';
       await attempt(`new FlowMeter({ ${name}: { ${what} } })`, () => new FlowMeter({ [name]: { [inner]: value } }));
+      if (name !== 'sampling') continue;
+      await attempt(
+        `new FlowMeter({ sampling: { interfaces: ${what} } })`,
+        () => new FlowMeter({ sampling: { interfaces: value } }),
+        isBlank,
+      );
     }
     if (typeof value === 'string')
       await attempt(`new FlowMeter({ [${what}]: 1 })`, () => new FlowMeter({ [value]: 1 }));

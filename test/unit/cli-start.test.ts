@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
+import { ethernet, ipv4, udp, writePcap } from '../support/trace.js';
 
 const path = temporaryFolder();
+const trace = path('one.pcap');
+writePcap(trace, [{ data: ethernet(0x0800, ipv4({ protocol: 17 }, udp(40000, 53, Buffer.alloc(22, 7)))) }]);
 let folders = 0;
 
 /** The modules that a run loads, as V8 tells. */
@@ -26,9 +29,20 @@ test('a command loads no other one, and no printer that it does not need', async
 });
 
 test('nothing of other hosts is loaded before one is named', async () => {
-  const modules = await loaded('info', '/dev/null');
-  const others = modules.filter((name) => /^(rpcap|serve|tcp|tls)\//.test(name));
-  expect(others).toEqual(['serve/users.js']); // userLine(), which is small
+  for (const command of ['info', 'flows']) {
+    const modules = await loaded(command, trace);
+    expect(modules).toContain(`cli/${command}.js`);
+    expect(modules.filter((name) => /^(rpcap|serve|remote|tcp|tls)\//.test(name))).toEqual([]);
+  }
+});
+
+test('nothing that writes or exports is loaded where nothing is', async () => {
+  for (const command of ['info', 'flows']) {
+    const modules = await loaded(command, trace);
+    expect(modules.filter((name) => /^(index\.js|(write|export)\/)/.test(name))).toEqual([]);
+  }
+  const modules = await loaded('flows', trace, '-w', path('records.csv'));
+  expect(modules).toContain('export/lines.js');
 });
 
 test('help knows all of them', async () => {

@@ -1,10 +1,16 @@
 // What there is to say of a trace, from its packets.
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type Batch, CaptureError, linkTypeName, type OpenOptions, open, PacketFlags } from '../../index.js';
+import { CaptureError } from '../../errors/errors.js';
+import { linkTypeName } from '../../generated/link_types.js';
+import type { Batch, OpenOptions, PacketFlags } from '../../index.js';
+import { open } from '../../open.js';
 import { bytesOf, statOf, tracesUri } from './inputs.js';
 import { type Described, describePcapng } from './pcapng.js';
 import { Progress } from './progress.js';
+
+/** WHY not from there at run time: `info` would load all of the library for one number. */
+const TIME_INEXACT: (typeof PacketFlags)['timeInexact'] = 8;
 
 export interface LinkTypeCount {
   readonly linkType: number;
@@ -94,7 +100,7 @@ class Counter {
     this.cut += cut;
     this.packets += length;
     this.linkTypes.set(batch.linkType, (this.linkTypes.get(batch.linkType) ?? 0) + length);
-    if (this.#far !== undefined || (any & PacketFlags.timeInexact) !== 0) {
+    if (this.#far !== undefined || (any & TIME_INEXACT) !== 0) {
       this.#addFar(batch);
       return;
     }
