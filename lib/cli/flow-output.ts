@@ -167,9 +167,13 @@ function checkSent(exporter: FlowExporter): void {
   const { file: _, ...causes } = notSent;
   const lost = Object.values(causes).reduce((sum, count) => sum + count, 0);
   if (lost === 0) return;
-  throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${integer(lost)} of ${integer(records)} records were not sent`, {
-    hint: 'The collector, or the way to it, is too slow or is gone: mend that, or write a file (-w).',
-  });
+  throw new CaptureError(
+    'RINGTAP_REMOTE_UNREACHABLE',
+    `${integer(lost)} of ${integer(records)} records were not sent`,
+    {
+      hint: 'The collector, or the way to it, is too slow or is gone: mend that, or write a file (-w).',
+    },
+  );
 }
 
 function summaryOf(exporter: FlowExporter): string {
