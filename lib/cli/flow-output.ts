@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { FlowExporter } from '../export/index.js';
 import type { FlowBatch, FlowMeter } from '../flow/index.js';
-import type { Capture } from '../index.js';
+import { type Capture, CaptureError } from '../index.js';
 import { tell } from './errors.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';
@@ -58,6 +58,10 @@ export class FlowOutput {
   readonly #exporters: readonly FlowExporter[];
   readonly #meter: FlowMeter;
   readonly #exporting: Exporting;
+  /** How to end the waiting for each exporter that is waited for. */
+  readonly #waiting = new Set<() => void>();
+  #isHurried = false;
+  #failure: unknown;
 
   /** @throws CaptureError */
   static async open(flags: FlowOutputFlags, capture: Capture, meter: FlowMeter): Promise<FlowOutput> {
@@ -81,15 +85,42 @@ export class FlowOutput {
   async take(flows: FlowBatch): Promise<void> {
     for (const exporter of this.#exporters) {
       if (exporter instanceof this.#exporting.IpfixExporter) exporter.account(this.#meter.stats());
-      await exporter.write(flows);
+      await this.#unlessHurried(exporter.write(flows));
     }
   }
 
-  /** Closes all of them, also where one fails. */
+  /** From now on nobody is waited for but by {@link end}, which gives up in time what a collector does not take. */
+  hurry(): void {
+    this.#isHurried = true;
+    for (const go of this.#waiting) go();
+  }
+
+  #unlessHurried(written: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(resolve);
+      const done = () => this.#waiting.delete(resolve);
+      written.then(
+        () => {
+          done();
+          resolve();
+        },
+        (error: unknown) => {
+          done();
+          if (this.#isHurried) this.#failure ??= error;
+          reject(error);
+        },
+      );
+      if (this.#isHurried) resolve();
+    });
+  }
+
+  /** Closes all of them, also where one fails. @throws CaptureError also where records were not sent */
   async end(): Promise<void> {
     const ends = await Promise.allSettled(this.#exporters.map((exporter) => exporter.close()));
     for (const exporter of this.#exporters) tell(summaryOf(exporter));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const exporter of this.#exporters) checkSent(exporter);
   }
 }
 
@@ -99,9 +130,10 @@ function* openings(
   capture: Capture,
 ): Generator<() => Promise<FlowExporter>> {
   const { ipfix, netflow, write, enterprise, force } = flags;
-  const isLive = capture.plan.mode !== 'read';
-  // WHY: a capture must not stand still for a collector; a trace can wait.
-  const told = { ...interfaceOf(capture), overflow: isLive ? 'drop' : 'wait' } as const;
+  const { mode } = capture.plan;
+  // WHY: a capture must not stand still for a collector; a trace can wait, and so can a pipe and who makes packets up.
+  const canWait = ['read', 'stream', 'memory'].includes(mode);
+  const told = { ...interfaceOf(capture), overflow: canWait ? 'wait' : 'drop' } as const;
   const own = enterprise === undefined ? {} : { enterprise };
   if (ipfix !== undefined)
     yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...tlsFrom(flags, isForCollector(flags)) });
@@ -131,6 +163,21 @@ function interfaceOf({ uri, plan }: Capture): { readonly interface?: { readonly 
     .split('\n')
     .some((line) => line.trim().startsWith(`${name}:`));
   return isHere ? { interface: { name } } : {};
+}
+
+/** What a file did not take has been told by then: `write()` has failed. */
+function checkSent(exporter: FlowExporter): void {
+  const { records, notSent } = exporter.stats();
+  const { file: _, ...causes } = notSent;
+  const lost = Object.values(causes).reduce((sum, count) => sum + count, 0);
+  if (lost === 0) return;
+  throw new CaptureError(
+    'RINGTAP_REMOTE_UNREACHABLE',
+    `${integer(lost)} of ${integer(records)} records were not sent`,
+    {
+      hint: 'The collector, or the way to it, is too slow or is gone: mend that, or write a file (-w).',
+    },
+  );
 }
 
 function summaryOf(exporter: FlowExporter): string {

@@ -16,7 +16,7 @@ import { integer } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print, printBytes } from './output.js';
-import { Run } from './run.js';
+import { onSignal, Run } from './run.js';
 import { type Draw, hasScreen, Screen } from './screen.js';
 import { announce, withCapture } from './session.js';
 import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
@@ -90,8 +90,14 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
     const outcome = isShown ? shown(capture, meter, flags.top) : outcomeOf(flags, output);
+    let passing = 0;
     const pass = async () => {
-      for (const records of meter.drain()) await outcome.take(records);
+      passing++;
+      try {
+        for (const records of meter.drain()) await outcome.take(records);
+      } finally {
+        passing--;
+      }
     };
     let failure: unknown;
     const failed = (error: unknown) => {
@@ -99,11 +105,13 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
       run.stop();
     };
     const tick = () => {
-      if (meter.advance() > 0) pass().catch(failed);
+      // Where one waits for a collector, it takes these records, too.
+      if (meter.advance() > 0 && passing === 0) pass().catch(failed);
       outcome.tick?.();
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
     const worthwhile = isLive ? 1 : WORTHWHILE;
+    if (output !== undefined) onSignal(() => output.hurry());
     try {
       const running = run.handle((batch, count) => (meter.add(batch, count) >= worthwhile ? pass() : undefined));
       if (isLive && !isShown) announce(capture.plan); // WHY: not sooner, as whoever sees it may send a signal
@@ -115,8 +123,11 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
       try {
         await pass();
       } finally {
-        await outcome.end();
-        tell(summaryOf(meter.stats()));
+        try {
+          await outcome.end();
+        } finally {
+          tell(summaryOf(meter.stats()));
+        }
       }
     }
   });

@@ -50,7 +50,10 @@ export class OutputFile {
       const { O_WRONLY, O_CREAT, O_TRUNC, O_EXCL, O_NONBLOCK } = constants;
       this.#final = temporary && !isSpecial ? path : undefined;
       this.#path = this.#final === undefined ? path : `${path}.part`;
-      const isNew = found === undefined && this.#final === undefined;
+      const isNew = this.#final === undefined ? found === undefined : !overwrite;
+      if (this.#final !== undefined && isNew && statSync(this.#path, { throwIfNoEntry: false }) !== undefined) {
+        throw unfinished(path, this.#path);
+      }
       // WHY not blocking: a named pipe without a reader is told of, and not waited for.
       this.#fd = openSync(this.#path, O_WRONLY | O_CREAT | O_NONBLOCK | (isNew ? O_EXCL : O_TRUNC), 0o666);
       this.#overwrite = overwrite;
@@ -109,4 +112,10 @@ export class OutputFile {
 function taken(path: string): CaptureError {
   const message = `${path}: cannot be created: the file exists and is not empty`;
   return new CaptureError('RINGTAP_FILE_WRITE', message, { uri: path, syscall: 'open', errno: 17, hint: HINTS.EEXIST });
+}
+
+function unfinished(path: string, part: string): CaptureError {
+  const message = `${path}: cannot be created: ${part} is there, of a writer that did not end, or of one that still writes`;
+  const hint = 'Remove or rename it, choose another name, or give overwrite: true (--force on the command line).';
+  return new CaptureError('RINGTAP_FILE_WRITE', message, { uri: path, syscall: 'open', errno: 17, hint });
 }

@@ -110,6 +110,17 @@ export function requestOf(given: Given, protocol: ExporterRequest['protocol'], i
   };
 }
 
+/** Options that not every destination has. @throws CaptureError RINGTAP_BAD_OPTION */
+export function checkDestination(given: Given, transport: 'udp' | 'tcp' | 'tls' | 'file'): void {
+  const isStream = transport === 'tcp' || transport === 'tls';
+  given.only('bufferBytes', transport === 'udp', 'udp://');
+  for (const name of ['queueBytes', 'replyMs', 'tls']) given.only(name, isStream, 'tcp:// and tls://');
+  given.only('overwrite', transport === 'file', 'a file');
+  // What is asked for by its name does not go out in clear.
+  if (transport === 'tls' && given.value('tls') === false)
+    throw given.bad('tls', 'is false', 'Write tcp:// for no TLS.');
+}
+
 /** How it is sent. @throws CaptureError RINGTAP_BAD_OPTION */
 export function sendingOf(given: Given) {
   return {

@@ -10,6 +10,7 @@ import { OutputFile } from './file.js';
 import {
   COLLECTOR_NAMES,
   type CollectorOptions,
+  checkDestination,
   IPFIX_NAMES,
   type IpfixOptions,
   requestOf,
@@ -62,6 +63,7 @@ export class IpfixExporter extends FlowExporter {
   static async open(uri: string, options: IpfixOptions = {}): Promise<IpfixExporter> {
     const to = exportTarget(uri, IPFIX);
     const given = new Given(uri, options, IPFIX_NAMES);
+    checkDestination(given, to.transport);
     const request = requestOf(given, 'ipfix', to.transport === 'udp');
     const sending = sendingOf(given);
     const overwrite = given.flag('overwrite', false);

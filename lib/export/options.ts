@@ -62,6 +62,13 @@ export class Given {
     return new Given(this.#uri, value, names, `option ${name}`);
   }
 
+  /** An option that only these destinations have; false is what they all do without it. */
+  only(name: string, isThere: boolean, destinations: string): void {
+    const { [name]: value } = this.#own;
+    if (isThere || value === undefined || value === false) return;
+    throw this.bad(name, `is there for ${destinations} only`, `Leave it out, or write to ${destinations}.`);
+  }
+
   bad(name: string, what: string, hint?: string): CaptureError {
     return new CaptureError('RINGTAP_BAD_OPTION', `${this.#uri}: option ${name} ${what}`, { uri: this.#uri, hint });
   }

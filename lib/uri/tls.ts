@@ -36,13 +36,29 @@ type At = Pick<ParsedUri, 'uri'>;
 export function checkTls(at: At, value: unknown): TlsSettings | undefined {
   if (value === false || value === 'false' || value === undefined) return undefined;
   if (value === true || value === 'true') return read(at, {});
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return read(at, value);
+  if (typeof value === 'object' && value !== null && !isList(value)) return read(at, value);
   const hint = 'In a URI it is tls=true; certificates go into the options object: { tls: { ca, fingerprint, … } }.';
   throw bad(at, 'tls', 'must be true, false or an object', hint);
 }
 
+function isList(value: object): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // it cannot be looked at, which ownOf() tells
+  }
+}
+
+function ownOf(at: At, value: object): Readonly<Record<string, unknown>> {
+  try {
+    return Object.assign(Object.create(null), value);
+  } catch (cause) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${at.uri}: option tls cannot be read`, { uri: at.uri, cause });
+  }
+}
+
 function read(at: At, value: object): TlsSettings {
-  const own: Readonly<Record<string, unknown>> = Object.assign(Object.create(null), value);
+  const own = ownOf(at, value);
   for (const name of Object.keys(own)) {
     if (NAMES.includes(name)) continue;
     const near = nearestName(name, NAMES);

@@ -147,6 +147,9 @@ void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& se
                .by_initiator = (seen.from_b ? 1u : 0u) == flow.initiator()};
   }
   const bool is_closed = seen.is_tcp && follow_state(flow, seen.segment, seen.from_b ? 1 : 0, seen.time);
+  // WHY: a flow of which nothing was new waits for its idle timeout, and its next part may be over before that.
+  const bool begins_part =
+      flow.way[seen.from_b ? 1 : 0].packets == 0 && !flow.has_packets() && table_->side(slot).part > 0;
   count(flow, seen);
   if (table_->keeps_payload() && row.headers.payload_caplen > 0 && row.headers.fragment_offset == 0) {
     table_->keep_payload(slot, seen.from_b ? 1 : 0, row.bytes.data + row.headers.payload_offset,
@@ -154,8 +157,8 @@ void Meter::enter(const Batch& batch, const decode::Row& row, const Sighting& se
   }
   if (sink_ != nullptr) [[unlikely]]
     sink_->packet(flow, slot, row, seen);
-  if (is_closed) [[unlikely]]
-    table_->close_soon(slot);
+  if (is_closed || begins_part) [[unlikely]]
+    table_->hang_anew(slot);
   if (seen.quoted.size > 0) [[unlikely]]
     attribute(seen);
 }

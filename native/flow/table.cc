@@ -127,7 +127,7 @@ uint64_t Table::hash_of(uint32_t slot) const noexcept {
   return hash_(key);
 }
 
-void Table::close_soon(uint32_t slot) noexcept {
+void Table::hang_anew(uint32_t slot) noexcept {
   wheel_.take(sides_, slot);
   const Deadline due = deadline(flows_[slot]);
   wheel_.hang(sides_, slot, due.at, due.why);
@@ -166,9 +166,7 @@ void Table::split(uint32_t slot) {
   flow.server_rtt_us = flow.client_rtt_us = 0;
   side.icmp_errors = 0;
   if (side.part < UINT16_MAX) side.part++;
-  wheel_.take(sides_, slot);
-  const int64_t idle = flow.last_ns() + (flow.is_closed() ? limits_.linger_ns : limits_.idle_ns);
-  wheel_.hang(sides_, slot, std::min(idle, flow.last_ns() + limits_.active_ns), Wheel::Why::kIdle);
+  hang_anew(slot);
 }
 
 void Table::end(uint32_t slot, Ended why) {

@@ -62,8 +62,8 @@ class Table {
   /// What this end has sent first is kept, as far as there is room; what it sends later is not.
   void keep_payload(uint32_t slot, uint32_t way, const std::byte* payload, size_t bytes) noexcept;
 
-  /// A flow was closed: it ends after the linger.
-  void close_soon(uint32_t slot) noexcept;
+  /// A flow is due sooner than it was: it was closed, and ends after the linger, or a new part of it has begun.
+  void hang_anew(uint32_t slot) noexcept;
   /// One more record of it, and it goes on.
   void split(uint32_t slot);
   void end(uint32_t slot, Ended why);

@@ -1,6 +1,7 @@
 // What a meter makes of packets, each with the numbers that must come out.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <limits>
 
 #include "flow_frames.h"
@@ -142,6 +143,28 @@ TEST_CASE("a long flow is told in parts, each with what was new, and ends once")
   CHECK(records[0].ended == Ended::kActive);
   CHECK(records[2].ended == Ended::kIdle);
   CHECK(is_balanced(*meter));
+}
+
+TEST_CASE("a part is as long as the active timeout also where nothing comes for longer than that") {
+  constexpr std::array<std::array<int64_t, 2>, 3> kCases{
+      {{kSecond / 2, 7 * kSecond / 10}, {5 * kSecond, 7 * kSecond}, {kSecond / 2, 2 * kSecond}}};
+  for (const auto& [active, gap] : kCases) {
+    const auto meter = meter_of({.limits = {.active_ns = active}});
+    std::vector<Timed> packets;
+    for (int64_t i = 0; i < 40; i++) {
+      packets.push_back({i * gap, ether4(packet4(kUdpIp, udp(1, 2)))});
+      packets.push_back({i * gap + active / 4, ether4(packet4(kUdpIp, udp(1, 2)))});
+    }
+    meter->add(Held(packets).batch);
+    meter->advance(40 * gap + 60 * kSecond);
+    uint32_t sum = 0;
+    for (const auto& record : Drained(*meter).rows) {
+      CHECK(record.end - record.start <= static_cast<double>(active) + 0.6e9);
+      sum += record.packets[0];
+    }
+    CHECK(sum == 80);
+    CHECK(is_balanced(*meter));
+  }
 }
 
 TEST_CASE("a flow that was told whole and says nothing more ends without a record") {

@@ -1,10 +1,12 @@
 // `ringtap flows` on traces.
 import { statSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
-import { lines, ringtap, shell } from '../support/cli.js';
+import { afterAll, describe, expect, test } from 'vitest';
+import { lines, ringtap, shell, startRingtap } from '../support/cli.js';
+import { Collector } from '../support/exporting.js';
 import { flowsOf } from '../support/flow-cases.js';
 import { temporaryFolder } from '../support/folder.js';
 import { writePcap } from '../support/trace.js';
+import { asleep, until, within } from '../support/wait.js';
 
 const path = temporaryFolder();
 const { packets, expected } = flowsOf(21, 300);
@@ -102,5 +104,28 @@ describe('ringtap flows', () => {
     expect(nobody).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('Nobody listens there') });
     expect((await ringtap('flows', file, '--ipfix', 'sctp://127.0.0.1:1')).code).toBe(2);
     expect((await ringtap('flows', file, '--ipfix', 'x', '--enterprise', '-1')).code).toBe(2);
+  });
+});
+
+describe('a collector that never reads', () => {
+  const collector = new Collector();
+  collector.deaf = true;
+  afterAll(() => collector.close());
+
+  test('holds a trace back; a signal gives up what it does not take, and that is told', async () => {
+    const port = await collector.listen();
+    // A record of each packet: 16 MiB of them wait, and some more the kernel takes.
+    const many = 'synth:?count=600000&flows=16000';
+    const running = startRingtap(['flows', many, '--max-flows', '1', '--ipfix', `tcp://127.0.0.1:${port}`]);
+    await until(() => collector.sockets.length > 0, 'a connection');
+    await asleep(running.process.pid!);
+    expect(running.process.exitCode).toBeNull();
+    running.process.kill('SIGINT');
+    const { code, stderr } = await within(running.outcome, 'its end');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/[\d,]+ records exported in .* not \(closed\)/);
+    expect(stderr).toMatch(/[\d,]+ of [\d,]+ records were not sent/);
+    expect(stderr).toMatch(/packets, [\d,]+ of them in/);
+    expect(stderr).not.toContain('queue');
   });
 });

@@ -37,6 +37,12 @@ beforeAll(async () => {
   ({ batches, records } = await flowsIn(path('flows.pcap')));
 });
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 /** The number of tshark's for why a flow has ended. */
 const REASONS = { idle: 1, active: 2, fin: 3, rst: 3, evicted: 5, flushed: 4 };
 
@@ -231,6 +237,15 @@ describe('Parquet', () => {
     }
   });
 
+  test('leaves an unfinished file of somebody else alone, unless it may be overwritten', async () => {
+    writeFileSync(path('theirs.parquet.part'), 'theirs');
+    const error = await failure(() => ParquetExporter.open(path('theirs.parquet')));
+    expect(error).toMatchObject({ code: 'RINGTAP_FILE_WRITE', errno: 17, hint: expect.stringContaining('--force') });
+    expect(readFileSync(path('theirs.parquet.part'), 'utf8')).toBe('theirs');
+    await (await ParquetExporter.open(path('theirs.parquet'), { overwrite: true })).close();
+    expect(existsSync(path('theirs.parquet.part'))).toBe(false);
+  });
+
   test('lacks a package that nobody else needs: the error says how to install it', async () => {
     const body = `
       import { register } from 'node:module';
@@ -308,6 +323,26 @@ describe('options that nobody can mean', () => {
   ])('%j is refused', async (options) => {
     const error = await failure(() => IpfixExporter.open('udp://127.0.0.1:9', options as IpfixOptions));
     expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+  });
+
+  test.each([
+    ['udp://127.0.0.1:9', { tls: true }, 'tcp:// and tls://'],
+    ['udp://127.0.0.1:9', { tls: Symbol('x') }, 'tcp:// and tls://'],
+    ['udp://127.0.0.1:9', { tls: revoked() }, 'tcp:// and tls://'],
+    ['udp://127.0.0.1:9', { queueBytes: Number.NaN }, 'tcp:// and tls://'],
+    ['udp://127.0.0.1:9', { replyMs: -1 }, 'tcp:// and tls://'],
+    ['udp://127.0.0.1:9', { overwrite: true }, 'a file'],
+    ['tcp://127.0.0.1:9', { overwrite: true }, 'a file'],
+    ['tcp://127.0.0.1:9', { bufferBytes: 8192 }, 'udp://'],
+    ['tcp://127.0.0.1:9', { tls: revoked() }, 'cannot be read'],
+    ['tls://127.0.0.1:9', { tls: false }, 'is false'],
+    ['none.ipfix', { tls: { insecure: true } }, 'tcp:// and tls://'],
+    ['none.ipfix', { bufferBytes: 8192 }, 'udp://'],
+    ['none.ipfix', { queueBytes: 1 << 20 }, 'tcp:// and tls://'],
+  ])('%s has not every option', async (uri, options, message) => {
+    const error = await failure(() => IpfixExporter.open(uri, options as IpfixOptions));
+    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringContaining(message) });
+    expect(existsSync('none.ipfix')).toBe(false);
   });
 
   test('an option that is none is named, and the nearest one, too', async () => {
