@@ -64,6 +64,16 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
     named('from', ntp.reference),
     named('says', ntp.transmitted),
   ],
+  quic: ({ quic }) => [
+    `v${quic.version}`,
+    quic.sni ?? 'no name',
+    quic.ech ? 'ECH' : undefined,
+    quic.cipher,
+    named('alpn', quic.client_alpns?.join(',')),
+    named('offers', quic.versions?.join(',')),
+    quic.refused === undefined ? undefined : `${quic.refused} refused`,
+    named('ja4', quic.ja4),
+  ],
   ssh: ({ ssh }) => [
     named('client', ssh.client?.software_version),
     named('server', ssh.server?.software_version),

@@ -376,6 +376,46 @@ export interface Ntp {
   readonly op_code?: number;
 }
 
+/** A connection's beginning: what the client offers, and what the server chooses, out of Initial packets. */
+export interface Quic {
+  /** That the client speaks, in hex as Suricata has it: 1, 6b3343cf (version 2) … */
+  readonly version: string;
+  /** That the server goes on with, where it is another one (RFC 9369). */
+  readonly server_version?: string;
+  /** That the server offers instead, in a version negotiation. */
+  readonly versions?: readonly string[];
+  /** Name of the server that the client asks for. */
+  readonly sni?: string;
+  /** Protocols that the client offers: h3, doq … */
+  readonly client_alpns?: readonly string[];
+  /** Chosen by the server, in hex, such as 0x1301. */
+  readonly cipher?: string;
+  /** The client offers to go on with an earlier session (pre-shared key). */
+  readonly session_resumed?: boolean;
+  /** An encrypted ClientHello is in it, or what looks like one: the name may be that of a front. */
+  readonly ech?: boolean;
+  /** The server has asked the client to prove its address first. */
+  readonly retry?: boolean;
+  /** Fingerprint of the client. */
+  readonly ja3?: QuicFingerprint;
+  /** Fingerprint of the server. */
+  readonly ja3s?: QuicFingerprint;
+  /** Fingerprint of the client; it begins with q. */
+  readonly ja4?: string;
+  /** Number of Initial packets whose authentication tag is wrong: damaged, or not of this connection. */
+  readonly refused?: number;
+  /** An Initial packet was cut by a snaplen or is a fragment, and cannot be decrypted. */
+  readonly cut?: boolean;
+}
+
+/** A fingerprint, and what it is made of. */
+export interface QuicFingerprint {
+  /** MD5, in hex. */
+  readonly hash: string;
+  /** What that is of. */
+  readonly string: string;
+}
+
 /** Who speaks with whom: banners, and fingerprints of what they offer. */
 export interface Ssh {
   /** Who began. */
@@ -504,6 +544,14 @@ export interface NtpEvent extends EventHeader {
   readonly ntp: Ntp;
 }
 
+/** QUIC: what `event_type: 'quic'` says. */
+export interface QuicEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'quic';
+  /** What it says. */
+  readonly quic: Quic;
+}
+
 /** SSH: what `event_type: 'ssh'` says. */
 export interface SshEvent extends EventHeader {
   /** What kind of event it is. */
@@ -528,6 +576,7 @@ export type Event =
   | HttpEvent
   | IcmpEvent
   | NtpEvent
+  | QuicEvent
   | SshEvent
   | TlsEvent;
 
@@ -542,6 +591,7 @@ export const PROTOCOLS = [
   'http',
   'icmp',
   'ntp',
+  'quic',
   'ssh',
   'tls',
 ] as const satisfies ProtocolName[];

@@ -11,6 +11,11 @@ namespace {
 constexpr uint16_t kServerName = 0;
 constexpr uint16_t kAlpn = 16;
 
+/// The random number of a ServerHello that asks for another ClientHello.
+constexpr std::string_view kRetry =
+    "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09"
+    "\xe2\xc8\xa8\x33\x9c";
+
 std::vector<uint16_t> numbers(Span bytes) {
   std::vector<uint16_t> values;
   values.reserve(bytes.size() / 2);
@@ -192,6 +197,34 @@ std::string ClientHello::ja4(char over) const {
   const std::vector<uint16_t> real_signatures = without_grease(signatures);
   if (!real_signatures.empty() && !rest.empty()) rest += '_' + listed(real_signatures, false);
   out += short_hash(rest);
+  return out;
+}
+
+bool ServerHello::read(Span body) {
+  Reader in(body);
+  field_version = version = in.u16();
+  is_retry = text_of(in.take(32)) == kRetry;
+  in.skip(in.u8());
+  cipher = in.u16();
+  in.skip(1);
+  if (!in.ok()) return false;
+  read_extensions(in, [&](uint16_t type, Span data) {
+    extensions.push_back(type);
+    if (type == 43 && data.size() == 2) version = load_big<uint16_t>(data.data());
+    if (type == kAlpn) {
+      const auto names = read_alpn(data);
+      if (!names.empty()) alpn = names[0];
+    }
+  });
+  return true;
+}
+
+std::string ServerHello::ja3s() const {
+  std::string out = std::to_string(field_version) + ',' + std::to_string(cipher) + ',';
+  for (size_t i = 0; i < extensions.size(); i++) {
+    if (i > 0) out += '-';
+    out += std::to_string(extensions[i]);
+  }
   return out;
 }
 

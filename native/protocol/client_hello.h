@@ -1,4 +1,4 @@
-// The first message of TLS, alone or in QUIC, and the fingerprints that are made of it.
+// The first messages of TLS, alone or in QUIC, and the fingerprints that are made of them.
 #pragma once
 
 #include <string>
@@ -47,6 +47,22 @@ bool read_extensions(Reader& in, What&& what) {
   }
   return in.ok() && list.ok();
 }
+
+/// What a ServerHello says. Spans point into it.
+struct ServerHello {
+  uint16_t field_version = 0;  // of the field that is too old for TLS 1.3
+  uint16_t version = 0;        // chosen
+  uint16_t cipher = 0;
+  std::vector<uint16_t> extensions;
+  Span alpn;
+  bool is_retry = false;  // the client is to begin anew
+
+  /// @param body behind the type and the length. False: it is none.
+  bool read(Span body);
+
+  /// The text that JA3S is the MD5 of.
+  std::string ja3s() const;
+};
 
 /// Names behind a length each, in a list behind its length.
 std::vector<Span> read_alpn(Span data);

@@ -277,6 +277,7 @@ void Dissector::datagram(const flow::Flow& flow, uint32_t slot, const decode::Ro
   if (of->conversation != nullptr || find(*of, side, bytes, true)) {
     const bool is_cut = found.payload_caplen < found.payload_length || (found.flags & decode::kFragment) != 0;
     of->is_done = of->conversation->take(side, bytes, is_cut, *this).is_done;
+    if (!of->is_done) account(*of);
   }
   if (of->is_done) finish(slot);
 }

@@ -23,11 +23,6 @@ constexpr size_t kLongestMessage = 128 << 10;
 enum ContentType : uint8_t { kChangeCipher = 20, kAlert = 21, kHandshake = 22, kData = 23 };
 enum MessageType : uint8_t { kClientHello = 1, kServerHello = 2, kCertificate = 11, kRequest = 13, kHelloDone = 14 };
 
-/// The random number of a ServerHello that asks for another ClientHello.
-constexpr std::string_view kRetry =
-    "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09"
-    "\xe2\xc8\xa8\x33\x9c";
-
 std::string version_name(uint16_t version) {
   switch (version) {
     case 0x0300:
@@ -178,28 +173,13 @@ class Conversing final : public Conversation {
 
   /// False: what follows is encrypted.
   bool read_server(Span body) {
-    Reader in(body);
-    const uint16_t version = in.u16();
-    const bool is_retry = text_of(in.take(32)) == kRetry;
-    in.skip(in.u8());
-    const uint16_t cipher = in.u16();
-    in.skip(1);
-    if (!in.ok()) return true;
-    if (is_retry) return true;
+    ServerHello hello;
+    if (!hello.read(body) || hello.is_retry) return true;
     has_server_ = true;
-    version_ = version;
-    cipher_ = cipher;
-    std::string types;
-    read_extensions(in, [&](uint16_t type, Span data) {
-      if (!types.empty()) types += '-';
-      types += std::to_string(type);
-      if (type == 43 && data.size() == 2) version_ = load_big<uint16_t>(data.data());
-      if (type == 16) {
-        const auto names = read_alpn(data);
-        if (!names.empty()) alpn_ = text_of(names[0]);
-      }
-    });
-    ja3s_.text = std::to_string(version) + ',' + std::to_string(cipher) + ',' + types;
+    version_ = hello.version;
+    cipher_ = hello.cipher;
+    alpn_ = text_of(hello.alpn);
+    ja3s_.text = hello.ja3s();
     return version_ < 0x0304;
   }
 
