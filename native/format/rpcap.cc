@@ -25,9 +25,20 @@ Message damage(const char* what, const char* hint = "") noexcept {
   return {.kind = Message::Kind::kDamaged, .damage = what, .hint = hint};
 }
 
+/// What is wrong with the two lengths of a packet's message, the first of which is mended; nullptr: nothing.
+const char* fault_of(uint32_t& length, uint32_t caplen, uint32_t most) noexcept {
+  if (caplen > most) return "a packet is longer than was asked for";
+  const uint32_t needs = kPacketBytes + caplen;
+  // WHY: every rpcapd writes 16 bits of the length of a message, so that it lies about a packet of 64 KiB.
+  if (length < needs && length == (needs & 0xffff)) length = needs;
+  if (length < needs) return "a message ends in the middle of its packet";
+  if (length > kPacketBytes + most) return "a message is longer than its packet can be";
+  return nullptr;
+}
+
 }  // namespace
 
-Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept {
+Message read_message(std::span<const std::byte> bytes, uint32_t most, uint32_t asked) noexcept {
   if (bytes.size() < kMessageBytes) return {.bytes = kMessageBytes};
   if (octet(bytes, 0) != kVersion) return damage("a message is of another version of the protocol");
   if (octet(bytes, 1) == kStretchType) {
@@ -35,16 +46,18 @@ Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept {
                   "Ask for them over UDP (transport=udp), or start the daemon with -t 0.");
   }
   if (octet(bytes, 1) != kPacketType) return damage("a message is no packet");
+  uint32_t length = load_big<uint32_t>(&bytes[4]);
+  constexpr size_t kLengths = kMessageBytes + 12;  // to the end of caplen
+  if (bytes.size() < kLengths) {
+    // Too short for a packet, unless that is what 16 bits hold of one of 64 KiB.
+    const bool lies = (1u << 16) + length <= kPacketBytes + std::min(asked, most);
+    if (length < kPacketBytes && !lies) return damage("a message is too short for a packet");
+    return {.bytes = kLengths};
+  }
+  if (const char* fault = fault_of(length, load_big<uint32_t>(&bytes[kMessageBytes + 8]), most)) return damage(fault);
   constexpr size_t kHeaders = kMessageBytes + kPacketBytes;
   if (bytes.size() < kHeaders) return {.bytes = kHeaders};
   Packet packet = packet_header(&bytes[kMessageBytes]);
-  if (packet.caplen > most) return damage("a packet is longer than was asked for");
-  const uint32_t needs = kPacketBytes + packet.caplen;
-  uint32_t length = load_big<uint32_t>(&bytes[4]);
-  // WHY: every rpcapd writes 16 bits of the length of a message, so that it lies about a packet of 64 KiB.
-  if (length < needs && length == (needs & 0xffff)) length = needs;
-  if (length < needs) return damage("a message ends in the middle of its packet");
-  if (length > kPacketBytes + most) return damage("a message is longer than its packet can be");
   const uint64_t whole = kMessageBytes + uint64_t{length};
   if (bytes.size() < whole) return {.bytes = whole};
   packet.data = &bytes[0] + kHeaders;
@@ -59,7 +72,18 @@ bool Numbers::take(uint32_t number) noexcept {
     if (step <= 0 || step > kNear) return take_jump(number, step);
   }
   doubtful_.reset();
-  if (step > 0) lost_ += static_cast<uint32_t>(step) - 1;
+  // 3 after 6 is one of those that were counted as lost; where none is missing, the sender counts anew.
+  if (step < 0 && step > -kNear && missing_ > 0) {
+    missing_--;
+    lost_--;
+    return true;
+  }
+  if (step > 0) {
+    missing_ += static_cast<uint32_t>(step) - 1;
+    lost_ += static_cast<uint32_t>(step) - 1;
+  } else if (step < 0) {
+    missing_ = 0;
+  }
   last_ = number;
   return true;
 }

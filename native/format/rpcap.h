@@ -32,14 +32,16 @@ struct Message {
   const char* hint = "";  // what mends the damage, where that is known
 };
 
-/// Reads the message that `bytes` begin with. No packet of more than `most` bytes is believed.
-Message read_message(std::span<const std::byte> bytes, uint32_t most) noexcept;
+/// Reads the message that `bytes` begin with. No packet of more than `most` bytes is believed. `asked`: the snaplen, by
+/// which a length that lacks its upper half is told from one that is none while there is nothing else to go by.
+Message read_message(std::span<const std::byte> bytes, uint32_t most, uint32_t asked = UINT32_MAX) noexcept;
 
-/// What did not come, by the numbers of what did. What comes late counts as lost, and is not taken: so that packets
-/// stay in order, and taken + lost is what was sent.
+/// What did not come, by the numbers of what did. What comes late in a datagram counts as lost, and is not taken: so
+/// that packets stay in order, and taken + lost is what was sent.
 class Numbers {
  public:
-  /// A stream brings everything, and in order: all of it is taken, also where the sender counts anew.
+  /// A stream brings everything, and in order: all of it is taken, also where the sender counts anew. What comes late
+  /// there is not lost any more.
   enum class Way : uint8_t { kStream, kDatagrams };
 
   /// `last`: the number before the first one.
@@ -56,6 +58,7 @@ class Numbers {
   Way way_;
   uint32_t last_;
   uint64_t lost_ = 0;
+  uint64_t missing_ = 0;  // of a stream: those lost since the sender began to count
   std::optional<uint32_t> doubtful_;
 };
 

@@ -149,6 +149,28 @@ TEST_CASE("a stream loses nothing, whatever its numbers are") {
   CHECK(numbers.lost() == 2);
 }
 
+TEST_CASE("of a stream what comes late is not lost any more, and a sender that counts anew is followed") {
+  rpcap::Numbers numbers(rpcap::Numbers::Way::kStream, 0);
+  for (const uint32_t number : {5u, 6u, 3u, 4u, 100u, 1u, 2u}) CHECK(numbers.take(number));
+  CHECK(numbers.lost() == 93);
+  rpcap::Numbers anew(rpcap::Numbers::Way::kStream, 0);
+  for (const uint32_t number : {1'000'000u, 1u, 2u, 5u}) CHECK(anew.take(number));
+  CHECK(anew.lost() == 999'999 + 2);
+}
+
+TEST_CASE("a message that is too short for a packet is told by its length, where no packet of 64 KiB was asked for") {
+  const Bytes shorter = message(1, 0, 8);
+  const auto kind = [&](size_t bytes, uint32_t asked) {
+    return rpcap::read_message({shorter.data(), bytes}, kMost, asked).kind;
+  };
+  CHECK(kind(16, 65'523) == rpcap::Message::Kind::kDamaged);
+  CHECK(kind(16, 65'524) == rpcap::Message::Kind::kCut);  // its length would be written as 8
+  CHECK(kind(20, kMost) == rpcap::Message::Kind::kDamaged);
+  const Bytes longest = message(1, 65'524, 8);
+  CHECK(rpcap::read_message({longest.data(), 20}, kMost).kind == rpcap::Message::Kind::kCut);
+  CHECK(rpcap::read_message(longest, kMost).kind == rpcap::Message::Kind::kPacket);
+}
+
 TEST_CASE("of udpstr exactly the packets are lost that a lost datagram has a piece of") {
   std::mt19937 random(7);
   for (int round = 0; round < 200; round++) {

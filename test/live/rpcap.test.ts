@@ -236,6 +236,15 @@ describe.skipIf(lab === null)('packets on their way', () => {
     expect(capture.stats()).toMatchObject({ received: 6, delivered: 6, dropped: 0 });
   });
 
+  test('over TCP that come late are not lost any more', async () => {
+    await using daemon = await FakeDaemon.listen();
+    await using capture = await open(daemon.uri());
+    const sink = await daemon.sink;
+    for (const number of [5, 6, 3, 4, 100, 1, 2]) await sink.send(packet(sample(number)));
+    expect(numbersOf(await readAll(capture, 7))).toEqual([5, 6, 3, 4, 100, 1, 2]);
+    expect(capture.stats()).toMatchObject({ received: 100, delivered: 7, drops: { network: 93 } });
+  });
+
   test.each([
     ['a packet', (number: number) => packet(sample(number))],
     ['a datagram of udpstr', (number: number) => Buffer.from(stretches([sample(number)])[0]!)],
@@ -283,18 +292,26 @@ describe.skipIf(lab === null)('packets on their way', () => {
   });
 
   test('are counted where the daemon lost them, by what it says', async () => {
-    const counts = [bytes(u32(10), u32(1), u32(4), u32(5)), bytes(u32(20), u32(3), u32(0xffffffff), u32(9))];
-    const after = [bytes(u32(30), u32(3), u32(2), u32(9)), bytes(u32(0), u32(0), u32(0), u32(0))];
-    const answers = [...counts, ...after];
+    const counts = [
+      [1, 4],
+      [3, 0x7fffffff],
+      [3, 0xffff0000],
+      [3, 2],
+      [2, 0xffffffff], // set right by a little
+      [1, 2],
+      [4, 3],
+      [0, 0],
+    ] as const;
+    const answers = counts.map(([iface, kernel]) => bytes(u32(30), u32(iface), u32(kernel), u32(9)));
     await using daemon = await FakeDaemon.listen({
       [Rpcap.stats]: () => reply(Rpcap.stats, answers.length > 1 ? answers.shift() : answers[0]),
     });
     await using capture = await open(daemon.uri('?statsMs=50'));
-    await until(() => daemon.types().filter((type) => type === Rpcap.stats).length > 5, 'counters');
+    await until(() => daemon.types().filter((type) => type === Rpcap.stats).length > 9, 'counters');
     const stats = capture.stats();
     expectBalanced(stats);
     // The counter went round once.
-    expect(stats.drops).toEqual({ network: 0, remoteKernel: 0x1_0000_0002, remoteInterface: 3 });
+    expect(stats.drops).toEqual({ network: 0, remoteKernel: 0x1_0000_0003, remoteInterface: 4 });
   });
 });
 
@@ -536,13 +553,15 @@ describe.skipIf(lab === null)('a capture at a daemon that fails', () => {
   });
 
   test('for nonsense on the data connection is RINGTAP_REMOTE_PROTOCOL, and udpstr there has a hint', async () => {
-    for (const [piece, hint] of [
+    for (const [piece, hint, parameters = ''] of [
       [bytes('ffffffffffffffff'), ''],
       [stretches(samples(3))[0]!, 'transport=udp'],
       [message(Rpcap.packet, 0, bytes(u32(0), u32(0), u32(0x7fffffff), u32(0), u32(1))), ''],
+      [message(Rpcap.packet, 0, bytes(u32(1), u32(2))), '', '?snaplen=65000'], // the rest never comes
+      [bytes(message(Rpcap.packet, 0, bytes(u32(1), u32(2))), u32(60)), ''],
     ] as const) {
       await using daemon = await FakeDaemon.listen();
-      await using capture = await open(daemon.uri());
+      await using capture = await open(daemon.uri(parameters));
       await (await daemon.sink).send(piece);
       const error = await failure(reads(capture));
       expect(error.code).toBe('RINGTAP_REMOTE_PROTOCOL');

@@ -42,8 +42,8 @@ class Data {
   virtual bool give_up() noexcept { return false; }
 };
 
-/// Messages on a TCP connection, which is made already.
-std::unique_ptr<Data> stream_data(UniqueFd connection, uint32_t most);
+/// Messages on a TCP connection, which is made already. `most` and `asked` as for read_message().
+std::unique_ptr<Data> stream_data(UniqueFd connection, uint32_t most, uint32_t asked);
 
 /// A UDP socket and the port that it has.
 struct Listening {

@@ -25,8 +25,14 @@ constexpr itimerspec kReasonWait{.it_interval = {}, .it_value = {.tv_sec = 0, .t
 constexpr itimerspec kRestWait{.it_interval = {}, .it_value = {.tv_sec = 1, .tv_nsec = 0}};
 constexpr int64_t kSecond = 1'000'000'000;
 
-/// Of a counter that begins at 0 and wraps around.
-uint64_t since(uint32_t& last, uint32_t now) noexcept { return now - std::exchange(last, now); }
+/// Of a counter that begins at 0 and wraps around. WHY not every step back: that of an interface may be set right by a
+/// little, which is no round. Counted on is from where it had been, so that nothing is counted twice.
+uint64_t since(uint32_t& last, uint32_t now) noexcept {
+  const uint32_t step = now - last;
+  if (step > INT32_MAX) return 0;
+  last = now;
+  return step;
+}
 
 /// A daemon wants a program in any case.
 Program all_packets() { return {{.code = bpf::kRet | bpf::kK, .k = kMaxSnaplen}}; }
@@ -112,7 +118,7 @@ Remote::Connecting RpcapSource::connecting(uint16_t port) const {
 
 Result<Ok> RpcapSource::attach(std::shared_ptr<Connection> connection) {
   // SAFETY: connecting() makes no other.
-  data_ = stream_data(std::move(static_cast<TcpConnection&>(*connection).fd), kMaxSnaplen);
+  data_ = stream_data(std::move(static_cast<TcpConnection&>(*connection).fd), kMaxSnaplen, info_.snaplen);
   return watch(data_->fd());
 }
 
@@ -121,7 +127,7 @@ Result<UniqueFd> RpcapSource::pipe() {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
     return system_error(Code::kSystem, "no connection for the packets", "socketpair", errno);
   UniqueFd theirs(ends[1]);
-  data_ = stream_data(UniqueFd(ends[0]), kMaxSnaplen);
+  data_ = stream_data(UniqueFd(ends[0]), kMaxSnaplen, info_.snaplen);
   if (auto watched = watch(data_->fd()); !watched) return std::move(watched).error();
   return theirs;
 }
@@ -176,7 +182,7 @@ bool RpcapSource::accept() noexcept {
   UniqueFd connection = listener_->accept_from(peer_);
   if (!connection) return false;
   listener_.reset();
-  data_ = stream_data(std::move(connection), kMaxSnaplen);
+  data_ = stream_data(std::move(connection), kMaxSnaplen, info_.snaplen);
   if (auto watched = watch(data_->fd()); !watched) end(std::move(watched).error());
   return true;
 }

@@ -13,7 +13,8 @@ constexpr size_t kBufferBytes = 512u << 10;
 
 class StreamData final : public Data {
  public:
-  StreamData(UniqueFd connection, uint32_t most) : connection_(std::move(connection)), most_(most) {}
+  StreamData(UniqueFd connection, uint32_t most, uint32_t asked)
+      : connection_(std::move(connection)), most_(most), asked_(asked) {}
 
   Got next(Packet& packet) noexcept override;
   int fd() const noexcept override { return connection_.get(); }
@@ -29,6 +30,7 @@ class StreamData final : public Data {
 
   UniqueFd connection_;
   const uint32_t most_;
+  const uint32_t asked_;
   // WHY not zeroed: of a thousand captures those that are idle take no memory.
   const std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kBufferBytes);
   size_t pos_ = 0;  // what was not read yet is [pos_, end_)
@@ -39,7 +41,7 @@ class StreamData final : public Data {
 
 Data::Got StreamData::next(Packet& packet) noexcept {
   for (;;) {
-    const Message message = read_message({buffer_.get() + pos_, end_ - pos_}, most_);
+    const Message message = read_message({buffer_.get() + pos_, end_ - pos_}, most_, asked_);
     switch (message.kind) {
       case Message::Kind::kPacket:
         pos_ += message.bytes;
@@ -75,8 +77,8 @@ Data::Got StreamData::fill() noexcept {
 
 }  // namespace
 
-std::unique_ptr<Data> stream_data(UniqueFd connection, uint32_t most) {
-  return std::make_unique<StreamData>(std::move(connection), most);
+std::unique_ptr<Data> stream_data(UniqueFd connection, uint32_t most, uint32_t asked) {
+  return std::make_unique<StreamData>(std::move(connection), most, asked);
 }
 
 }  // namespace ringtap::rpcap
