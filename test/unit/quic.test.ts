@@ -160,7 +160,8 @@ describe('QUIC', () => {
     const [before] = connection('retried.example');
     const after = connection('retried.example', { keyId: otherId, token: Buffer.alloc(40, 1), number: 1 });
     const [event] = await told(traceOf(frames([before!, { back: retry }, ...after])));
-    expect(event!.quic).toMatchObject({ version: '1', sni: 'retried.example' });
+    expect(event!.quic).toMatchObject({ retry: true, sni: 'retried.example', cipher: '0x1301' });
+    expect(event!.quic.refused).toBeUndefined();
     const [cut] = await told(traceOf(frames([initial({ keyId, padTo: 1162 }, first), { back: retry }, ...after])));
     expect(cut!.quic).toMatchObject({ retry: true, sni: 'retried.example', cipher: '0x1301' });
   });

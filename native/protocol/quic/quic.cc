@@ -124,7 +124,7 @@ class Conversing final : public Conversation {
       }
       frames = way.keys->open(packet, bytes, way.expected);
     }
-    if (!frames && !has_client_) frames = open_first(side, packet, bytes);
+    if (!frames && (!has_client_ || is_retried_)) frames = open_first(side, packet, bytes);
     if (!frames) {
       // WHY not the server's without keys: the client's first packet, which makes them, was not captured.
       if (has_keys_ || side == Side::kClient) refused_++;
