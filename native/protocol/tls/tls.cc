@@ -97,6 +97,7 @@ class Conversing final : public Conversation {
         // A client may send this message, and early data, before it has heard the server's hello.
         const bool is_change = type == kChangeCipher && side == Side::kServer && has_server_;
         way.is_encrypted = way.is_encrypted || type == kData || is_change;
+        way.has_changed = way.has_changed || type == kChangeCipher;
         if (is_over(side)) return stop(out);
         const size_t there = std::min(left.size(), kRecordHeader + length);
         progress.consumed += there;
@@ -110,7 +111,13 @@ class Conversing final : public Conversation {
                           left.begin() + static_cast<ptrdiff_t>(kRecordHeader + length));
       progress.consumed += kRecordHeader + length;
       if (length == 0 && ++way.empty > kMostEmpty) return lose(out);
-      if (!read_messages(way)) return has_lost_ ? lose(out) : stop(out);
+      if (read_messages(way)) continue;
+      if (!has_lost_) return stop(out);
+      if (!way.has_changed || !has_client_) return lose(out);
+      // Of a client that was heard to its end before the server: this is encrypted, and no message.
+      has_lost_ = false;
+      way.is_encrypted = true;
+      way.messages.clear();
     }
   }
 
@@ -128,6 +135,7 @@ class Conversing final : public Conversation {
   struct Way {
     std::vector<std::byte> messages;
     size_t empty = 0;  // records
+    bool has_changed = false;  // the cipher, or so it says
     bool is_encrypted = false;
   };
 

@@ -159,3 +159,14 @@ TEST_CASE("a message that claims 16 MB is given up, and counted") {
   CHECK(!good.say(Side::kServer, records(kServer13)));
   CHECK(!good.has_lost);
 }
+
+TEST_CASE("what a client encrypts before the server is heard is not taken for a message") {
+  Talking talking(tls::kProtocol, kMeeting);
+  CHECK(talking.say(Side::kClient, records(kClient)));
+  CHECK(talking.say(Side::kClient, bytes_of("1403030001 01 1603030008 01ffffff fedcba98")));
+  talking.say(Side::kServer, records(kServer12));
+  talking.end();
+  CHECK(!talking.has_lost);
+  REQUIRE(talking.told.lines().size() == 1);
+  CHECK(talking.told.lines()[0].find(R"("version":"TLS 1.2")") != std::string::npos);
+}
