@@ -37,7 +37,8 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
   ],
   http: ({ http }) => [
     http.http_method ?? 'response',
-    http.url === undefined ? undefined : `${http.hostname ?? ''}${http.url}`,
+    // A proxy is asked with the whole address, or with the host.
+    /^[/*]/.test(http.url ?? '') ? `${http.hostname ?? ''}${http.url}` : http.url,
     http.status ?? 'no response',
     http.http_content_type,
     http.length === undefined ? undefined : `${http.length} bytes`,

@@ -63,11 +63,11 @@ export interface EventStats {
   readonly waiting: number;
   /** Number of events that were lost, because 64 MiB of them waited already. */
   readonly lost: number;
-  /** Number of events that were not made, because there were more than 1000 of their flow in a second; the next one tells. */
+  /** Number of events that were not made, because there were more than 1000 of their flow in a second, or more HTTP requests without a response than 128; the next one tells. */
   readonly withheld: number;
   /** Packets that were not looked into, because there was no memory: 256 MiB are for all flows together. */
   readonly withoutMemory: number;
-  /** Number of flows that could not be followed to their end: a gap in TCP, or a message that is larger than any should be. */
+  /** Number of flows that could not be followed to their end: a gap in TCP, or a message that is larger than any should be, or has a length that is none. */
   readonly givenUp: number;
   /** Number of gaps in TCP streams. */
   readonly gaps: number;

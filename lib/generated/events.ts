@@ -152,7 +152,7 @@ export interface Dns {
   readonly grouped?: DnsGrouped;
   /** EDNS, of OPT. */
   readonly edns?: DnsEdns;
-  /** The message ends in the middle, or goes round in circles: what was read before is here. */
+  /** The message ends in the middle, goes round in circles, or asks nothing: what was read before is here. */
   readonly malformed?: boolean;
   /** The packet was cut by a snaplen or is a fragment: what was captured is here. */
   readonly cut?: boolean;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/tunnel.h"
 #include "protocol/digest.h"
@@ -54,20 +55,48 @@ Address address_of(const flow::Key& key, bool of_b) noexcept {
   return address;
 }
 
-/// Community ID, version 1, seed 0. The key has the lower end first, as the id wants it.
-std::string community_id(const flow::Flow& flow, const Address& a, const Address& b) {
+/// Community ID, version 1, seed 0, of ends in the order that the id wants: the lower one first.
+std::string community_id(uint8_t protocol, const Address& a, uint16_t port_a, const Address& b, uint16_t port_b) {
   std::array<std::byte, 2 + 32 + 2 + 4> bytes{};
   std::byte* at = bytes.data() + 2;  // behind the seed
   for (const Address* each : {&a, &b}) {
     std::memcpy(at, each->bytes.data(), each->size);
     at += each->size;
   }
-  at = store(at, flow.key.protocol());
+  at = store(at, protocol);
   at = store(at, uint8_t{0});
-  at = store_big(at, flow.key.port_a());
-  at = store_big(at, flow.key.port_b());
+  at = store_big(at, port_a);
+  at = store_big(at, port_b);
   const auto hash = sha1({bytes.data(), static_cast<size_t>(at - bytes.data())});
   return "1:" + base64_of(hash);
+}
+
+/// What answers a message of this type, and is of the same id; -1: nothing does.
+constexpr int icmp_answer(bool six, uint8_t type) noexcept {
+  constexpr std::array<std::pair<uint8_t, uint8_t>, 5> kPairs4 = {{{8, 0}, {13, 14}, {15, 16}, {17, 18}, {10, 9}}};
+  constexpr std::array<std::pair<uint8_t, uint8_t>, 6> kPairs6 = {
+      {{128, 129}, {133, 134}, {135, 136}, {130, 131}, {139, 140}, {144, 145}}};
+  const auto in = [type](const auto& pairs) {
+    for (const auto& [asks, answers] : pairs) {
+      if (type == asks) return int{answers};
+      if (type == answers) return int{asks};
+    }
+    return -1;
+  };
+  return six ? in(kPairs6) : in(kPairs4);
+}
+
+/// Of ICMP: the type and what answers it are its ports; of what nothing answers type and code, in the order of the
+/// packet. `a` is the lower address.
+std::string icmp_community_id(uint8_t protocol, const Address& a, const Address& b, const flow::Sighting& seen) {
+  const int answer = icmp_answer(protocol == kIcmp6, seen.icmp_type);
+  const bool is_two_way = answer >= 0;
+  const uint16_t from = seen.icmp_type;
+  const auto to = static_cast<uint16_t>(is_two_way ? answer : seen.icmp_code);
+  const bool is_same = std::ranges::equal(a.span(), b.span());
+  const bool turned = is_two_way && is_same ? from > to : seen.from_b;
+  if (!is_two_way && seen.from_b) return community_id(protocol, b, from, a, to);
+  return turned ? community_id(protocol, a, to, b, from) : community_id(protocol, a, from, b, to);
 }
 
 }  // namespace
@@ -109,10 +138,12 @@ void Dissector::packet(const flow::Flow& flow, uint32_t slot, const decode::Row&
     flow_ = &flow;
     rate_ = &of->rate;
     now_ = seen.time;
+    icmp_ = &seen;
     watch({.bytes = stable({row.bytes.data + found.payload_offset, found.payload_caplen}),
            .is_cut = found.payload_caplen < found.payload_length,
            .ip_version = found.ip_version},
           0, true);
+    icmp_ = nullptr;
   }
 }
 
@@ -179,8 +210,13 @@ void Dissector::give_up(Talk& talk) {
   if (talk.is_done) return;
   talk.is_done = true;
   if (talk.conversation == nullptr) return;
-  stats_.given_up++;
+  count_lost(talk);
   talk.conversation->ended(*this);
+}
+
+void Dissector::count_lost(Talk& talk) {
+  if (!talk.has_lost) stats_.given_up++;
+  talk.has_lost = true;
 }
 
 /// What the conversation keeps is of the memory that all share.
@@ -276,7 +312,9 @@ void Dissector::datagram(const flow::Flow& flow, uint32_t slot, const decode::Ro
   const Span bytes = stable({row.bytes.data + found.payload_offset, found.payload_caplen});
   if (of->conversation != nullptr || find(*of, side, bytes, true)) {
     const bool is_cut = found.payload_caplen < found.payload_length || (found.flags & decode::kFragment) != 0;
-    of->is_done = of->conversation->take(side, bytes, is_cut, *this).is_done;
+    const Progress progress = of->conversation->take(side, bytes, is_cut, *this);
+    of->is_done = progress.is_done;
+    if (progress.has_lost) count_lost(*of);
     if (!of->is_done) account(*of);
   }
   if (of->is_done) finish(slot);
@@ -332,6 +370,7 @@ void Dissector::received(Talk& talk, Side side, Span bytes) {
       const auto count = static_cast<size_t>(std::min<uint64_t>(way.skip, bytes.size()));
       way.skip -= count;
       bytes = bytes.subspan(count);
+      if (talk.conversation != nullptr) talk.conversation->passed(side, count);
       continue;
     }
     if (talk.conversation == nullptr && talk.tries[index_of(side)] >= kTries) return;
@@ -369,7 +408,9 @@ void Dissector::consume(Talk& talk, Side side) {
   way.need = std::max<size_t>(progress.need, 1);
   budget_.give(consumed + past);
   way.pending.erase(way.pending.begin(), way.pending.begin() + static_cast<ptrdiff_t>(consumed + past));
+  if (past > 0) talk.conversation->passed(side, past);
   if (progress.is_done) talk.is_done = true;
+  if (progress.has_lost) count_lost(talk);
   if (!progress.begins_anew) return account(talk);
   talk.conversation->ended(*this);
   talk.conversation = nullptr;
@@ -377,6 +418,7 @@ void Dissector::consume(Talk& talk, Side side) {
   talk.kept = 0;
   talk.tries = {};
   if (++talk.beginnings > kMostBeginnings) {
+    count_lost(talk);
     talk.is_done = true;
     return;
   }
@@ -394,6 +436,7 @@ void Dissector::missing(Talk& talk, Side side, uint64_t bytes) {
   Way& way = (*talk.ways)[index_of(side)];
   const uint64_t skipped = std::min(way.skip, bytes);
   way.skip -= skipped;
+  if (skipped > 0 && talk.conversation != nullptr) talk.conversation->passed(side, skipped);
   if (skipped == bytes) return;
   budget_.give(way.pending.size());
   way.pending.clear();
@@ -408,8 +451,7 @@ Writer* Dissector::begin(std::string_view type) {
     rate_->count = 0;
   }
   if (rate_->count >= settings_.most_events_per_second) {
-    rate_->withheld++;
-    stats_.withheld++;
+    withhold();
     return nullptr;
   }
   rate_->count++;
@@ -434,6 +476,11 @@ Writer* Dissector::begin(std::string_view type) {
   writer_.raw(type);
   writer_.raw("\":{");
   return &writer_;
+}
+
+void Dissector::withhold() {
+  rate_->withheld++;
+  stats_.withheld++;
 }
 
 void Dissector::write_flow(const flow::Flow& flow) {
@@ -474,9 +521,10 @@ void Dissector::write_flow(const flow::Flow& flow) {
     writer_.digits(key.tunnel_id());
     writer_.raw("}");
   }
-  if (settings_.community_id && has_ports) {
+  if (settings_.community_id && (has_ports || icmp_ != nullptr)) {
     writer_.raw(",\"community_id\":\"");
-    writer_.raw(community_id(flow, a, b));
+    writer_.raw(has_ports ? community_id(key.protocol(), a, key.port_a(), b, key.port_b())
+                          : icmp_community_id(key.protocol(), a, b, *icmp_));
     writer_.raw("\"");
   }
 }

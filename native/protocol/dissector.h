@@ -25,7 +25,7 @@ struct DissectorStats {
   uint64_t events = 0;
   uint64_t withheld = 0;        // beyond the rate of a flow
   uint64_t without_memory = 0;  // packets of flows that there was no memory to look into
-  uint64_t given_up = 0;        // flows whose messages could not be followed: a gap, or more than is kept
+  uint64_t given_up = 0;        // flows whose messages could not be followed, each once: a gap, more than is kept, or no sense
   uint64_t gaps = 0;            // in streams
   uint64_t gap_bytes = 0;
 };
@@ -78,12 +78,14 @@ class Dissector final : public flow::Sink, private Output {
     size_t kept = 0;         // by the conversation
     uint8_t beginnings = 0;  // of another protocol
     bool is_done = false;
+    bool has_lost = false;  // counted as given up
   };
   struct Receiver;
 
   // Output
   Writer* begin(std::string_view type) override;
   void commit() override;
+  void withhold() override;
   void write_flow(const flow::Flow& flow);
 
   void datagram(const flow::Flow& flow, uint32_t slot, const decode::Row& row, const flow::Sighting& seen);
@@ -97,6 +99,7 @@ class Dissector final : public flow::Sink, private Output {
   void missing(Talk& talk, Side side, uint64_t bytes);
   void look_closed(Talk& talk, Side side);
   void give_up(Talk& talk);
+  void count_lost(Talk& talk);
   void account(Talk& talk);
   Span stable(Span bytes);
   static Meeting meeting_of(const flow::Flow& flow, Side side) noexcept;
@@ -121,6 +124,7 @@ class Dissector final : public flow::Sink, private Output {
   std::vector<std::byte> scratch_;
   // Of the packet that is being looked at.
   const flow::Flow* flow_ = nullptr;
+  const flow::Sighting* icmp_ = nullptr;
   Rate* rate_ = nullptr;
   Meeting meeting_;
 };

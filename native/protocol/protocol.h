@@ -55,6 +55,8 @@ class Output {
   virtual ~Output() = default;
   /// Begins the event of this type, in the object of the same name.
   Event event(std::string_view type) { return {this, begin(type)}; }
+  /// An event that is not made, for there are too many of them: it is counted.
+  virtual void withhold() {}
   /// Of the packet, in ns since 1970.
   int64_t now() const noexcept { return now_; }
 
@@ -76,8 +78,10 @@ struct Progress {
   size_t need = 1;           // bytes beyond those consumed, before there is any use in asking again
   bool is_done = false;      // there is nothing more to be had from this flow
   bool begins_anew = false;  // what follows is another protocol
+  bool has_lost = false;     // messages that could not be followed: the flow is counted, once
 
   static Progress done() noexcept { return {.is_done = true}; }
+  static Progress lost() noexcept { return {.is_done = true, .has_lost = true}; }
 };
 
 /// A flow as a protocol knows it. What it keeps is bounded by its messages.
@@ -88,6 +92,8 @@ class Conversation {
   /// tells only whether it is done.
   /// @param is_cut of a datagram: there was more of it
   virtual Progress take(Side side, Span bytes, bool is_cut, Output& out) = 0;
+  /// Of those that it skips, so many have gone by, whether they were captured or not.
+  virtual void passed(Side, uint64_t) {}
   /// Bytes of a stream are missing. False: it cannot go on.
   virtual bool gap(Side, uint64_t) { return false; }
   /// One end sends nothing more.

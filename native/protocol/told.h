@@ -13,6 +13,8 @@ class Told final : public Output {
  public:
   void set_now(int64_t ns) noexcept { now_ = ns; }
   const std::vector<std::string>& lines() const noexcept { return lines_; }
+  void withhold() override { withheld++; }
+  uint64_t withheld = 0;
 
  private:
   Writer* begin(std::string_view type) override {
@@ -45,11 +47,13 @@ class Talking {
     for (;;) {
       const auto skipped = static_cast<size_t>(std::min<uint64_t>(way.skip, way.pending.size()));
       way.skip -= skipped;
+      if (skipped > 0) talk_->passed(side, skipped);
       way.pending.erase(way.pending.begin(), way.pending.begin() + static_cast<ptrdiff_t>(skipped));
       if (way.pending.empty() || way.pending.size() < way.need) return true;
       const Progress progress = talk_->take(side, way.pending, false, told);
       is_done_ = progress.is_done || progress.begins_anew;
       begins_anew = progress.begins_anew;
+      has_lost = has_lost || progress.has_lost;
       if (is_done_) return false;
       way.pending.erase(way.pending.begin(), way.pending.begin() + static_cast<ptrdiff_t>(progress.consumed));
       way.skip = progress.skip;
@@ -68,6 +72,7 @@ class Talking {
 
   Told told;
   bool begins_anew = false;
+  bool has_lost = false;
 
  private:
   struct Way {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { lines, ringtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
-import { bytes, ethernet, ipv4, type TracePacket, tcp, u16, udp, writePcap } from '../support/trace.js';
+import { bytes, ethernet, ipv4, ipv6, type TracePacket, tcp, u16, udp, writePcap } from '../support/trace.js';
 import { vxlan } from '../support/tunnels.js';
 
 const path = temporaryFolder();
@@ -141,6 +141,117 @@ test('protocols that there are not, and what is no list, are errors that name th
   }
 });
 
+describe('what cannot be followed', () => {
+  const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab';
+  /** What the client says in segments, and the server after it. */
+  const conversation = (said: string | Uint8Array, answer: string, port = 8080): Buffer[] => {
+    const all = typeof said === 'string' ? Buffer.from(said, 'latin1') : said;
+    const frames: Buffer[] = [segment(0, '', false, 2, port), segment(0, '', true, 0x12, port)];
+    for (let at = 0; at < all.length; at += 1400)
+      frames.push(segment(1 + at, all.subarray(at, at + 1400), false, 0x18, port));
+    frames.push(segment(1, answer, true, 0x18, port));
+    return [
+      ...frames,
+      segment(1 + all.length, '', false, 0x11, port),
+      segment(1 + answer.length, '', true, 0x11, port),
+    ];
+  };
+  const stats = async (frames: readonly Uint8Array[]) => {
+    const file = path(`${++files}.pcap`);
+    writePcap(
+      file,
+      frames.map((data) => ({ data })),
+    );
+    const meter = new FlowMeter({ protocols: true });
+    await using capture = await open(`file:${file}`);
+    for await (const batch of capture) meter.add(batch);
+    meter.flush();
+    return { events: [...meter.events()], counts: meter.stats().events };
+  };
+
+  test('is counted once in givenUp, and what can be told is told', async () => {
+    const line = await stats(conversation(`GET /${'A'.repeat(100_000)} HTTP/1.1\r\n\r\n`, ok));
+    expect(line.counts).toMatchObject({ givenUp: 1, made: 1 });
+    expect(line.events[0]).toMatchObject({ http: { status: 200, length: 2 } });
+    const fields = await stats(conversation(`GET / HTTP/1.1\r\n${'X-1: yyyy\r\n'.repeat(20_000)}\r\n`, ok));
+    expect(fields.counts).toMatchObject({ givenUp: 1, made: 1 });
+    const length = await stats(conversation('POST /c HTTP/1.1\r\nContent-Length: -5\r\n\r\n', ok));
+    expect(length.counts).toMatchObject({ givenUp: 1, made: 1 });
+    expect(length.events[0]).toMatchObject({ http: { url: '/c', status: 200, length: 2 } });
+    const hello = bytes('16 0301 4000 01 ffffff 0303', Buffer.alloc(16_378, 7));
+    expect((await stats(conversation(hello, '', 443))).counts).toMatchObject({ givenUp: 1, made: 0 });
+    const banner = await stats(conversation(`SSH-2.0-${'A'.repeat(70_000)}\r\n`, 'SSH-2.0-ok\r\n', 22));
+    expect(banner.counts).toMatchObject({ givenUp: 1 });
+    expect((await stats(conversation('GET / HTTP/1.1\r\n\r\n', ok))).counts).toMatchObject({ givenUp: 0, made: 1 });
+  });
+
+  test('is counted in withheld where too many requests wait, and no response goes to another one', async () => {
+    const all = Array.from({ length: 300 }, (_, i) => i);
+    const { events, counts } = await stats(
+      conversation(
+        all.map((i) => `GET /r${i} HTTP/1.1\r\n\r\n`).join(''),
+        all.map((i) => `HTTP/1.1 200 OK\r\nServer: r${i}\r\nContent-Length: 1\r\n\r\nx`).join(''),
+      ),
+    );
+    expect(counts).toMatchObject({ made: 128, withheld: 172 });
+    expect(events.every((event) => event.event_type === 'http' && event.http.url === `/${event.http.server}`)).toBe(
+      true,
+    );
+  });
+
+  test('of a body are the bytes that did not come: lengths are of those that did', async () => {
+    const request = 'POST /c HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nabc';
+    const [event] = await told(conversation(request, 'HTTP/1.1 413 No\r\nContent-Length: 500\r\n\r\n0123456789'));
+    expect(event).toMatchObject({ http: { status: 413, length: 10, request_length: 3, incomplete: true } });
+  });
+
+  test('are not empty lines before a request, a greeting before a banner, empty records before a hello', async () => {
+    const lines = await told(conversation(`${'\r\n'.repeat(5)}GET /crlf HTTP/1.1\r\n\r\n`, ok));
+    expect(lines).toMatchObject([{ http: { url: '/crlf', status: 200 } }]);
+    const greeted = await told(conversation('SSH-2.0-c\r\n', 'Welcome\r\nSSH-2.0-banner\r\n', 22));
+    expect(greeted).toMatchObject([
+      { ssh: { client: { software_version: 'c' }, server: { software_version: 'banner' } } },
+    ]);
+    const hello = `0100002b 0303 ${'11'.repeat(32)} 00 0002 1301 01 00 0000`;
+    const empty = await told(conversation(bytes('1603010000'.repeat(1000), '160301002f', hello), '', 443));
+    expect(empty).toMatchObject([{ tls: { client_version: 'TLS 1.2', ja3: { string: '771,4865,,,' } } }]);
+  });
+});
+
+test('the Community ID of ICMP is that of its publication', async () => {
+  const message4 = (source: string, destination: string, type: number, code: number) =>
+    ethernet(0x0800, ipv4({ protocol: 1, source, destination }, bytes(type, code, '0000 0001 0001')));
+  const message6 = (source: string, destination: string, type: number, code: number) =>
+    ethernet(0x86dd, ipv6({ next: 58, source, destination }, bytes(type, code, '0000 0001 0001')));
+  const [four, other] = ['192.168.0.89', '192.168.0.1'];
+  const [six, sixth, far] = [
+    '3ffe 0507 0000 0001 0200 86ff fe05 80da',
+    '3ffe 0507 0000 0001 0260 97ff fe07 69ea',
+    '3ffe 0501 0000 1802 0260 97ff feb6 7ff0',
+  ];
+  const events = await told(
+    [
+      message4(four, other, 8, 0),
+      message4(other, four, 0, 0),
+      message4(four, other, 20, 0),
+      message4(four, other, 20, 1),
+      message6('fe80 0000 0000 0000 0200 86ff fe05 80da', 'fe80 0000 0000 0000 0260 97ff fe07 69ea', 135, 0),
+      message6(six, sixth, 3, 0),
+      message6(far, six, 3, 0),
+    ],
+    { communityId: true },
+  );
+  expect(events.map(({ community_id }) => community_id)).toEqual([
+    '1:X0snYXpgwiv9TZtqg64sgzUn6Dk=',
+    '1:X0snYXpgwiv9TZtqg64sgzUn6Dk=',
+    '1:3o2RFccXzUgjl7zDpqmY7yJi8rI=',
+    '1:tz/fHIDUHs19NkixVVoOZywde+I=',
+    '1:dGHyGvjMfljg6Bppwm3bg0LO8TY=',
+    '1:/OGBt9BN1ofenrmSPWYicpij2Vc=',
+    '1:bnQKq8A2r//dWnkRW2EYcMhShjc=',
+  ]);
+});
+
 describe('ringtap events', () => {
   const file = path('cli.pcap');
   writePcap(
@@ -150,6 +261,7 @@ describe('ringtap events', () => {
       datagram(answer('a.test'), true),
       ethernet(0x0806, bytes('0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002')),
       segment(1, 'GET /\x1b[31m HTTP/1.1\r\nHost: h\r\n\r\n'),
+      segment(1, 'GET http://abs:8080/i HTTP/1.1\r\n\r\n', false, 0x18, 3128),
     ].map((data) => ({ data })),
   );
 
@@ -161,14 +273,15 @@ describe('ringtap events', () => {
       'dns   10.0.0.1:40000 → 10.0.0.2:53  NOERROR  A a.test  A 192.0.2.7  0.000 ms',
       'arp   request  who has 10.0.0.2?  tell 10.0.0.1 (02:00:00:00:00:01)',
       'http  10.0.0.1:40000 → 10.0.0.2:8080  GET  h/\\x1b[31m  no response',
+      'http  10.0.0.1:40000 → 10.0.0.2:3128  GET  http://abs:8080/i  no response',
     ]);
-    expect(stderr).toBe('4 packets, 4 events\n');
+    expect(stderr).toBe('5 packets, 5 events\n');
   });
 
   test('--json is EVE, --types chooses', async () => {
     const { stdout } = await ringtap('events', file, '--json', '--types', 'arp,http', '--community-id');
     const events = lines(stdout).map((line) => JSON.parse(line));
-    expect(events.map(({ event_type }) => event_type)).toEqual(['arp', 'http']);
+    expect(events.map(({ event_type }) => event_type)).toEqual(['arp', 'http', 'http']);
     expect(events[0].flow_id).toBeUndefined();
     expect(events[1].community_id).toMatch(/^1:/);
   });

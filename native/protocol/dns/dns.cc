@@ -68,6 +68,13 @@ Match match_message(Span bytes, bool is_own_port, bool is_whole) {
   Reader in(bytes);
   const Header header = Header::of(in);
   if (header.opcode() > 6 || header.opcode() == 3) return Match::kNo;
+  // A datagram on a port of its own is one, damaged or not, where its question can be read or all is too short for one.
+  if (is_own_port && is_whole && bytes.size() < kHeader + 5) return Match::kYes;
+  if (is_own_port && is_whole && header.queries > 64) {
+    size_t at = kHeader;
+    Name name;
+    return name.read(bytes, at) && at + 4 <= bytes.size() ? Match::kYes : Match::kNo;
+  }
   if (header.queries > 64 || (header.queries == 0 && header.answers == 0 && !header.is_response())) return Match::kNo;
   if (is_own_port && bytes.size() < kHeader + 5) return Match::kYes;
   size_t at = kHeader;
@@ -127,7 +134,8 @@ class Message {
     if (latency_ns >= 0) out_.put(kLatencyUs, static_cast<uint64_t>(latency_ns / 1000));
     if (meeting_.has_port({kMdns})) out_.put(kService, "mdns");
     if (meeting_.has_port({kLlmnr})) out_.put(kService, "llmnr");
-    bool is_whole = queries(header.queries);
+    const bool is_empty = (header.queries | header.answers | header.authorities | header.additionals) == 0;
+    bool is_whole = queries(header.queries) && (header.is_response() || !is_empty);
     is_whole = is_whole && section(kAnswers, header.answers);
     is_whole = is_whole && section(kAuthorities, header.authorities);
     is_whole = is_whole && section(kAdditionals, header.additionals);
@@ -327,6 +335,75 @@ class Message {
   std::string text_;
 };
 
+/// Requests of which no response came yet, by their ids. It grows with them: kMost wait for certain, unless somebody
+/// aims at one place of it; of those that share a place the oldest one goes.
+class Waiting {
+ public:
+  void ask(uint16_t id, int64_t time) {
+    for (;;) {
+      Asked* best = nullptr;
+      for (size_t i = 0; i < kProbes && i < asked_.size(); i++) {
+        Asked& each = at(id, i);
+        if (each.is_open && each.id == id) {
+          each.time = time;
+          return;
+        }
+        if (best == nullptr || is_better(each, *best)) best = &each;
+      }
+      if (best != nullptr && (!best->is_open || asked_.size() >= kMost)) {
+        *best = {.time = time, .id = id, .is_open = true};
+        return;
+      }
+      grow();
+    }
+  }
+  /// ns since it was asked; -1: it was not.
+  int64_t answer(uint16_t id, int64_t time) noexcept {
+    for (size_t i = 0; i < kProbes && i < asked_.size(); i++) {
+      Asked& each = at(id, i);
+      if (!each.is_open || each.id != id || time < each.time) continue;
+      each.is_open = false;
+      return time - each.time;
+    }
+    return -1;
+  }
+  size_t memory() const noexcept { return asked_.capacity() * sizeof(Asked); }
+
+ private:
+  static constexpr size_t kMost = 1024;  // places, of which a quarter is used without any meeting
+  static constexpr size_t kProbes = 16;
+
+  struct Asked {
+    int64_t time = 0;
+    uint16_t id = 0;
+    bool is_open = false;
+  };
+
+  static bool is_better(const Asked& a, const Asked& b) noexcept {
+    return a.is_open == b.is_open ? a.is_open && a.time < b.time : !a.is_open;
+  }
+  Asked& at(uint16_t id, size_t probe) noexcept {
+    // Ids count up, in either byte order, or are random: a product spreads them all.
+    const uint32_t hash = id * 0x9e3779b1u >> 16;
+    return asked_[(hash + probe) & (asked_.size() - 1)];
+  }
+  void grow() {
+    std::vector<Asked> old(asked_.empty() ? 4 : asked_.size() * 2);
+    old.swap(asked_);
+    for (const Asked& each : old) {
+      if (!each.is_open) continue;
+      for (size_t i = 0; i < kProbes && i < asked_.size(); i++) {
+        Asked& place = at(each.id, i);
+        if (place.is_open) continue;
+        place = each;
+        break;
+      }
+    }
+  }
+
+  std::vector<Asked> asked_;  // a power of two
+};
+
 class Conversing final : public Conversation {
  public:
   explicit Conversing(const Meeting& meeting) : meeting_(meeting) {}
@@ -346,33 +423,25 @@ class Conversing final : public Conversation {
       progress.consumed += whole;
     }
   }
+  size_t memory() const noexcept override { return waiting_.memory(); }
 
  private:
-  /// Requests of which no response came yet, the latest ones.
-  struct Asked {
-    int64_t time = 0;
-    uint16_t id = 0;
-    bool is_open = false;
-  };
-
   void message(Side side, Span bytes, bool is_cut, Output& out) {
     (void)side;
     if (bytes.size() < kHeader) return;
     Reader in(bytes);
     const Header header = Header::of(in);
     int64_t latency = -1;
-    Asked& asked = asked_[header.id % asked_.size()];
-    if (!header.is_response()) {
-      asked = {.time = out.now(), .id = header.id, .is_open = true};
-    } else if (asked.is_open && asked.id == header.id && out.now() >= asked.time) {
-      latency = out.now() - asked.time;
-      asked.is_open = false;
+    if (header.is_response()) {
+      latency = waiting_.answer(header.id, out.now());
+    } else {
+      waiting_.ask(header.id, out.now());
     }
     if (Event event = out.event(kProtocol.name)) Message(bytes, meeting_, *event).write(header, is_cut, latency);
   }
 
   Meeting meeting_;
-  std::array<Asked, 8> asked_;
+  Waiting waiting_;
 };
 
 std::unique_ptr<Conversation> open(const Meeting& meeting) { return std::make_unique<Conversing>(meeting); }

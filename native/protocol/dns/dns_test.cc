@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "protocol/digest.h"
 #include "protocol/dns/name.h"
 #include "protocol/told.h"
 
@@ -85,4 +86,44 @@ TEST_CASE("a response says how long it took") {
   talking.told.set_now(1'012'345'678);
   talking.say(Side::kServer, bytes_of("1234 8183 0001 0000 0000 0000 01'a'00 0001 0001"));
   CHECK(talking.told.lines()[1].find(R"("rcode":"NXDOMAIN","latency_us":12345,)") != std::string::npos);
+}
+
+TEST_CASE("256 requests of a flow wait for their responses, whatever their ids count by") {
+  for (const unsigned step : {1u, 256u, 1024u + 1u, 40503u}) {
+    Talking talking(dns::kProtocol, kUdp);
+    const auto say = [&](Side side, unsigned id, std::string_view flags) {
+      const std::byte bytes[] = {static_cast<std::byte>(id >> 8), static_cast<std::byte>(id)};
+      talking.say(side, bytes_of(hex_of(bytes) + std::string(flags) + "0001 0000 0000 0000 01'a'00 0001 0001"));
+    };
+    for (unsigned i = 0; i < 256; i++) {
+      talking.told.set_now(1'000'000'000 + i * 1000);
+      say(Side::kClient, i * step & 0xffff, "0100");
+    }
+    talking.told.set_now(2'000'000'000);
+    for (unsigned i = 0; i < 256; i++) say(Side::kServer, i * step & 0xffff, "8180");
+    say(Side::kServer, 0, "8180");
+    const auto& lines = talking.told.lines();
+    REQUIRE(lines.size() == 513);
+    for (unsigned i = 0; i < 256; i++) {
+      CHECK(lines[256 + i].find("\"latency_us\":" + std::to_string(1'000'000 - i) + ",") != std::string::npos);
+    }
+    CHECK(lines[512].find("latency_us") == std::string::npos);
+  }
+}
+
+TEST_CASE("what is damaged is told on its own port, with what was read before") {
+  const auto counts = bytes_of("0004 8180 ffff ffff 0000 0000 01'a'00 0001 0001");
+  const auto header = bytes_of("0004 0100 0000 0000 0000 0000");
+  const Meeting strange{.client_port = 40000, .server_port = 9999};
+  for (const auto& each : {counts, header}) {
+    CHECK(dns::kProtocol.match(each, kUdp) == Match::kYes);
+    CHECK(dns::kProtocol.match(each, strange) == Match::kNo);
+    Talking talking(dns::kProtocol, kUdp);
+    talking.say(Side::kServer, each);
+    REQUIRE(talking.told.lines().size() == 1);
+    CHECK(talking.told.lines()[0].find(R"("malformed":true)") != std::string::npos);
+  }
+  CHECK(told("0004 8180 ffff ffff 0000 0000 01'a'00 0001 0001").find(R"("rrname":"a","rrtype":"A"}])") !=
+        std::string::npos);
+  CHECK(dns::kProtocol.match(bytes_of("'GET / HTTP/1.1'0d0a"), kUdp) == Match::kNo);
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <deque>
+#include <memory>
 #include <string>
 
 #include "protocol/http/head.h"
@@ -16,11 +17,19 @@ namespace {
 
 constexpr size_t kLongestHead = 64 << 10;
 constexpr size_t kLongestChunkLine = 1024;
-/// Requests that wait for their responses; beyond, the oldest one is told without.
-constexpr size_t kMostWaiting = 32;
+/// Requests that wait for their responses with all that is told of them; beyond, an exchange is counted as withheld.
+constexpr size_t kMostWaiting = 128;
+/// With those of which only the place is kept; beyond, responses cannot be told apart.
+constexpr size_t kMostPlaces = 16384;
+constexpr size_t kMostEmptyLines = 64;
 
 Match match(Span bytes, const Meeting&) {
-  const std::string_view text = text_of(bytes);
+  std::string_view text = text_of(bytes);
+  // RFC 9112 §2.2: empty lines may come before a request.
+  size_t empty = 0;
+  while (empty < text.size() && empty < 2 * kMostEmptyLines && (text[empty] == '\r' || text[empty] == '\n')) empty++;
+  text.remove_prefix(empty);
+  if (text.empty()) return Match::kMore;
   constexpr std::string_view kResponse = "HTTP/1.";
   const auto begins = [&](std::string_view with) { return text.substr(0, with.size()) == with.substr(0, text.size()); };
   if (begins(kResponse)) return text.size() >= kResponse.size() ? Match::kYes : Match::kMore;
@@ -49,6 +58,14 @@ struct Exchange {
   size_t memory() const noexcept { return sizeof(Exchange) + request.memory() + response.memory(); }
 };
 
+/// Where an exchange stands among the others.
+struct Place {
+  std::unique_ptr<Exchange> exchange;  // null: there were too many of them, it is not told
+  bool is_head = false;
+  bool is_connect = false;
+  bool is_answered = false;
+};
+
 class Conversing final : public Conversation {
  public:
   Progress take(Side side, Span bytes, bool, Output& out) override {
@@ -61,8 +78,13 @@ class Conversing final : public Conversation {
       const size_t before = progress.consumed;
       if (!step(side, left, progress, out)) {
         if (progress.begins_anew) return progress;
+        if (side == Side::kClient) {
+          // What the server says is told all the same.
+          ways_[0].state = State::kDeaf;
+          return {.consumed = bytes.size(), .has_lost = true};
+        }
         ended(out);
-        return Progress::done();
+        return Progress::lost();
       }
       if (progress.consumed == before && progress.skip == 0) return progress;
       if (progress.skip > 0) {
@@ -70,6 +92,7 @@ class Conversing final : public Conversation {
         const auto there = static_cast<size_t>(std::min<uint64_t>(progress.skip, bytes.size() - progress.consumed));
         progress.consumed += there;
         progress.skip -= there;
+        passed(side, there);
         if (progress.skip > 0) return progress;
       }
     }
@@ -78,8 +101,15 @@ class Conversing final : public Conversation {
   bool gap(Side side, uint64_t bytes) override {
     Way& way = ways_[index_of(side)];
     if (way.state != State::kUntilClose) return false;
-    if (!exchanges_.empty()) exchanges_.front().length += bytes;
+    count(side, bytes);
     return true;
+  }
+
+  void passed(Side side, uint64_t bytes) override {
+    uint64_t& left = ways_[index_of(side)].body_left;
+    const uint64_t of_body = std::min(left, bytes);
+    left -= of_body;
+    count(side, of_body);
   }
 
   void closed(Side side, Output& out) override {
@@ -87,20 +117,21 @@ class Conversing final : public Conversation {
   }
 
   void ended(Output& out) override {
-    while (!exchanges_.empty()) tell(out, exchanges_.front().has_response);
+    while (!places_.empty()) tell(out, places_.front().is_answered);
   }
 
   size_t memory() const noexcept override {
-    size_t bytes = 0;
-    for (const Exchange& each : exchanges_) bytes += each.memory();
+    size_t bytes = places_.size() * sizeof(Place);
+    for (const Place& each : places_) bytes += each.exchange != nullptr ? each.exchange->memory() : 0;
     return bytes;
   }
 
  private:
-  enum class State : uint8_t { kHead, kLastByte, kChunkLine, kTrailer, kUntilClose, kTunnel };
+  enum class State : uint8_t { kHead, kLastByte, kChunkLine, kTrailer, kUntilClose, kTunnel, kDeaf };
   struct Way {
     State state = State::kHead;
-    size_t scanned = 0;  // of the head
+    size_t scanned = 0;      // of the head
+    uint64_t body_left = 0;  // of what is skipped
   };
 
   /// One part of a message. False: it is none, or there is nothing more.
@@ -111,15 +142,19 @@ class Conversing final : public Conversation {
         return head(side, way, left, progress, out);
       case State::kLastByte:
         progress.consumed++;
+        count(side, 1);
         way.state = State::kHead;
         if (side == Side::kServer) complete(out);
         return true;
       case State::kChunkLine:
-        return chunk(side, way, left, progress);
+        return chunk(way, left, progress);
       case State::kTrailer:
         return trailer(side, way, left, progress, out);
       case State::kUntilClose:
-        if (!exchanges_.empty()) exchanges_.front().length += left.size();
+        count(side, left.size());
+        progress.consumed += left.size();
+        return true;
+      case State::kDeaf:
         progress.consumed += left.size();
         return true;
       case State::kTunnel:
@@ -154,52 +189,58 @@ class Conversing final : public Conversation {
   }
 
   bool asked(Head found, Way& way, Progress& progress, Output& out) {
-    if (exchanges_.size() >= kMostWaiting) tell(out, exchanges_.front().has_response);
-    Exchange& exchange = exchanges_.emplace_back();
-    exchange.has_request = true;
-    exchange.asked_at = out.now();
-    const bool is_connect = found.method == "CONNECT";
-    exchange.request_length = found.is_chunked ? 0 : found.content_length;
-    if (is_connect) {
+    if (places_.size() >= kMostPlaces) {
+      out.withhold();
+      return false;
+    }
+    Place& place = places_.emplace_back();
+    place.is_head = found.method == "HEAD";
+    place.is_connect = found.method == "CONNECT";
+    if (place.is_connect) {
       way.state = State::kTunnel;
     } else {
       body(found.is_chunked, found.content_length, way, progress);
     }
     const bool is_clear = !found.is_ambiguous;
-    exchange.request = std::move(found);
+    if (whole_ < kMostWaiting) {
+      whole_++;
+      place.exchange = std::make_unique<Exchange>();
+      place.exchange->has_request = true;
+      place.exchange->asked_at = out.now();
+      place.exchange->request = std::move(found);
+    }
     return is_clear;
   }
 
   bool answered(Head found, Way& way, Progress& progress, Output& out) {
-    const bool is_known = !exchanges_.empty() && !exchanges_.front().has_response;
-    if (!is_known) exchanges_.emplace_front();
     // "Go on" and the like come before the response.
-    if (found.status >= 100 && found.status < 200 && found.status != 101) {
-      if (!is_known) exchanges_.pop_front();
-      return true;
+    if (found.status >= 100 && found.status < 200 && found.status != 101) return true;
+    if (places_.empty() || places_.front().is_answered) {
+      places_.emplace_front().exchange = std::make_unique<Exchange>();
+      whole_++;
     }
-    Exchange& exchange = exchanges_.front();
-    exchange.has_response = true;
-    exchange.answered_at = out.now();
-    const bool is_tunnel = exchange.request.method == "CONNECT" && found.status >= 200 && found.status < 300;
-    const bool has_body = exchange.request.method != "HEAD" && found.status != 204 && found.status != 304;
-    exchange.length = found.is_chunked ? 0 : found.content_length;
+    Place& place = places_.front();
+    place.is_answered = true;
+    const bool is_tunnel = place.is_connect && found.status >= 200 && found.status < 300;
+    const bool has_body = !place.is_head && found.status != 204 && found.status != 304;
     const bool is_chunked = found.is_chunked;
     const bool has_length = found.has_length;
     const uint64_t length = found.content_length;
     const bool is_upgrade = found.status == 101;
     const bool is_clear = !found.is_ambiguous;
-    exchange.response = std::move(found);
+    if (place.is_connect && !is_tunnel && ways_[0].state == State::kTunnel) ways_[0].state = State::kHead;
+    if (place.exchange != nullptr) {
+      place.exchange->has_response = true;
+      place.exchange->answered_at = out.now();
+      place.exchange->response = std::move(found);
+    }
     if (is_tunnel || is_upgrade) {
-      exchange.length = 0;
       complete(out);
       progress.begins_anew = true;
       return false;
     }
     if (!is_clear) return false;
-    if (exchange.request.method == "CONNECT") ways_[0].state = State::kHead;
     if (!has_body) {
-      exchange.length = 0;
       complete(out);
     } else if (is_chunked) {
       way.state = State::kChunkLine;
@@ -220,10 +261,11 @@ class Conversing final : public Conversation {
     } else if (length > 0) {
       way.state = State::kLastByte;
       progress.skip = length - 1;
+      way.body_left = progress.skip;
     }
   }
 
-  bool chunk(Side side, Way& way, Span left, Progress& progress) {
+  static bool chunk(Way& way, Span left, Progress& progress) {
     const std::string_view text = text_of(left);
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) {
@@ -238,15 +280,17 @@ class Conversing final : public Conversation {
       way.state = State::kTrailer;
       return true;
     }
-    count(side, size);
+    way.body_left = size;
     progress.skip = size + 2;
     return true;
   }
 
   void count(Side side, uint64_t size) {
-    if (exchanges_.empty()) return;
-    if (side == Side::kServer) exchanges_.front().length += size;
-    if (side == Side::kClient) exchanges_.back().request_length += size;
+    if (places_.empty()) return;
+    Exchange* of = (side == Side::kServer ? places_.front() : places_.back()).exchange.get();
+    if (of == nullptr) return;
+    if (side == Side::kServer && of->has_response) of->length += size;
+    if (side == Side::kClient && of->has_request) of->request_length += size;
   }
 
   /// Lines up to an empty one.
@@ -266,12 +310,15 @@ class Conversing final : public Conversation {
 
   void complete(Output& out) {
     ways_[1].state = State::kHead;
-    if (!exchanges_.empty() && exchanges_.front().has_response) tell(out, false);
+    if (!places_.empty() && places_.front().is_answered) tell(out, false);
   }
 
   void tell(Output& out, bool is_incomplete) {
-    const Exchange exchange = std::move(exchanges_.front());
-    exchanges_.pop_front();
+    const std::unique_ptr<Exchange> told = std::move(places_.front().exchange);
+    places_.pop_front();
+    if (told == nullptr) return out.withhold();
+    whole_--;
+    const Exchange& exchange = *told;
     Event event = out.event(kProtocol.name);
     if (!event) return;
     const Head& request = exchange.request;
@@ -306,7 +353,8 @@ class Conversing final : public Conversation {
   }
 
   std::array<Way, 2> ways_;
-  std::deque<Exchange> exchanges_;  // the one that is answered next first
+  std::deque<Place> places_;  // the one that is answered next first
+  size_t whole_ = 0;          // of them
 };
 
 std::unique_ptr<Conversation> open(const Meeting&) { return std::make_unique<Conversing>(); }

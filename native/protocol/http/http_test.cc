@@ -89,10 +89,85 @@ TEST_CASE("after CONNECT and after an upgrade it is another protocol's") {
 
 TEST_CASE("what could be read in two ways is not read on") {
   Talking talking(http::kProtocol, kMeeting);
-  CHECK(!talking.say(Side::kClient, span_of("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n")));
+  CHECK(talking.say(Side::kClient, span_of("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n")));
+  CHECK(talking.has_lost);
+  talking.say(Side::kClient, span_of("GET /no HTTP/1.1\r\n\r\n"));
+  talking.end();
   REQUIRE(talking.told.lines().size() == 1);
   CHECK(has(talking.told.lines()[0], R"("http_method":"POST")"));
   CHECK(http::kProtocol.match(span_of("GET key\r\n"), kMeeting) == Match::kNo);
   CHECK(http::kProtocol.match(span_of("GE"), kMeeting) == Match::kMore);
   CHECK(http::kProtocol.match(span_of("HTTP/1.1 2"), kMeeting) == Match::kYes);
+}
+
+TEST_CASE("of many requests without a response every response finds its own, or is counted") {
+  Talking talking(http::kProtocol, kMeeting);
+  std::string requests, responses;
+  for (int i = 0; i < 10'000; i++) {
+    requests += (i % 2 != 0 ? "HEAD /" : "GET /") + std::to_string(i) + "/ HTTP/1.1\r\n\r\n";
+    responses += "HTTP/1.1 200 OK\r\nServer: of-" + std::to_string(i) + "-\r\nContent-Length: 1\r\n\r\n";
+    if (i % 2 == 0) responses += "x";
+  }
+  talking.say(Side::kClient, span_of(requests));
+  talking.say(Side::kServer, span_of(responses));
+  talking.say(Side::kClient, span_of("GET /10000/ HTTP/1.1\r\n\r\n"));
+  talking.say(Side::kServer, span_of("HTTP/1.1 200 OK\r\nServer: of-10000-\r\nContent-Length: 0\r\n\r\n"));
+  talking.end();
+  const auto& lines = talking.told.lines();
+  REQUIRE(lines.size() == 129);
+  CHECK(talking.told.withheld == 10'001 - 129);
+  for (size_t i = 0; i < lines.size(); i++) {
+    const std::string number = std::to_string(i < 128 ? i : 10'000);
+    CHECK(has(lines[i], "\"url\":\"/" + number + "/\""));
+    CHECK(has(lines[i], "\"server\":\"of-" + number + "-\""));
+  }
+}
+
+TEST_CASE("lengths are of the bytes that came") {
+  const auto short_of = told({{Side::kClient, "POST /a HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nabc"},
+                              {Side::kServer, "HTTP/1.1 413 No\r\nContent-Length: 1000000\r\n\r\n0123456789"}});
+  REQUIRE(short_of.size() == 1);
+  CHECK(has(short_of[0], R"("length":10,"request_length":3)"));
+  CHECK(has(short_of[0], R"("incomplete":true)"));
+  const auto chunks =
+      told({{Side::kClient, kGet},
+            {Side::kServer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nffff\r\n12345"}},
+           3);
+  CHECK(has(chunks[0], R"("length":8)"));
+}
+
+TEST_CASE("the response to a request of no good length is told with it") {
+  for (const std::string field : {"Content-Length: 99999999999999999999999\r\n\r\nabc", "Content-Length: -5\r\n\r\n",
+                                  "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\nabc"}) {
+    for (const size_t piece : {1u, 1u << 20}) {
+      const auto lines = told({{Side::kClient, "POST /bad HTTP/1.1\r\n" + field},
+                               {Side::kServer, "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nab"}},
+                              piece);
+      REQUIRE(lines.size() == 1);
+      CHECK(has(lines[0], R"("url":"/bad")"));
+      CHECK(has(lines[0], R"("status":400,"length":2)"));
+    }
+  }
+}
+
+TEST_CASE("a head that is too long is given up, and the response told alone") {
+  for (const bool is_line : {true, false}) {
+    Talking talking(http::kProtocol, kMeeting);
+    const std::string filler(100'000, 'A');
+    const std::string head = is_line ? "GET /" + filler : "GET / HTTP/1.1\r\nX: " + filler;
+    for (size_t at = 0; at < head.size(); at += 1000) {
+      CHECK(talking.say(Side::kClient, span_of(std::string_view(head).substr(at, 1000))));
+    }
+    CHECK(talking.has_lost);
+    talking.say(Side::kServer, span_of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"));
+    REQUIRE(talking.told.lines().size() == 1);
+    CHECK(has(talking.told.lines()[0], R"("status":200,"length":2)"));
+  }
+}
+
+TEST_CASE("empty lines may come before the first request") {
+  CHECK(http::kProtocol.match(span_of("\r\n\r\nGET / HTTP/1.1\r\n"), kMeeting) == Match::kYes);
+  CHECK(http::kProtocol.match(span_of("\r\n"), kMeeting) == Match::kMore);
+  CHECK(http::kProtocol.match(span_of("\r\nQUIT\r\n"), kMeeting) == Match::kNo);
+  CHECK(told({{Side::kClient, "\r\n\n\r\n" + kGet}}, 1).size() == 1);
 }

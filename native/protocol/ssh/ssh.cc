@@ -14,14 +14,37 @@ namespace {
 
 constexpr std::string_view kBegin = "SSH-";
 constexpr size_t kLongestBanner = 255;
+/// Of a server's lines before it.
+constexpr size_t kLongestBefore = 16 << 10;
+constexpr uint16_t kPort = 22;
 constexpr size_t kLongestPacket = 35'000;  // RFC 4253
 constexpr uint8_t kKeyExchangeInit = 20;
 
-Match match(Span bytes, const Meeting&) {
-  const std::string_view text = text_of(bytes);
+/// What may stand in a line, in any alphabet.
+bool is_text(std::string_view line) noexcept {
+  return std::ranges::all_of(line,
+                             [](char c) { return static_cast<unsigned char>(c) >= ' ' || c == '\t' || c == '\r'; });
+}
+
+Match match_banner(std::string_view text) noexcept {
   if (text.substr(0, 4) != kBegin.substr(0, text.size())) return Match::kNo;
   if (text.size() < 5) return Match::kMore;
   return text[4] == '1' || text[4] == '2' ? Match::kYes : Match::kNo;
+}
+
+Match match(Span bytes, const Meeting& meeting) {
+  std::string_view text = text_of(bytes);
+  const Match first = match_banner(text);
+  if (first != Match::kNo || meeting.side == Side::kClient) return first;
+  // RFC 4253 §4.2: a server may send other lines before.
+  text = text.substr(0, kLongestBefore);
+  for (;;) {
+    const size_t end = text.find('\n');
+    if (!is_text(text.substr(0, end))) return Match::kNo;
+    if (end == std::string_view::npos) return meeting.has_port({kPort}) ? Match::kMore : Match::kNo;
+    text.remove_prefix(end + 1);
+    if (match_banner(text) == Match::kYes) return Match::kYes;
+  }
 }
 
 class Conversing final : public Conversation {
@@ -30,22 +53,27 @@ class Conversing final : public Conversation {
     End& end = ends_[index_of(side)];
     Progress progress;
     if (end.is_done) return {.consumed = bytes.size()};
-    if (!end.has_banner) {
+    while (!end.has_banner) {
       const std::string_view text = text_of(bytes);
       const size_t line = text.find('\n');
+      const bool may_have_more = side == Side::kServer && match_banner(text) == Match::kNo;
       if (line == std::string_view::npos) {
-        if (text.size() > kLongestBanner) return stop(out);
+        if (text.size() > (may_have_more ? kLongestBefore : kLongestBanner)) return lose(out);
         progress.need = text.size() + 1;
         return progress;
       }
-      if (!read_banner(text.substr(0, line), end)) return stop(out);
-      progress.consumed = line + 1;
+      const std::string_view found = text.substr(0, line);
+      if (!read_banner(found, end)) {
+        end.before += line + 1;
+        if (!may_have_more || end.before > kLongestBefore || !is_text(found)) return lose(out);
+      }
+      progress.consumed += line + 1;
       bytes = bytes.subspan(line + 1);
     }
     progress.need = 4;
     if (bytes.size() < 4) return progress;
     const size_t length = load_big<uint32_t>(bytes.data());
-    if (length > kLongestPacket || length < 2) return stop(out);
+    if (length > kLongestPacket || length < 2) return lose(out);
     progress.need = 4 + length;
     if (bytes.size() < 4 + length) return progress;
     read_packet(bytes.subspan(4, length), end);
@@ -64,6 +92,7 @@ class Conversing final : public Conversation {
     std::string version;
     std::string software;
     std::string hassh;
+    size_t before = 0;  // bytes of lines before the banner
     bool has_banner = false;
     bool is_done = false;
 
@@ -73,6 +102,11 @@ class Conversing final : public Conversation {
   Progress stop(Output& out) {
     tell(out);
     return Progress::done();
+  }
+
+  Progress lose(Output& out) {
+    tell(out);
+    return Progress::lost();
   }
 
   /// SSH-2.0-software comment

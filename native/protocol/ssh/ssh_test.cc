@@ -54,8 +54,43 @@ TEST_CASE("a banner alone is told at the end, what is none is nothing") {
   talking.end();
   CHECK(talking.told.lines()[0] == R"(ssh {"server":{"proto_version":"1.99","software_version":"Cisco"}})");
   Talking none(ssh::kProtocol, kMeeting);
-  CHECK(!none.say(Side::kServer, std::vector<std::byte>(300, std::byte{'S'})));
+  CHECK(!none.say(Side::kClient, std::vector<std::byte>(300, std::byte{'S'})));
   CHECK(none.told.lines().empty());
   CHECK(ssh::kProtocol.match(bytes_of("'SSL'"), kMeeting) == Match::kNo);
   CHECK(ssh::kProtocol.match(bytes_of("'SS'"), kMeeting) == Match::kMore);
+}
+
+TEST_CASE("a server may send lines before its banner, so many and no more") {
+  const Meeting from_server{.client_port = 40000, .server_port = 22, .is_tcp = true, .side = Side::kServer};
+  CHECK(ssh::kProtocol.match(bytes_of("'Welcome'0d0a'SSH-2.0-x'"), from_server) == Match::kYes);
+  CHECK(ssh::kProtocol.match(bytes_of("'Welcome'0d0a'SS'"), from_server) == Match::kMore);
+  CHECK(ssh::kProtocol.match(bytes_of("'Welcome'0d0a'SSH-2.0-x'"), kMeeting) == Match::kNo);
+  CHECK(ssh::kProtocol.match(bytes_of("00 0a 'SSH-2.0-x'"), from_server) == Match::kNo);
+  for (const size_t piece : {1u, 1000u}) {
+    Talking talking(ssh::kProtocol, kMeeting);
+    const auto all = bytes_of("'Welcome'0d0a 0d0a 'to SSH-2.0-'0a 'SSH-2.0-banner'0d0a");
+    talking.say(Side::kClient, bytes_of("'SSH-2.0-c'0d0a"));
+    for (size_t at = 0; at < all.size(); at += piece) {
+      CHECK(talking.say(Side::kServer, Span(all).subspan(at, std::min(piece, all.size() - at))));
+    }
+    talking.end();
+    CHECK(talking.told.lines()[0].find(R"("server":{"proto_version":"2.0","software_version":"banner"})") !=
+          std::string::npos);
+  }
+  Talking endless(ssh::kProtocol, kMeeting);
+  endless.say(Side::kClient, bytes_of("'SSH-2.0-c'0d0a"));
+  size_t lines = 0;
+  while (endless.say(Side::kServer, bytes_of("'A line'0a"))) lines++;
+  CHECK(lines * 7 <= 16 << 10);
+  CHECK(endless.has_lost);
+  CHECK(endless.told.lines().size() == 1);
+}
+
+TEST_CASE("a banner that is too long is given up, and counted") {
+  Talking talking(ssh::kProtocol, kMeeting);
+  talking.say(Side::kServer, bytes_of("'SSH-2.0-ok'0d0a"));
+  const auto banner = bytes_of("'SSH-2.0-" + std::string(70'000, 'A') + "'");
+  CHECK(!talking.say(Side::kClient, banner));
+  CHECK(talking.has_lost);
+  CHECK(talking.told.lines()[0] == R"(ssh {"server":{"proto_version":"2.0","software_version":"ok"}})");
 }

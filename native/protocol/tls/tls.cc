@@ -20,6 +20,10 @@ constexpr size_t kLongestRecord = (16 << 10) + 2048;
 /// Of a handshake message: a chain of certificates may have several records.
 constexpr size_t kLongestMessage = 128 << 10;
 
+/// Records without anything in them: so many are TLS, too, and more than so many are not read on.
+constexpr size_t kEnoughEmpty = 4;
+constexpr size_t kMostEmpty = 4096;
+
 enum ContentType : uint8_t { kChangeCipher = 20, kAlert = 21, kHandshake = 22, kData = 23 };
 enum MessageType : uint8_t { kClientHello = 1, kServerHello = 2, kCertificate = 11, kRequest = 13, kHelloDone = 14 };
 
@@ -42,11 +46,23 @@ std::string version_name(uint16_t version) {
   }
 }
 
+bool is_empty(Span record) noexcept {
+  return record[0] == std::byte{22} && record[1] == std::byte{3} && record[2] <= std::byte{4} &&
+         load_big<uint16_t>(record.data() + 3) == 0;
+}
+
 Match match(Span bytes, const Meeting&) {
   constexpr std::array<std::byte, 2> kBegin = {std::byte{22}, std::byte{3}};
   for (size_t i = 0; i < std::min<size_t>(2, bytes.size()); i++) {
     if (bytes[i] != kBegin[i]) return Match::kNo;
   }
+  // Empty records come before anything else where somebody wants to be overlooked.
+  size_t empty = 0;
+  while (bytes.size() > kRecordHeader && is_empty(bytes)) {
+    bytes = bytes.subspan(kRecordHeader);
+    if (++empty >= kEnoughEmpty) return Match::kYes;
+  }
+  if (empty > 0 && (bytes[0] != kBegin[0] || (bytes.size() > 1 && bytes[1] != kBegin[1]))) return Match::kNo;
   if (bytes.size() < kRecordHeader + 1) return Match::kMore;
   const auto length = load_big<uint16_t>(bytes.data() + 3);
   const auto type = std::to_integer<unsigned>(bytes[5]);
@@ -70,12 +86,13 @@ class Conversing final : public Conversation {
       if (left.size() < kRecordHeader) return progress;
       const auto type = std::to_integer<uint8_t>(left[0]);
       const size_t length = load_big<uint16_t>(left.data() + 3);
-      if (type < kChangeCipher || type > 24 || left[1] != std::byte{3} || length > kLongestRecord) return stop(out);
+      if (type < kChangeCipher || type > 24 || left[1] != std::byte{3} || length > kLongestRecord) return lose(out);
       // What is encrypted is not looked at: neither copied nor waited for.
       if (type != kHandshake || way.is_encrypted) {
         // A client may send this message, and early data, before it has heard the server's hello.
         const bool is_change = type == kChangeCipher && side == Side::kServer && has_server_;
         way.is_encrypted = way.is_encrypted || type == kData || is_change;
+        way.has_changed = way.has_changed || type == kChangeCipher;
         if (is_over(side)) return stop(out);
         const size_t there = std::min(left.size(), kRecordHeader + length);
         progress.consumed += there;
@@ -88,7 +105,14 @@ class Conversing final : public Conversation {
       way.messages.insert(way.messages.end(), left.begin() + kRecordHeader,
                           left.begin() + static_cast<ptrdiff_t>(kRecordHeader + length));
       progress.consumed += kRecordHeader + length;
-      if (!read_messages(way)) return stop(out);
+      if (length == 0 && ++way.empty > kMostEmpty) return lose(out);
+      if (read_messages(way)) continue;
+      if (!has_lost_) return stop(out);
+      if (!way.has_changed || !has_client_) return lose(out);
+      // Of a client that was heard to its end before the server: this is encrypted, and no message.
+      has_lost_ = false;
+      way.is_encrypted = true;
+      way.messages.clear();
     }
   }
 
@@ -105,12 +129,19 @@ class Conversing final : public Conversation {
  private:
   struct Way {
     std::vector<std::byte> messages;
+    size_t empty = 0;  // records
+    bool has_changed = false;  // the cipher, or so it says
     bool is_encrypted = false;
   };
 
   Progress stop(Output& out) {
     tell(out);
     return Progress::done();
+  }
+
+  Progress lose(Output& out) {
+    tell(out);
+    return Progress::lost();
   }
 
   /// Has everything been said that can be read?
@@ -125,13 +156,14 @@ class Conversing final : public Conversation {
       Reader in(Span(way.messages).subspan(at));
       const uint8_t type = in.u8();
       const size_t length = in.u24();
-      if (length > kLongestMessage) return false;
+      has_lost_ = length > kLongestMessage;
+      if (has_lost_) return false;
       if (in.left() < length) break;
       if (!read_message(type, in.take(length))) return false;
       at += 4 + length;
     }
     way.messages.erase(way.messages.begin(), way.messages.begin() + static_cast<ptrdiff_t>(at));
-    return way.messages.size() <= kLongestMessage + 4;
+    return true;
   }
 
   bool read_message(uint8_t type, Span body) {
@@ -274,6 +306,7 @@ class Conversing final : public Conversation {
   bool wants_certificate_ = false;
   bool has_ech_ = false;
   bool resumes_ = false;
+  bool has_lost_ = false;
   bool is_told_ = false;
 };
 

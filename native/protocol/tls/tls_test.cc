@@ -123,3 +123,50 @@ TEST_CASE("what is no hello is no TLS, and what is cut off is nothing") {
   talking.end();
   CHECK(talking.told.lines().empty());
 }
+
+TEST_CASE("empty records before the hello do not hide it, so many and no more") {
+  const auto with = [](size_t count, size_t piece) {
+    std::vector<std::byte> all;
+    for (size_t i = 0; i < count; i++) {
+      const auto empty = bytes_of("1603010000");
+      all.insert(all.end(), empty.begin(), empty.end());
+    }
+    const auto hello = records(kClient);
+    all.insert(all.end(), hello.begin(), hello.end());
+    CHECK(tls::kProtocol.match(all, kMeeting) == Match::kYes);
+    Talking talking(tls::kProtocol, kMeeting);
+    for (size_t at = 0; at < all.size(); at += piece) {
+      talking.say(Side::kClient, Span(all).subspan(at, std::min(piece, all.size() - at)));
+    }
+    talking.end();
+    CHECK(talking.has_lost == talking.told.lines().empty());
+    return !talking.told.lines().empty() && talking.told.lines()[0].find(R"("sni":"ab.test")") != std::string::npos;
+  };
+  CHECK(with(1, 1000));
+  CHECK(with(1000, 1460));
+  CHECK(with(1000, 7));
+  CHECK(!with(5000, 1460));
+  CHECK(tls::kProtocol.match(bytes_of("1603010000"), kMeeting) == Match::kMore);
+  CHECK(tls::kProtocol.match(bytes_of("1603010000 1603010000 17030300"), kMeeting) == Match::kNo);
+}
+
+TEST_CASE("a message that claims 16 MB is given up, and counted") {
+  Talking talking(tls::kProtocol, kMeeting);
+  CHECK(!talking.say(Side::kClient, bytes_of("1603014000 01ffffff0303" + std::string(2 * (16384 - 6), '7'))));
+  CHECK(talking.has_lost);
+  Talking good(tls::kProtocol, kMeeting);
+  good.say(Side::kClient, records(kClient));
+  CHECK(!good.say(Side::kServer, records(kServer13)));
+  CHECK(!good.has_lost);
+}
+
+TEST_CASE("what a client encrypts before the server is heard is not taken for a message") {
+  Talking talking(tls::kProtocol, kMeeting);
+  CHECK(talking.say(Side::kClient, records(kClient)));
+  CHECK(talking.say(Side::kClient, bytes_of("1403030001 01 1603030008 01ffffff fedcba98")));
+  talking.say(Side::kServer, records(kServer12));
+  talking.end();
+  CHECK(!talking.has_lost);
+  REQUIRE(talking.told.lines().size() == 1);
+  CHECK(talking.told.lines()[0].find(R"("version":"TLS 1.2")") != std::string::npos);
+}
