@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
 import type { Capture } from '../index.js';
-import { tell, UsageError } from './errors.js';
+import { tell } from './errors.js';
 import { LiveTable } from './flow-live.js';
 import {
   addFlowOutput,
+  checkOutput,
   FlowOutput,
   type FlowOutputFlags,
-  fileFault,
   hasOutput,
   isForCollector,
 } from './flow-output.js';
@@ -77,10 +77,12 @@ interface Outcome {
   end(): Promise<void> | void;
 }
 
-async function flows(words: string[], flags: FlowFlags): Promise<void> {
-  const { uri, filter } = sourceOf('flows', words, flags);
-  const fault = fileFault(flags);
-  if (fault !== undefined) throw new UsageError(fault);
+async function flows(words: string[], asked: FlowFlags): Promise<void> {
+  const { uri, filter } = sourceOf('flows', words, asked);
+  checkOutput(asked, uri);
+  // Lines go to standard output by themselves.
+  const { write: to, ...others } = asked;
+  const flags: FlowFlags = to === '-' ? others : asked;
   const given = { batchSize: BATCH_SIZE, ...openOptions(flags, filter) };
   const options = isForCollector(flags) ? { ...given, tls: undefined } : given;
   await withCapture(uri, options, async (capture) => {
