@@ -28,6 +28,9 @@ const BATCH_SIZE = 4096;
 const WORTHWHILE = 4096;
 /** How often a live capture is told the time. */
 const TICK_MS = 1000;
+/** What is on the table is told in parts so long, and each is told when the table is drawn: so much before its time. */
+const SHOWN_MS = 250;
+const SHOWN_EARLIER_MS = SHOWN_MS + 300;
 
 interface FlowFlags extends OpenFlags, SourceFlags, FlowOutputFlags {
   count?: number;
@@ -89,7 +92,7 @@ async function flows(words: string[], asked: FlowFlags): Promise<void> {
     const isLive = capture.plan.mode !== 'read';
     // WHY: the table ends records each second, and collectors get those that were asked for.
     const isShown = isLive && !flags.json && !flags.csv && !hasOutput(flags) && hasScreen();
-    const meter = meterOf(isShown ? { activeTimeout: TICK_MS, ...flags } : flags);
+    const meter = meterOf(isShown ? { activeTimeout: SHOWN_MS, ...flags } : flags);
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
     const outcome = isShown ? shown(capture, meter, flags.top) : outcomeOf(flags, output);
@@ -108,8 +111,9 @@ async function flows(words: string[], asked: FlowFlags): Promise<void> {
       run.stop();
     };
     const tick = () => {
+      const now = Date.now() + (isShown ? SHOWN_EARLIER_MS : 0);
       // Where one waits for a collector, it takes these records, too.
-      if (meter.advance() > 0 && passing === 0) pass().catch(failed);
+      if (meter.advance(BigInt(now) * 1_000_000n) > 0 && passing === 0) pass().catch(failed);
       outcome.tick?.();
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
@@ -122,6 +126,7 @@ async function flows(words: string[], asked: FlowFlags): Promise<void> {
       if (failure !== undefined) throw failure;
     } finally {
       clearInterval(timer);
+      const { active } = meter.stats();
       meter.flush();
       try {
         await pass();
@@ -129,7 +134,7 @@ async function flows(words: string[], asked: FlowFlags): Promise<void> {
         try {
           await outcome.end();
         } finally {
-          tell(summaryOf(meter.stats()));
+          tell(summaryOf(meter.stats(), isShown ? active : undefined));
         }
       }
     }
@@ -205,7 +210,8 @@ async function write(lines: Uint8Array): Promise<void> {
   if (!process.stdout.write(lines)) await once(process.stdout, 'drain');
 }
 
-function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: _ }: FlowStats): string {
+/** @param open flows that were open at the end of a table, whose parts say nothing of how flows ended */
+function summaryOf({ packets, inFlows, flows, records, notIp, malformed }: FlowStats, open?: number): string {
   const made = Object.entries(records).filter(([, count]) => count > 0);
   const without = [...Object.entries(notIp), ['malformed', malformed] as const].filter(([, count]) => count > 0);
   const listed = (counts: (readonly [string, number])[]) =>
@@ -213,7 +219,9 @@ function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: 
   const total = made.reduce((sum, [, count]) => sum + count, 0);
   return [
     `${integer(packets)} packets, ${integer(inFlows)} of them in ${integer(flows)} flows`,
-    `${integer(total)} records${listed(made)}`,
+    open === undefined
+      ? `${integer(total)} records${listed(made)}`
+      : `${integer(flows - open)} flows had ended, ${integer(open)} were open`,
     ...(without.length === 0 ? [] : [`${integer(packets - inFlows)} packets in none${listed(without)}`]),
   ].join('\n');
 }
