@@ -201,5 +201,7 @@ function summaryOf(exporter: FlowExporter): string {
   const causes = Object.entries(notSent).filter(([, count]) => count > 0);
   const lost = causes.map(([cause, count]) => `, ${integer(count)} not (${cause})`).join('');
   const nobody = refusals === 0 ? '' : ', and nobody listened there';
-  return `${integer(sent)} records exported in ${integer(messages)} messages of ${integer(bytes)} bytes${lost}${nobody}`;
+  const hasMessages = exporter instanceof IpfixExporter || exporter instanceof NetflowExporter;
+  const form = hasMessages ? `exported in ${integer(messages)} messages of` : 'written,';
+  return `${integer(sent)} records ${form} ${integer(bytes)} bytes${lost}${nobody}`;
 }

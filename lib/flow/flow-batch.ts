@@ -371,7 +371,12 @@ export class FlowBatch {
   }
 
   #check(i: number): void {
-    if (Number.isInteger(i) && i >= 0 && i < this.length) return;
+    if (Number.isInteger(i) && i >= 0 && i < this.length) {
+      if (this.#memory.byteLength > 0) return;
+      throw new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away', {
+        hint: 'Look at the batch before its memory is transferred, or transfer a copy.',
+      });
+    }
     throw new RangeError(`record ${show(i)} is outside the ${this.length} that there are`);
   }
 }

@@ -87,11 +87,18 @@ describe('ringtap flows', () => {
     const written = path(`w.${suffix}`);
     const { code, stdout, stderr } = await ringtap('flows', file, '-w', written);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
-    expect(stderr).toContain('300 records exported in ');
+    expect(stderr).toContain(suffix === 'ipfix' ? '300 records exported in ' : '300 records written, ');
     expect(statSync(written).size).toBeGreaterThan(1000);
     const again = await ringtap('flows', file, '-w', written);
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('--force') });
     expect((await ringtap('flows', file, '-w', written, '--force')).code).toBe(0);
+  });
+
+  test('a full disk behind standard output is told', async () => {
+    const { stdout, stderr } = await shell(`ringtap flows 'synth:?count=2000' --json > /dev/full; echo $?`);
+    expect(stdout).toBe('1\n');
+    expect(stderr).toMatch(/standard output: .*ENOSPC|standard output: .*no space/i);
+    expect(stderr).toContain('hint: ');
   });
 
   test('-w - is standard output, of lines', async () => {
