@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { FlowExporter } from '../export/index.js';
 import type { FlowBatch, FlowMeter } from '../flow/index.js';
 import { type Capture, CaptureError } from '../index.js';
-import { tell } from './errors.js';
+import { tell, UsageError } from './errors.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';
 
@@ -136,7 +136,7 @@ function* openings(
   const told = { ...interfaceOf(capture), overflow: canWait ? 'wait' : 'drop' } as const;
   const own = enterprise === undefined ? {} : { enterprise };
   if (ipfix !== undefined)
-    yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...tlsFrom(flags, isForCollector(flags)) });
+    yield () => IpfixExporter.open(ipfix, { ...told, ...own, ...(isForCollector(flags) ? tlsFrom(flags, true) : {}) });
   if (netflow !== undefined) yield () => NetflowExporter.open(netflow, told);
   if (write === undefined) return;
   const overwrite = force ?? false;
@@ -148,8 +148,28 @@ function* openings(
   else yield () => IpfixExporter.open(`file:${write}`, { ...interfaceOf(capture), ...own, overwrite });
 }
 
+/** Sources that speak TLS by themselves. */
+const HAS_TLS = /^(tcp|rpcaps?):/i;
+
+/** @throws UsageError what goes with none of the outputs */
+export function checkOutput(flags: FlowOutputFlags, source: string): void {
+  const { ipfix, netflow, write, enterprise, json, csv } = flags;
+  const fault = fileFault(flags);
+  if (fault !== undefined) throw new UsageError(fault);
+  const isFile = write !== undefined && /\.ipfix$/i.test(write) && !json && !csv;
+  if (enterprise !== undefined && ipfix === undefined && !isFile) {
+    throw new UsageError('--enterprise is about IPFIX', 'Add --ipfix COLLECTOR, or -w FILE.ipfix.');
+  }
+  const isAsked = tlsFrom(flags, false).tls !== undefined && (ipfix ?? netflow) !== undefined;
+  if (!isAsked || isForCollector(flags) || HAS_TLS.test(source)) return;
+  if (ipfix === undefined) throw new UsageError('NetFlow v9 goes by UDP, without TLS', 'Use --ipfix tls://HOST:PORT.');
+  const to = ipfix.replace(/^\w+:\/\//, '');
+  throw new UsageError(`--ipfix ${ipfix}: TLS is asked for by the collector's name`, `Write --ipfix tls://${to}.`);
+}
+
 /** @returns what is wrong with the name of a file that is to be written */
-export function fileFault({ write, json, csv }: FlowOutputFlags): string | undefined {
+function fileFault({ write, json, csv }: FlowOutputFlags): string | undefined {
+  if (write === '-') return json || csv ? undefined : '-w -: standard output takes lines only: add --csv or --json';
   if (write === undefined || json || csv || FILES.some((suffix) => write.toLowerCase().endsWith(suffix)))
     return undefined;
   return `-w ${write}: the name does not say the format: end it in ${FILES.join(', ')}, or add --csv or --json`;
@@ -185,5 +205,7 @@ function summaryOf(exporter: FlowExporter): string {
   const causes = Object.entries(notSent).filter(([, count]) => count > 0);
   const lost = causes.map(([cause, count]) => `, ${integer(count)} not (${cause})`).join('');
   const nobody = refusals === 0 ? '' : ', and nobody listened there';
-  return `${integer(sent)} records exported in ${integer(messages)} messages of ${integer(bytes)} bytes${lost}${nobody}`;
+  const hasMessages = exporter instanceof IpfixExporter || exporter instanceof NetflowExporter;
+  const form = hasMessages ? `exported in ${integer(messages)} messages of` : 'written,';
+  return `${integer(sent)} records ${form} ${integer(bytes)} bytes${lost}${nobody}`;
 }

@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander';
 import { FlowBatch, FlowMeter, type FlowStats } from '../flow/index.js';
 import type { Capture } from '../index.js';
-import { tell, UsageError } from './errors.js';
+import { tell } from './errors.js';
 import { LiveTable } from './flow-live.js';
 import {
   addFlowOutput,
+  checkOutput,
   FlowOutput,
   type FlowOutputFlags,
-  fileFault,
   hasOutput,
   isForCollector,
 } from './flow-output.js';
@@ -27,6 +27,9 @@ const BATCH_SIZE = 4096;
 const WORTHWHILE = 4096;
 /** How often a live capture is told the time. */
 const TICK_MS = 1000;
+/** What is on the table is told in parts so long, and each is told when the table is drawn: so much before its time. */
+const SHOWN_MS = 250;
+const SHOWN_EARLIER_MS = SHOWN_MS + 300;
 
 interface FlowFlags extends OpenFlags, SourceFlags, FlowOutputFlags {
   count?: number;
@@ -76,17 +79,19 @@ interface Outcome {
   end(): Promise<void> | void;
 }
 
-async function flows(words: string[], flags: FlowFlags): Promise<void> {
-  const { uri, filter } = sourceOf('flows', words, flags);
-  const fault = fileFault(flags);
-  if (fault !== undefined) throw new UsageError(fault);
+async function flows(words: string[], asked: FlowFlags): Promise<void> {
+  const { uri, filter } = sourceOf('flows', words, asked);
+  checkOutput(asked, uri);
+  // Lines go to standard output by themselves.
+  const { write: to, ...others } = asked;
+  const flags: FlowFlags = to === '-' ? others : asked;
   const given = { batchSize: BATCH_SIZE, ...openOptions(flags, filter) };
   const options = isForCollector(flags) ? { ...given, tls: undefined } : given;
   await withCapture(uri, options, async (capture) => {
     const isLive = capture.plan.mode !== 'read';
     // WHY: the table ends records each second, and collectors get those that were asked for.
     const isShown = isLive && !flags.json && !flags.csv && !hasOutput(flags) && hasScreen();
-    const meter = meterOf(isShown ? { activeTimeout: TICK_MS, ...flags } : flags);
+    const meter = meterOf(isShown ? { activeTimeout: SHOWN_MS, ...flags } : flags);
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const output = hasOutput(flags) ? await FlowOutput.open(flags, capture, meter) : undefined;
     const outcome = isShown ? shown(capture, meter, flags.top) : outcomeOf(flags, output);
@@ -105,8 +110,9 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
       run.stop();
     };
     const tick = () => {
+      const now = Date.now() + (isShown ? SHOWN_EARLIER_MS : 0);
       // Where one waits for a collector, it takes these records, too.
-      if (meter.advance() > 0 && passing === 0) pass().catch(failed);
+      if (meter.advance(BigInt(now) * 1_000_000n) > 0 && passing === 0) pass().catch(failed);
       outcome.tick?.();
     };
     const timer = isLive ? setInterval(tick, TICK_MS) : undefined;
@@ -119,6 +125,7 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
       if (failure !== undefined) throw failure;
     } finally {
       clearInterval(timer);
+      const { active } = meter.stats();
       meter.flush();
       try {
         await pass();
@@ -126,7 +133,7 @@ async function flows(words: string[], flags: FlowFlags): Promise<void> {
         try {
           await outcome.end();
         } finally {
-          tell(summaryOf(meter.stats()));
+          tell(summaryOf(meter.stats(), isShown ? active : undefined));
         }
       }
     }
@@ -198,7 +205,8 @@ function shown(capture: Capture, meter: FlowMeter, top: Top | undefined): Outcom
   return { take: (records) => table.add(records), tick, end };
 }
 
-function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: _ }: FlowStats): string {
+/** @param open flows that were open at the end of a table, whose parts say nothing of how flows ended */
+function summaryOf({ packets, inFlows, flows, records, notIp, malformed }: FlowStats, open?: number): string {
   const made = Object.entries(records).filter(([, count]) => count > 0);
   const without = [...Object.entries(notIp), ['malformed', malformed] as const].filter(([, count]) => count > 0);
   const listed = (counts: (readonly [string, number])[]) =>
@@ -206,7 +214,9 @@ function summaryOf({ packets, inFlows, flows, records, notIp, malformed, quiet: 
   const total = made.reduce((sum, [, count]) => sum + count, 0);
   return [
     `${integer(packets)} packets, ${integer(inFlows)} of them in ${integer(flows)} flows`,
-    `${integer(total)} records${listed(made)}`,
+    open === undefined
+      ? `${integer(total)} records${listed(made)}`
+      : `${integer(flows - open)} flows had ended, ${integer(open)} were open`,
     ...(without.length === 0 ? [] : [`${integer(packets - inFlows)} packets in none${listed(without)}`]),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { isatty } from 'node:tty';
 import { printableJson, printableLines } from '../errors/printable.js';
+import { CaptureError } from '../index.js';
 import { EXIT, report } from './errors.js';
 
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));
@@ -13,9 +14,19 @@ export function endWithOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EIO') return endWithTerminal();
-      process.exit(error.code === 'EPIPE' ? (process.exitCode ?? EXIT.done) : report(error));
+      process.exit(error.code === 'EPIPE' ? (process.exitCode ?? EXIT.done) : report(faultOf(error)));
     });
   }
+}
+
+/** With its place, which a stream does not know, and what helps. */
+function faultOf({ code, errno, syscall, message }: NodeJS.ErrnoException): CaptureError {
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  return new CaptureError('RINGTAP_FILE_WRITE', `standard output: ${message}`, {
+    syscall,
+    errno: errno === undefined ? undefined : -errno,
+    hint: isFull ? 'The file system is full: make room (df -h, df -i), or write elsewhere.' : undefined,
+  });
 }
 
 /** Where the terminal has gone, the process ends by SIGHUP, once it has done everything else. */

@@ -219,7 +219,7 @@ export class FlowBatch {
 
   /**
    * The source address of record `i` as text.
-   * @throws RangeError where there is no record `i`
+   * @throws RangeError where there is no record `i`; CaptureError RINGTAP_BAD_OPTION when the memory was transferred away
    */
   src(i: number): string {
     this.#check(i);
@@ -228,7 +228,7 @@ export class FlowBatch {
 
   /**
    * The destination address of record `i` as text.
-   * @throws RangeError where there is no record `i`
+   * @throws RangeError where there is no record `i`; CaptureError RINGTAP_BAD_OPTION when the memory was transferred away
    */
   dst(i: number): string {
     this.#check(i);
@@ -245,7 +245,7 @@ export class FlowBatch {
    * meter.add(batch);
    * meter.flush();
    * for (const flows of meter.drain()) console.log(flows.payload(0).map((bytes) => bytes.length));
-   * @throws RangeError where there is no record `i`
+   * @throws RangeError where there is no record `i`; CaptureError RINGTAP_BAD_OPTION when the memory was transferred away
    */
   payload(i: number): readonly [toServer: Uint8Array, toClient: Uint8Array] {
     this.#check(i);
@@ -266,7 +266,7 @@ export class FlowBatch {
    * meter.add(batch);
    * meter.flush();
    * for (const flows of meter.drain()) console.log(flows.record(0).packets, flows.eve(0).flow.age);
-   * @throws RangeError where there is no record `i`
+   * @throws RangeError where there is no record `i`; CaptureError RINGTAP_BAD_OPTION when the memory was transferred away
    */
   record(i: number): FlowRecord {
     this.#check(i);
@@ -311,7 +311,7 @@ export class FlowBatch {
   /**
    * Record `i` as Suricata's EVE has it, made at each call.
    * @param i index of the record
-   * @throws RangeError where there is no record `i`
+   * @throws RangeError where there is no record `i`; CaptureError RINGTAP_BAD_OPTION when the memory was transferred away
    */
   eve(i: number): EveFlow {
     this.#check(i);
@@ -371,7 +371,12 @@ export class FlowBatch {
   }
 
   #check(i: number): void {
-    if (Number.isInteger(i) && i >= 0 && i < this.length) return;
+    if (Number.isInteger(i) && i >= 0 && i < this.length) {
+      if (this.#memory.byteLength > 0) return;
+      throw new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away', {
+        hint: 'Look at the batch before its memory is transferred, or transfer a copy.',
+      });
+    }
     throw new RangeError(`record ${show(i)} is outside the ${this.length} that there are`);
   }
 }

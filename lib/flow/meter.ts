@@ -155,9 +155,8 @@ export class FlowMeter {
    */
   advance(ns?: bigint): number {
     const at = ns === undefined ? BigInt(Date.now()) * 1_000_000n : ns;
-    if (typeof at !== 'bigint' || BigInt.asIntN(64, at) !== at) {
-      throw bad(`advance() takes ns since 1970 as a bigint, not ${show(ns)}`);
-    }
+    if (typeof at !== 'bigint') throw bad(`advance() takes ns since 1970 as a bigint, not ${show(ns)}`);
+    if (BigInt.asIntN(64, at) !== at) throw bad('advance() takes ns since 1970 of 64 bits, and these are more');
     return this.#native.advance(Number(at / SECOND), Number(at % SECOND));
   }
 
@@ -284,5 +283,6 @@ function released(): CaptureError {
 }
 
 function bad(message: string): CaptureError {
-  return new CaptureError('RINGTAP_BAD_OPTION', message);
+  const hint = 'docs/flows.md in the package tells what a FlowMeter takes.';
+  return new CaptureError('RINGTAP_BAD_OPTION', message, { hint });
 }

@@ -98,6 +98,8 @@ const MOST_RATES = 16;
 /** Of protocols in a list. */
 const MOST_NAMES = 64;
 
+const HINT = 'docs/flows.md in the package tells what a FlowMeter takes.';
+
 /** Each looked at once: they may be anything. */
 export function checked(options: FlowMeterOptions): CheckedOptions {
   const own = ownOf('options', options, NAMES);
@@ -173,24 +175,24 @@ function listOf(given: unknown): unknown[] | undefined {
 }
 
 function ownOf(what: string, given: unknown, names: readonly string[]): Record<string, unknown> {
-  const own = copyOf(given);
+  const own = copyOf(what, given);
   if (own === undefined) throw bad(`${what}: ${show(given)} are no options`, `An object with ${names.join(', ')}.`);
   for (const name of Object.keys(own)) {
     if (names.includes(name)) continue;
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `FlowMeter: there is no "${show(name)}" in ${what}`, {
+    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `FlowMeter: there is no ${show(name)} in ${what}`, {
       hint: `There is: ${names.join(', ')}`,
     });
   }
   return own;
 }
 
-function copyOf(given: unknown): Record<string, unknown> | undefined {
+function copyOf(what: string, given: unknown): Record<string, unknown> | undefined {
   try {
     // A list would pass for options that leave everything out.
     if (typeof given !== 'object' || given === null || Symbol.iterator in given) return undefined;
     return Object.assign(Object.create(null), given);
-  } catch {
-    return undefined; // it cannot be looked at
+  } catch (cause) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `FlowMeter: ${what} cannot be read`, { hint: HINT, cause });
   }
 }
 
@@ -204,6 +206,6 @@ function yesOrNo(name: string, value: unknown): boolean {
   throw bad(`FlowMeter: ${name} must be true or false, not ${show(value)}`);
 }
 
-function bad(message: string, hint?: string): CaptureError {
+function bad(message: string, hint = HINT): CaptureError {
   return new CaptureError('RINGTAP_BAD_OPTION', message, { hint });
 }

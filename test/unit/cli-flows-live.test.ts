@@ -72,6 +72,8 @@ test('it is drawn anew each second, sorted by key presses, as large as the termi
   expect(picture[0]).toMatch(/^synth:\S* +[\d,]+ packets +\S+ \w?bit\/s +\d+ open flows +0 dropped/);
   expect(picture[1]).toMatch(/^protocol +source +destination +packets +bytes +rate$/);
   expect(picture.at(-1)).toMatch(/^sort by: \[r rate\] .* q quit$/);
+  const first = terminal.pictures.find(([head]) => !/ 0 packets/.test(head!))!;
+  expect(first[2]).toMatch(/^(TCP|UDP) /); // what is open is on it at once
   terminal.press('s');
   const sorted = await terminal.see(/\[s source\]/);
   const sources = columnOf(sorted, 'source').map((end) => end.replace(/\d+/g, (digits) => digits.padStart(5, '0')));
@@ -85,8 +87,8 @@ test('it is drawn anew each second, sorted by key presses, as large as the termi
   await until(() => terminal.pictures.length > count + 1, 'drawn anew'); // by the clock
   terminal.press('q');
   const rest = await terminal.end();
-  expect(rest).toMatch(/^protocol +source +destination +packets +bytes +rate\nUDP /);
-  expect(rest).toMatch(/packets, [\d,]+ of them in 80 flows/);
+  expect(rest).toMatch(/^protocol +source +destination +packets +bytes +rate\n(TCP|UDP) /);
+  expect(rest).toMatch(/packets, [\d,]+ of them in 80 flows\n0 flows had ended, 80 were open\n/);
   expect(rest).toContain('status 0');
 });
 

@@ -1,5 +1,5 @@
 // `ringtap flows` on traces.
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { lines, ringtap, shell, startRingtap } from '../support/cli.js';
 import { Collector } from '../support/exporting.js';
@@ -87,11 +87,41 @@ describe('ringtap flows', () => {
     const written = path(`w.${suffix}`);
     const { code, stdout, stderr } = await ringtap('flows', file, '-w', written);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
-    expect(stderr).toContain('300 records exported in ');
+    expect(stderr).toContain(suffix === 'ipfix' ? '300 records exported in ' : '300 records written, ');
     expect(statSync(written).size).toBeGreaterThan(1000);
     const again = await ringtap('flows', file, '-w', written);
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('--force') });
     expect((await ringtap('flows', file, '-w', written, '--force')).code).toBe(0);
+  });
+
+  test('a full disk behind standard output is told', async () => {
+    const { stdout, stderr } = await shell(`ringtap flows 'synth:?count=2000' --json > /dev/full; echo $?`);
+    expect(stdout).toBe('1\n');
+    expect(stderr).toMatch(/standard output: .*ENOSPC|standard output: .*no space/i);
+    expect(stderr).toContain('hint: ');
+  });
+
+  test('-w - is standard output, of lines', async () => {
+    for (const form of ['--json', '--csv']) {
+      const { code, stdout } = await ringtap('flows', file, form, '-w', '-');
+      expect(code).toBe(0);
+      expect(lines(stdout)).toHaveLength(expected.length + (form === '--csv' ? 1 : 0));
+    }
+    expect(existsSync('-')).toBe(false);
+    expect(await ringtap('flows', file, '-w', '-')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--csv or --json'),
+    });
+  });
+
+  test.each([
+    ['--ipfix 127.0.0.1:4739 --tls', 'Write --ipfix tls://127.0.0.1:4739.'],
+    ['--netflow 127.0.0.1:2055 --tls-insecure', 'Use --ipfix tls://'],
+    ['--enterprise 32473', '--enterprise is about IPFIX'],
+    ['--enterprise 32473 --netflow 127.0.0.1:2055', '--enterprise is about IPFIX'],
+  ])('%s goes with nothing, and is told', async (options, told) => {
+    const outcome = await ringtap('flows', file, ...options.split(' '));
+    expect(outcome).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(told) });
   });
 
   test('a name that says no format, and a collector that is not there, are told', async () => {

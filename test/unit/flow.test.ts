@@ -236,6 +236,7 @@ test('what was scribbled over descriptors and records does no harm', async () =>
   expect(flows!.eve(0)).toMatchObject({ flow_id: 0, proto: '255' });
   structuredClone(flows!.id.buffer, { transfer: [flows!.id.buffer as ArrayBuffer] });
   expect(await failure(() => flows!.toJsonLines())).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+  expect(await failure(() => flows!.record(0))).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
 });
 
 test('records that nobody drains are bounded, and those beyond are counted', async () => {
@@ -293,4 +294,23 @@ test('a long wait for a drain gives all records, in the order in which they were
     .filter(({ ended }) => ended === 'idle')
     .map(({ end }) => Number((end + 15_000_000_000n) / 268_435_456n));
   expect(ends).toEqual([...ends].sort((a, b) => a - b));
+});
+
+test('what is wrong with options is told once, with its cause, and where to read on', async () => {
+  const unknown = await failure(() => new FlowMeter({ unknownX: 1 } as object));
+  expect(unknown.message).toContain('no "unknownX" in options');
+  const wrong = await failure(() => new FlowMeter({ maxFlows: 0 }));
+  expect(wrong).toMatchObject({ hint: expect.stringContaining('docs/flows.md') });
+  const cause = new Error('mine');
+  const thrown = await failure(
+    () =>
+      new FlowMeter({
+        get maxFlows(): number {
+          throw cause;
+        },
+      }),
+  );
+  expect(thrown).toMatchObject({ code: 'RINGTAP_BAD_OPTION', cause });
+  const late = await failure(() => new FlowMeter().advance(2n ** 64n));
+  expect(late.message).toContain('64 bits');
 });
