@@ -153,10 +153,10 @@ export class Daemon implements AsyncDisposable {
     for (const socket of this.#arriving) socket.destroy();
     const server = this.#server;
     const isClosed = new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
-    await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
     const timer = setTimeout(() => {
       for (const { peer } of this.#conversations) peer.destroy();
     }, CLOSE_MS);
+    await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
     await isClosed;
     clearTimeout(timer);
   }

@@ -98,6 +98,12 @@ export class RpcapClient implements Disposable {
     await until(() => this.#isClosed, 'the end of the connection');
   }
 
+  /** Says its last word, and waits for the daemon to hang up. */
+  end(type: number): Promise<void> {
+    this.say(type);
+    return this.closed();
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
