@@ -33,8 +33,8 @@ export class RpcapClient implements Disposable {
   #received: Buffer = Buffer.alloc(0);
   #isClosed = false;
 
-  static async connect(port: number, host = '127.0.0.1'): Promise<RpcapClient> {
-    const socket = connect({ port, host });
+  static async connect(port: number, host = '127.0.0.1', localAddress?: string): Promise<RpcapClient> {
+    const socket = connect({ port, host, ...(localAddress === undefined ? {} : { localAddress }) });
     await within(once(socket, 'connect'), 'a connection');
     return new RpcapClient(socket);
   }
