@@ -32,6 +32,8 @@ export interface ServingSettings {
 /** Of a client that asks for none. */
 const TIMEOUT_MS = 100;
 const MOST_TIMEOUT_MS = 100;
+/** Of each capture by afpacket, unless it is said: there are as many as clients. */
+const RING_BYTES = 1 << 24;
 /** How long the end of a capture, or of one with an old filter, waits for a client that takes nothing. */
 const PATIENCE_MS = 250;
 /** Two captures overlap by so much when a filter changes; Unix times are cut between them. */
@@ -204,7 +206,7 @@ function openOwn(
   { open, capture, snaplen }: ServingSettings,
 ): Promise<Capture> {
   if (!isLive) return open(uri, {});
-  const options = { ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
+  const options = { ...ringOf(uri), ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
   return open(uri, {
     ...options,
     snaplen: Math.max(14, snaplenOf({ ...request, filter }, snaplen)),
@@ -213,7 +215,12 @@ function openOwn(
 }
 
 function openShared({ uri, isLive }: Offer, { open, capture, snaplen }: ServingSettings): Promise<Capture> {
-  return open(uri, isLive ? { ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+  return open(uri, isLive ? { ...ringOf(uri), ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+}
+
+/** Other schemes have no ring, or one that cannot be so small. */
+function ringOf(uri: string): { bufferBytes?: number } {
+  return uri.startsWith('afpacket:') && !/[?&]bufferBytes=/.test(uri) ? { bufferBytes: RING_BYTES } : {};
 }
 
 /** For an outlet, which cuts packets by itself: none, where it would keep all of every packet. */

@@ -55,7 +55,8 @@ export interface ServeOptions {
   readonly sources?: Readonly<Record<string, string>> | undefined;
   /** Offer no interface, only `sources`. */
   readonly sourcesOnly?: boolean | undefined;
-  /** Options of every capture of an interface, such as `bufferBytes`. */
+  /** Options of every capture of an interface; `bufferBytes` is 16 MiB for `afpacket` here, because each client has a capture
+   * of its own, unless they are `shared`: `maxClients` times that is what they can take. */
   readonly capture?: AfPacketOptions | undefined;
   /** One capture for all clients of an interface, each with its filter in user space; a slow client loses packets alone. */
   readonly shared?: boolean | undefined;

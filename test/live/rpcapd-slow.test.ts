@@ -130,3 +130,24 @@ describe.skipIf(lab === null)('a handshake of TLS that stalls on the data connec
     await until(() => isClosed, 'its end', 4000);
   });
 });
+
+describe.skipIf(lab === null)('the ring of a capture', () => {
+  test.each([
+    [undefined, 16 << 20],
+    [1 << 20, 1 << 20],
+  ])('is as large as it is said, %s: %i bytes', async (bufferBytes, expected) => {
+    const rings = () =>
+      readFileSync('/proc/self/smaps', 'latin1')
+        .split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/)
+        .filter((one) => /socket:\[|anon_inode/.test(one.split('\n')[0]!) && /^VmFlags:.* mm/m.test(one))
+        .map((one) => 1024 * Number(/^Size:\s*(\d+)/m.exec(one)?.[1]));
+    const before = rings().length;
+    await using daemon = await start(bufferBytes === undefined ? {} : { capture: { bufferBytes } });
+    const { client, data } = await lazy(daemon, lab!.rx);
+    const now = rings();
+    expect(now).toHaveLength(before + 1);
+    expect(now).toContain(expected);
+    client[Symbol.dispose]();
+    data.destroy();
+  });
+});
