@@ -100,7 +100,8 @@ function readLines(path: string): { user: string; hashed: Hashed }[] {
     mode = statSync(path).mode;
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
-    throw new CaptureError('RINGTAP_FILE_OPEN', `users: ${what}`, { cause });
+    // WHY without its cause: that has the path as it is, whatever is in it.
+    throw new CaptureError('RINGTAP_FILE_OPEN', `users: ${what}`);
   }
   if ((mode & OTHERS) !== 0) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `users: ${path} can be read by everybody`, {
