@@ -24,6 +24,7 @@ interface RpcapdFlags {
   scheme?: string;
   source?: Record<string, string>;
   shared?: true;
+  bufferSize?: number;
   tls?: true;
   key: string;
   cert: string;
@@ -84,6 +85,11 @@ export function addRpcapd(program: Command): void {
       .option('--scheme <name>', 'capture interfaces by this method (afpacket)')
       .option('--source <name=URI>', 'offer this, too, by that name; repeatable', source)
       .option('--shared', 'one capture for all clients of an interface')
+      .option(
+        '--buffer-size <KiB>',
+        'memory that packets of a capture wait in (16384); each client has a capture, unless --shared',
+        parseCount,
+      )
       .option('-S, --tls', 'speak TLS only')
       .option('-K, --key <file>', 'its key, PEM', 'key.pem')
       .option('-X, --cert <file>', 'its certificate, PEM', 'cert.pem')
@@ -163,6 +169,7 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     scheme: flags.scheme,
     sources: flags.source,
     shared: flags.shared,
+    capture: flags.bufferSize === undefined ? undefined : { bufferBytes: 1024 * flags.bufferSize },
     datagramBytes: flags.udpSize,
     recoveryBytes: flags.recovery,
     zstd: flags.zstd,

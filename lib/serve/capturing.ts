@@ -23,6 +23,10 @@ export class Capturing {
   readonly #leaving: Leaving;
   #sampling: SamplingRequest | undefined;
   #serving: Serving | undefined;
+  /** What has ended, or does so. */
+  #ending: Serving | undefined;
+  /** A data connection whose encryption is being agreed on. */
+  #greeting: Socket | undefined;
   #name = '';
   #port: DataPort | undefined;
   #counts = NO_COUNTS;
@@ -105,7 +109,7 @@ export class Capturing {
   /** Where the packets of a stream go, now or as soon as the client has connected. @returns our port for that, or 0 */
   async #way(leg: StreamLeg, serving: Serving, theirs: number): Promise<number> {
     const begin = async (socket: Socket) => {
-      leg.attach(this.#secure === undefined ? socket : await this.#secure(socket));
+      leg.attach(await this.#secured(socket));
       if (this.#serving === serving) serving.begin(this.#sampling);
     };
     if (theirs !== 0) {
@@ -132,6 +136,16 @@ export class Capturing {
       })
       .catch((error) => this.#fails(serving, error));
     return port.port;
+  }
+
+  async #secured(socket: Socket): Promise<Socket> {
+    if (this.#secure === undefined) return socket;
+    this.#greeting = socket;
+    try {
+      return await this.#secure(socket);
+    } finally {
+      if (this.#greeting === socket) this.#greeting = undefined;
+    }
   }
 
   async setFilter(filter: Uint32Array): Promise<void> {
@@ -162,9 +176,15 @@ export class Capturing {
   async stop(isAtOnce: boolean): Promise<void> {
     this.#port?.close();
     this.#port = undefined;
+    this.#greeting?.destroy();
     const serving = this.#serving;
-    if (serving === undefined) return;
+    if (serving === undefined) {
+      // Somebody else waits for it: he who hurries does not.
+      if (isAtOnce) await this.#ending?.stop(true);
+      return;
+    }
     this.#serving = undefined;
+    this.#ending = serving;
     await serving.stop(isAtOnce);
     this.#counts = serving.counts();
     this.onEvent('stopped');

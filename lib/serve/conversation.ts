@@ -1,6 +1,7 @@
 // What is said on a control connection, from the first word to the last.
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { warn } from '../errors/errors.js';
 import { dltOf } from '../rpcap/link_type.js';
 import { Refusal, type RemoteStats, Type } from '../rpcap/messages.js';
 import { Capturing, type CapturingSettings, wordsOf } from './capturing.js';
@@ -19,11 +20,12 @@ import {
 } from './messages.js';
 import { interfacesReply, isPreselected, type Offer, type Preselection } from './offered.js';
 import { type Asked, faultOf, Peer } from './peer.js';
-import type { Authenticate } from './users.js';
+import { TooMany } from './turns.js';
+import type { LetsIn } from './users.js';
 
 export interface ConversationSettings extends CapturingSettings {
   /** Lets somebody in, or not; undefined: without a user nobody. */
-  readonly authenticate: Authenticate | undefined;
+  readonly authenticate: LetsIn | undefined;
   readonly nullAuth: boolean;
   readonly offers: () => Promise<readonly Offer[]>;
   /** The LINKTYPE_ value of what it captures. */
@@ -45,6 +47,7 @@ const AUTH_MS = 90_000;
 const IDLE_MS = 180_000;
 /** What a wrong password costs. */
 const PENALTY_MS = 1000;
+/** Of requests that are refused before the client has said who he is. */
 const MOST_FAILURES = 8;
 /** What clients give a name at most. */
 const MOST_NAME = 1023;
@@ -83,7 +86,7 @@ export class Conversation {
     this.#settings = settings;
     this.#active = active;
     this.#listener = listener;
-    this.peer = new Peer(socket, (asked) => this.#answer(asked));
+    this.peer = new Peer(socket, (asked) => this.#attempt(asked));
     this.#capturing = new Capturing(settings, this.peer, secure);
     this.#capturing.onEvent = (what) => {
       this.#listener.event(what, this);
@@ -137,6 +140,16 @@ export class Conversation {
     this.onEnd();
   }
 
+  /** Who does not say who he is may be refused a few times. */
+  async #attempt(asked: Asked): Promise<Buffer | undefined> {
+    try {
+      return await this.#answer(asked);
+    } catch (error) {
+      if (!(error instanceof Refused) || this.#isAuthenticated || ++this.#failures < MOST_FAILURES) throw error;
+      throw new Refused(error.number, error.message, true);
+    }
+  }
+
   async #answer({ version, type, payload }: Asked): Promise<Buffer | undefined> {
     if (version !== 0) throw faultOf(version, type);
     if (type === Type.close || type === Type.error) return this.#part();
@@ -168,17 +181,29 @@ export class Conversation {
     const { authenticate, nullAuth } = this.#settings;
     if (type === 0) {
       if (!nullAuth) throw new Refused(Refusal.credentials, 'nobody gets in without a user and a password');
-    } else if (!(await authenticate?.(user, password, this.peer.address))) {
-      this.#failures++;
+    } else if (!(await this.#letsIn(authenticate, user, password))) {
       this.#listener.event('failed to authenticate', this);
       await sleep(PENALTY_MS);
       // WHY one text: which users there are is nobody's business.
-      throw new Refused(Refusal.credentials, 'this user and password do not get in', this.#failures >= MOST_FAILURES);
+      throw new Refused(Refusal.credentials, 'this user and password do not get in');
     }
     this.user = user;
     this.#isAuthenticated = true;
+    this.peer.trust();
     this.#waitFor();
     return authReply(this.#capturing.offers);
+  }
+
+  /** What the owner's function throws lets nobody in, and is his to see. */
+  async #letsIn(letsIn: LetsIn | undefined, user: string, password: string): Promise<boolean> {
+    try {
+      return Boolean(await letsIn?.(user, password, this.peer.address, () => this.peer.isEnding));
+    } catch (error) {
+      if (error instanceof TooMany)
+        throw new Refused(Refusal.network, 'too many want to get in: try again later', true);
+      warn('RINGTAP_SERVE_CALLBACK', `serve(): authenticate failed: ${wordsOf(error)}`);
+      return false;
+    }
   }
 
   #offers(): Promise<readonly Offer[]> {

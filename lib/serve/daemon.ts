@@ -1,11 +1,12 @@
 // The daemon: it listens, connects, and has conversations.
 import { type AddressInfo, type BlockList, isIPv6, type Server, type Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
-import { CaptureError } from '../errors/errors.js';
+import { CaptureError, warn } from '../errors/errors.js';
 import { addon } from '../native/native.js';
 import { explain } from '../plan/explain.js';
 import { Refusal } from '../rpcap/messages.js';
 import { call, type Outcome } from './active.js';
+import { wordsOf } from './capturing.js';
 import { type ActiveSettings, Conversation, type ConversationSettings, type Listener } from './conversation.js';
 import { needZstd } from './datagram_leg.js';
 import { secured, turnAway } from './greeting.js';
@@ -153,10 +154,10 @@ export class Daemon implements AsyncDisposable {
     for (const socket of this.#arriving) socket.destroy();
     const server = this.#server;
     const isClosed = new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
-    await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
     const timer = setTimeout(() => {
       for (const { peer } of this.#conversations) peer.destroy();
     }, CLOSE_MS);
+    await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
     await isClosed;
     clearTimeout(timer);
   }
@@ -252,7 +253,10 @@ export class Daemon implements AsyncDisposable {
   };
 
   #event(what: string, address: string, port = 0): void {
-    this.#settings.onEvent({ peer: nameOf(address, port), what });
+    const { onEvent } = this.#settings;
+    // WHY: what it throws is no client's business, and must not end a conversation.
+    const heard = async () => onEvent({ peer: nameOf(address, port), what });
+    heard().catch((error) => warn('RINGTAP_SERVE_CALLBACK', `serve(): onEvent failed: ${wordsOf(error)}`));
   }
 
   #talkOf(settings: Settings): ConversationSettings {

@@ -25,6 +25,8 @@ export class Feed {
   #batches: AsyncIterator<Batch, undefined> | undefined;
   #isWaiting = false;
   #isStopping = false;
+  /** Why nothing comes any more. */
+  #over: { readonly error: unknown } | undefined;
   #reading: Promise<void> | undefined;
 
   /** @param isShared it is read for several clients */
@@ -40,6 +42,8 @@ export class Feed {
   /** The client gets packets from now on. `onEnd`: nothing comes any more, and nobody has stopped it. */
   add(leg: Leg, window: Window, onEnd: (error: unknown) => void): void {
     this.#legs.set(leg, { window, onEnd });
+    const over = this.#over;
+    if (over !== undefined) queueMicrotask(() => onEnd(over.error));
     this.#reading ??= this.#read();
   }
 
@@ -71,6 +75,7 @@ export class Feed {
   }
 
   #ended(error: unknown): void {
+    this.#over = { error };
     for (const { onEnd } of [...this.#legs.values()]) onEnd(error);
   }
 

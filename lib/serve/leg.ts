@@ -1,4 +1,5 @@
 // The way of packets from a capture to one client: encoded natively, a batch at a time.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Batch } from '../capture/batch.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { Appended, addon, type NativeOutlet, type NativeOutletStats } from '../native/native.js';
@@ -15,6 +16,8 @@ export const PARTING_MS = 1000;
 export abstract class Leg {
   protected readonly native: NativeOutlet;
   #isEnded = false;
+  /** How many do not wait for a slow client any more. */
+  #late = 0;
 
   protected constructor(native: NativeOutlet) {
     this.native = native;
@@ -48,8 +51,26 @@ export abstract class Leg {
   /** Takes all packets of a batch, which has to stay lent until it settles: mostly that is at once, and nothing. */
   take(batch: Batch, window: Window): Promise<void> | undefined {
     if (this.#isEnded) return undefined;
-    const next = this.offer(batch, 0, true, window);
+    const next = this.offer(batch, 0, this.#late === 0, window);
     return next === undefined ? undefined : this.#takeRest(batch, next, window);
+  }
+
+  /**
+   * For packets that have no room then is not waited longer than this: they are dropped, and counted.
+   * @returns has it wait again
+   */
+  hurry(ms: number): () => void {
+    let late = 0;
+    const timer = setTimeout(() => {
+      late = 1;
+      this.#late++;
+      this.wake();
+    }, ms);
+    return () => {
+      clearTimeout(timer);
+      this.#late -= late;
+      late = 0;
+    };
   }
 
   /** Everything that was taken is on its way, or as much as goes in a second. */
@@ -72,8 +93,9 @@ export abstract class Leg {
 
   /** Undefined: the batch is done with; else how many of its packets are. */
   protected abstract offer(batch: Batch, first: number, waits: boolean, window: Window): number | undefined;
-  /** Settles when another offer makes sense. */
+  /** Settles when another offer makes sense, or {@link wake} is called. */
   protected abstract room(): Promise<void>;
+  protected wake(): void {}
   protected abstract finish(signal: AbortSignal): Promise<void>;
 
   protected put(batch: Batch, first: number, waits: boolean, window: Window, into?: Uint8Array): number | undefined {
@@ -93,8 +115,8 @@ export abstract class Leg {
 
   async #takeRest(batch: Batch, first: number, window: Window): Promise<void> {
     for (let next: number | undefined = first; next !== undefined && !this.#isEnded; ) {
-      await this.room();
-      if (!this.#isEnded) next = this.offer(batch, next, true, window);
+      await (this.#late > 0 ? nextTurn() : this.room());
+      if (!this.#isEnded) next = this.offer(batch, next, this.#late === 0, window);
     }
   }
 }

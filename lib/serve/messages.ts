@@ -1,4 +1,5 @@
 // What clients ask a daemon, read from bytes that may be anything, and what they are answered.
+
 import {
   AGREED_BYTES,
   type Agreed,
@@ -15,6 +16,7 @@ import {
   TOKEN_BYTES,
   Type,
 } from '../rpcap/messages.js';
+import { MOST_WORD } from './users.js';
 
 /** What a peer is told; the conversation goes on unless `isLast`. */
 export class Refused extends Error {
@@ -43,6 +45,9 @@ export function readAuth(payload: Buffer): AuthRequest {
   if (payload.length < 8) throw short();
   const [type, userBytes, passwordBytes] = [0, 4, 6].map((at) => payload.readUInt16BE(at)) as [number, number, number];
   if (payload.length < 8 + userBytes + passwordBytes) throw short();
+  if (Math.max(userBytes, passwordBytes) > MOST_WORD) {
+    throw new Refused(Refusal.auth, `a user and a password are no longer than ${MOST_WORD} bytes`);
+  }
   if (type > 1) throw new Refused(Refusal.authType, `there is no authentication of type ${type}`);
   const user = payload.toString('utf8', 8, 8 + userBytes);
   return { type, user, password: payload.toString('utf8', 8 + userBytes, 8 + userBytes + passwordBytes) };

@@ -10,10 +10,15 @@ export interface Asked {
   readonly payload: Buffer;
 }
 
-/** The longest request: a user and a password of 64 KiB each, or the longest filter. */
+/** The longest request, which is a filter; and of those who have not said who they are. */
 const MOST_PAYLOAD = 1 << 18;
+const MOST_OF_STRANGERS = 1 << 12;
 /** Requests that may wait for their turn; clients send one and wait. */
 const MOST_WAITING = 8;
+/** Pieces that a request may lie in: each costs more than the bytes in it. */
+const MOST_PIECES = 64;
+/** Answers that a client may leave unread before no more is read of it, in bytes. */
+const MOST_UNREAD = 1 << 16;
 /** What TLS begins with, and how it is told that nobody speaks it: a fatal alert, in its own words. */
 const HANDSHAKE = 22;
 const NO_TLS = Buffer.from([21, 3, 1, 0, 2, 2, 40]);
@@ -40,6 +45,7 @@ export class Peer {
   #isBusy = false;
   #isEnding = false;
   #isNew = true;
+  #isTrusted = false;
   /** The last request was one of those that {@link lacksInstruction} is about. */
   #lacksInstruction = false;
 
@@ -68,6 +74,11 @@ export class Peer {
 
   get isEnding(): boolean {
     return this.#isEnding;
+  }
+
+  /** It has said who it is: requests may be long from now on, and come before the last one is answered. */
+  trust(): void {
+    this.#isTrusted = true;
   }
 
   /** Says something that nobody asked for. */
@@ -104,9 +115,23 @@ export class Peer {
     this.#isNew = false;
     this.#received.push(bytes);
     this.#bytes += bytes.length;
-    while (!this.#isEnding && this.#bytes >= this.#needed) if (!this.#cut()) break;
-    if (this.#waiting.length >= MOST_WAITING) this.#socket.pause();
+    if (this.#received.length > MOST_PIECES) this.#received = [Buffer.concat(this.#received)];
+    this.#cutAll();
     void this.#work();
+  }
+
+  /** Requests that may wait. WHY of a stranger not one while another is answered: how long it may be depends on that. */
+  get #mayWait(): boolean {
+    return this.#isTrusted ? this.#waiting.length < MOST_WAITING : this.#waiting.length === 0 && !this.#isBusy;
+  }
+
+  /** Nothing more is read than may wait. */
+  #cutAll(): void {
+    while (!this.#isEnding && this.#mayWait && this.#bytes >= this.#needed) if (!this.#cut()) break;
+    if (this.#isEnding) return;
+    if (this.#mayWait) this.#socket.resume();
+    // WHY of a stranger some more: that he hangs up is seen by reading.
+    else if (this.#bytes >= (this.#isTrusted ? this.#needed : MOST_OF_STRANGERS)) this.#socket.pause();
   }
 
   /** Takes the next request out of the bytes. False: it is not whole yet, or will never be. */
@@ -115,7 +140,7 @@ export class Peer {
     this.#received = [all];
     if (this.#lacksInstruction && isInstruction(all)) return this.#keep(all.subarray(HEADER_BYTES));
     const length = all.readUInt32BE(4);
-    if (length > MOST_PAYLOAD) {
+    if (length > (this.#isTrusted ? MOST_PAYLOAD : MOST_OF_STRANGERS)) {
       this.#refuseLength(all, length);
       return false;
     }
@@ -158,9 +183,23 @@ export class Peer {
     this.#isBusy = true;
     for (let asked = this.#waiting.shift(); asked !== undefined && !this.#isEnding; asked = this.#waiting.shift()) {
       await this.#reply(asked);
-      if (this.#waiting.length < MOST_WAITING / 2 && !this.#isEnding) this.#socket.resume();
+      if (this.#socket.writableLength > MOST_UNREAD && !this.#isEnding) await this.#drained();
+      if (this.#waiting.length > 0) continue;
+      this.#isBusy = false;
+      this.#cutAll();
+      this.#isBusy = true;
     }
     this.#isBusy = false;
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      this.#socket.on('drain', done).on('close', done);
+    });
   }
 
   async #reply(asked: Asked): Promise<void> {

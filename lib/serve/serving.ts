@@ -12,8 +12,14 @@ import type { Offer } from './offered.js';
 /** Opens a capture: `open()` of the library. */
 export type OpenCapture = (uri: string, options: OpenOptions) => Promise<Capture>;
 
-/** Captures that several clients share, by name. */
-export type SharedFeeds = Map<string, Promise<Feed>>;
+/** A capture that several clients share, from their STARTCAP on. */
+export interface SharedFeed {
+  readonly feed: Promise<Feed>;
+  clients: number;
+}
+
+/** Of each name the one that new clients share. */
+export type SharedFeeds = Map<string, SharedFeed>;
 
 export interface ServingSettings {
   readonly open: OpenCapture;
@@ -26,6 +32,10 @@ export interface ServingSettings {
 /** Of a client that asks for none. */
 const TIMEOUT_MS = 100;
 const MOST_TIMEOUT_MS = 100;
+/** Of each capture by afpacket, unless it is said: there are as many as clients. */
+const RING_BYTES = 1 << 24;
+/** How long the end of a capture, or of one with an old filter, waits for a client that takes nothing. */
+const PATIENCE_MS = 250;
 /** Two captures overlap by so much when a filter changes; Unix times are cut between them. */
 const OVERLAP_MS = 2;
 const RETURN = 6;
@@ -55,7 +65,8 @@ export class Serving {
   #joined: CaptureStats | undefined;
   /** Of captures with earlier filters. */
   #before = { received: 0, interfaceDropped: 0, kernelDropped: 0 };
-  #isClosed = false;
+  readonly #held: SharedFeed | undefined;
+  #stopping: Promise<void> | undefined;
 
   /** Called once, when the capture is at its end without being stopped. */
   onEnd: (error: unknown) => void = () => {};
@@ -72,28 +83,41 @@ export class Serving {
       return new Serving(offer, request, settings, leg, feed);
     }
     leg.setFilter(programFor(request.filter, settings.snaplen));
-    let feed = shared.get(offer.name);
-    if (feed === undefined) {
-      feed = openShared(offer, settings).then((capture) => new Feed(capture, true));
-      shared.set(offer.name, feed);
-      feed.catch(() => shared.delete(offer.name));
+    const held = shared.get(offer.name) ?? {
+      feed: openShared(offer, settings).then((capture) => new Feed(capture, true)),
+      clients: 0,
+    };
+    held.clients++; // WHY before it is there: whoever leaves meanwhile must not end it
+    shared.set(offer.name, held);
+    try {
+      return new Serving(offer, request, settings, leg, await held.feed, held);
+    } catch (error) {
+      letGo(shared, offer.name, held);
+      throw error;
     }
-    return new Serving(offer, request, settings, leg, await feed);
   }
 
-  private constructor(offer: Offer, request: StartRequest, settings: ServingSettings, leg: Leg, feed: Feed) {
+  private constructor(
+    offer: Offer,
+    request: StartRequest,
+    settings: ServingSettings,
+    leg: Leg,
+    feed: Feed,
+    held?: SharedFeed,
+  ) {
     this.#offer = offer;
     this.#request = request;
     this.#settings = settings;
     this.#leg = leg;
     this.#feed = feed;
+    this.#held = held;
+    if (held !== undefined) this.#joined = feed.capture.stats();
   }
 
   /** Packets leave from now on. */
   begin(sampling: SamplingRequest | undefined): void {
     if (sampling !== undefined) this.#leg.setSampling(sampling.method, sampling.value);
-    const { shared } = this.#settings;
-    if (shared !== undefined) this.#joined = this.#feed.capture.stats();
+    if (this.#held !== undefined) this.#joined = this.#feed.capture.stats();
     this.#feed.add(this.#leg, {}, (error) => this.onEnd(error));
   }
 
@@ -107,7 +131,7 @@ export class Serving {
    * @throws CaptureError where the program is not valid
    */
   async setFilter(filter: Uint32Array): Promise<void> {
-    if (this.#settings.shared !== undefined || !this.#offer.isLive) {
+    if (this.#held !== undefined || !this.#offer.isLive) {
       this.#leg.setFilter(programFor(filter, this.#settings.snaplen));
       return;
     }
@@ -117,10 +141,12 @@ export class Serving {
     // WHY before anything later can have been read: that is what the other capture has.
     old.limit(until);
     await sleep(2 * OVERLAP_MS);
+    const wait = this.#leg.hurry(PATIENCE_MS);
     await old.stop();
+    wait();
     this.#before = add(this.#before, countsOf(old.capture.stats()));
     this.#feed = new Feed(capture, false);
-    if (this.#isClosed) return this.#feed.stop();
+    if (this.#stopping !== undefined) return this.#feed.stop();
     this.#feed.add(this.#leg, { since: until }, (error) => this.onEnd(error));
   }
 
@@ -145,23 +171,32 @@ export class Serving {
   }
 
   /** Ends it with what has arrived, or at once. */
-  async stop(isAtOnce: boolean): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    if (isAtOnce) this.#leg.destroy();
+  stop(isAtOnce: boolean): Promise<void> {
+    if (isAtOnce) this.#leg.destroy(); // also where it is ending with what has arrived
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const wait = this.#leg.hurry(PATIENCE_MS);
     const feed = this.#feed;
-    const { shared } = this.#settings;
-    if (shared === undefined) {
+    if (this.#held === undefined) {
       await feed.stop();
     } else {
       feed.remove(this.#leg);
-      if (!feed.isUsed) {
-        shared.delete(this.#offer.name);
-        await feed.stop();
-      }
+      if (letGo(this.#settings.shared, this.#offer.name, this.#held)) await feed.stop();
     }
     await this.#leg.end();
+    wait();
   }
+}
+
+/** True: nobody has it any more. */
+function letGo(shared: SharedFeeds | undefined, name: string, held: SharedFeed): boolean {
+  held.clients--;
+  if (held.clients > 0) return false;
+  if (shared?.get(name) === held) shared.delete(name);
+  return true;
 }
 
 function openOwn(
@@ -171,7 +206,7 @@ function openOwn(
   { open, capture, snaplen }: ServingSettings,
 ): Promise<Capture> {
   if (!isLive) return open(uri, {});
-  const options = { ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
+  const options = { ...ringOf(uri), ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
   return open(uri, {
     ...options,
     snaplen: Math.max(14, snaplenOf({ ...request, filter }, snaplen)),
@@ -180,7 +215,12 @@ function openOwn(
 }
 
 function openShared({ uri, isLive }: Offer, { open, capture, snaplen }: ServingSettings): Promise<Capture> {
-  return open(uri, isLive ? { ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+  return open(uri, isLive ? { ...ringOf(uri), ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+}
+
+/** Other schemes have no ring, or one that cannot be so small. */
+function ringOf(uri: string): { bufferBytes?: number } {
+  return uri.startsWith('afpacket:') && !/[?&]bufferBytes=/.test(uri) ? { bufferBytes: RING_BYTES } : {};
 }
 
 /** For an outlet, which cuts packets by itself: none, where it would keep all of every packet. */

@@ -7,7 +7,7 @@ import { ownOptions, signalOf } from '../uri/options.js';
 import { checkTls, type TlsSettings } from '../uri/tls.js';
 import { faultIn } from '../uri/uri.js';
 import { isNetwork } from './offered.js';
-import { type Authenticate, usersIn } from './users.js';
+import { type Authenticate, type LetsIn, usersIn } from './users.js';
 
 /** A host that a daemon connects to by itself. */
 export interface ActiveClient {
@@ -55,7 +55,8 @@ export interface ServeOptions {
   readonly sources?: Readonly<Record<string, string>> | undefined;
   /** Offer no interface, only `sources`. */
   readonly sourcesOnly?: boolean | undefined;
-  /** Options of every capture of an interface, such as `bufferBytes`. */
+  /** Options of every capture of an interface; `bufferBytes` is 16 MiB for `afpacket` here, because each client has a capture
+   * of its own, unless they are `shared`: `maxClients` times that is what they can take. */
   readonly capture?: AfPacketOptions | undefined;
   /** One capture for all clients of an interface, each with its filter in user space; a slow client loses packets alone. */
   readonly shared?: boolean | undefined;
@@ -101,7 +102,7 @@ export interface Settings {
   readonly fd: number | undefined;
   readonly passive: boolean;
   readonly active: readonly (ActiveClient & { readonly port: number })[];
-  readonly authenticate: Authenticate | undefined;
+  readonly authenticate: LetsIn | undefined;
   readonly nullAuth: boolean;
   readonly allow: readonly string[];
   readonly scheme: string;
@@ -183,6 +184,19 @@ function bad(name: string, what: string, value: unknown): CaptureError {
   return new CaptureError('RINGTAP_BAD_OPTION', `serve(): option ${name} ${what}, not ${show(value)}`);
 }
 
+/** A list, or an object of names, is no longer. */
+const MOST_MEMBERS = 65536;
+
+/** What the look at an option finds, whatever it throws. */
+function looked<T>(name: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof CaptureError) throw cause;
+    throw new CaptureError('RINGTAP_BAD_OPTION', `serve(): option ${name} cannot be read`, { cause });
+  }
+}
+
 /** Members of the options, each looked at once. */
 class Reader {
   readonly #own: Readonly<Record<string, unknown>>;
@@ -209,8 +223,12 @@ class Reader {
   }
   list(name: string): readonly unknown[] {
     const { [name]: value = [] } = this.#own;
-    if (Array.isArray(value)) return [...value];
-    throw bad(name, 'is a list', value);
+    return looked(name, () => {
+      if (!Array.isArray(value)) throw bad(name, 'is a list', value);
+      const { length } = value;
+      if (length > MOST_MEMBERS) throw bad(name, `has up to ${MOST_MEMBERS} members`, length);
+      return Array.from({ length }, (_, i) => value[i]);
+    });
   }
   callback<F>(name: string): F | undefined {
     const { [name]: value } = this.#own;
@@ -219,10 +237,10 @@ class Reader {
   }
 }
 
-function readAuthenticate(read: Reader): Authenticate | undefined {
+function readAuthenticate(read: Reader): LetsIn | undefined {
   const users = read.text('users');
   const authenticate = read.callback<Authenticate>('authenticate');
-  if (users === undefined) return authenticate;
+  if (users === undefined) return authenticate && ((user, password, address) => authenticate(user, password, address));
   if (authenticate === undefined) return usersIn(users);
   throw new CaptureError('RINGTAP_BAD_OPTION', 'serve(): users and authenticate both say who gets in', {
     hint: 'Give one of the two.',
@@ -232,7 +250,7 @@ function readAuthenticate(read: Reader): Authenticate | undefined {
 function readActive(value: unknown, name: string): ActiveClient & { readonly port: number } {
   if (typeof value !== 'object' || value === null)
     throw bad(name, 'is an object { host, port, ifname, ifaddr }', value);
-  const read = new Reader({ ...value });
+  const read = new Reader(looked(name, () => ({ ...value })));
   const host = read.text('host');
   if (host === undefined) throw bad(`${name}.host`, 'is a name or an address', host);
   const ifaddr = read.text('ifaddr');
@@ -243,7 +261,7 @@ function readActive(value: unknown, name: string): ActiveClient & { readonly por
 }
 
 function readTls(value: unknown): TlsSettings | undefined {
-  const tls = checkTls(AT, value);
+  const tls = looked('tls', () => checkTls(AT, value));
   if (tls === undefined || tls.cert !== undefined) return tls;
   throw new CaptureError('RINGTAP_BAD_OPTION', 'serve(): TLS needs a certificate', {
     hint: 'Give tls: { cert, key }.',
@@ -253,7 +271,8 @@ function readTls(value: unknown): TlsSettings | undefined {
 function readSources(value: unknown): ReadonlyMap<string, string> {
   if (value === undefined) return new Map();
   if (typeof value !== 'object' || value === null) throw bad('sources', 'is an object of names and URIs', value);
-  const entries = Object.entries(value);
+  const entries = looked('sources', () => Object.entries(value));
+  if (entries.length > MOST_MEMBERS) throw bad('sources', `has up to ${MOST_MEMBERS} members`, entries.length);
   for (const [name, uri] of entries) {
     if (typeof uri !== 'string' || uri === '') throw bad(`sources.${name}`, 'is a URI', uri);
     const bytes = Buffer.byteLength(name);

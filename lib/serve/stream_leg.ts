@@ -85,6 +85,10 @@ export class StreamLeg extends Leg {
     });
   }
 
+  protected override wake(): void {
+    this.#hasRoom();
+  }
+
   #hasRoom(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
@@ -101,7 +105,7 @@ export class StreamLeg extends Leg {
       socket.end(() => resolve());
     });
     // WHY not destroyed: what was sent has yet to be read, and a reset would take it away.
-    setTimeout(() => socket.destroy(), PARTING_MS).unref();
+    setTimeout(() => socket.destroy(), signal.aborted ? PARTING_MS / 4 : PARTING_MS).unref();
   }
 }
 

@@ -3,14 +3,26 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CaptureError } from '../errors/errors.js';
+import { Turns } from './turns.js';
 
 /**
  * Says whether somebody gets in.
- * @param user as the client calls himself: anything, of up to 65535 bytes
+ * @param user as the client calls himself: anything, of up to 1024 bytes
  * @param password likewise
  * @param address of the client, in numbers
  */
 export type Authenticate = (user: string, password: string, address: string) => boolean | Promise<boolean>;
+
+/** The same for the daemon: `isGone` is whether the client is there no more, and needs no answer. */
+export type LetsIn = (
+  user: string,
+  password: string,
+  address: string,
+  isGone: () => boolean,
+) => boolean | Promise<boolean>;
+
+/** Of a user and of a password, in bytes. */
+export const MOST_WORD = 1024;
 
 interface Hashed {
   readonly cost: number;
@@ -32,12 +44,15 @@ const OTHERS = 0o007;
 /**
  * A line for the file of users of a daemon: `name:scrypt$…`, with a salt of its own.
  * @param user up to 255 characters, without colons, # and control characters
- * @param password of any length
+ * @param password of up to 1024 bytes
  * @throws CaptureError RINGTAP_BAD_OPTION for a name that a line cannot have
  * @example
  * console.log(await userLine('capture', 'correct horse battery staple'));
  */
 export async function userLine(user: string, password: string): Promise<string> {
+  if (typeof password === 'string' && Buffer.byteLength(password) > MOST_WORD) {
+    throw new CaptureError('RINGTAP_BAD_OPTION', `userLine(): a password is no longer than ${MOST_WORD} bytes`);
+  }
   if (typeof user !== 'string' || typeof password !== 'string' || !/^[^:#\p{Cc}\p{Cs}]{1,255}$/u.test(user)) {
     throw new CaptureError(
       'RINGTAP_BAD_OPTION',
@@ -54,7 +69,7 @@ export async function userLine(user: string, password: string): Promise<string> 
 }
 
 /** @throws CaptureError RINGTAP_FILE_OPEN, RINGTAP_BAD_OPTION for a line that is none, or a file that everybody reads */
-export function usersIn(path: string): Authenticate {
+export function usersIn(path: string): LetsIn {
   const users = new Map(readLines(path).map(({ user, hashed }) => [user, hashed]));
   const nobody: Hashed = {
     cost: COST,
@@ -63,13 +78,12 @@ export function usersIn(path: string): Authenticate {
     salt: randomBytes(16),
     hash: randomBytes(32),
   };
-  let turn: Promise<unknown> = Promise.resolve();
-  return (user, password) => {
-    // WHY also for nobody: how long it takes must not tell which users there are. One at a time: each takes memory.
+  const turns = new Turns();
+  return (user, password, address, isGone) => {
+    // WHY also for nobody: how long it takes must not tell which users there are.
     const hashed = users.get(user) ?? nobody;
-    const checked = turn.then(async () => timingSafeEqual(await hashOf(password, hashed), hashed.hash));
-    turn = checked.catch(() => {});
-    return checked;
+    const check = async () => timingSafeEqual(await hashOf(password, hashed), hashed.hash);
+    return turns.take(address, check, isGone);
   };
 }
 
@@ -86,7 +100,8 @@ function readLines(path: string): { user: string; hashed: Hashed }[] {
     mode = statSync(path).mode;
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
-    throw new CaptureError('RINGTAP_FILE_OPEN', `users: ${what}`, { cause });
+    // WHY without its cause: that has the path as it is, whatever is in it.
+    throw new CaptureError('RINGTAP_FILE_OPEN', `users: ${what}`);
   }
   if ((mode & OTHERS) !== 0) {
     throw new CaptureError('RINGTAP_BAD_OPTION', `users: ${path} can be read by everybody`, {

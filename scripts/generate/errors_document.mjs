@@ -44,5 +44,6 @@ What does not end a capture, but must not pass in silence, is a process warning 
 - \`RINGTAP_RENAMED_OPTION\` (of the type \`DeprecationWarning\`): an option was given by an older name. Once a name.
 - \`RINGTAP_INTERFACE_DOWN\`: the interface of an \`afxdp:\` capture went down; it goes on when it is up again.
 - \`RINGTAP_REMOTE_SILENT\`: the daemon of an \`rpcap:\` capture sends packets, and none arrives; or it counts packets, and sends none.
+- \`RINGTAP_SERVE_CALLBACK\`: a function that \`serve()\` was given has failed: \`authenticate\`, and nobody was let in by it, or \`onEvent\`.
 - \`RINGTAP_REMOTE_CONNECTION\`: what connected to \`listen()\` became no capture; the message says why. Each once, and a hundred at most.
 `;

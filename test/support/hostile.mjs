@@ -332,6 +332,33 @@ async function plantArguments() {
   }
 }
 
+/** What a daemon is told, option by option, and of a host that it connects to. */
+async function plantInServing() {
+  const good = { host: '127.0.0.1', port: 0, nullAuth: true };
+  const names = [
+    ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
+    ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
+    ...['recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
+  ];
+  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+    for (const name of names) {
+      const may = /sources|capture|active|allow|authenticate|onEvent|scheme/.test(name) ? 'open' : '';
+      await attempt(`serve({ ${name}: ${what} })`, () => ringtap.serve({ ...good, [name]: value }), may);
+    }
+    for (const name of ['host', 'port', 'ifname', 'ifaddr']) {
+      const active = [{ [name]: value }];
+      await attempt(`serve({ active: [{ ${name}: ${what} }] })`, () => ringtap.serve({ ...good, active }), 'open');
+    }
+    await attempt(`serve({ active: [${what}] })`, () => ringtap.serve({ ...good, active: [value] }), '');
+    await attempt(`serve({ allow: [${what}] })`, () => ringtap.serve({ ...good, allow: [value] }), 'open');
+    await attempt(
+      `serve({ sources: { x: ${what} } })`,
+      () => ringtap.serve({ ...good, sources: { x: value } }),
+      'open',
+    );
+  }
+}
+
 /** The entry point ringtap/decode: what it takes, and what its objects do. */
 async function plantInDecoding() {
   const capture = await open('synth:?count=1000&batchSize=64');
@@ -551,6 +578,7 @@ if (what === 'options') {
 } else {
   await watched(async () => {
     await plantArguments();
+    await plantInServing();
     await plantInDecoding();
     await plantInFlows();
     await plantInExports();

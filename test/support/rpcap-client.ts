@@ -33,8 +33,8 @@ export class RpcapClient implements Disposable {
   #received: Buffer = Buffer.alloc(0);
   #isClosed = false;
 
-  static async connect(port: number, host = '127.0.0.1'): Promise<RpcapClient> {
-    const socket = connect({ port, host });
+  static async connect(port: number, host = '127.0.0.1', localAddress?: string): Promise<RpcapClient> {
+    const socket = connect({ port, host, ...(localAddress === undefined ? {} : { localAddress }) });
     await within(once(socket, 'connect'), 'a connection');
     return new RpcapClient(socket);
   }
@@ -96,6 +96,12 @@ export class RpcapClient implements Disposable {
 
   async closed(): Promise<void> {
     await until(() => this.#isClosed, 'the end of the connection');
+  }
+
+  /** Says its last word, and waits for the daemon to hang up. */
+  end(type: number): Promise<void> {
+    this.say(type);
+    return this.closed();
   }
 
   get isClosed(): boolean {
