@@ -1,6 +1,7 @@
 import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
 import { printable, printableLines } from '../errors/printable.js';
+import { withoutSecrets } from '../errors/secrets.js';
 import { ERROR_TABLE } from '../generated/errors.js';
 import { CaptureError, type ErrorCode } from '../index.js';
 
@@ -39,8 +40,8 @@ export class UsageError extends Error {
   readonly hint: string | undefined;
 
   constructor(message: string, hint?: string) {
-    super(printable(message));
-    this.hint = hint === undefined ? undefined : printable(hint);
+    super(printable(withoutSecrets(message)));
+    this.hint = hint === undefined ? undefined : printable(withoutSecrets(hint));
   }
 }
 
