@@ -1,8 +1,8 @@
 // Who asks a daemon on another host: never in the URI, which other users of this host see in its list of processes.
-import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
 import { CaptureError } from '../errors/errors.js';
 import type { RemoteAuth } from '../index.js';
+import { readSecret } from './secret.js';
 
 const VARIABLE = 'RINGTAP_AUTH';
 
@@ -16,22 +16,13 @@ export function authFileOption(): Option {
 }
 
 export function authFromFile(path: string | undefined): Auth {
-  return path === undefined ? {} : { auth: readAuth(readText(path), path) };
+  return path === undefined ? {} : { auth: readAuth(readSecret(path, '--auth-file').toString(), path) };
 }
 
 /** From the environment, for URIs that ask a daemon. */
 export function authFor(uri: string): Auth {
   const text = process.env[VARIABLE];
   return text === undefined || !/^rpcaps?:/i.test(uri) ? {} : { auth: readAuth(text, VARIABLE) };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw new CaptureError('RINGTAP_FILE_OPEN', `--auth-file: ${what}`, { cause });
-  }
 }
 
 function readAuth(text: string, where: string): RemoteAuth {

@@ -2,6 +2,7 @@ import { debuglog, getSystemErrorName } from 'node:util';
 import { CommanderError } from 'commander';
 import { CaptureError } from '../errors/errors.js';
 import { printable, printableLines } from '../errors/printable.js';
+import { withoutSecrets } from '../errors/secrets.js';
 import { ERROR_TABLE, type ErrorCode } from '../generated/errors.js';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -39,8 +40,8 @@ export class UsageError extends Error {
   readonly hint: string | undefined;
 
   constructor(message: string, hint?: string) {
-    super(printable(message));
-    this.hint = hint === undefined ? undefined : printable(hint);
+    super(printable(withoutSecrets(message)));
+    this.hint = hint === undefined ? undefined : printable(withoutSecrets(hint));
   }
 }
 

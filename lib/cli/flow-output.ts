@@ -117,7 +117,7 @@ export class FlowOutput {
   /** Closes all of them, also where one fails. @throws CaptureError also where records were not sent */
   async end(): Promise<void> {
     const ends = await Promise.allSettled(this.#exporters.map((exporter) => exporter.close()));
-    for (const exporter of this.#exporters) tell(summaryOf(exporter));
+    for (const exporter of this.#exporters) tell(summaryOf(this.#exporting, exporter));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     if (this.#failure !== undefined) throw this.#failure;
     for (const exporter of this.#exporters) checkSent(exporter);
@@ -200,7 +200,7 @@ function checkSent(exporter: FlowExporter): void {
   );
 }
 
-function summaryOf(exporter: FlowExporter): string {
+function summaryOf({ IpfixExporter, NetflowExporter }: Exporting, exporter: FlowExporter): string {
   const { sent, messages, bytes, notSent, refusals } = exporter.stats();
   const causes = Object.entries(notSent).filter(([, count]) => count > 0);
   const lost = causes.map(([cause, count]) => `, ${integer(count)} not (${cause})`).join('');

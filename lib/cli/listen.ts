@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { printable } from '../errors/printable.js';
 import { withoutSuffixes } from '../generated/trace_names.js';
 import {
   type Batch,
@@ -133,7 +134,8 @@ class All {
   /** Until it ends, which is nothing that ends the others. */
   async follow(capture: Capture): Promise<void> {
     const { write, quiet } = this.#flags;
-    const who = capture.plan.target;
+    // WHY: a daemon's interface has any name it likes, lines of ours among them.
+    const who = printable(capture.plan.target);
     let packets = 0;
     let writer: Writer | undefined;
     try {
@@ -157,7 +159,7 @@ class All {
     }
     const stats = capture.stats();
     this.#dropped += stats.dropped;
-    await writer?.close(stats).catch((error: Error) => say(error.message));
+    await writer?.close(stats).catch((error: Error) => say(printable(error.message)));
     await capture.close();
     if (!quiet) say(`${who}: ${integer(packets)} packets captured, ${integer(stats.dropped)} dropped`);
   }

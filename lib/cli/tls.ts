@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { CaptureError } from '../errors/errors.js';
 import type { TlsOptions } from '../index.js';
+import { readSecret } from './secret.js';
 
 /** What commander makes of the options that {@link addTlsOptions} adds. */
 export interface TlsFlags {
@@ -49,9 +50,9 @@ export function tlsFrom(flags: TlsFlags, wanted: boolean): { readonly tls?: TlsO
   const value = (name: keyof typeof VARIABLES) => flags[name] ?? process.env[VARIABLES[name]];
   const file = (name: keyof typeof VARIABLES) => {
     const path = value(name);
-    return path === undefined || path === ''
-      ? undefined
-      : contents(path, flags[name] ? optionOf(name) : VARIABLES[name]);
+    if (path === undefined || path === '') return undefined;
+    const where = flags[name] ? optionOf(name) : VARIABLES[name];
+    return name === 'tlsKey' ? readSecret(path, where) : contents(path, where);
   };
   const pins = value('tlsFingerprint');
   return {

@@ -1,6 +1,7 @@
 import { ERROR_TABLE, type ErrorCode } from '../generated/errors.js';
 import type { MethodName } from '../generated/options.js';
 import { printable, printableLines, shorten } from './printable.js';
+import { uriWithoutSecrets, withoutSecrets } from './secrets.js';
 
 /** Everything about a failure but its message. */
 export interface CaptureErrorFields {
@@ -25,7 +26,7 @@ export interface CaptureErrorFields {
 /**
  * Every failure of ringtap. `message` says what and where, `hint` how to fix it; `code` is stable.
  * docs/errors.md lists the codes. What messages and hints quote is escaped and shortened, so that they can be printed;
- * `uri` is as it was given.
+ * `uri` is as it was given. Neither repeats a password that was written into a URI.
  * @example
  * try {
  *   await open('afpacket:eth7');
@@ -41,7 +42,7 @@ export class CaptureError extends Error {
   readonly code: ErrorCode;
   /** The capture method, where one was chosen. */
   readonly backend: MethodName | undefined;
-  /** The URI as the caller wrote it. */
+  /** The URI as the caller wrote it, but for secrets that do not belong there. */
   readonly uri: string | undefined;
   /** The system or library call that failed. */
   readonly syscall: string | undefined;
@@ -64,10 +65,19 @@ export class CaptureError extends Error {
    * console.log(new CaptureError('RINGTAP_BAD_OPTION', 'port must be from 1 to 65535').hint);
    */
   constructor(code: ErrorCode, message: string, fields: CaptureErrorFields = {}) {
-    const { backend, uri, syscall, errno, hint, position, decompressedPosition, cause }: CaptureErrorFields =
-      ownOf(fields);
+    const {
+      backend,
+      uri: given,
+      syscall,
+      errno,
+      hint,
+      position,
+      decompressedPosition,
+      cause,
+    }: CaptureErrorFields = ownOf(fields);
+    const uri = typeof given === 'string' ? uriWithoutSecrets(given) : given;
     // A filter is shown on a line of its own, with a mark below.
-    const words = once(uri, message);
+    const words = once(uri, withoutSecrets(message, given));
     const text = code === 'RINGTAP_BAD_FILTER' ? printableLines(shorten(words)) : printable(shorten(words));
     super(text, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -75,7 +85,7 @@ export class CaptureError extends Error {
     this.uri = uri;
     this.syscall = syscall;
     this.errno = errno;
-    this.hint = hint === undefined ? hintOf(code, uri) : printable(shorten(hint));
+    this.hint = hint === undefined ? hintOf(code, uri) : printable(shorten(withoutSecrets(hint, given)));
     this.position = position;
     this.decompressedPosition = decompressedPosition;
   }
@@ -105,7 +115,7 @@ function once(uri: unknown, message: string): string {
 
 /** A message that is part of another one about the same URI. */
 export function withoutUri(uri: string, message: string): string {
-  const shown = printable(shorten(uri));
+  const shown = printable(shorten(uriWithoutSecrets(uri)));
   const where = shown.endsWith(':') ? `${shown} ` : `${shown}: `;
   return message.startsWith(where) ? message.slice(where.length) : message;
 }
@@ -129,7 +139,7 @@ export function warn(
   message: string,
   type: 'RingtapWarning' | 'DeprecationWarning' = 'RingtapWarning',
 ): void {
-  process.emitWarning(printable(shorten(message)), { type, code });
+  process.emitWarning(printable(shorten(withoutSecrets(message))), { type, code });
 }
 
 /** Turns what the addon throws into a CaptureError; anything else passes through. */

@@ -132,7 +132,7 @@ export function checked(options: FlowMeterOptions): CheckedOptions {
 
 /** Interfaces and their rates, one after the other. */
 function ratesOf(given: unknown, others: unknown): Uint16Array {
-  const own = copyOf(given);
+  const own = copyOf('sampling.interfaces', given);
   if (own === undefined) {
     throw bad(`sampling.interfaces: ${show(given)} is none`, 'An object such as { 0: 1, 3: 1000 }.');
   }

@@ -4,6 +4,7 @@ import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { bad } from '../uri/options.js';
+import { guarded } from '../uri/values.js';
 import { plainAddress } from './connect.js';
 
 /** Connections that are not captures yet: of everybody, and of one address, which must not keep the others out. */
@@ -150,7 +151,10 @@ function cannotListen({ uri, host, port }: DoorOptions, error: NodeJS.ErrnoExcep
 
 /** Addresses and networks as `allow` lists them. */
 export function readAllow(at: { readonly uri: string }, allow: unknown): BlockList | undefined {
-  if (allow === undefined) return undefined;
+  return allow === undefined ? undefined : guarded(at, 'allow', () => readList(at, allow));
+}
+
+function readList(at: { readonly uri: string }, allow: unknown): BlockList {
   if (!Array.isArray(allow)) throw bad(at, 'allow', `must be a list of addresses and networks, not ${show(allow)}`);
   const list = new BlockList();
   for (const entry of [...allow] as unknown[]) {

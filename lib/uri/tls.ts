@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import { nearestName } from './nearest.js';
 import { bad } from './options.js';
 import { faultIn, type ParsedUri } from './uri.js';
+import { guarded } from './values.js';
 
 /** `tls` after its check. */
 export interface TlsSettings {
@@ -36,6 +37,10 @@ type At = Pick<ParsedUri, 'uri'>;
 export function checkTls(at: At, value: unknown): TlsSettings | undefined {
   if (value === false || value === 'false' || value === undefined) return undefined;
   if (value === true || value === 'true') return read(at, {});
+  return guarded(at, 'tls', () => checkObject(at, value));
+}
+
+function checkObject(at: At, value: unknown): TlsSettings {
   if (typeof value === 'object' && value !== null && !isList(value)) return read(at, value);
   const hint = 'In a URI it is tls=true; certificates go into the options object: { tls: { ca, fingerprint, … } }.';
   throw bad(at, 'tls', 'must be true, false or an object', hint);

@@ -148,7 +148,7 @@ function badFilter(parsed: Pick<ParsedUri, 'uri'>, what: string): CaptureError {
 }
 
 /** What a value does when it is looked at, such as a getter in a list, is a fault of the value. */
-export function guarded<T>(parsed: ParsedUri, name: string, look: () => T): T {
+export function guarded<T>(parsed: Pick<ParsedUri, 'uri'>, name: string, look: () => T): T {
   try {
     return look();
   } catch (cause) {

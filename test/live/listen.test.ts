@@ -295,10 +295,16 @@ describe.skipIf(lab === null)('ringtap listen', () => {
     await until(() => existsSync(path('127.0.0.2-__.._evil.pcapng')), 'the second file', 20_000);
     await come('eth0', '127.0.0.1');
     await until(() => existsSync(path('127.0.0.1-eth0-2.pcapng')), 'the third file', 20_000);
+    const forged = 'ringtap: 10.0.0.5/eth0: 999,999 packets captured, 0 dropped';
+    await come(`x\n${forged}\r\x1b[2K`, '127.0.0.3');
+    const fourth = path(`127.0.0.3-${`x_${forged}`.replace(/[^\w.:-]/g, '_')}___2K.pcapng`);
+    await until(() => existsSync(fourth), 'the fourth file', 20_000);
     await sleep(500);
     running.process.kill('SIGINT');
     const { code, stderr } = await running.outcome;
-    expect(stderr).toContain('6 packets captured from 3 connections');
+    expect(stderr).toContain('8 packets captured from 4 connections');
+    expect(stderr).toContain(`ringtap: 127.0.0.3/x\\n${forged}\\r\\x1b[2K: capturing`);
+    expect(stderr.split('\n').filter((line) => line.startsWith(forged))).toEqual([]);
     expect(code).toBe(0);
     for (const name of ['127.0.0.1-eth0', '127.0.0.2-__.._evil', '127.0.0.1-eth0-2']) {
       const facts = execFileSync('capinfos', ['-rTMc', path(`${name}.pcapng`)], { encoding: 'utf8' });

@@ -2,7 +2,7 @@
 // of the time lies beside each recording.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { devices, explain, LINKTYPE, listen, open, serve } from 'ringtap';
 import { describe, expect, test } from 'vitest';
@@ -148,7 +148,12 @@ describe.skipIf(lab === null)('the interfaces of another host', () => {
     await using daemon = await replay(readRecording('libpcap-head-passive-tcp-null.pcap', 2002));
     const uri = `rpcap://127.0.0.1:${daemon.port}`;
     const file = path('auth');
-    writeFileSync(file, 'lrcap:secret:pw\n');
+    writeFileSync(file, 'lrcap:secret:pw\n', { mode: 0o600 });
+    chmodSync(file, 0o604);
+    const refused = await ringtap('list', uri, '--auth-file', file);
+    expect(refused.stderr).toBe(`ringtap: --auth-file: ${file} can be read by everybody\nhint: chmod 600 ${file}\n`);
+    expect(refused.code).toBe(2);
+    chmodSync(file, 0o600);
     const listed = await ringtap('list', uri, '--auth-file', file);
     expect(listed.stdout).toContain(`${uri}/lo`);
     await startRingtap(['list', uri, '--json'], { env: { RINGTAP_AUTH: 'other:pw' } }).outcome;

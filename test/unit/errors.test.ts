@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CaptureError, open } from 'ringtap';
+import { CaptureError, explain, open } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { root, script } from '../support/child.js';
 import { failure } from '../support/packets.js';
@@ -11,6 +11,34 @@ const codes = table.map(({ code }) => `RINGTAP_${code}`);
 const manual = readFileSync(join(root, 'docs/errors.md'), 'utf8');
 
 describe('a CaptureError', () => {
+  test.each([
+    'rpcap://h/x?auth=capture:hunter2',
+    'rpcap://h/x?snaplen=100&auth=capture:any hunter2&bogus=1',
+    'rpcap://h/x?bogus=1&auth=capture:hunter2',
+    'rpcap://h/x?auth=capture:hunter2&auth=%',
+    'rpcap://capture:hunter2@h/x?bogus=1',
+    'rpcap://capture:hunter2@h/x',
+    'rpcap:?auth=hunter2',
+    'rpcaps://h/x?tls={key:hunter2}',
+    'rpcaps://h/x?tls.key=hunter2',
+    'tcp://h:1?tlsKey=hunter2',
+    'tcp://h:1?tls=truehunter2',
+    'nothing://h/x?password=hunter2',
+  ])('repeats no secret of %s', async (uri) => {
+    const error = await failure(() => open(uri));
+    expect(error).toBeInstanceOf(CaptureError);
+    expect(error.message).toMatch(/: .*[\w"]$/);
+    expect(`${error.stack}${error.hint}${JSON.stringify(error)}`).not.toContain('hunter2');
+    const explained = await explain(uri).catch((error: unknown) => error);
+    expect(JSON.stringify(explained)).not.toContain('hunter2');
+  });
+
+  test('has its URI whole where nothing is secret in it', async () => {
+    const uri = 'rpcap://h/x?tls=true&bogus=1';
+    const error = await failure(() => open(uri));
+    expect(error).toMatchObject({ uri, message: `${uri}: rpcap has no option "bogus"` });
+  });
+
   test('says what and where, how to fix it, and carries the URI and the backend', async () => {
     const error = await failure(() => open('synth:?count=1&batchSize=0'));
     expect(error).toBeInstanceOf(CaptureError);

@@ -1,8 +1,9 @@
 // TLS between two ends of this process, and with openssl's own client and server.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import type { CaptureError, TlsOptions } from 'ringtap';
+import { type CaptureError, listen, type TlsOptions } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { tlsFrom } from '../../dist/cli/tls.js';
 import { secureClient, secureServer } from '../../dist/tls/handshake.js';
@@ -279,6 +280,44 @@ describe('the option tls', () => {
     expect(error.code).toBe('RINGTAP_BAD_OPTION');
     expect(error.message).toContain(says);
     expect(`${error.message}${error.hint}`).not.toContain(own.key.split('\n')[1]);
+  });
+
+  test('is refused where looking at it fails', async () => {
+    const deaf = () => {
+      throw new Error('it was looked at');
+    };
+    const things = [{}, []].map((thing) => new Proxy(thing, { get: deaf, ownKeys: deaf, getPrototypeOf: deaf }));
+    const revoked = Proxy.revocable([], {});
+    revoked.revoke();
+    for (const thing of [...things, revoked.proxy]) {
+      for (const tls of [thing, { ca: thing }, { ca: [thing] }, { fingerprint: thing }, { insecure: thing }]) {
+        expect(await refused(tls)).toMatchObject({ name: 'CaptureError', code: expect.stringMatching(/_OPTION$/) });
+      }
+      for (const tls of [{ cert: thing, key: own.key }, { cert: own.cert, key: thing }, { serverName: thing }]) {
+        expect(await refused(tls)).toMatchObject({ name: 'CaptureError', code: 'RINGTAP_BAD_OPTION' });
+      }
+      for (const options of [{ allow: thing }, { allow: [thing] }, { tls: thing }, { mostConnections: thing }, thing]) {
+        const error = await failure(() => listen('tcp-listen://127.0.0.1:0', options as object));
+        expect(error).toMatchObject({ name: 'CaptureError', code: 'RINGTAP_BAD_OPTION' });
+      }
+      for (const options of [{ auth: thing }, { interface: [thing] }, { filter: thing }, { signal: thing }]) {
+        const error = await failure(() => listen('rpcap://127.0.0.1:0', options as object));
+        expect(error).toMatchObject({ name: 'CaptureError', code: expect.stringMatching(/_(OPTION|FILTER)$/) });
+      }
+    }
+  });
+
+  test('is refused on the command line where everybody may read the key', async () => {
+    const key = path('open.pem');
+    writeFileSync(key, own.key);
+    for (const mode of [0o644, 0o602]) {
+      chmodSync(key, mode);
+      const error = await failure(async () => tlsFrom({ tlsCert: own.certFile, tlsKey: key }, false));
+      expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION', hint: `chmod 600 ${key}` });
+      expect(error.message).toBe(`--tls-key: ${key} can be read by everybody`);
+    }
+    chmodSync(key, 0o640);
+    expect(tlsFrom({ tlsCert: own.certFile, tlsKey: key }, false).tls?.key).toEqual(readFileSync(key));
   });
 
   test('names the member that was meant', async () => {
