@@ -25,8 +25,9 @@ struct DissectorStats {
   uint64_t events = 0;
   uint64_t withheld = 0;        // beyond the rate of a flow
   uint64_t without_memory = 0;  // packets of flows that there was no memory to look into
-  uint64_t given_up = 0;        // flows whose messages could not be followed, each once: a gap, more than is kept, or no sense
-  uint64_t gaps = 0;            // in streams
+  uint64_t given_up =
+      0;              // flows whose messages could not be followed, each once: a gap, more than is kept, or no sense
+  uint64_t gaps = 0;  // in streams
   uint64_t gap_bytes = 0;
 };
 

@@ -129,7 +129,7 @@ class Conversing final : public Conversation {
  private:
   struct Way {
     std::vector<std::byte> messages;
-    size_t empty = 0;  // records
+    size_t empty = 0;          // records
     bool has_changed = false;  // the cipher, or so it says
     bool is_encrypted = false;
   };
