@@ -156,6 +156,8 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
       ? one
       : { ...one, ifname: flags.ifname },
   );
+  if (flags.ifname !== undefined && active.length === 0)
+    throw new UsageError('-i: nobody is connected to', 'It is for -a: write -i eth0 -a HOST.');
   const users = flags.users ?? ini?.users;
   return {
     host: flags.bind ?? (flags[4] ? '0.0.0.0' : undefined),

@@ -339,6 +339,8 @@ export interface RpcapOptions extends OpeningOptions {
   auth?: RemoteAuth | undefined;
   /** TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only. */
   tls?: boolean | TlsOptions | undefined;
+  /** Capture this capture's own connections, too: over the interface that they go by, that is a storm without end. Otherwise the daemon's filter leaves them out, by addresses and ports as they are here. (default false) */
+  ownTraffic?: boolean | undefined;
   /** Ask the daemon for one packet of so many. Most daemons take note of it, and send them all. (in packets; range 1 – 4294967295; default 1) */
   sampleEvery?: number | undefined;
   /** How long a packet may wait for others at the daemon. (in ms; range 1 – 10000; default 100) */

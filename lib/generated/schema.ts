@@ -1240,6 +1240,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "TLS with the daemon, as rpcaps:// has it: true, or { ca, cert, key, passphrase, fingerprint, insecure, serverName }. Its certificate is verified unless insecure is true; packets come encrypted, too, over tcp only."
       },
       {
+        "name": "ownTraffic",
+        "type": "boolean",
+        "default": false,
+        "doc": "Capture this capture's own connections, too: over the interface that they go by, that is a storm without end. Otherwise the daemon's filter leaves them out, by addresses and ports as they are here."
+      },
+      {
         "name": "sampleEvery",
         "type": "integer",
         "min": 1,

@@ -103,6 +103,11 @@ export class Control {
     return scope === undefined || address.includes('%') ? address : `${address}%${scope}`;
   }
 
+  /** TCP ports of the connection: ours, and the daemon's. */
+  get ports(): readonly [local: number, peer: number] {
+    return [this.#socket.localPort ?? 0, this.#socket.remotePort ?? 0];
+  }
+
   /** The payload of the daemon's answer. Rejects with a CaptureError, or the signal's reason. */
   request(type: MessageType, payload?: Uint8Array): Promise<Buffer> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);

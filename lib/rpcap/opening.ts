@@ -8,7 +8,8 @@ import { wayOf } from './data.js';
 import { allowChanges } from './filter.js';
 import { linkTypeOf } from './link_type.js';
 import { type Login, logIn } from './login.js';
-import { type Extras, readAgreed, samplingPayload, startPayload, Type } from './messages.js';
+import { type Extras, filterPayload, readAgreed, samplingPayload, startPayload, Type } from './messages.js';
+import { conjunction, ownTraffic } from './own-traffic.js';
 import { targetOf } from './target.js';
 import { watch } from './watch.js';
 
@@ -80,8 +81,8 @@ export async function openAt(
     const facts = { linkType, bigEndian, local, peer, active: active && !piped, offersRecovery, offersZstd };
     session = await openLocal(facts);
     if (purpose === 'capture') {
-      await start(control, session, settings, offers);
-      allowChanges(control, session);
+      const own = await start(control, session, settings, offers);
+      allowChanges(control, session, own);
       watch(control, session, { ...settings.values, uri: settings.uri });
     } else {
       control.close();
@@ -94,15 +95,26 @@ export async function openAt(
   }
 }
 
-async function start(control: Control, session: NativeSession, { values }: Settings, offers: Extras): Promise<void> {
+/** @returns the program that rejects what is never to be captured */
+async function start(
+  control: Control,
+  session: NativeSession,
+  { values }: Settings,
+  offers: Extras,
+): Promise<Uint32Array> {
   const extras = {
     recovery: offers.recovery && values.recovery === true,
     zstd: offers.zstd && values.compression === 'zstd',
   };
   const every = Number(values.sampleEvery);
   if (every > 1) await control.request(Type.sampling, samplingPayload(every));
+  const { filter } = session.remote()!;
+  const datagrams = values.transport === 'udp';
+  const without = (port: number | undefined): Promise<Uint32Array> | Uint32Array =>
+    values.ownTraffic === true ? new Uint32Array() : ownTraffic(control, session, { port, datagrams });
   const way = await wayOf(control, session);
   try {
+    const own = await without(way.port === 0 ? undefined : way.port);
     const reply = await control.request(
       Type.start,
       startPayload({
@@ -110,9 +122,9 @@ async function start(control: Control, session: NativeSession, { values }: Setti
         timeoutMs: Number(values.timeoutMs),
         promiscuous: values.promiscuous === true,
         port: way.port,
-        datagrams: values.transport === 'udp',
+        datagrams,
         extras,
-        filter: session.remote()!.filter,
+        filter: conjunction(own, filter),
       }),
     );
     const agreed = readAgreed(reply);
@@ -128,6 +140,17 @@ async function start(control: Control, session: NativeSession, { values }: Setti
     if (way.port === 0 && theirs === 0)
       throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
     await way.ready(theirs);
+    if (theirs === 0 || own.length === 0) return own;
+    // WHY not before: until that connection is there, many a daemon reads nothing.
+    const narrower = await without(theirs);
+    const changed = control.request(Type.filter, filterPayload(conjunction(narrower, filter)));
+    return await changed.then(
+      () => narrower,
+      (error) => {
+        if (error?.code === 'RINGTAP_REMOTE_REFUSED') return own; // its filter stays as it was
+        throw error;
+      },
+    );
   } finally {
     way.close();
   }

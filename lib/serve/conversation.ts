@@ -18,7 +18,7 @@ import {
   type StartRequest,
   statsReply,
 } from './messages.js';
-import { interfacesReply, isPreselected, type Offer, type Preselection } from './offered.js';
+import { interfacesReply, isPreselected, missing, type Offer, type Preselection, preselected } from './offered.js';
 import { type Asked, faultOf, Peer } from './peer.js';
 import { TooMany } from './turns.js';
 import type { LetsIn } from './users.js';
@@ -161,7 +161,7 @@ export class Conversation {
   }
 
   readonly #answers: Readonly<Record<number, (payload: Buffer) => Promise<Buffer> | Buffer>> = {
-    [Type.interfaces]: async () => interfacesReply(await this.#offers(), this.#active?.preselection ?? {}),
+    [Type.interfaces]: () => this.#interfaces(),
     [Type.open]: (payload) => this.#open(payload),
     [Type.start]: (payload) => this.#start(readStart(payload)),
     [Type.filter]: (payload) => this.#filter(payload),
@@ -212,13 +212,20 @@ export class Conversation {
     });
   }
 
+  async #interfaces(): Promise<Buffer> {
+    const { preselection = {} } = this.#active ?? {};
+    return interfacesReply(preselected(await this.#offers(), preselection), preselection);
+  }
+
   async #open(payload: Buffer): Promise<Buffer> {
     const name = payload.toString();
     if (payload.length > MOST_NAME) throw new Refused(Refusal.open, 'a name is no longer than 1023 bytes');
+    const { preselection = {} } = this.#active ?? {};
     const list = await this.#offers();
+    const lack = missing(list, preselection);
+    if (lack !== undefined) throw new Refused(Refusal.open, lack);
     const offer = list.find((one) => one.name === name);
     if (offer === undefined) throw new Refused(Refusal.open, `there is no "${name.slice(0, 64)}" here`);
-    const { preselection = {} } = this.#active ?? {};
     const chosen = list.find((one) => isPreselected(one, preselection));
     if (chosen !== undefined && !isPreselected(offer, preselection)) {
       throw new Refused(Refusal.open, `only "${chosen.name}" can be opened by this host`);

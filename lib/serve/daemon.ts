@@ -12,7 +12,7 @@ import { needZstd } from './datagram_leg.js';
 import { secured, turnAway } from './greeting.js';
 import { allowed, listenAt, nameOf } from './listening.js';
 import { Refused } from './messages.js';
-import { type Offer, offers } from './offered.js';
+import { missing, type Offer, offers } from './offered.js';
 import { plainAddress } from './peer.js';
 import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
@@ -235,6 +235,11 @@ export class Daemon implements AsyncDisposable {
           signal.removeEventListener('abort', end),
         );
       };
+      const tell = (list: readonly Offer[]) => {
+        const what = missing(list, { ifname, ifaddr });
+        if (what !== undefined) this.#event(what, host, port);
+      };
+      this.#offered().then(tell, () => {});
       void call({ host, port, converse, event: (what) => this.#event(what, host, port) }, signal);
     }
   }

@@ -65,6 +65,19 @@ export function isPreselected({ name }: Pick<Offer, 'name'>, { ifname, ifaddr }:
   return ifaddr === undefined || hasAddress(name, ifaddr);
 }
 
+/** Of a list what may be offered: nothing, where something is preselected that is not there. */
+export function preselected(list: readonly Offer[], preselection: Preselection): readonly Offer[] {
+  return missing(list, preselection) === undefined ? list : [];
+}
+
+/** In words what is preselected and not there. */
+export function missing(list: readonly Offer[], { ifname, ifaddr }: Preselection): string | undefined {
+  if (ifname === undefined && ifaddr === undefined) return undefined;
+  if (list.some((offer) => isPreselected(offer, { ifname, ifaddr }))) return undefined;
+  const name = ifname === undefined ? 'no interface here' : `no "${ifname}" here`;
+  return `nothing is offered: there is ${name}${ifaddr === undefined ? '' : ` with an address of ${ifaddr}`}`;
+}
+
 function hasAddress(name: string, wanted: string): boolean {
   const list = networks([wanted]);
   return (interfaceAddresses()[name] ?? []).some(({ address, family }) =>

@@ -75,7 +75,13 @@ describe.skipIf(lab === null)('what a daemon is asked', () => {
   test('is to filter, cut and look at everything, as the options say', async () => {
     await using daemon = await FakeDaemon.listen();
     const filter = 'udp port 53';
-    await using capture = await open(daemon.uri(), { filter, snaplen: 128, promiscuous: false, timeoutMs: 40 });
+    await using capture = await open(daemon.uri(), {
+      filter,
+      snaplen: 128,
+      promiscuous: false,
+      timeoutMs: 40,
+      ownTraffic: true,
+    });
     expect(capture.plan).toMatchObject({ mode: 'remote', filter: 'remote', timestamp: 'remote', backend: 'rpcap' });
     expect(daemon.types()).toEqual([Rpcap.auth, Rpcap.open, Rpcap.start]);
     const [auth, opened, start] = daemon.asked.map(({ payload }) => payload);
@@ -323,7 +329,7 @@ describe.skipIf(lab === null)('packets on their way', () => {
 describe.skipIf(lab === null)('setFilter()', () => {
   test('changes what a daemon sends, and what is looked at here, between two packets', async () => {
     await using daemon = await FakeDaemon.listen();
-    await using capture = await open(daemon.uri(), { filter: 'len == 60' });
+    await using capture = await open(daemon.uri(), { filter: 'len == 60', ownTraffic: true });
     const sink = await daemon.sink;
     for (const [number, size] of [60, 180].entries()) await sink.send(packet(sample(number + 1, size)));
     expect(numbersOf(await readAll(capture, 1))).toEqual([1]);
@@ -346,7 +352,7 @@ describe.skipIf(lab === null)('setFilter()', () => {
 
   test('leaves the old one in force where it is wrong, or the daemon refuses', async () => {
     await using daemon = await FakeDaemon.listen({ [Rpcap.filter]: () => refusal(7, 'Invalid filter') });
-    await using capture = await open(daemon.uri(), { filter: 'len == 60' });
+    await using capture = await open(daemon.uri(), { filter: 'len == 60', ownTraffic: true });
     const before = daemon.asked.length;
     expect((await failure(() => capture.setFilter('udp and'))).code).toBe('RINGTAP_BAD_FILTER');
     expect(daemon.asked.slice(before).filter(({ type }) => type === Rpcap.filter)).toEqual([]);

@@ -65,6 +65,37 @@ describe.skipIf(lab === null)('a daemon that connects by itself', () => {
     server.close();
   });
 
+  test.each([{ ifname: 'nosuch' }, { ifaddr: '192.0.2.0/24' }, { ifname: lab?.rx, ifaddr: '192.0.2.1' }])(
+    'offers nothing where what is preselected is not there, and says so: %j',
+    async (chosen) => {
+      const { server, port, next } = await collector();
+      const events: string[] = [];
+      const active = [{ host: '127.0.0.1', port, ...chosen }];
+      await using _daemon = await calling(port, { active, onEvent: ({ what }) => events.push(what) });
+      using client = await next();
+      await client.ask(Rpcap.auth, Buffer.alloc(8));
+      expect(await client.ask(Rpcap.interfaces)).toMatchObject({ value: 0, payload: Buffer.alloc(0) });
+      for (const name of ['made', lab!.rx]) {
+        const [number, text] = (await client.refusal(Rpcap.open, Buffer.from(name)))!;
+        expect([number, text]).toEqual([6, expect.stringContaining('nothing is offered')]);
+      }
+      await until(() => events.some((what) => what.startsWith('nothing is offered: there is no')), 'the complaint');
+      server.close();
+    },
+  );
+
+  test('has nothing to capture where what is preselected is not there', async () => {
+    const warned: string[] = [];
+    const onWarning = ({ message }: Error) => void warned.push(message);
+    process.on('warning', onWarning);
+    await using listener = await listen('rpcap://127.0.0.1:0');
+    const { port } = listener;
+    await using _daemon = await calling(port, { active: [{ host: '127.0.0.1', port, ifname: 'nosuch' }] });
+    await until(() => warned.some((text) => text.includes('none of its interfaces')), 'the warning');
+    process.off('warning', onWarning);
+    expect(listener.stats().captures).toBe(0);
+  });
+
   test('comes back when the connection is lost, and not after CLOSE', async () => {
     const { server, port, next, sockets } = await collector();
     const events: string[] = [];
@@ -195,6 +226,7 @@ describe.skipIf(lab === null)('ringtap rpcapd', () => {
   test.each([
     [['rpcapd'], 2],
     [['rpcapd', '-n', '-v'], 2],
+    [['rpcapd', '-n', '-i', 'nosuch'], 2],
     [['rpcapd', '-n', '-a', 'host,99999999'], 2],
     [['rpcapd', '-n', '-a', 'host,99999'], 2],
     [['rpcapd', '-n', '-t', 'many'], 2],
