@@ -88,6 +88,8 @@ export interface NativeSession {
   remoteCounted(interfaceDropped: number, kernelDropped: number): void;
   /** Nothing comes any more; once what has arrived was read, the capture fails with this. */
   remoteEnd(code: ErrorCode, message: string, hint: string): void;
+  /** The same, and nothing is wrong: the capture ends as a trace does. */
+  remoteFinish(): void;
   close(): Promise<void>;
 }
 

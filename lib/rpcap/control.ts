@@ -5,7 +5,7 @@ import { CaptureError, type CaptureErrorFields } from '../errors/errors.js';
 import type { ErrorCode } from '../generated/errors.js';
 import type { TlsSettings } from '../uri/tls.js';
 import { type ConnectOptions, dial, plainAddress } from './connect.js';
-import { HEADER_BYTES, type MessageType, message, REPLY, Refusal, Type } from './messages.js';
+import { AT_ITS_END, HEADER_BYTES, type MessageType, message, REPLY, Refusal, Type } from './messages.js';
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
 const MOST_PAYLOAD = 1 << 20;
@@ -52,6 +52,14 @@ export class Control {
 
   /** Called once, when the connection is at its end but for {@link close}. */
   onEnd: (why: unknown) => void = () => {};
+
+  /** What has ended it. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** The daemon has said that the capture has ended as it was to. */
+  isAtItsEnd = false;
 
   /** Connects to the first of the host's addresses that answers. */
   static async connect(options: ControlOptions & ConnectOptions): Promise<Control> {
@@ -217,7 +225,11 @@ export class Control {
 
   #answer(version: number, type: number, value: number, payload: Buffer): void {
     const [asked] = this.#waiting;
-    if (type === Type.error) {
+    if (type === Type.error && value === Refusal.read && payload.toString() === AT_ITS_END) {
+      // Never an answer: another one may be on its way.
+      this.isAtItsEnd = true;
+      this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
+    } else if (type === Type.error) {
       const error = this.#refusal(value, payload, asked === undefined);
       if (asked === undefined) this.#fail(error);
       else this.#settle()?.reject(error);

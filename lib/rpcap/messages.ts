@@ -42,6 +42,9 @@ export const Refusal = {
   authType: 20,
 } as const;
 
+/** With {@link Refusal.read}: how a daemon of ours says that a capture has ended as it was to. No other daemon says so. */
+export const AT_ITS_END = 'the capture is at its end';
+
 /** Of STARTCAP. The last two are no other daemon's: they are set where it has offered what they ask for. */
 export const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4, recovery: 0x4000, zstd: 0x8000 } as const;
 

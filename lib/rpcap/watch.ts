@@ -49,12 +49,18 @@ export function watch(control: Control, session: NativeSession, values: Readonly
   });
   control.onEnd = (why) => {
     clearInterval(timer);
+    if (control.isAtItsEnd) {
+      weak.deref()?.remoteFinish();
+      return;
+    }
     const error = why instanceof CaptureError ? why : new CaptureError('RINGTAP_CLOSED', 'the capture was given up');
     const start = `${values.uri}: `;
     const message = error.message.startsWith(start) ? error.message.slice(start.length) : error.message;
     weak.deref()?.remoteEnd(error.code, message, error.hint);
   };
   control.unref();
+  // It may have ended before anybody watched: a short trace does.
+  if (control.failure !== undefined) control.onEnd(control.failure);
 }
 
 /** Says once each what a user would look for in vain in the packets. */

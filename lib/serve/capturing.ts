@@ -1,7 +1,7 @@
 // What a client captures, from STARTCAP to the end: one capture at a time, and the way that its packets take.
 import type { Socket } from 'node:net';
 import { CaptureError, withoutUri } from '../errors/errors.js';
-import { type Agreed, Refusal, type RemoteStats } from '../rpcap/messages.js';
+import { type Agreed, AT_ITS_END, Refusal, type RemoteStats } from '../rpcap/messages.js';
 import { connectData, DataPort, type Secure } from './data.js';
 import { DatagramLeg } from './datagram_leg.js';
 import { Leaving, type LeavingSettings } from './leaving.js';
@@ -167,7 +167,7 @@ export class Capturing {
   async #fails(serving: Serving, error: unknown): Promise<void> {
     if (this.#serving !== serving) return;
     await this.stop(false);
-    const words = error === undefined ? 'the capture is at its end' : wordsOf(error);
+    const words = error === undefined ? AT_ITS_END : wordsOf(error);
     this.onEvent(`capture ended: ${words}`);
     this.#peer.tell(new Refused(Refusal.read, words));
   }

@@ -3,7 +3,7 @@ import type { BlockList, Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, warn } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import { addon, type NativeWriter } from '../native/native.js';
+import { addon, type NativeConnection, type NativeWriter } from '../native/native.js';
 import { connect, plainAddress } from '../tcp/connect.js';
 import { Door, readAllow } from '../tcp/door.js';
 import { handOver } from '../tcp/handover.js';
@@ -177,7 +177,11 @@ export class Readers {
 
   #attach(native: NativeWriter, socket: Socket): void {
     socket.setKeepAlive(true, 30_000);
+    // WHY before it is passed on: whoever hears of the end then knows whose it is.
+    socket.once('end', () => passed?.end('it has closed the connection', ''));
+    let passed: NativeConnection | undefined;
     const connection = handOver(socket);
+    passed = connection;
     if (!socket.destroyed) {
       this.#passing.add(socket);
       socket.once('close', () => this.#passing.delete(socket));

@@ -187,4 +187,10 @@ void Session::remote_end(const Napi::CallbackInfo& call) {
   remote->end({.code = code_of(text(call[0])), .message = text(call[1]), .hint = text(call[2])});
 }
 
+/// remoteFinish(): the same, and nothing is wrong.
+void Session::remote_finish(const Napi::CallbackInfo&) {
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  if (remote != nullptr) remote->finish();
+}
+
 }  // namespace ringtap::addon

@@ -95,6 +95,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value remote_arrived(const Napi::CallbackInfo& info);
   void remote_counted(const Napi::CallbackInfo& info);
   void remote_end(const Napi::CallbackInfo& info);
+  void remote_finish(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   Tx* sending(Napi::Env env, const char* what);

@@ -73,6 +73,8 @@ class Remote {
 
   /// Nothing comes any more, because of this: once what has arrived was received, receive() fails with it.
   virtual void end(Error why) noexcept = 0;
+  /// The other host has nothing more to send, as a trace ends: once what has arrived was received, so does receive().
+  virtual void finish() noexcept = 0;
 };
 
 }  // namespace ringtap

@@ -126,7 +126,15 @@ bool Readers::serve(std::list<Reader>::iterator at) {
   for (int i = 0; reader.listens && i < 16; i++) {
     const ssize_t n = recv(reader.fd.get(), said, sizeof said, MSG_DONTWAIT);
     if (n > 0 || (n < 0 && errno == EINTR)) continue;
-    if (n == 0) reader.listens = false;  // it may read on
+    if (n == 0) {
+      reader.listens = false;
+      // WHY not of others who connect: they may read on. Of whom we connect to nothing but this tells that it has gone, and
+      // of what is passed on (TLS) it is told why.
+      if (!request_.listens || reader.connection->why()) {
+        leave(at, "it has closed the connection");
+        return false;
+      }
+    }
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
       leave(at, words(errno));
       return false;

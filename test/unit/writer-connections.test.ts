@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createServer as createSecureServer } from 'node:tls';
 import { listen, open, openWriter, type Writer, type WriterOptions } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { certificates } from '../support/certificates.js';
@@ -33,6 +33,16 @@ async function collector(onSocket: (socket: Socket) => void): Promise<{ port: nu
   await once(server, 'listening');
   closing.push(() => server.close());
   return { port: (server.address() as { port: number }).port, server };
+}
+
+/** The same through TLS. */
+async function secureCollector(sockets: Socket[]): Promise<{ port: number } & WriterOptions> {
+  const { cert, key, fingerprint } = certificates(path).selfSigned('collector');
+  const server = createSecureServer({ cert, key }, (socket) => sockets.push(socket.on('error', () => {})));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closing.push(() => server.close());
+  return { port: (server.address() as { port: number }).port, tls: { fingerprint } };
 }
 
 async function ringtap(...args: string[]) {
@@ -268,6 +278,44 @@ describe('openWriter() at tcp:', () => {
     expect(queued).toBe(0);
     expect(await read).toBeGreaterThanOrEqual(1000);
     expect(dropped).toBeGreaterThan(100);
+  });
+
+  test.each([
+    ['', false],
+    [' through TLS', true],
+  ])('hears of the end%s before it writes: what is written then waits for who comes next', async (_, isSecure) => {
+    const sockets: Socket[] = [];
+    const { port, tls } = isSecure
+      ? await secureCollector(sockets)
+      : { tls: undefined, ...(await collector((socket) => sockets.push(socket))) };
+    const writer = await openWriter(`tcp://127.0.0.1:${port}`, { reconnect: true, linkType: 1, tls });
+    await until(() => sockets.length === 1, 'the connection');
+    const told = once(process, 'warning');
+    sockets[0]!.resume().end();
+    expect((await told)[0].message).toContain('it has closed the connection');
+    await writeAll(writer, 100);
+    await until(() => sockets.length === 2, 'another connection');
+    const read = readBy('tcpdump', sockets[1]!);
+    await writer.close();
+    expect(writer.stats()).toMatchObject({ packets: 100, dropped: 0 });
+    expect(await read).toBe(100);
+  });
+
+  test('fails once the other end has closed, and says so', async () => {
+    const sockets: Socket[] = [];
+    const { port } = await collector((socket) => sockets.push(socket));
+    const writer = await openWriter(`tcp://127.0.0.1:${port}`, { linkType: 1, flushMs: 0 });
+    await until(() => sockets.length === 1, 'the connection');
+    const closed = once(sockets[0]!.resume(), 'close');
+    sockets[0]!.end();
+    await closed;
+    const error = await failure(async () => {
+      for (let i = 0; i < 100; i++) await writeAll(writer, 10).then(() => writer.flush());
+    });
+    expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_LOST' });
+    expect(error.message).toContain('it has closed the connection');
+    await writer.close().catch(() => {});
+    expect(writer.stats().packets).toBe(0);
   });
 
   test('fails where it is lost, and says what was dropped', async () => {

@@ -150,6 +150,11 @@ void RpcapSource::end(Error why) noexcept {
   eventfd_write(woken_.get(), 1);
 }
 
+void RpcapSource::finish() noexcept {
+  finished_ = !ended_;
+  end({.code = Code::kRemoteLost, .message = "the capture is at its end"});
+}
+
 RxBatch RpcapSource::receive(DescBlock& block, uint32_t max) noexcept {
   if (closed_) return {.rx = Rx::kEof};
   if (arena_.exhausted()) return {.rx = Rx::kNoBuffer};
@@ -222,10 +227,14 @@ bool RpcapSource::take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t 
 
 /// What receive() says where no packet is left.
 Rx RpcapSource::outcome() noexcept {
-  if (got_ == Data::Got::kFailed && !ended_) ended_ = data_->error();
+  if (got_ == Data::Got::kFailed && (!ended_ || finished_)) {
+    ended_ = data_->error();
+    finished_ = false;
+  }
   if (ended_) {
     if (rest_may_come()) return Rx::kAgain;
     if (data_ != nullptr && data_->give_up()) return Rx::kAgain;
+    if (finished_) return Rx::kEof;
     error_ = *ended_;
     return Rx::kError;
   }

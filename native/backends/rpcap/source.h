@@ -60,6 +60,7 @@ class RpcapSource final : public Source, private Remote {
   bool arrived() const noexcept override;
   void counted(const RemoteCounters& counters) noexcept override;
   void end(Error why) noexcept override;
+  void finish() noexcept override;
 
   bool accept() noexcept;
   bool pull() noexcept;
@@ -96,6 +97,7 @@ class RpcapSource final : public Source, private Remote {
 
   bool is_waiting_for_reason_ = false;
   std::optional<Error> ended_;
+  bool finished_ = false;  // it has ended, and nothing is wrong
   uint64_t rest_bytes_ = UINT64_MAX;  // of the data, when it was last looked at after that
   bool closed_ = false;
   Error error_;
