@@ -230,8 +230,10 @@ export class Control {
       this.isAtItsEnd = true;
       this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
     } else if (type === Type.error) {
-      const error = this.#refusal(value, payload, asked === undefined);
-      if (asked === undefined) this.#fail(error);
+      // WHY: that the capture has ended answers nothing; what was asked for meanwhile is answered on its own.
+      const isUnasked = asked === undefined || value === Refusal.read;
+      const error = this.#refusal(value, payload, isUnasked);
+      if (isUnasked) this.#fail(error);
       else this.#settle()?.reject(error);
     } else if (version !== 0 || asked === undefined || type !== (asked.type | REPLY)) {
       const what = `a message of version ${version} and type ${type} that nobody asked for`;

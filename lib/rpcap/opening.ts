@@ -81,9 +81,10 @@ export async function openAt(
     const facts = { linkType, bigEndian, local, peer, active: active && !piped, offersRecovery, offersZstd };
     session = await openLocal(facts);
     if (purpose === 'capture') {
-      const own = await start(control, session, settings, offers);
-      allowChanges(control, session, own);
+      const { own, narrow } = await start(control, session, settings, offers);
+      const { filter } = session.remote()!;
       watch(control, session, { ...settings.values, uri: settings.uri });
+      allowChanges(control, session, narrow === undefined ? own : await narrowed(control, filter, own, await narrow()));
     } else {
       control.close();
     }
@@ -95,13 +96,16 @@ export async function openAt(
   }
 }
 
-/** @returns the program that rejects what is never to be captured */
+/**
+ * @returns the program that rejects what is never to be captured; and where it rejects more, because a port was not known,
+ * what makes a better one
+ */
 async function start(
   control: Control,
   session: NativeSession,
   { values }: Settings,
   offers: Extras,
-): Promise<Uint32Array> {
+): Promise<{ own: Uint32Array; narrow: (() => Promise<Uint32Array> | Uint32Array) | undefined }> {
   const extras = {
     recovery: offers.recovery && values.recovery === true,
     zstd: offers.zstd && values.compression === 'zstd',
@@ -140,19 +144,30 @@ async function start(
     if (way.port === 0 && theirs === 0)
       throw control.fault('RINGTAP_REMOTE_PROTOCOL', 'the daemon names no port for the packets');
     await way.ready(theirs);
-    if (theirs === 0 || own.length === 0) return own;
-    // WHY not before: until that connection is there, many a daemon reads nothing.
-    const narrower = await without(theirs);
-    const changed = control.request(Type.filter, filterPayload(conjunction(narrower, filter)));
-    return await changed.then(
-      () => narrower,
-      (error) => {
-        if (error?.code === 'RINGTAP_REMOTE_REFUSED') return own; // its filter stays as it was
-        throw error;
-      },
-    );
+    return { own, narrow: theirs === 0 || own.length === 0 ? undefined : () => without(theirs) };
   } finally {
     way.close();
+  }
+}
+
+/**
+ * Less is rejected, once all ports are known. WHY not before the connection for packets is there: until then many a daemon
+ * reads nothing.
+ * @returns the program that is in force
+ */
+async function narrowed(
+  control: Control,
+  filter: Uint32Array,
+  own: Uint32Array,
+  narrower: Uint32Array,
+): Promise<Uint32Array> {
+  if (narrower.length === 0) return own; // it was closed meanwhile
+  try {
+    await control.request(Type.filter, filterPayload(conjunction(narrower, filter)));
+    return narrower;
+  } catch {
+    control.options.signal?.throwIfAborted();
+    return own; // it goes on with what it has; and where the daemon is gone, the session has been told
   }
 }
 

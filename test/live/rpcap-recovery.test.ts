@@ -91,8 +91,8 @@ describe.skipIf(lab === null)('recovery', () => {
     ['a client that does not ask', { recoveryBytes: 1 << 20, zstd: true }, {}, []],
     ['a daemon that does not offer it', {}, { recovery: true, compression: 'zstd' }, ['sends lost', 'compresses']],
   ])('%s gets and says nothing of it', async (_, served, asked, notes) => {
-    const plain = await through({ seed: 1, lose: 0, double: 0, delay: 0 }, {}, {});
-    const result = await through({ seed: 1, lose: 0, double: 0, delay: 0 }, served, asked);
+    const plain = await through({ seed: 1, lose: 0, double: 0, delay: 0 }, {}, { ownTraffic: true });
+    const result = await through({ seed: 1, lose: 0, double: 0, delay: 0 }, served, { ...asked, ownTraffic: true });
     expect(result.asked).toEqual([]);
     expect(result.notes.filter((note) => note.includes('the daemon is not one'))).toHaveLength(notes.length);
     for (const words of notes) expect(result.notes.join()).toContain(words);
