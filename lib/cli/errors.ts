@@ -23,6 +23,8 @@ const COMMAND_HINTS: Partial<Record<ErrorCode, string>> = {
   RINGTAP_BAD_FILTER: '`ringtap help filters` has examples; pcap-filter(7) is the whole syntax.',
   RINGTAP_FILE_TRUNCATED: 'Every packet before that byte is good; its writer was probably stopped.',
   RINGTAP_FILE_CORRUPT: 'Every packet before that byte is good.',
+  RINGTAP_REMOTE_AUTH:
+    'Give --auth-file FILE, or RINGTAP_AUTH, with user:password; or, in a network that you trust, start the daemon with -n, which asks for none.',
   RINGTAP_NO_MEMORY: 'Give it less (-B), or raise the limit that the message names.',
 };
 

@@ -6,6 +6,11 @@ export function integer(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** "1 packet", "1,234 packets" */
+export function counted(value: number, what: string): string {
+  return `${integer(value)} ${what}${value === 1 ? '' : 's'}`;
+}
+
 /** 1234567 → "1.23 Mbit/s". */
 export function scaled(value: number, unit: string): string {
   const prefixes = ['', 'k', 'M', 'G', 'T'];

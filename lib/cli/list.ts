@@ -5,13 +5,14 @@ import { authFileOption, authFor, authFromFile } from './auth.js';
 import { addHelp } from './help.js';
 import { printJson, printText } from './output.js';
 import { columns, entry, wrap } from './text.js';
+import { addTlsOptions, type TlsFlags, tlsFrom } from './tls.js';
 
 /** A device, and which of its URIs cannot be opened with the rights or on the host that there are. */
 interface Listed extends Device {
   readonly unusable: readonly Unusable[];
 }
 
-interface ListFlags {
+interface ListFlags extends TlsFlags {
   readonly json?: true;
   readonly authFile?: string;
 }
@@ -27,10 +28,9 @@ const WIDEST_NAME = 16;
 
 export function addList(program: Command): void {
   addHelp(
-    program
-      .command('list')
+    addTlsOptions(program.command('list'))
       .description('list what can be captured here, or at a daemon on another host, with ready-to-use URIs')
-      .argument('[uri]', 'the daemon: rpcap://host or rpcap://host:port')
+      .argument('[uri]', 'the daemon: rpcap://host or rpcap://host:port, rpcaps:// with TLS')
       .addOption(authFileOption())
       .option('--json', 'print JSON'),
     {
@@ -40,9 +40,12 @@ export function addList(program: Command): void {
   ).action(list);
 }
 
-export async function list(uri: string | undefined, { json, authFile }: ListFlags): Promise<void> {
-  const auth = { ...authFor(uri ?? ''), ...authFromFile(authFile) };
-  const found = mark(uri === undefined ? await devices() : await devices(uri as 'rpcap:', auth), await probe());
+export async function list(uri: string | undefined, flags: ListFlags): Promise<void> {
+  const { json, authFile } = flags;
+  // WHY the environment for one scheme only: a plain rpcap:// goes on as it was, whatever is set there.
+  const tls = tlsFrom(flags, /^rpcaps:/i.test(uri ?? ''));
+  const options = { ...authFor(uri ?? ''), ...authFromFile(authFile), ...tls };
+  const found = mark(uri === undefined ? await devices() : await devices(uri as 'rpcap:', options), await probe());
   await (json ? printJson(found, 2) : printText(describe(found, columns())));
 }
 

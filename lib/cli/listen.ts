@@ -13,7 +13,7 @@ import {
 } from '../index.js';
 import { authFor } from './auth.js';
 import { say, tell, UsageError } from './errors.js';
-import { integer } from './format.js';
+import { counted, integer } from './format.js';
 import { addHelp } from './help.js';
 import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
 import { print } from './output.js';
@@ -161,15 +161,15 @@ class All {
     this.#dropped += stats.dropped;
     await writer?.close(stats).catch((error: Error) => say(printable(error.message)));
     await capture.close();
-    if (!quiet) say(`${who}: ${integer(packets)} packets captured, ${integer(stats.dropped)} dropped`);
+    if (!quiet) say(`${who}: ${counted(packets, 'packet')} captured, ${integer(stats.dropped)} dropped`);
   }
 
   summarize(): void {
     const { captures, refused, failed } = this.#listener.stats();
     const ended = this.#failures === 0 ? '' : `, ${integer(this.#failures)} of them cut off`;
-    tell(`${integer(this.#packets)} packets captured from ${integer(captures)} connections${ended}`);
-    tell(`${integer(this.#dropped)} packets dropped`);
-    if (refused + failed > 0) tell(`${integer(refused)} connections refused, ${integer(failed)} failed`);
+    tell(`${counted(this.#packets, 'packet')} captured from ${counted(captures, 'connection')}${ended}`);
+    tell(`${counted(this.#dropped, 'packet')} dropped`);
+    if (refused + failed > 0) tell(`${counted(refused, 'connection')} refused, ${integer(failed)} failed`);
   }
 
   async #take(batch: Batch, writer: Writer | undefined, printer: Lines | undefined): Promise<number> {

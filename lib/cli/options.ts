@@ -46,15 +46,23 @@ function collect(text: string, previous: Readonly<Record<string, string>> = {}):
   return { ...previous, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+/** What has no option of its own. */
+export function addOption(command: Command): Command {
+  return command.option(
+    '-o, --option <name=value>',
+    'any other option of the URI (ringtap help uri); repeatable',
+    collect,
+  );
+}
+
 /** The options that say how to open a capture. Their letters are tcpdump's. */
 export function addOpenOptions(command: Command): Command {
-  return addTlsOptions(command)
+  return addOption(addTlsOptions(command))
     .option('-s, --snaplen <bytes>', 'keep so many bytes of each packet; 0 means all', parseSnaplen)
     .addOption(new Option('-Q, --direction <way>', 'only packets going this way').choices(['in', 'out', 'inout']))
     .option('-p, --no-promiscuous', 'do not ask for frames addressed to others')
     .option('-B, --buffer-size <KiB>', 'memory that packets wait in', parseCount)
     .option('--batch-size <packets>', 'the most packets handled at once', parseCount)
-    .option('-o, --option <name=value>', 'any other option of the URI (ringtap help uri); repeatable', collect)
     .addOption(authFileOption());
 }
 

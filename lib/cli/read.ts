@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { OpenOptions } from '../index.js';
 import { addHelp } from './help.js';
-import { parseCount } from './options.js';
+import { addOption, parseCount } from './options.js';
 import { print } from './output.js';
 import { addPrintOptions, linesOf, type PrintFlags } from './print/options.js';
 import { Run } from './run.js';
@@ -12,6 +12,7 @@ import { addRange, RANGE_NOTE, type RangeFlags, rangeOptions } from './trace/ran
 interface ReadFlags extends PrintFlags, SourceFlags, RangeFlags {
   count?: number;
   follow?: true;
+  option?: Readonly<Record<string, string>>;
 }
 
 export function addRead(program: Command): void {
@@ -19,7 +20,7 @@ export function addRead(program: Command): void {
     .description('print the packets of a trace (pcap, pcapng, ERF), a line for each')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('-F, --follow', 'go on behind the end, as tail -F: with what is written later, and with the next file');
-  addHelp(addPrintOptions(addRange(command)), {
+  addHelp(addPrintOptions(addRange(addOption(command))), {
     examples: [
       'ringtap read trace.pcapng tcp port 443',
       'ringtap read -X -r trace.pcapng "tcp[tcpflags] & tcp-syn != 0"',
@@ -42,7 +43,7 @@ async function read(words: string[], flags: ReadFlags): Promise<void> {
   const from = flags.read === undefined ? fileUri(uri) : uri;
   // What only file: takes stands in its URI.
   const followed = flags.follow ? `${from}${from.includes('?') ? '&' : '?'}follow=true` : from;
-  await withCapture(followed, { filter, ...rangeOptions(flags) } as OpenOptions, async (capture) => {
+  await withCapture(followed, { ...flags.option, filter, ...rangeOptions(flags) } as OpenOptions, async (capture) => {
     const text = lines(capture);
     const run = new Run([capture], { count: flags.count });
     await run.handle((batch, count) => print(text.lines(batch, count)));

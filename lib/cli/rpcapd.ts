@@ -122,8 +122,34 @@ export function addRpcapd(program: Command): void {
   });
 }
 
+/** What options of `serve()` are called here. */
+const LETTERS: Readonly<Record<string, string>> = {
+  allow: '-l',
+  datagramBytes: '-t',
+  maxClients: '--max-clients',
+  recoveryBytes: '--recovery',
+  sources: '--source',
+  zstd: '--zstd',
+};
+/** Hints that speak of several. */
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/nullAuth: true/, 'Give --users FILE, or, in a network that you trust, -n.'],
+  [/active: \[/, 'Give -a HOST, or leave out -v.'],
+  [/^Give datagramBytes/, 'Give -t, 1472 for Ethernet, too.'],
+];
+
+/** What `serve()` says of its options, of those of the command line. */
+function inLetters(error: unknown): unknown {
+  if (!(error instanceof CaptureError) || !error.message.startsWith('serve(): ')) return error;
+  const message = error.message.replace(/^serve\(\): (?:option )?(\w+)?/, (_, name = '') => LETTERS[name] ?? name);
+  const hint = HINTS.find(([of]) => of.test(error.hint ?? ''))?.[1] ?? '`ringtap rpcapd --help` lists the options.';
+  return new UsageError(message, hint);
+}
+
 async function run(flags: RpcapdFlags): Promise<void> {
-  const daemon = await serve(optionsOf(flags));
+  const daemon = await serve(optionsOf(flags)).catch((error) => {
+    throw inLetters(error);
+  });
   // WHY first: whoever sees it listen may send a signal.
   const asked = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
@@ -139,7 +165,8 @@ async function reload(daemon: Daemon, flags: RpcapdFlags): Promise<void> {
     await daemon.reload(optionsOf(flags));
     say('read its configuration again');
   } catch (error) {
-    say(`goes on as it was: ${error instanceof Error ? error.message : String(error)}`);
+    const why = inLetters(error);
+    say(`goes on as it was: ${why instanceof Error ? why.message : String(why)}`);
   }
 }
 

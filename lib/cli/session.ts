@@ -3,7 +3,7 @@ import type { Capture, OpenOptions, Plan, Writer } from '../index.js';
 import { open } from '../open.js';
 import { authFor } from './auth.js';
 import { say, tell } from './errors.js';
-import { causes, integer, scaled } from './format.js';
+import { causes, counted, integer, scaled } from './format.js';
 import type { Run } from './run.js';
 
 /** Opens captures and closes them after `use`, whatever becomes of that. */
@@ -42,16 +42,19 @@ export function announce(plan: Plan): void {
 export function summarize(captures: readonly Capture[], run: Run, writer: Writer | undefined): void {
   const rate = run.seconds > 0 ? `, ${scaled(run.packets / run.seconds, 'pps')}` : '';
   const lines = [
-    `${integer(run.packets)} packets captured (${integer(run.bytes)} bytes in ${run.seconds.toFixed(3)} s${rate})`,
+    `${counted(run.packets, 'packet')} captured (${integer(run.bytes)} bytes in ${run.seconds.toFixed(3)} s${rate})`,
     ...captures.flatMap((capture, i) => {
       const lost = losses(capture);
-      return captures.length === 1 ? lost : [`${capture.uri}: ${integer(run.each[i]!)} packets captured`, ...lost];
+      return captures.length === 1 ? lost : [`${capture.uri}: ${counted(run.each[i]!, 'packet')} captured`, ...lost];
     }),
   ];
   if (writer !== undefined) {
     const { packets, dropped, files, late: disordered } = writer.stats();
-    lines.push(`${integer(packets)} packets written${files > 1 ? ` to ${integer(files)} files` : ''}`);
-    if (dropped > 0) lines.push(`${integer(dropped)} packets not written: no room for them, in memory or on the disk`);
+    lines.push(`${counted(packets, 'packet')} written${files > 1 ? ` to ${counted(files, 'file')}` : ''}`);
+    const why = /^tcp/i.test(writer.uri)
+      ? 'whoever reads them left, or had no room'
+      : 'no room for them, in memory or on the disk';
+    if (dropped > 0) lines.push(`${counted(dropped, 'packet')} not written: ${why}`);
     if (disordered > 0)
       lines.push(`${integer(disordered)} packets stand behind later ones: they came too late (--lateness)`);
     const late = run.packets - packets - dropped;
@@ -63,8 +66,8 @@ export function summarize(captures: readonly Capture[], run: Run, writer: Writer
 function losses(capture: Capture): string[] {
   const { filtered, dropped, pending, drops } = capture.stats();
   return [
-    `${integer(filtered)} packets filtered`,
-    `${integer(dropped)} packets dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
-    ...(pending > 0 ? [`${integer(pending)} packets received, but not read`] : []),
+    `${counted(filtered, 'packet')} filtered`,
+    `${counted(dropped, 'packet')} dropped${causes(drops) === '' ? '' : ` (${causes(drops)})`}`,
+    ...(pending > 0 ? [`${counted(pending, 'packet')} received, but not read`] : []),
   ];
 }

@@ -175,6 +175,10 @@ export class Control {
     return `rpcaps:// in place of rpcap://${this.#isActive ? ' at listen()' : ''}`;
   }
 
+  #daemon(): string {
+    return /^rpcaps?:\/\/[^/?]+/i.exec(this.#options.uri)?.[0] ?? 'rpcap://host';
+  }
+
   #lost(what: string): void {
     const [first, second] = this.#received[0] ?? [];
     if (first === TLS_ALERT && second === TLS_MAJOR) {
@@ -267,8 +271,13 @@ export class Control {
         return this.fault('RINGTAP_REMOTE_TLS', what, {
           hint: `It speaks nothing but TLS: ${this.#withTls()}.`,
         });
-      default:
-        return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what);
+      default: {
+        const isOfDaemon = !isUnasked && (number === Refusal.open || number === Refusal.network);
+        const hint = isOfDaemon
+          ? { hint: `ringtap list ${this.#daemon()} shows whether it answers, and what it offers.` }
+          : {};
+        return this.fault(isUnasked ? 'RINGTAP_REMOTE_LOST' : 'RINGTAP_REMOTE_REFUSED', what, hint);
+      }
     }
   }
 }

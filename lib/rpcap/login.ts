@@ -1,3 +1,4 @@
+import { CaptureError } from '../errors/errors.js';
 import type { Request } from '../uri/request.js';
 import type { Settings } from '../uri/settings.js';
 import { Control } from './control.js';
@@ -30,8 +31,13 @@ export async function greet(control: Control, auth: Settings['auth']): Promise<L
     return { control, bigEndian: reply.bigEndian ?? hostIsBig, offers: reply.offers };
   } catch (error) {
     control.close();
-    throw error;
+    if (auth === undefined || !(error instanceof CaptureError) || error.code !== 'RINGTAP_REMOTE_AUTH') throw error;
+    const { code, message, uri, backend } = error;
+    throw new CaptureError(code, message, { uri, backend, hint: WRONG_USER });
   }
 }
+
+const WRONG_USER =
+  'Check user and password as the daemon has them: auth: { user, password }, on the command line --auth-file or RINGTAP_AUTH.';
 
 const hostIsBig = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0;

@@ -22,6 +22,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/events.md',
   'docs/flows.md',
   'docs/installing.md',
+  'docs/tunnels.md',
   'docs/writing-and-sending.md',
   ...inFolder('docs/api'),
   ...inFolder('docs/guides'),

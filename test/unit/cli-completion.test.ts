@@ -65,7 +65,8 @@ describe('bash completes', () => {
     expect(await bash('ringtap capture lo -Q i')).toEqual(['in', 'inout']);
     expect(await bash('ringtap capture lo -w some')).toEqual(['some trace.pcap']);
     expect(await bash('ringtap capture lo -c ')).toEqual([]);
-    expect(await bash('ringtap list --')).toEqual(['--auth-file', '--json', '--help']);
+    expect(await bash('ringtap list --auth')).toEqual(['--auth-file']);
+    expect(await bash('ringtap list --tls-f')).toEqual(['--tls-fingerprint']);
   });
 
   test('URIs, which have a colon that bash breaks words at, and then words of a filter', async () => {

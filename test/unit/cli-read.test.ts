@@ -271,7 +271,7 @@ describe('ringtap read', () => {
       const { code, stderr } = await ringtap('capture', path, '-q', '-w', out);
       expect(code).toBe(1);
       expect(stderr).toMatch(/time that the format cannot hold, about -999\.99\d* s after 1970\nhint: .*1970 to/);
-      expect(stderr).toContain('1 packets written');
+      expect(stderr).toContain('1 packet written');
     }
   });
 });

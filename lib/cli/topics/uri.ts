@@ -10,6 +10,11 @@ const TARGETS: Readonly<Record<BackendSchema['target'], string>> = {
   path: 'trace.pcapng',
   none: '',
 };
+/** Of those that say it in a way of their own. */
+const EXACTLY: Readonly<Record<string, string>> = {
+  mirror: '//address[:port]',
+  rpcap: '//host[:port]/interface',
+};
 const BINARY = [
   [2 ** 30, 'G'],
   [2 ** 20, 'M'],
@@ -53,7 +58,8 @@ function one(asked: string): string {
     throw new UsageError(`there is no scheme "${wanted}:"`, `Known schemes: ${known}`);
   }
   const { name, title, target, platforms, options, fallback } = schema;
-  const lines = [`${name}:${TARGETS[target]}   ${title}`, ''];
+  // WHY: vxlan:// and the others are what people write, and mirror:// is none of them.
+  const lines = [`${name === 'mirror' ? wanted : name}:${EXACTLY[name] ?? TARGETS[target]}   ${title}`, ''];
   if (!platforms.includes(process.platform)) lines.push(`It does not exist on ${process.platform}.`, '');
   if (schema.takesTraffic) lines.push(paragraph('Packets that the filter matches are taken away from the host.'), '');
   if (fallback.length > 0) {
