@@ -1,9 +1,10 @@
 // Where `ringtap flows` puts records besides the terminal: collectors and files.
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { CaptureError } from '../errors/errors.js';
 import type { FlowExporter } from '../export/index.js';
 import type { FlowBatch, FlowMeter } from '../flow/index.js';
-import { type Capture, CaptureError } from '../index.js';
+import type { Capture } from '../index.js';
 import { tell, UsageError } from './errors.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';

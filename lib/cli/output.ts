@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { isatty } from 'node:tty';
+import { CaptureError } from '../errors/errors.js';
 import { printableJson, printableLines } from '../errors/printable.js';
-import { CaptureError } from '../index.js';
 import { EXIT, report } from './errors.js';
 
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));

@@ -1,6 +1,6 @@
 // Files that hold a secret: a password, a private key.
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { CaptureError } from '../index.js';
+import { CaptureError } from '../errors/errors.js';
 
 /** Of other users: who can read it knows it. */
 const OTHERS = 0o007;

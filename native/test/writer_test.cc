@@ -439,7 +439,8 @@ TEST_CASE("to leave does not wait for a reader that stands still, who then finds
     auto writer = create(pipe.path, format);
     const Batch batch(4096, 1, 1500);
     CHECK(*writer->append(batch.view()) > 1000);
-    while (pipe.waiting() < 30'000) std::this_thread::yield();
+    while (pipe.waiting() < 60'000)
+      std::this_thread::yield();  // it is full, and what waits for room in it is of the batch
     // Until there is no room: the buffer that had the header may come back only now.
     enum class Told : uint8_t { kNothing, kRoom, kGone };
     std::atomic<Told> told{Told::kRoom};

@@ -128,8 +128,8 @@ bool Readers::serve(std::list<Reader>::iterator at) {
     if (n > 0 || (n < 0 && errno == EINTR)) continue;
     if (n == 0) {
       reader.listens = false;
-      // WHY not of others who connect: they may read on. Of whom we connect to nothing but this tells that it has gone, and
-      // of what is passed on (TLS) it is told why.
+      // WHY not of others who connect: they may read on. Of whom we connect to nothing but this tells that it has gone,
+      // and of what is passed on (TLS) it is told why.
       if (!request_.listens || reader.connection->why()) {
         leave(at, "it has closed the connection");
         return false;

@@ -18,7 +18,7 @@ export const TARGETS = {
 /** What stands before the hash in every binary; native/addon/addon.cc puts it there. */
 export const MARK = 'ringtap source ';
 
-const LEFT_OUT = /^(test|fuzz)\/|(^|\/)(conformance\.|(tests|fuzz)\.cmake$)/;
+const LEFT_OUT = /^(test|fuzz)\/|(^|\/)(conformance\.|(tests|fuzz)\.cmake$)|_(test|fuzz)\.cc$/;
 
 /** The native sources that a binary is made of, relative to `root`: the same in a clone and in an installed package. */
 export function sources(root) {

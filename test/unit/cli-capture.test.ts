@@ -61,8 +61,9 @@ describe('ringtap capture', () => {
         await ringtap('capture', 'synth:', '-c', count, '-w', path),
       ];
       expect(lines(printed.stdout)).toHaveLength(Number(count));
-      expect(printed.stderr).toContain(`${Number(count).toLocaleString('en-US')} packets captured`);
-      expect(written.stderr).toContain(`${Number(count).toLocaleString('en-US')} packets written`);
+      const packets = `${Number(count).toLocaleString('en-US')} ${count === '1' ? 'packet' : 'packets'}`;
+      expect(printed.stderr).toContain(`${packets} captured`);
+      expect(written.stderr).toContain(`${packets} written`);
       expect(await packetsIn(path)).toBe(Number(count));
     },
   );

@@ -97,7 +97,7 @@ class RpcapSource final : public Source, private Remote {
 
   bool is_waiting_for_reason_ = false;
   std::optional<Error> ended_;
-  bool finished_ = false;  // it has ended, and nothing is wrong
+  bool finished_ = false;             // it has ended, and nothing is wrong
   uint64_t rest_bytes_ = UINT64_MAX;  // of the data, when it was last looked at after that
   bool closed_ = false;
   Error error_;
