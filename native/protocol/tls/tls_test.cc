@@ -152,7 +152,7 @@ TEST_CASE("empty records before the hello do not hide it, so many and no more") 
 
 TEST_CASE("a message that claims 16 MB is given up, and counted") {
   Talking talking(tls::kProtocol, kMeeting);
-  CHECK(!talking.say(Side::kClient, bytes_of("1603014000 01ffffff0303" + std::string(2 * (16384 - 6), '7'))));
+  CHECK(!talking.say(Side::kClient, bytes_of("1603014000 01ffffff0303" + std::string(2 * (size_t{16384} - 6), '7'))));
   CHECK(talking.has_lost);
   Talking good(tls::kProtocol, kMeeting);
   good.say(Side::kClient, records(kClient));
