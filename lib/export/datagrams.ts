@@ -111,7 +111,7 @@ export class DatagramSink implements Sink {
     while (this.#native.flush() > 0 && Date.now() < until)
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     this.#closed = this.#native.stats().waitingRecords;
-    this.#native.drop();
+    this.#native.close();
     await this.#waiting;
   }
 

@@ -367,6 +367,8 @@ export interface NativeExporter {
   ): number;
   flush(): number;
   drop(): void;
+  /** That, and lets the socket go. */
+  close(): void;
   stats(): {
     messages: number;
     octets: number;

@@ -31,7 +31,7 @@ void Datagrams::listen() noexcept {
   for (int i = 0; i < kMostAnswers; i++) {
     std::array<std::byte, 64> answer;
     std::span<std::byte> into = answer;
-    const auto heard = output_.receive(into);
+    const auto heard = output_->receive(into);
     if (heard == DatagramOutput::Heard::kNothing) return;
     if (heard == DatagramOutput::Heard::kRefused) counts_.refusals++;
   }
@@ -40,6 +40,7 @@ void Datagrams::listen() noexcept {
 
 void Datagrams::flush(const ipfix::Encoder& encoder) noexcept {
 #ifdef __linux__
+  if (!output_) return;
   listen();
   const auto messages = encoder.messages();
   while (sent_ < messages.size()) {
@@ -49,7 +50,7 @@ void Datagrams::flush(const ipfix::Encoder& encoder) noexcept {
       const ipfix::Message& message = messages[sent_ + i];
       pieces[i] = {encoder.memory() + message.at, message.bytes};
     }
-    const auto sent = output_.send({pieces.data(), count});
+    const auto sent = output_->send({pieces.data(), count});
     for (const ipfix::Message& message : messages.subspan(sent_, sent.pieces)) {
       counts_.messages++;
       counts_.octets += message.bytes;
@@ -77,6 +78,13 @@ void Datagrams::drop(ipfix::Encoder& encoder) noexcept {
   }
   encoder.clear();
   sent_ = 0;
+}
+
+void Datagrams::close(ipfix::Encoder& encoder) noexcept {
+  drop(encoder);
+#ifdef __linux__
+  output_.reset();
+#endif
 }
 
 }  // namespace ringtap::addon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "export/encoder.h"
@@ -39,6 +40,8 @@ class Datagrams {
   void flush(const ipfix::Encoder& encoder) noexcept;
   /// Gives up what waits.
   void drop(ipfix::Encoder& encoder) noexcept;
+  /// That, and lets the socket go: not when garbage is collected, which may be late.
+  void close(ipfix::Encoder& encoder) noexcept;
   const Counts& counts() const noexcept { return counts_; }
 
  private:
@@ -46,7 +49,7 @@ class Datagrams {
   void lost(const ipfix::Message& message) noexcept;
 
 #ifdef __linux__
-  DatagramOutput output_;
+  std::optional<DatagramOutput> output_;
 #endif
   size_t sent_ = 0;
   Counts counts_;

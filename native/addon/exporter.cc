@@ -75,6 +75,7 @@ Napi::Function ExporterHandle::define(Napi::Env env) {
                          InstanceMethod<&ExporterHandle::send>("send"),
                          InstanceMethod<&ExporterHandle::flush>("flush"),
                          InstanceMethod<&ExporterHandle::drop>("drop"),
+                         InstanceMethod<&ExporterHandle::close>("close"),
                          InstanceMethod<&ExporterHandle::stats>("stats"),
                      });
 }
@@ -186,6 +187,10 @@ Napi::Value ExporterHandle::flush(const Napi::CallbackInfo& info) {
   if (!datagrams_) return Napi::Number::New(info.Env(), 0);
   datagrams_->flush(*encoder_);
   return Napi::Number::New(info.Env(), static_cast<double>(datagrams_->waiting(*encoder_)));
+}
+
+void ExporterHandle::close(const Napi::CallbackInfo& /*info*/) {
+  if (datagrams_) datagrams_->close(*encoder_);
 }
 
 void ExporterHandle::drop(const Napi::CallbackInfo& /*info*/) {

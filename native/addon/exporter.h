@@ -28,6 +28,7 @@ class ExporterHandle final : public Napi::ObjectWrap<ExporterHandle> {
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   void drop(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   Napi::Value made(Napi::Env env);

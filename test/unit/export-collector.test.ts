@@ -1,5 +1,5 @@
 // Exporters and collectors that come, go, reset, stand still, or were never there.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:tls';
 import { type CollectorOptions, IpfixExporter, type IpfixOptions, NetflowExporter } from 'ringtap/export';
 import type { FlowBatch, FlowRecord } from 'ringtap/flow';
@@ -388,4 +388,12 @@ test('an exporter that is collected in a worker that ends does no harm', async (
     console.log('ended');`;
   const { code, stdout } = await script(body);
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'ended\n' });
+});
+
+test('the socket of an exporter by UDP is closed with it, not when garbage is collected', async () => {
+  const open = () => IpfixExporter.open('udp://127.0.0.1:9');
+  await (await open()).close();
+  const before = readdirSync('/proc/self/fd').length;
+  for (let i = 0; i < 50; i++) await (await open()).close();
+  expect(readdirSync('/proc/self/fd').length).toBeLessThan(before + 5);
 });
