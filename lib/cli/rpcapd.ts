@@ -6,6 +6,7 @@ import { addHelp } from './help.js';
 import { parseCount } from './options.js';
 import { printText } from './output.js';
 import { parseActive, readIni } from './rpcapd-ini.js';
+import { readSecret } from './secret.js';
 
 interface RpcapdFlags {
   bind?: string;
@@ -203,7 +204,9 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     recoveryBytes: flags.recovery,
     zstd: flags.zstd,
     maxClients: flags.maxClients,
-    tls: flags.tls ? { key: pem(flags.key, '-K'), cert: pem(flags.cert, '-X'), ...clientCa(flags) } : undefined,
+    tls: flags.tls
+      ? { key: readSecret(flags.key, '-K').toString(), cert: pem(flags.cert, '-X'), ...clientCa(flags) }
+      : undefined,
     user: flags.user,
     onEvent: flags.quiet ? undefined : ({ peer, what }) => say(`${peer}: ${what}`),
   };

@@ -238,4 +238,13 @@ describe.skipIf(lab === null)('ringtap rpcapd', () => {
     expect(outcome.code).toBe(code);
     expect(outcome.stderr).toContain('hint:');
   });
+
+  test('a private key that everybody may read is refused', async () => {
+    const key = path('open.key');
+    writeFileSync(key, 'a key', { mode: 0o644 });
+    const { code, stderr } = await ringtap('rpcapd', '-n', '-S', '-K', key);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`-K: ${key} can be read by everybody`);
+    expect(stderr).toContain(`chmod 600 ${key}`);
+  });
 });
