@@ -59,6 +59,7 @@ describe.skipIf(lab === null || !isRoot)('--user', () => {
     expect(looked).toBeGreaterThan(1);
     const main = statusOf(`/proc/${pid}/status`);
     expect(BigInt(`0x${main.CapEff}`)).toBe(KEPT);
+    expect(BigInt(`0x${main.CapBnd}`) & ~KEPT).toBe(0n);
     expect(main.NoNewPrivs).toBe('1');
   });
 
