@@ -61,6 +61,9 @@ export class Control {
   /** The daemon has said that the capture has ended as it was to. */
   isAtItsEnd = false;
 
+  /** Waited for then, before the connection ends. */
+  lastWords: (() => Promise<void>) | undefined;
+
   /** Connects to the first of the host's addresses that answers. */
   static async connect(options: ControlOptions & ConnectOptions): Promise<Control> {
     return new Control(options, await dial(options), options.host);
@@ -134,6 +137,11 @@ export class Control {
   /** From now on it does not keep the process alive. */
   unref(): void {
     this.#socket.unref();
+  }
+
+  /** From now on it does. */
+  ref(): void {
+    this.#socket.ref();
   }
 
   /**
@@ -231,8 +239,11 @@ export class Control {
     const [asked] = this.#waiting;
     if (type === Type.error && value === Refusal.read && payload.toString() === AT_ITS_END) {
       // Never an answer: another one may be on its way.
+      if (this.isAtItsEnd) return;
       this.isAtItsEnd = true;
-      this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
+      const end = () => this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
+      if (this.lastWords === undefined) end();
+      else void this.lastWords().finally(end);
     } else if (type === Type.error) {
       // WHY: that the capture has ended answers nothing; what was asked for meanwhile is answered on its own.
       const isUnasked = asked === undefined || value === Refusal.read;
