@@ -5,7 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { type Capture, open } from '../../lib/index.js';
 import { HEADER_BYTES, Refusal } from '../../lib/rpcap/messages.js';
 import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
+import { Memory } from '../../lib/serve/memory.js';
 import { Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
+import { OwnTraffic } from '../../lib/serve/own.js';
 import { bytes, u16, u32 } from '../support/trace.js';
 import { until, within } from '../support/wait.js';
 
@@ -98,6 +100,8 @@ const SETTINGS = {
   nullAuth: true,
   offers: async () => [],
   linkType: async () => 1,
+  own: new OwnTraffic(),
+  memory: new Memory(1 << 30),
 } as unknown as ConversationSettings;
 
 describe('a conversation', () => {
@@ -119,7 +123,7 @@ describe('a conversation', () => {
     let answers = 0;
     for (let i = 0; i < 5000; i++) {
       const line = new Line();
-      const conversation = new Conversation(line as never, SETTINGS, { event: () => {} });
+      const conversation = new Conversation(line as never, SETTINGS, { event: () => {}, refusal: () => {} });
       const stream = Buffer.concat(
         Array.from({ length: 1 + next(5) }, (_, at) => {
           const one = at === 0 && next(4) > 0 ? good[0]! : good[next(good.length)]!;
@@ -170,10 +174,10 @@ describe('a conversation', () => {
       },
       capture: {},
       ...{ snaplen: 262144, shared: undefined, datagramBytes: 0, sendBufferBytes: 0, flushMs: 10 },
-      ...{ recoveryBytes: 0, zstd: false },
+      ...{ recoveryBytes: 0, zstd: false, own: new OwnTraffic(), memory: new Memory(1 << 30) },
     } as unknown as ConversationSettings;
     const line = new Line();
-    const conversation = new Conversation(line as never, settings, { event: () => {} });
+    const conversation = new Conversation(line as never, settings, { event: () => {}, refusal: () => {} });
     line.push(bytes(message(8, Buffer.alloc(8)), message(3, Buffer.from('eth0')), message(4, datagrams)));
     await until(() => isAsked, 'the capture to be asked for');
     const gone = new Promise<void>((resolve) => {
