@@ -9,6 +9,8 @@ import { AT_ITS_END, HEADER_BYTES, type MessageType, message, REPLY, Refusal, Ty
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
 const MOST_PAYLOAD = 1 << 20;
+/** Pieces that an answer may lie in: each costs more than the bytes in it. */
+const MOST_PIECES = 64;
 const MOST_TEXT = 256;
 /** How long the last words to a daemon may take to go out. */
 const PARTING_MS = 1000;
@@ -215,6 +217,7 @@ export class Control {
   #take(bytes: Buffer): void {
     this.#received.push(bytes);
     this.#bytes += bytes.length;
+    if (this.#received.length > MOST_PIECES) this.#received = [Buffer.concat(this.#received)];
     while (this.#failure === undefined && this.#bytes >= this.#needed) {
       const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
       const length = all.readUInt32BE(4);

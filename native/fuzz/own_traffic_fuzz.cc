@@ -1,5 +1,5 @@
-// Random bytes as packets, and as connections that they may belong to: nothing behind their end is read, and what is found in
-// a packet is found in the same one with a tag.
+// Random bytes as packets, and as connections that they may belong to: nothing behind their end is read, and what is
+// found in a packet is found in the same one with a tag.
 #include <algorithm>
 #include <cstdlib>
 #include <vector>

@@ -60,7 +60,8 @@ bool limit_to(uint32_t capabilities) noexcept {
   return syscall(SYS_capset, &header, data) == 0;
 }
 
-/// Of this thread and those that it starts: what they can never have again, whatever program they run. While it is root.
+/// Of this thread and those that it starts: what they can never have again, whatever program they run. While it is
+/// root.
 bool bound_to(uint64_t capabilities) noexcept {
   for (unsigned long one = 0; one < kNumbers; one++) {
     if ((capabilities >> one & 1) != 0) continue;

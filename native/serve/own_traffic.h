@@ -1,5 +1,5 @@
-// Packets of the daemon's own connections, whoever they are with. WHY left out: over the interface that they go by, what is
-// sent to one client would be captured for another, be sent to him, be captured for the first …
+// Packets of the daemon's own connections, whoever they are with. WHY left out: over the interface that they go by,
+// what is sent to one client would be captured for another, be sent to him, be captured for the first …
 #pragma once
 
 #include <array>
@@ -30,8 +30,8 @@ class OwnTraffic {
   void set(std::span<const std::byte> connections);
   bool empty() const noexcept { return connections_.empty(); }
 
-  /// Whether the packet belongs to one, tagged with VLANs or not. A fragment that has no ports does where it is of UDP, and
-  /// goes from us to somebody who gets datagrams.
+  /// Whether the packet belongs to one, tagged with VLANs or not. A fragment that has no ports does where it is of UDP,
+  /// and goes from us to somebody who gets datagrams.
   bool has(std::span<const std::byte> packet, uint32_t link_type) const noexcept;
 
  private:

@@ -331,14 +331,14 @@ TEST_CASE("packets of the daemon's own connections are told from all others") {
   const Bytes stream = ip_6("06", kUs6, kThem6, ports("138a", "c001"));
   const Bytes behind = ip_6("00", kThem6, kUs6, hex("2b00000000000000 0600000000000000") + ports("c001", "138a"));
   const Bytes others[] = {
-      ip_4("06", "0000", kThem4, kUs4, ports("07d2", "c000")),   // from port 2002 of somebody else
-      ip_4("11", "0000", kUs4, kThem4, ports("07d2", "c000")),   // not TCP
-      ip_4("11", "0000", kUs4, kThem4, ports("1389", "1772")),   // to another port
-      ip_4("11", "0000", kUs4, kUs4, ports("1389", "1771")),     // to another host
-      ip_4("06", "00b9", kUs4, kThem4, hex("00000000")),         // a fragment of TCP
-      ip_4("11", "00b9", kThem4, kUs4, hex("00000000")),         // a fragment that comes
-      ip_4("01", "0000", kUs4, kThem4, ports("1389", "1771")),   // ICMP
-      ip_6("06", kUs6, kUs6, ports("138a", "c001")),             // to another host
+      ip_4("06", "0000", kThem4, kUs4, ports("07d2", "c000")),                    // from port 2002 of somebody else
+      ip_4("11", "0000", kUs4, kThem4, ports("07d2", "c000")),                    // not TCP
+      ip_4("11", "0000", kUs4, kThem4, ports("1389", "1772")),                    // to another port
+      ip_4("11", "0000", kUs4, kUs4, ports("1389", "1771")),                      // to another host
+      ip_4("06", "00b9", kUs4, kThem4, hex("00000000")),                          // a fragment of TCP
+      ip_4("11", "00b9", kThem4, kUs4, hex("00000000")),                          // a fragment that comes
+      ip_4("01", "0000", kUs4, kThem4, ports("1389", "1771")),                    // ICMP
+      ip_6("06", kUs6, kUs6, ports("138a", "c001")),                              // to another host
       ip_6("2c", kUs6, kThem6, hex("1100000900000001") + ports("138a", "c001")),  // no datagrams go there
   };
   const auto ethernet = [](const Bytes& ip, const Bytes& tags) {

@@ -1,8 +1,11 @@
 // Requests that are damaged in every way that a seed brings about: a daemon answers, or refuses, and never fails.
 import { createSocket } from 'node:dgram';
 import { Duplex } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { type Capture, open } from '../../lib/index.js';
+import { Control } from '../../lib/rpcap/control.js';
 import { HEADER_BYTES, Refusal } from '../../lib/rpcap/messages.js';
 import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
 import { Memory } from '../../lib/serve/memory.js';
@@ -88,6 +91,8 @@ class Line extends Duplex {
   heard: Buffer = Buffer.alloc(0);
   setNoDelay = () => this;
   setKeepAlive = () => this;
+  ref = () => this;
+  unref = () => this;
   override _read(): void {}
   override _write(piece: Buffer, _: BufferEncoding, done: () => void): void {
     this.heard = Buffer.concat([this.heard, piece]);
@@ -103,6 +108,55 @@ const SETTINGS = {
   own: new OwnTraffic(),
   memory: new Memory(1 << 30),
 } as unknown as ConversationSettings;
+
+/** Each piece in memory of its own, as the kernel's bytes come: kept as they are, 256 MiB in all. */
+async function drip(line: Line, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < 4096; at++) {
+    const piece = Buffer.allocUnsafeSlow(1 << 16).subarray(0, 1);
+    piece[0] = bytes[at]!;
+    line.push(piece);
+    if (at % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('a message that comes a byte at a time', () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = () => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const LONG = 200_000;
+
+  test('takes no more memory at a daemon than it is long: ENDCAP', async () => {
+    const line = new Line();
+    const conversation = new Conversation(line as never, SETTINGS, { event: () => {}, refusal: () => {} });
+    line.push(bytes(0, 8, u16(0), u32(8), Buffer.alloc(8)));
+    await until(() => conversation.isAuthenticated, 'it to be let in');
+    const before = held();
+    await drip(line, bytes(0, 10, u16(0), u32(LONG), Buffer.alloc(4096)));
+    expect(held() - before).toBeLessThan(64 << 20);
+    const heard = line.heard.length;
+    line.push(Buffer.alloc(LONG + 8 - 4096));
+    await until(() => line.heard.length > heard, 'its answer');
+    expect(line.heard[heard + 1]).toBe(1); // nothing is captured
+    conversation.peer.destroy();
+  });
+
+  test('nor at a client', async () => {
+    const line = new Line();
+    const uri = 'rpcap://127.0.0.1/eth0';
+    const control = Control.accepted({ uri, replyMs: 60_000, signal: undefined, tls: undefined }, line as never);
+    const answer = control.request(2);
+    const before = held();
+    await drip(line, bytes(0, 0x82, u16(0), u32(LONG), Buffer.alloc(4096, 5)));
+    expect(held() - before).toBeLessThan(64 << 20);
+    line.push(Buffer.alloc(LONG + 8 - 4096, 5));
+    expect((await answer).equals(Buffer.alloc(LONG, 5))).toBe(true);
+    control.close();
+  });
+});
 
 describe('a conversation', () => {
   test('with damaged messages in any pieces ends, or goes on, in messages of the protocol', async () => {
