@@ -1,12 +1,12 @@
 // `ringtap rpcapd`, and asking a daemon: what the command line is told.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serve, userLine } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { readIni } from '../../dist/cli/rpcapd-ini.js';
 import { certificates } from '../support/certificates.js';
 import { root } from '../support/child.js';
-import { ringtapHere, startRingtap } from '../support/cli.js';
+import { ringtapHere, start, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 
 const path = temporaryFolder();
@@ -39,6 +39,16 @@ test.each([
   expect(stderr).toContain(`ringtap: ${what}`);
   expect(stderr).toContain(hint);
   expect(stderr).not.toMatch(/serve\(|nullAuth|datagramBytes|active:/);
+});
+
+const analyze = '/usr/bin/systemd-analyze';
+test.skipIf(!existsSync(analyze))('the units of contrib are what systemd takes', async () => {
+  const units = ['service', 'socket'].map((kind) => join(root, `contrib/systemd/ringtap-rpcapd.${kind}`));
+  const { code, stdout, stderr } = await start(analyze, ['verify', '--man=no', ...units]).outcome;
+  expect({ code, said: `${stdout}${stderr}`.split('\n').filter((line) => line.includes('ringtap')) }).toEqual({
+    code: 0,
+    said: [],
+  });
 });
 
 describe('who asks a daemon', () => {
