@@ -27,7 +27,7 @@ async function counting(auth?: Uint8Array) {
   return { daemon, counted, send };
 }
 
-describe.skipIf(lab === null)('packets over UDP that are lost behind the last one', () => {
+describe.skipIf(lab === null).concurrent('packets over UDP that are lost behind the last one', () => {
   test('are counted while the capture runs, and no more once they come after all', async () => {
     const { daemon, counted, send } = await counting();
     await using _ = daemon;
@@ -118,7 +118,7 @@ describe.skipIf(lab === null)('packets over UDP that are lost behind the last on
   });
 });
 
-describe.skipIf(lab === null)('a way that is shut while a capture runs', () => {
+describe.skipIf(lab === null).concurrent('a way that is shut while a capture runs', () => {
   test('is told of, after two seconds; one packet that is lost, and one that nobody reads, is not', async () => {
     const warned: string[] = [];
     const onWarning = (warning: Error & { code?: string }) => {
