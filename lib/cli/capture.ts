@@ -105,6 +105,8 @@ async function capture(words: string[], flags: CaptureFlags): Promise<void> {
       throw error;
     } finally {
       endRate();
+      // WHY these before the account: at its end a daemon is asked once more what it has sent.
+      await Promise.all(captures.filter(({ backend }) => backend === 'rpcap').map((capture) => capture.close()));
       summarize(captures, run, writer);
     }
   });

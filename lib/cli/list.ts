@@ -46,7 +46,7 @@ export async function list(uri: string | undefined, flags: ListFlags): Promise<v
   const tls = tlsFrom(flags, /^rpcaps:/i.test(uri ?? ''));
   const options = { ...authFor(uri ?? ''), ...authFromFile(authFile), ...tls };
   const found = mark(uri === undefined ? await devices() : await devices(uri as 'rpcap:', options), await probe());
-  await (json ? printJson(found, 2) : printText(describe(found, columns())));
+  await (json ? printJson(found, 2) : printText(describe(found, columns(), uri)));
 }
 
 function mark(found: readonly Device[], probes: readonly ProbeResult[]): Listed[] {
@@ -60,12 +60,15 @@ function mark(found: readonly Device[], probes: readonly ProbeResult[]): Listed[
   });
 }
 
-function describe(found: readonly Listed[], width: number): string {
+function describe(found: readonly Listed[], width: number, daemon: string | undefined): string {
+  // WHY of this host only: a daemon offers what it lists, and nothing else.
+  if (daemon !== undefined && found.length === 0) return `${printable(daemon)} offers nothing to capture from.\n`;
   const also = entry('also', 6, 'file:trace.pcapng (pcap, pcapng, ERF; - is standard input), synth:?count=1000', width);
   if (found.length === 0) return `No device can be captured from here: see ringtap doctor.\n${also}\n`;
   const longest = Math.max(...found.map(({ name }) => printable(name).length));
   const indent = Math.min(longest, WIDEST_NAME) + 2;
   const text = found.map((device) => describeDevice(device, indent, width)).join('\n');
+  if (daemon !== undefined) return `${text}\n`;
   return `${text}\n\n${also}\n${describeUnusable(found, width)}`;
 }
 

@@ -31,6 +31,7 @@ interface RpcapdFlags {
   cert: string;
   clientCa?: string;
   maxClients?: number;
+  memory?: number;
   user?: string;
   quiet?: true;
   hashPassword?: string;
@@ -96,6 +97,7 @@ export function addRpcapd(program: Command): void {
       .option('-X, --cert <file>', 'its certificate, PEM', 'cert.pem')
       .option('--client-ca <file>', 'clients show a certificate, signed by one of these')
       .option('--max-clients <number>', 'connections at a time (128)', parseCount)
+      .option('--memory <MiB>', 'what all captures may take together (half of what there is, 2048 at most)', parseCount)
       .option('--user <name>', 'once it listens, be this user, with the rights to capture and no others')
       .option('-q, --quiet', 'say nothing of who comes and goes')
       .option('--hash-password <user>', 'read a password from standard input, print a line for --users, and end'),
@@ -128,6 +130,7 @@ const LETTERS: Readonly<Record<string, string>> = {
   allow: '-l',
   datagramBytes: '-t',
   maxClients: '--max-clients',
+  memoryBytes: '--memory',
   recoveryBytes: '--recovery',
   sources: '--source',
   zstd: '--zstd',
@@ -143,7 +146,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
 function inLetters(error: unknown): unknown {
   if (!(error instanceof CaptureError) || !error.message.startsWith('serve(): ')) return error;
   const message = error.message.replace(/^serve\(\): (?:option )?(\w+)?/, (_, name = '') => LETTERS[name] ?? name);
-  const hint = HINTS.find(([of]) => of.test(error.hint ?? ''))?.[1] ?? '`ringtap rpcapd --help` lists the options.';
+  const known = HINTS.find(([of]) => of.test(error.hint ?? ''))?.[1];
+  // What is about a URI of --source says itself how to mend that.
+  const other = error.cause instanceof CaptureError ? error.cause.hint : '`ringtap rpcapd --help` lists the options.';
+  const hint = known ?? other;
   return new UsageError(message, hint);
 }
 
@@ -204,11 +210,12 @@ function optionsOf(flags: RpcapdFlags): ServeOptions {
     recoveryBytes: flags.recovery,
     zstd: flags.zstd,
     maxClients: flags.maxClients,
+    memoryBytes: flags.memory === undefined ? undefined : flags.memory * 2 ** 20,
     tls: flags.tls
       ? { key: readSecret(flags.key, '-K').toString(), cert: pem(flags.cert, '-X'), ...clientCa(flags) }
       : undefined,
     user: flags.user,
-    onEvent: flags.quiet ? undefined : ({ peer, what }) => say(`${peer}: ${what}`),
+    onEvent: flags.quiet ? undefined : ({ peer, what }) => say(peer === '' ? what : `${peer}: ${what}`),
   };
 }
 

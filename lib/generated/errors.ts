@@ -150,7 +150,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_REMOTE_REFUSED: {
     meaning: "The other host says no to what was asked of it, with the words in the message.",
-    hint: "The words are the daemon's own; its host may know more (rpcapd -D).",
+    hint: "The words are the daemon's own, and say what to ask for instead; its log has them, too.",
   },
   RINGTAP_REMOTE_PROTOCOL: {
     meaning: "The other host does not keep to the protocol.",

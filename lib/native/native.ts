@@ -80,12 +80,15 @@ export interface NativeSession {
   remoteLook(on: boolean): void;
   /** The other host filters with what was compiled last from now on, and so do we. */
   remoteAdopt(): void;
-  /** Whether a byte of a packet has come by now, read or not. */
-  remoteArrived(): boolean;
+  /** How many bytes of packets have come and were read by now; undefined: some wait to be read. */
+  remoteArrived(): number | undefined;
   /** Changes the filter of a running capture. Of captures that can, and not the addon's: lib/rpcap puts it there. */
   changeFilter?(filter: string | Uint32Array | undefined): Promise<void>;
-  /** What the other host has counted since the capture began there. */
-  remoteCounted(interfaceDropped: number, kernelDropped: number): void;
+  /** What the other host has counted since the capture began there; `sent`: undefined where that is not the number of the
+   * last packet. */
+  remoteCounted(interfaceDropped: number, kernelDropped: number, sent: number | undefined): void;
+  /** Before a close(), again and again: true once all that the other host had sent has come, or is known to be lost. */
+  remoteSettle(): boolean;
   /** Nothing comes any more; once what has arrived was read, the capture fails with this. */
   remoteEnd(code: ErrorCode, message: string, hint: string): void;
   /** The same, and nothing is wrong: the capture ends as a trace does. */
@@ -242,6 +245,10 @@ export interface NativeOutlet {
   /** code, jt, jf, k of each instruction; none keeps all packets. */
   setFilter(program: Uint32Array): void;
   setSampling(method: number, value: number): void;
+  /** Packets of these connections are left out: 40 bytes each, as native/serve/own_traffic.h has them. */
+  setOwn(connections: Uint8Array): void;
+  /** Ours, that datagrams leave from; 0: none do. */
+  port(): number;
   stats(): NativeOutletStats;
   /** Its socket, and its memory. The others do nothing any more, but for `stats()`, which says what it said last. */
   close(): void;
@@ -385,6 +392,8 @@ export interface NativeOutletStats {
   looked: number;
   outside: number;
   filtered: number;
+  /** Of the daemon's own connections. */
+  own: number;
   sampled: number;
   damaged: number;
   sent: number;

@@ -9,6 +9,8 @@ import { AT_ITS_END, HEADER_BYTES, type MessageType, message, REPLY, Refusal, Ty
 
 /** The longest answer: a daemon's own buffer for a list of interfaces is a sixteenth of it. */
 const MOST_PAYLOAD = 1 << 20;
+/** Pieces that an answer may lie in: each costs more than the bytes in it. */
+const MOST_PIECES = 64;
 const MOST_TEXT = 256;
 /** How long the last words to a daemon may take to go out. */
 const PARTING_MS = 1000;
@@ -60,6 +62,9 @@ export class Control {
 
   /** The daemon has said that the capture has ended as it was to. */
   isAtItsEnd = false;
+
+  /** Waited for then, before the connection ends. */
+  lastWords: (() => Promise<void>) | undefined;
 
   /** Connects to the first of the host's addresses that answers. */
   static async connect(options: ControlOptions & ConnectOptions): Promise<Control> {
@@ -136,6 +141,11 @@ export class Control {
     this.#socket.unref();
   }
 
+  /** From now on it does. */
+  ref(): void {
+    this.#socket.ref();
+  }
+
   /**
    * Tells the daemon that this is the end, and waits for nothing. WHY not one that has connected: told so it never comes
    * again, and left alone it does, to whoever listens then.
@@ -207,6 +217,7 @@ export class Control {
   #take(bytes: Buffer): void {
     this.#received.push(bytes);
     this.#bytes += bytes.length;
+    if (this.#received.length > MOST_PIECES) this.#received = [Buffer.concat(this.#received)];
     while (this.#failure === undefined && this.#bytes >= this.#needed) {
       const all = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
       const length = all.readUInt32BE(4);
@@ -231,8 +242,11 @@ export class Control {
     const [asked] = this.#waiting;
     if (type === Type.error && value === Refusal.read && payload.toString() === AT_ITS_END) {
       // Never an answer: another one may be on its way.
+      if (this.isAtItsEnd) return;
       this.isAtItsEnd = true;
-      this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
+      const end = () => this.fail('RINGTAP_REMOTE_LOST', AT_ITS_END);
+      if (this.lastWords === undefined) end();
+      else void this.lastWords().finally(end);
     } else if (type === Type.error) {
       // WHY: that the capture has ended answers nothing; what was asked for meanwhile is answered on its own.
       const isUnasked = asked === undefined || value === Refusal.read;

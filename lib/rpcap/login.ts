@@ -10,6 +10,9 @@ export interface Login {
   readonly control: Control;
   /** The byte order of the daemon's host. */
   readonly bigEndian: boolean;
+  /** Its count of packets that were sent is the number of the last one. WHY not of one that tells no byte order: ExtraHop's has
+   * counted some that it keeps, and never sends. */
+  readonly countsExactly: boolean;
   /** What it can do beyond the protocol. */
   readonly offers: Extras;
 }
@@ -28,7 +31,8 @@ export async function greet(control: Control, auth: Settings['auth']): Promise<L
     const reply = readAuthReply(await control.request(Type.auth, authPayload(auth)));
     if (typeof reply === 'string')
       throw control.fault('RINGTAP_REMOTE_PROTOCOL', `the daemon cannot be used: ${reply}`);
-    return { control, bigEndian: reply.bigEndian ?? hostIsBig, offers: reply.offers };
+    const { bigEndian, offers } = reply;
+    return { control, bigEndian: bigEndian ?? hostIsBig, countsExactly: bigEndian !== undefined, offers };
   } catch (error) {
     control.close();
     if (auth === undefined || !(error instanceof CaptureError) || error.code !== 'RINGTAP_REMOTE_AUTH') throw error;

@@ -45,8 +45,11 @@ export const Refusal = {
 /** With {@link Refusal.read}: how a daemon of ours says that a capture has ended as it was to. No other daemon says so. */
 export const AT_ITS_END = 'the capture is at its end';
 
-/** Of STARTCAP. The last two are no other daemon's: they are set where it has offered what they ask for. */
-export const Flags = { promiscuous: 1, datagrams: 2, daemonConnects: 4, recovery: 0x4000, zstd: 0x8000 } as const;
+/** Of STARTCAP. The last three are no other daemon's: they are set where it has offered what they ask for. */
+export const Flags = {
+  ...{ promiscuous: 1, datagrams: 2, daemonConnects: 4 },
+  ...{ ownTraffic: 0x2000, recovery: 0x4000, zstd: 0x8000 },
+} as const;
 
 /** What a daemon of ours can do beyond the protocol. */
 export interface Extras {
@@ -54,16 +57,24 @@ export interface Extras {
   readonly recovery: boolean;
   /** Datagrams are compressed together. */
   readonly zstd: boolean;
+  /** What it sends by its own connections is captured, too. */
+  readonly ownTraffic: boolean;
 }
 
-const NO_EXTRAS: Extras = { recovery: false, zstd: false };
+const NO_EXTRAS: Extras = { recovery: false, zstd: false, ownTraffic: false };
 /** Behind the versions of an answer to AUTH, where others have two zeros: ours, and what it offers. */
 const OURS = 0x52;
 const RECOVERY = 1;
 const ZSTD = 2;
+const OWN_TRAFFIC = 4;
 
-export const extraBits = ({ recovery, zstd }: Extras): number => (recovery ? RECOVERY : 0) | (zstd ? ZSTD : 0);
-const extrasOf = (bits: number): Extras => ({ recovery: (bits & RECOVERY) !== 0, zstd: (bits & ZSTD) !== 0 });
+export const extraBits = ({ recovery, zstd, ownTraffic }: Extras): number =>
+  (recovery ? RECOVERY : 0) | (zstd ? ZSTD : 0) | (ownTraffic ? OWN_TRAFFIC : 0);
+const extrasOf = (bits: number): Extras => ({
+  recovery: (bits & RECOVERY) !== 0,
+  zstd: (bits & ZSTD) !== 0,
+  ownTraffic: (bits & OWN_TRAFFIC) !== 0,
+});
 
 /** Of a daemon that offers something; of any other one two zeros. */
 export const putOffer = (extras: Extras): readonly [number, number] =>
@@ -136,7 +147,10 @@ export function startPayload(request: StartRequest): Buffer {
   const way = port === 0 ? 0 : datagrams ? Flags.datagrams : Flags.daemonConnects;
   bytes.writeUInt32BE(snaplen, 0);
   bytes.writeUInt32BE(timeoutMs, 4);
-  const more = (extras.recovery ? Flags.recovery : 0) | (extras.zstd ? Flags.zstd : 0);
+  const more =
+    (extras.recovery ? Flags.recovery : 0) |
+    (extras.zstd ? Flags.zstd : 0) |
+    (extras.ownTraffic ? Flags.ownTraffic : 0);
   bytes.writeUInt16BE((promiscuous ? Flags.promiscuous : 0) | way | more, 8);
   bytes.writeUInt16BE(port, 10);
   return Buffer.concat([bytes, filterPayload(filter)]);

@@ -65,7 +65,7 @@ export function refuseWithoutDatagrams(uri: string, { values, tls }: Settings): 
 
 /** The same at a daemon that has let us in. Where that fails, the conversation with it is over. */
 export async function openAt(
-  { control, bigEndian, offers }: Login,
+  { control, bigEndian, countsExactly, offers }: Login,
   device: string,
   settings: Settings & { readonly uri: string },
   purpose: Purpose,
@@ -83,7 +83,8 @@ export async function openAt(
     if (purpose === 'capture') {
       const { own, narrow } = await start(control, session, settings, offers);
       const { filter } = session.remote()!;
-      watch(control, session, { ...settings.values, uri: settings.uri });
+      const settles = countsExactly && settings.values.transport === 'udp';
+      watch(control, session, { ...settings.values, uri: settings.uri }, settles);
       allowChanges(control, session, narrow === undefined ? own : await narrowed(control, filter, own, await narrow()));
     } else {
       control.close();
@@ -109,6 +110,7 @@ async function start(
   const extras = {
     recovery: offers.recovery && values.recovery === true,
     zstd: offers.zstd && values.compression === 'zstd',
+    ownTraffic: offers.ownTraffic && values.ownTraffic === true,
   };
   const every = Number(values.sampleEvery);
   if (every > 1) await control.request(Type.sampling, samplingPayload(every));

@@ -8,11 +8,14 @@ import { Leaving, type LeavingSettings } from './leaving.js';
 import type { Leg } from './leg.js';
 import { Refused, type SamplingRequest, type StartRequest, startReply } from './messages.js';
 import type { Offer } from './offered.js';
-import type { Peer } from './peer.js';
+import type { OwnConnection, OwnTraffic } from './own.js';
+import { type Peer, plainAddress } from './peer.js';
 import { Serving, type ServingSettings } from './serving.js';
 import { StreamLeg } from './stream_leg.js';
 
-export interface CapturingSettings extends ServingSettings, LeavingSettings {}
+export interface CapturingSettings extends ServingSettings, LeavingSettings {
+  readonly own: OwnTraffic;
+}
 
 const NO_COUNTS: RemoteStats = { received: 0, interfaceDropped: 0, kernelDropped: 0, sent: 0 };
 
@@ -30,6 +33,8 @@ export class Capturing {
   #name = '';
   #port: DataPort | undefined;
   #counts = NO_COUNTS;
+  /** At the end of what runs. */
+  readonly #atEnd: (() => void)[] = [];
 
   /** What has become of it, in words. */
   onEvent: (what: string) => void = () => {};
@@ -77,6 +82,9 @@ export class Capturing {
     const agreed = this.#leaving.agree(request);
     const leg = this.#legFor(request, agreed);
     try {
+      const { own } = this.#settings;
+      if (offer.isLive && !request.extras.ownTraffic) this.#atEnd.push(own.keepFrom(leg));
+      if (leg instanceof DatagramLeg) this.#isOwn('udp', this.#peer.local, leg.port, request.port);
       const serving = await Serving.open(offer, request, leg, this.#settings);
       serving.onEnd = (error) => void this.#fails(serving, error);
       this.#serving = serving;
@@ -92,6 +100,11 @@ export class Capturing {
       await this.stop(true);
       throw error instanceof Refused ? error : new Refused(Refusal.start, wordsOf(error));
     }
+  }
+
+  /** No capture has its packets. */
+  #isOwn(protocol: OwnConnection['protocol'], local: string, localPort: number, peerPort: number): void {
+    this.#atEnd.push(this.#settings.own.add({ protocol, local, localPort, peer: this.#peer.address, peerPort }));
   }
 
   #refuseGone(): void {
@@ -114,6 +127,7 @@ export class Capturing {
     };
     if (theirs !== 0) {
       const socket = await connectData(this.#peer.address, theirs);
+      this.#isOwn('tcp', plainAddress(socket.localAddress), socket.localPort ?? 0, theirs);
       if (this.#peer.isEnding) socket.destroy();
       this.#refuseGone();
       // WHY not awaited: the handshake may wait for our answer.
@@ -124,6 +138,7 @@ export class Capturing {
     if (this.#peer.isEnding) port.close();
     this.#refuseGone();
     this.#port = port;
+    this.#isOwn('tcp', this.#peer.local, port.port, 0);
     port.connected
       .then((socket) => {
         if (this.#port !== port) {
@@ -178,14 +193,17 @@ export class Capturing {
     this.#port = undefined;
     this.#greeting?.destroy();
     const serving = this.#serving;
+    const atEnd = this.#atEnd.splice(0);
     if (serving === undefined) {
       // Somebody else waits for it: he who hurries does not.
       if (isAtOnce) await this.#ending?.stop(true);
+      for (const end of atEnd) end();
       return;
     }
     this.#serving = undefined;
     this.#ending = serving;
     await serving.stop(isAtOnce);
+    for (const end of atEnd) end();
     this.#counts = serving.counts();
     this.onEvent('stopped');
   }

@@ -40,6 +40,8 @@ export interface ActiveSettings {
 /** What is heard of a conversation. */
 export interface Listener {
   event(what: string, conversation: Conversation): void;
+  /** Somebody is told no: why, and who he says that he is. */
+  refusal(why: string, conversation: Conversation, user: string): void;
 }
 
 /** How long a client may take to say who it is, and between two requests while nothing is captured. */
@@ -59,9 +61,14 @@ export class Conversation {
   readonly #listener: Listener;
   #isAuthenticated = false;
   #failures = 0;
+  /** Who it says that it is. */
+  #claimed = '';
+  #toldLast: Refused | undefined;
   #timer: NodeJS.Timeout | undefined;
   #offer: Offer | undefined;
   readonly #capturing: Capturing;
+  /** Its connection is the daemon's no more. */
+  readonly #forget: () => void;
 
   /** The client has said that it wants no more of us. */
   hasParted = false;
@@ -87,6 +94,10 @@ export class Conversation {
     this.#active = active;
     this.#listener = listener;
     this.peer = new Peer(socket, (asked) => this.#attempt(asked));
+    const { local, localPort, address, port } = this.peer;
+    // WHY of a daemon that listens one for all: whoever comes and goes changes nothing.
+    const other = active === undefined ? { peer: '', peerPort: 0 } : { peer: address, peerPort: port };
+    this.#forget = settings.own.add({ protocol: 'tcp', local, localPort, ...other });
     this.#capturing = new Capturing(settings, this.peer, secure);
     this.#capturing.onEvent = (what) => {
       this.#listener.event(what, this);
@@ -94,6 +105,7 @@ export class Conversation {
     };
     this.peer.onEnd = () => void this.#ended();
     this.peer.onRequest = () => this.#waitFor();
+    this.peer.onRefusal = (refused) => this.#refused(refused);
     this.#waitFor();
   }
 
@@ -136,8 +148,16 @@ export class Conversation {
 
   async #ended(): Promise<void> {
     clearTimeout(this.#timer);
+    this.#forget();
     await this.#capturing.stop(true);
     this.onEnd();
+  }
+
+  /** Each once: some are told before they are answered. */
+  #refused(refused: Refused): void {
+    if (refused === this.#toldLast) return;
+    this.#toldLast = refused;
+    this.#listener.refusal(refused.message, this, this.#claimed);
   }
 
   /** Who does not say who he is may be refused a few times. */
@@ -146,7 +166,9 @@ export class Conversation {
       return await this.#answer(asked);
     } catch (error) {
       if (!(error instanceof Refused) || this.#isAuthenticated || ++this.#failures < MOST_FAILURES) throw error;
-      throw new Refused(error.number, error.message, true);
+      const last = new Refused(error.number, error.message, true);
+      if (this.#toldLast === error) this.#toldLast = last;
+      throw last;
     }
   }
 
@@ -179,13 +201,15 @@ export class Conversation {
     if (this.#isAuthenticated) throw new Refused(Refusal.type, 'this client is known already', true);
     const { type, user, password } = readAuth(payload);
     const { authenticate, nullAuth } = this.#settings;
+    this.#claimed = user;
     if (type === 0) {
       if (!nullAuth) throw new Refused(Refusal.credentials, 'nobody gets in without a user and a password');
     } else if (!(await this.#letsIn(authenticate, user, password))) {
-      this.#listener.event('failed to authenticate', this);
-      await sleep(PENALTY_MS);
       // WHY one text: which users there are is nobody's business.
-      throw new Refused(Refusal.credentials, 'this user and password do not get in');
+      const refused = new Refused(Refusal.credentials, 'this user and password do not get in');
+      this.#refused(refused); // before he can be gone
+      await sleep(PENALTY_MS);
+      throw refused;
     }
     this.user = user;
     this.#isAuthenticated = true;

@@ -2,6 +2,7 @@
 import { type AddressInfo, type BlockList, isIPv6, type Server, type Socket } from 'node:net';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, warn } from '../errors/errors.js';
+import { printable } from '../errors/printable.js';
 import { addon } from '../native/native.js';
 import { explain } from '../plan/explain.js';
 import { Refusal } from '../rpcap/messages.js';
@@ -11,12 +12,15 @@ import { type ActiveSettings, Conversation, type ConversationSettings, type List
 import { needZstd } from './datagram_leg.js';
 import { secured, turnAway } from './greeting.js';
 import { allowed, listenAt, nameOf } from './listening.js';
+import { Memory } from './memory.js';
 import { Refused } from './messages.js';
-import { missing, type Offer, offers } from './offered.js';
+import { isLive, missing, type Offer, offers } from './offered.js';
+import { OwnTraffic } from './own.js';
 import { plainAddress } from './peer.js';
+import { Refusals } from './refusals.js';
 import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
-import { readSettings, type ServeOptions, type Settings } from './settings.js';
+import { readSettings, type ServeEvent, type ServeOptions, type Settings } from './settings.js';
 
 /** A client of a daemon, as of now. */
 export interface ServedClient {
@@ -34,8 +38,20 @@ export interface ServedClient {
   readonly dropped: number;
 }
 
+/** What no host makes right. */
+const MISTYPED: readonly string[] = [
+  ...[
+    'RINGTAP_BAD_URI',
+    'RINGTAP_UNKNOWN_SCHEME',
+    'RINGTAP_BAD_OPTION',
+    'RINGTAP_UNKNOWN_OPTION',
+    'RINGTAP_BAD_FILTER',
+  ],
+];
 /** How long interfaces are believed to be what they were. */
 const OFFERS_MS = 1000;
+/** Of a name in the log. */
+const MOST_NAME = 64;
 /** How long the end may take. */
 const CLOSE_MS = 2000;
 
@@ -53,6 +69,8 @@ const CLOSE_MS = 2000;
 export class Daemon implements AsyncDisposable {
   readonly #open: OpenCapture;
   readonly #conversations = new Set<Conversation>();
+  readonly #memory: Memory;
+  readonly #own = new OwnTraffic();
   #settings: Settings;
   #talk: ConversationSettings;
   #allowed: BlockList | undefined;
@@ -61,6 +79,7 @@ export class Daemon implements AsyncDisposable {
   readonly #arriving = new Set<Socket>();
   readonly #calls = new Map<string, AbortController>();
   #forgetSignal = () => {};
+  readonly #refusals = new Refusals();
   #offers: { readonly until: number; readonly list: Promise<readonly Offer[]> } | undefined;
 
   /** @internal Use `serve()`. */
@@ -75,6 +94,7 @@ export class Daemon implements AsyncDisposable {
     if (settings.zstd) needZstd();
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
+    await daemon.#checkSources(settings);
     if (settings.passive) daemon.#server = await listenAt(settings, (socket) => daemon.#accept(socket));
     try {
       if (settings.user !== undefined) becomeUser(settings.user);
@@ -89,6 +109,7 @@ export class Daemon implements AsyncDisposable {
 
   private constructor(settings: Settings, open: OpenCapture) {
     this.#open = open;
+    this.#memory = new Memory(settings.memoryBytes);
     this.#settings = settings;
     this.#talk = this.#talkOf(settings);
   }
@@ -127,7 +148,9 @@ export class Daemon implements AsyncDisposable {
     const settings = readSettings(options);
     if (settings.zstd) needZstd();
     const list = await allowed(settings);
+    await this.#checkSources(settings);
     this.#settings = settings;
+    this.#memory.limit = settings.memoryBytes;
     this.#talk = this.#talkOf(settings);
     this.#allowed = list;
     this.#offers = undefined;
@@ -162,6 +185,22 @@ export class Daemon implements AsyncDisposable {
     clearTimeout(timer);
   }
 
+  /**
+   * What its owner has mistyped he hears of now, and not the first client. What is only not there now may be there then.
+   * @throws CaptureError of the URI
+   */
+  async #checkSources({ sources, capture, onEvent }: Settings): Promise<void> {
+    for (const [name, uri] of sources) {
+      const error = await faultOf(uri, isLive(uri) ? capture : {});
+      if (error === undefined) continue;
+      const what = `sources "${name}": ${wordsOf(error)}`;
+      if (MISTYPED.includes(error.code)) {
+        throw new CaptureError(error.code, `serve(): ${what}`, { hint: error.hint, cause: error });
+      }
+      this.#hear(onEvent, { peer: '', what: printable(`offered, and not to be opened now: ${what}`) });
+    }
+  }
+
   #accept(socket: Socket): void {
     socket.on('error', () => {});
     const address = plainAddress(socket.remoteAddress);
@@ -170,18 +209,18 @@ export class Daemon implements AsyncDisposable {
       return;
     }
     if (this.#allowed?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') === false) {
-      this.#event('refused: not on the list of hosts', address, socket.remotePort);
+      this.#refuse('not on the list of hosts', address, socket.remotePort);
       turnAway(socket, new Refused(Refusal.host, 'this host is not on the list of those that may connect'));
       return;
     }
     if (this.#conversations.size >= this.#settings.maxClients && !this.#makeRoom()) {
-      this.#event('refused: too many clients', address, socket.remotePort);
+      this.#refuse('too many clients', address, socket.remotePort);
       turnAway(socket, new Refused(Refusal.network, 'too many clients are connected'));
       return;
     }
     this.#greet(socket, address).then(
       (greeted) => void this.#converse(greeted),
-      (error: Error) => this.#event(`refused: ${error.message}`, address, socket.remotePort),
+      (error: Error) => this.#refuse(error.message, address, socket.remotePort),
     );
   }
 
@@ -255,12 +294,23 @@ export class Daemon implements AsyncDisposable {
 
   readonly #listener: Listener = {
     event: (what, { peer }) => this.#event(what, peer.address, peer.port),
+    refusal: (why, { peer }, user) => this.#refuse(why, peer.address, peer.port, user),
   };
 
+  #refuse(why: string, address: string, port?: number, user = ''): void {
+    // WHY escaped: his words are part of it, and lines of a log are ours.
+    const name = user === '' ? '' : ` user "${printable(user.slice(0, MOST_NAME))}"`;
+    const told = this.#refusals.tell(`refused${name}: ${printable(why)}`);
+    if (told !== undefined) this.#event(told, address, port);
+  }
+
   #event(what: string, address: string, port = 0): void {
-    const { onEvent } = this.#settings;
+    this.#hear(this.#settings.onEvent, { peer: nameOf(address, port), what });
+  }
+
+  #hear(onEvent: Settings['onEvent'], event: ServeEvent): void {
     // WHY: what it throws is no client's business, and must not end a conversation.
-    const heard = async () => onEvent({ peer: nameOf(address, port), what });
+    const heard = async () => onEvent(event);
     heard().catch((error) => warn('RINGTAP_SERVE_CALLBACK', `serve(): onEvent failed: ${wordsOf(error)}`));
   }
 
@@ -269,6 +319,8 @@ export class Daemon implements AsyncDisposable {
     return {
       ...settings,
       open: this.#open,
+      memory: this.#memory,
+      own: this.#own,
       shared: settings.shared ? new Map() : undefined,
       offers: () => this.#offered(),
       linkType: async ({ uri, isLive }) => {
@@ -289,5 +341,16 @@ export class Daemon implements AsyncDisposable {
       });
     }
     return this.#offers.list;
+  }
+}
+
+/** Why it cannot be opened now. No traffic is touched. */
+async function faultOf(uri: string, options: Settings['capture']): Promise<CaptureError | undefined> {
+  try {
+    const explained = await explain(uri, options);
+    return explained.ok ? undefined : explained.error;
+  } catch (error) {
+    if (error instanceof CaptureError) return error;
+    throw error;
   }
 }

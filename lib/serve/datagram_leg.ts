@@ -8,6 +8,9 @@ const FULL_MS = 1;
 /** How often a client that may lack something is listened to. */
 const ATTEND_MS = 5;
 
+/** What datagrams are made in. */
+const PACKER_BYTES = 1 << 20;
+
 /** Where datagrams go. */
 export interface DatagramTarget {
   readonly local: string;
@@ -39,9 +42,14 @@ export class DatagramLeg extends Leg {
   #attending: NodeJS.Timeout | undefined;
 
   constructor(target: DatagramTarget) {
-    super(openOutlet({ ...target, datagrams: true }));
+    super(openOutlet({ ...target, datagrams: true }), PACKER_BYTES + target.againBytes);
     this.#flushMs = target.flushMs;
     this.#sendsAgain = target.againBytes > 0;
+  }
+
+  /** Ours, that datagrams leave from. */
+  get port(): number {
+    return this.native.port();
   }
 
   override destroy(): void {

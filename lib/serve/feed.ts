@@ -21,6 +21,7 @@ const LOOK_MS = 4;
 export class Feed {
   readonly capture: Capture;
   readonly #waits: boolean;
+  readonly #onClosed: () => void;
   readonly #legs = new Map<Leg, Subscription>();
   #batches: AsyncIterator<Batch, undefined> | undefined;
   #isWaiting = false;
@@ -29,10 +30,11 @@ export class Feed {
   #over: { readonly error: unknown } | undefined;
   #reading: Promise<void> | undefined;
 
-  /** @param isShared it is read for several clients */
-  constructor(capture: Capture, isShared: boolean) {
+  /** @param isShared it is read for several clients @param onClosed its capture has no memory any more */
+  constructor(capture: Capture, isShared: boolean, onClosed: () => void) {
     this.capture = capture;
     this.#waits = !isShared;
+    this.#onClosed = onClosed;
   }
 
   get isUsed(): boolean {
@@ -62,6 +64,7 @@ export class Feed {
     if (this.#isWaiting) void this.#batches?.return?.();
     await this.#reading;
     await this.capture.close();
+    this.#onClosed();
   }
 
   async #read(): Promise<void> {

@@ -4,7 +4,7 @@ import { type Agreed, type Extras, TOKEN_BYTES } from '../rpcap/messages.js';
 import { DatagramLeg } from './datagram_leg.js';
 import type { Leg } from './leg.js';
 import type { StartRequest } from './messages.js';
-import { patienceOf } from './serving.js';
+import { patienceOf, type SharedFeeds } from './serving.js';
 import { StreamLeg } from './stream_leg.js';
 
 export interface LeavingSettings {
@@ -18,6 +18,8 @@ export interface LeavingSettings {
   readonly recoveryBytes: number;
   /** Whether clients may have them compressed. */
   readonly zstd: boolean;
+  /** Defined: captures do not wait for a slow client. */
+  readonly shared: SharedFeeds | undefined;
 }
 
 export class Leaving {
@@ -30,7 +32,7 @@ export class Leaving {
     const { datagramBytes, recoveryBytes, zstd } = settings;
     const isPossible = datagramBytes > 0 && !isSecret;
     this.#settings = settings;
-    this.offers = { recovery: isPossible && recoveryBytes > 0, zstd: isPossible && zstd };
+    this.offers = { recovery: isPossible && recoveryBytes > 0, zstd: isPossible && zstd, ownTraffic: true };
   }
 
   /** Undefined: nothing was asked for, or nothing that was offered. */
@@ -45,7 +47,7 @@ export class Leaving {
     const { datagramBytes, sendBufferBytes: bufferBytes, flushMs, snaplen: most, recoveryBytes } = this.#settings;
     // The filter may change to one that keeps more.
     const snaplen = request.snaplen === 0 ? most : Math.min(request.snaplen, most);
-    if (!request.datagrams) return new StreamLeg(snaplen);
+    if (!request.datagrams) return new StreamLeg(snaplen, this.#settings.shared === undefined);
     const { recovery, zstd } = this.offers;
     return new DatagramLeg({
       local: peer.local,

@@ -16,11 +16,16 @@ export const PARTING_MS = 1000;
 export abstract class Leg {
   protected readonly native: NativeOutlet;
   #isEnded = false;
+  /** What it takes at most. */
+  readonly memoryBytes: number;
+  /** Gives that back, at its end. */
+  giveBack: () => void = () => {};
   /** How many do not wait for a slow client any more. */
   #late = 0;
 
-  protected constructor(native: NativeOutlet) {
+  protected constructor(native: NativeOutlet, memoryBytes: number) {
     this.native = native;
+    this.memoryBytes = memoryBytes;
   }
 
   /** No packet can leave any more; called once at most. */
@@ -43,9 +48,20 @@ export abstract class Leg {
     this.native.setSampling(method, value);
   }
 
+  /** Packets of these connections are left out: {@link OwnTraffic} makes the bytes. */
+  setOwn(connections: Uint8Array): void {
+    this.native.setOwn(connections);
+  }
+
   /** Takes what there is room for, and drops the rest. */
   takeNow(batch: Batch, window: Window): void {
-    if (!this.#isEnded) this.offer(batch, 0, false, window);
+    let waits = true;
+    for (let next: number | undefined = 0; next !== undefined && !this.#isEnded; ) {
+      const before: number = next;
+      // WHY not at once: what has no room in one piece of memory has it in the next.
+      next = this.offer(batch, before, waits, window);
+      if (next === before) waits = false;
+    }
   }
 
   /** Takes all packets of a batch, which has to stay lent until it settles: mostly that is at once, and nothing. */
@@ -79,6 +95,7 @@ export abstract class Leg {
     this.#isEnded = true;
     await this.finish(AbortSignal.timeout(PARTING_MS));
     this.native.close();
+    this.giveBack();
   }
 
   get isEnded(): boolean {
@@ -89,6 +106,7 @@ export abstract class Leg {
   destroy(): void {
     this.#isEnded = true;
     this.native.close();
+    this.giveBack();
   }
 
   /** Undefined: the batch is done with; else how many of its packets are. */

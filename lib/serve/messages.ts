@@ -89,7 +89,11 @@ export function readStart(payload: Buffer): StartRequest {
     datagrams: (flags & Flags.datagrams) !== 0,
     daemonConnects: (flags & Flags.daemonConnects) !== 0,
     port: payload.readUInt16BE(10),
-    extras: { recovery: (flags & Flags.recovery) !== 0, zstd: (flags & Flags.zstd) !== 0 },
+    extras: {
+      recovery: (flags & Flags.recovery) !== 0,
+      zstd: (flags & Flags.zstd) !== 0,
+      ownTraffic: (flags & Flags.ownTraffic) !== 0,
+    },
     filter: lacksInstruction(payload) ? KEEP_ALL : readFilter(payload.subarray(12), Refusal.start),
   };
 }

@@ -36,6 +36,11 @@ export interface Preselection {
 
 const LIVE = ['afpacket', 'afxdp', 'auto', 'dpdk', 'pcap', 'pfring'];
 
+/** Whether packets come from a host's interface, and go on coming. */
+export function isLive(uri: string): boolean {
+  return !/^[a-z]+:/i.test(uri) || LIVE.includes(uri.slice(0, uri.indexOf(':')).toLowerCase());
+}
+
 export async function offers({ scheme, sources, sourcesOnly }: OfferSettings): Promise<Offer[]> {
   const named = [...sources].map(([name, uri]) => ({
     name,
@@ -43,7 +48,7 @@ export async function offers({ scheme, sources, sourcesOnly }: OfferSettings): P
     uri,
     up: true,
     loopback: false,
-    isLive: !/^[a-z]+:/i.test(uri) || LIVE.includes(uri.slice(0, uri.indexOf(':')).toLowerCase()),
+    isLive: isLive(uri),
   }));
   if (sourcesOnly) return named;
   const here = (await devices()).filter(({ name, uris }) => uris.length > 0 && !sources.has(name));
@@ -164,7 +169,7 @@ function broadcast(address: string, netmask: string): string {
 }
 
 /** The 16 bytes of an IPv6 address as text. */
-function groupsOf(address: string): number[] {
+export function groupsOf(address: string): number[] {
   const [head = '', tail] = address.replace(/%.*/, '').split('::');
   const words = (text: string) => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)));
   const [before, after] = [words(head), words(tail ?? '')];

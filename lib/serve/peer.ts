@@ -36,6 +36,7 @@ export class Peer {
   readonly port: number;
   /** Ours, as it sees it. */
   readonly local: string;
+  readonly localPort: number;
   readonly #socket: Socket;
   readonly #answer: (asked: Asked) => Promise<Buffer | undefined>;
   readonly #waiting: Asked[] = [];
@@ -53,12 +54,15 @@ export class Peer {
   onEnd: () => void = () => {};
   /** A request has come. */
   onRequest: () => void = () => {};
+  /** A request was refused. */
+  onRefusal: (refused: Refused) => void = () => {};
 
   /** @param answer what a request is answered with; what it throws ends the connection, unless it is a {@link Refused} */
   constructor(socket: Socket, answer: (asked: Asked) => Promise<Buffer | undefined>) {
     this.address = plainAddress(socket.remoteAddress);
     this.port = socket.remotePort ?? 0;
     this.local = plainAddress(socket.localAddress);
+    this.localPort = socket.localPort ?? 0;
     this.#socket = socket;
     this.#answer = answer;
     socket.setNoDelay(true);
@@ -108,6 +112,7 @@ export class Peer {
   #take(bytes: Buffer): void {
     if (this.#isEnding) return;
     if (bytes[0] === HANDSHAKE && this.#isNew) {
+      this.onRefusal(new Refused(Refusal.tls, 'it speaks TLS, and this daemon does not'));
       this.#socket.write(NO_TLS);
       this.end();
       return;
@@ -174,6 +179,7 @@ export class Peer {
       version === 0 && known.includes(type)
         ? new Refused(Refusal.type, `a request of ${length} bytes is longer than any`)
         : faultOf(version, type);
+    this.onRefusal(what);
     this.#socket.write(refusal(what, version));
     this.end();
   }
@@ -207,6 +213,7 @@ export class Peer {
       const answer = await this.#answer(asked);
       if (answer !== undefined && !this.#isEnding) this.#socket.write(answer);
     } catch (error) {
+      if (error instanceof Refused) this.onRefusal(error); // also of whoever did not wait for it
       if (this.#isEnding) return;
       const refused = error instanceof Refused ? error : new Refused(Refusal.network, 'the daemon failed', true);
       this.#socket.write(refusal(refused, asked.version));

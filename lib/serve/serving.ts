@@ -6,6 +6,7 @@ import type { FilterProgram, OpenOptions } from '../generated/options.js';
 import type { RemoteStats } from '../rpcap/messages.js';
 import { Feed } from './feed.js';
 import type { Leg } from './leg.js';
+import { type Memory, ringBytes } from './memory.js';
 import type { SamplingRequest, StartRequest } from './messages.js';
 import type { Offer } from './offered.js';
 
@@ -27,6 +28,7 @@ export interface ServingSettings {
   readonly capture: OpenOptions;
   readonly snaplen: number;
   readonly shared: SharedFeeds | undefined;
+  readonly memory: Memory;
 }
 
 /** Of a client that asks for none. */
@@ -76,17 +78,13 @@ export class Serving {
    * @throws CaptureError what it cannot be opened with
    */
   static async open(offer: Offer, request: StartRequest, leg: Leg, settings: ServingSettings): Promise<Serving> {
-    const { shared } = settings;
+    const { shared, memory, snaplen } = settings;
+    if (shared !== undefined || !offer.isLive) leg.setFilter(programFor(request.filter, snaplen));
+    leg.giveBack = memory.take(leg.memoryBytes);
     if (shared === undefined) {
-      const feed = new Feed(await openOwn(offer, request, request.filter, settings), false);
-      if (!offer.isLive) leg.setFilter(programFor(request.filter, settings.snaplen));
-      return new Serving(offer, request, settings, leg, feed);
+      return new Serving(offer, request, settings, leg, await openOwn(offer, request, request.filter, settings));
     }
-    leg.setFilter(programFor(request.filter, settings.snaplen));
-    const held = shared.get(offer.name) ?? {
-      feed: openShared(offer, settings).then((capture) => new Feed(capture, true)),
-      clients: 0,
-    };
+    const held = shared.get(offer.name) ?? { feed: openShared(offer, settings), clients: 0 };
     held.clients++; // WHY before it is there: whoever leaves meanwhile must not end it
     shared.set(offer.name, held);
     try {
@@ -135,7 +133,7 @@ export class Serving {
       this.#leg.setFilter(programFor(filter, this.#settings.snaplen));
       return;
     }
-    const capture = await openOwn(this.#offer, this.#request, filter, this.#settings);
+    const feed = await openOwn(this.#offer, this.#request, filter, this.#settings);
     const until = (Date.now() + OVERLAP_MS) * 1e6;
     const old = this.#feed;
     // WHY before anything later can have been read: that is what the other capture has.
@@ -145,25 +143,25 @@ export class Serving {
     await old.stop();
     wait();
     this.#before = add(this.#before, countsOf(old.capture.stats()));
-    this.#feed = new Feed(capture, false);
+    this.#feed = feed;
     if (this.#stopping !== undefined) return this.#feed.stop();
     this.#feed.add(this.#leg, { since: until }, (error) => this.onEnd(error));
   }
 
   /** As the protocol counts. Still there after the end. */
   counts(): RemoteStats {
-    const { sent, dropped, looked, filtered, outside } = this.#leg.stats;
+    const { sent, dropped, looked, filtered, outside, own } = this.#leg.stats;
     const now = countsOf(this.#feed.capture.stats());
     if (this.#joined === undefined) {
       const all = add(this.#before, now);
-      const received = all.received - (this.#offer.isLive ? outside : filtered);
+      const received = all.received - own - (this.#offer.isLive ? outside : filtered);
       return { ...all, received, kernelDropped: all.kernelDropped + dropped, sent };
     }
     const then = countsOf(this.#joined);
     const interfaceDropped = now.interfaceDropped - then.interfaceDropped;
     const kernelDropped = now.kernelDropped - then.kernelDropped + dropped;
     return {
-      received: looked - filtered + interfaceDropped + kernelDropped - dropped,
+      received: looked - filtered - own + interfaceDropped + kernelDropped - dropped,
       interfaceDropped,
       kernelDropped,
       sent,
@@ -199,23 +197,40 @@ function letGo(shared: SharedFeeds | undefined, name: string, held: SharedFeed):
   return true;
 }
 
-function openOwn(
-  { uri, isLive }: Offer,
-  request: StartRequest,
-  filter: Uint32Array,
-  { open, capture, snaplen }: ServingSettings,
-): Promise<Capture> {
-  if (!isLive) return open(uri, {});
-  const options = { ...ringOf(uri), ...capture, timeoutMs: patienceOf(request), promiscuous: request.promiscuous };
-  return open(uri, {
-    ...options,
-    snaplen: Math.max(14, snaplenOf({ ...request, filter }, snaplen)),
-    ...(keptOfAll(filter) === undefined ? { filter: tuplesOf(filter) } : {}),
-  });
+function openOwn(offer: Offer, request: StartRequest, filter: Uint32Array, settings: ServingSettings): Promise<Feed> {
+  const { capture, snaplen } = settings;
+  if (!offer.isLive) return openFeed(offer, {}, false, settings);
+  const options = {
+    ...ringOf(offer.uri),
+    ...capture,
+    timeoutMs: patienceOf(request),
+    promiscuous: request.promiscuous,
+  };
+  const program = keptOfAll(filter) === undefined ? { filter: tuplesOf(filter) } : {};
+  const kept = { snaplen: Math.max(14, snaplenOf({ ...request, filter }, snaplen)) };
+  return openFeed(offer, { ...options, ...kept, ...program }, false, settings);
 }
 
-function openShared({ uri, isLive }: Offer, { open, capture, snaplen }: ServingSettings): Promise<Capture> {
-  return open(uri, isLive ? { ...ringOf(uri), ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen } : {});
+function openShared(offer: Offer, settings: ServingSettings): Promise<Feed> {
+  const { capture, snaplen } = settings;
+  const options = { ...ringOf(offer.uri), ...capture, timeoutMs: MOST_TIMEOUT_MS / 2, snaplen };
+  return openFeed(offer, offer.isLive ? options : {}, true, settings);
+}
+
+/** Its memory is counted for as long as it is open. */
+async function openFeed(
+  { uri }: Offer,
+  options: OpenOptions,
+  isShared: boolean,
+  { open, memory }: ServingSettings,
+): Promise<Feed> {
+  const giveBack = memory.take(ringBytes(uri, options));
+  try {
+    return new Feed(await open(uri, options), isShared, giveBack);
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
 }
 
 /** Other schemes have no ring, or one that cannot be so small. */

@@ -6,6 +6,7 @@ import type { AfPacketOptions, TlsOptions } from '../generated/options.js';
 import { ownOptions, signalOf } from '../uri/options.js';
 import { checkTls, type TlsSettings } from '../uri/tls.js';
 import { faultIn } from '../uri/uri.js';
+import { usualMemory } from './memory.js';
 import { isNetwork } from './offered.js';
 import { type Authenticate, type LetsIn, usersIn } from './users.js';
 
@@ -23,9 +24,10 @@ export interface ActiveClient {
 
 /** What has happened at a daemon, for a log. */
 export interface ServeEvent {
-  /** The client's address and port. */
+  /** The client's address and port; empty of what is about none. */
   readonly peer: string;
-  /** What happened, in words: `connected`, `captures eth0` … */
+  /** What happened, in words: `connected`, `captures eth0`, `refused user "bob": …`. What clients say in it is escaped; of refusals
+   * there are 20 at once and then one a second, and the next one counts those that were not told. */
   readonly what: string;
 }
 
@@ -71,6 +73,9 @@ export interface ServeOptions {
   readonly flushMs?: number | undefined;
   /** The most bytes sent of a packet: 14 to 262144; default 65515, which older clients bear. */
   readonly snaplen?: number | undefined;
+  /** What captures may take together, in bytes (1 MiB to 1 TiB): their rings, and what waits for slow clients; default: half of the
+   * memory that there is, 2 GiB at most. One that would be more is refused, and its client told. */
+  readonly memoryBytes?: number | undefined;
   /** The limit of connections at a time (1 to 65536, default 128). Where one more comes, who has waited longest without saying who he is goes. */
   readonly maxClients?: number | undefined;
   /** Clients speak TLS, on control and data connections; never over UDP. `cert` and `key` are ours; with `ca` or a fingerprint clients show a certificate, too. */
@@ -88,8 +93,8 @@ export interface ServeOptions {
 
 const OPTIONS = [
   ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
-  ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
-  ...['recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
+  ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'memoryBytes'],
+  ...['sendBufferBytes', 'recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
 ];
 export const PORT = 2002;
 export const ACTIVE_PORT = 2003;
@@ -116,6 +121,7 @@ export interface Settings {
   readonly flushMs: number;
   readonly snaplen: number;
   readonly maxClients: number;
+  readonly memoryBytes: number;
   readonly sendBufferBytes: number;
   readonly tls: TlsSettings | undefined;
   readonly user: string | undefined;
@@ -155,6 +161,7 @@ export function readSettings(options: unknown): Settings {
     flushMs: read.whole('flushMs', 1, 10_000) ?? 100,
     snaplen: read.whole('snaplen', 14, 262144) ?? SNAPLEN,
     maxClients: read.whole('maxClients', 1, 65536) ?? 128,
+    memoryBytes: read.whole('memoryBytes', 1 << 20, 2 ** 40) ?? usualMemory(),
     sendBufferBytes: read.whole('sendBufferBytes', 4096, 1 << 30) ?? 1 << 23,
     tls: readTls(own.tls),
     user: read.text('user'),

@@ -13,8 +13,9 @@ interface Chunk {
 }
 
 const CHUNK_BYTES = 1 << 19;
-/** As many bytes may be on their way. */
+/** As many bytes may be on their way of a capture that waits for us; and of one that does not, which then is our ring. */
 const MOST_CHUNKS = 4;
+const MOST_CHUNKS_UNAWAITED = 32;
 
 export class StreamLeg extends Leg {
   readonly #leastRoom: number;
@@ -22,9 +23,13 @@ export class StreamLeg extends Leg {
   #socket: Socket | undefined;
   #waiting: (() => void) | undefined;
 
-  /** @param snaplen of the longest packet */
-  constructor(snaplen: number) {
-    super(openOutlet({ ...NO_DATAGRAMS, snaplen }));
+  readonly #mostChunks: number;
+
+  /** @param snaplen of the longest packet @param isAwaited the capture waits for it */
+  constructor(snaplen: number, isAwaited: boolean) {
+    const mostChunks = isAwaited ? MOST_CHUNKS : MOST_CHUNKS_UNAWAITED;
+    super(openOutlet({ ...NO_DATAGRAMS, snaplen }), mostChunks * CHUNK_BYTES);
+    this.#mostChunks = mostChunks;
     this.#leastRoom = snaplen + 28;
   }
 
@@ -72,7 +77,7 @@ export class StreamLeg extends Leg {
   /** One that has room for a packet. */
   #chunk(): Chunk | undefined {
     const free = this.#chunks.find(({ memory, used }) => memory.length - used >= this.#leastRoom);
-    if (free !== undefined || this.#chunks.length === MOST_CHUNKS) return free;
+    if (free !== undefined || this.#chunks.length === this.#mostChunks) return free;
     const made = { memory: Buffer.allocUnsafeSlow(CHUNK_BYTES), used: 0, pieces: 0 };
     this.#chunks.push(made);
     return made;

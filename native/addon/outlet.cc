@@ -48,6 +48,8 @@ Napi::Function OutletHandle::define(Napi::Env env) {
                          InstanceMethod<&OutletHandle::attend>("attend"),
                          InstanceMethod<&OutletHandle::set_filter>("setFilter"),
                          InstanceMethod<&OutletHandle::set_sampling>("setSampling"),
+                         InstanceMethod<&OutletHandle::set_own>("setOwn"),
+                         InstanceMethod<&OutletHandle::port>("port"),
                          InstanceMethod<&OutletHandle::stats>("stats"),
                          InstanceMethod<&OutletHandle::close>("close"),
                      });
@@ -152,6 +154,16 @@ void OutletHandle::set_sampling(const Napi::CallbackInfo& info) {
                                   .value = word(info[1])});
 }
 
+/// setOwn(connections): packets of these are left out, as OwnTraffic::set() reads them.
+void OutletHandle::set_own(const Napi::CallbackInfo& info) {
+  if (outlet_) outlet_->choice().set_own(elements<std::byte>(info[0]));
+}
+
+/// port(): that datagrams leave from, or 0.
+Napi::Value OutletHandle::port(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), outlet_ ? outlet_->port() : 0);
+}
+
 Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
   const Outlet::Counts counts = outlet_ ? outlet_->counts() : counts_;
   const Choice::Counts& chosen = outlet_ ? outlet_->choice().counts() : chosen_;
@@ -160,6 +172,7 @@ Napi::Value OutletHandle::stats(const Napi::CallbackInfo& info) {
   set("looked", chosen.looked);
   set("outside", chosen.outside);
   set("filtered", chosen.filtered);
+  set("own", chosen.own);
   set("sampled", chosen.sampled);
   set("damaged", chosen.damaged);
   set("sent", counts.sent);

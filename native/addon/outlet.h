@@ -26,6 +26,8 @@ class OutletHandle final : public Napi::ObjectWrap<OutletHandle> {
   Napi::Value attend(const Napi::CallbackInfo& info);
   void set_filter(const Napi::CallbackInfo& info);
   void set_sampling(const Napi::CallbackInfo& info);
+  void set_own(const Napi::CallbackInfo& info);
+  Napi::Value port(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

@@ -166,18 +166,27 @@ void Session::remote_adopt(const Napi::CallbackInfo&) {
   if (remote != nullptr && remote_program_) remote->adopt(*std::exchange(remote_program_, std::nullopt));
 }
 
-/// remoteArrived(): whether a byte of a packet has come by now.
+/// remoteArrived(): how many bytes of packets have come and were read by now; undefined: some wait to be read.
 Napi::Value Session::remote_arrived(const Napi::CallbackInfo& call) {
   const Remote* remote = source_ ? source_->remote() : nullptr;
-  return Napi::Boolean::New(call.Env(), remote == nullptr || remote->arrived());
+  const auto bytes = remote == nullptr ? std::nullopt : remote->arrived();
+  return bytes ? Napi::Number::New(call.Env(), static_cast<double>(*bytes)) : call.Env().Undefined();
 }
 
-/// remoteCounted(interfaceDropped, kernelDropped): what the other host has counted since the capture began there.
+/// remoteCounted(interfaceDropped, kernelDropped, sent): what the other host has counted since the capture began there;
+/// `sent` is undefined where that is not the number of the last packet.
 void Session::remote_counted(const Napi::CallbackInfo& call) {
   Remote* remote = source_ ? source_->remote() : nullptr;
   if (remote == nullptr) return;
   remote->counted({.interface_dropped = static_cast<uint32_t>(number(call[0])),
-                   .kernel_dropped = static_cast<uint32_t>(number(call[1]))});
+                   .kernel_dropped = static_cast<uint32_t>(number(call[1])),
+                   .sent = call[2].IsNumber() ? std::optional(static_cast<uint32_t>(number(call[2]))) : std::nullopt});
+}
+
+/// remoteSettle(): before a close(); true once all that the other host had sent has come, or is known to be lost.
+Napi::Value Session::remote_settle(const Napi::CallbackInfo& call) {
+  Remote* remote = source_ ? source_->remote() : nullptr;
+  return Napi::Boolean::New(call.Env(), remote == nullptr || remote->settle());
 }
 
 /// remoteEnd(code, message, hint): nothing comes any more.

@@ -50,6 +50,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::remote_adopt>("remoteAdopt"),
                          InstanceMethod<&Session::remote_arrived>("remoteArrived"),
                          InstanceMethod<&Session::remote_counted>("remoteCounted"),
+                         InstanceMethod<&Session::remote_settle>("remoteSettle"),
                          InstanceMethod<&Session::remote_end>("remoteEnd"),
                          InstanceMethod<&Session::remote_finish>("remoteFinish"),
                          InstanceMethod<&Session::close>("close"),

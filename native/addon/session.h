@@ -94,6 +94,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   void remote_adopt(const Napi::CallbackInfo& info);
   Napi::Value remote_arrived(const Napi::CallbackInfo& info);
   void remote_counted(const Napi::CallbackInfo& info);
+  Napi::Value remote_settle(const Napi::CallbackInfo& call);
   void remote_end(const Napi::CallbackInfo& info);
   void remote_finish(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/program.h"
@@ -17,6 +18,7 @@ namespace ringtap {
 struct RemoteCounters {
   uint32_t interface_dropped = 0;
   uint32_t kernel_dropped = 0;
+  std::optional<uint32_t> sent = {};  // the number of the last packet; none: it counts others, too
 };
 
 /// What both hosts can do beyond the protocol, and have agreed on.
@@ -65,11 +67,14 @@ class Remote {
 
   /// Packets come from a new connection that this process holds the other end of, which is the caller's.
   virtual Result<UniqueFd> pipe() = 0;
-  /// Whether any byte has come by now, read or not.
-  virtual bool arrived() const noexcept = 0;
+  /// How many bytes have come and were read by now; none: some wait to be read.
+  virtual std::optional<uint64_t> arrived() const noexcept = 0;
 
   /// The other host counts from 0, in 32 bits that wrap around.
   virtual void counted(const RemoteCounters& counters) noexcept = 0;
+  /// Before a close(): true once all that the other host had sent by the last counted() has come, or was waited for in
+  /// vain. What comes meanwhile is not lent any more.
+  virtual bool settle() noexcept = 0;
 
   /// Nothing comes any more, because of this: once what has arrived was received, receive() fails with it.
   virtual void end(Error why) noexcept = 0;

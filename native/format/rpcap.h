@@ -50,7 +50,15 @@ class Numbers {
   /// Whether what has this number is taken. WHY not everything that is later: one forged or damaged number far ahead
   /// would make all that follow late. It is believed when the next one follows it, and so is a sender that counts anew.
   bool take(uint32_t number) noexcept;
-  uint64_t lost() const noexcept { return lost_; }
+  /// The sender has said that it has sent so many, and nothing of them is on its way any more. What comes all the same
+  /// is taken, and not lost.
+  void told(uint32_t number) noexcept { told_ = number; }
+  /// The last one that was taken.
+  uint32_t last() const noexcept { return last_; }
+  uint64_t lost() const noexcept {
+    const auto tail = told_ ? static_cast<int32_t>(*told_ - last_) : 0;
+    return lost_ + (tail > 0 ? static_cast<uint32_t>(tail) : 0);
+  }
 
  private:
   bool take_jump(uint32_t number, int32_t step) noexcept;
@@ -60,6 +68,7 @@ class Numbers {
   uint64_t lost_ = 0;
   uint64_t missing_ = 0;  // of a stream: those lost since the sender began to count
   std::optional<uint32_t> doubtful_;
+  std::optional<uint32_t> told_;
 };
 
 /// Takes datagrams apart, in the order in which they arrive. Which of the two ways they are written in is told by each.

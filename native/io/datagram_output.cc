@@ -81,6 +81,12 @@ bool is_full(int err) noexcept { return err == EAGAIN || err == EWOULDBLOCK || e
 
 }  // namespace
 
+uint16_t DatagramOutput::port() const noexcept {
+  Address bound;
+  bound.bytes = sizeof bound.storage;
+  return getsockname(socket_.get(), bound.get(), &bound.bytes) == 0 ? bound.port() : 0;
+}
+
 Result<DatagramOutput> DatagramOutput::connect(const std::string& local, const std::string& peer, uint16_t port,
                                                int64_t buffer_bytes) {
   auto own = address_of(local, 0);

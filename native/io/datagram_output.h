@@ -19,6 +19,9 @@ class DatagramOutput {
   static Result<DatagramOutput> connect(const std::string& local, const std::string& peer, uint16_t port,
                                         int64_t buffer_bytes);
 
+  /// Ours; 0 where the kernel does not say.
+  uint16_t port() const noexcept;
+
   struct Piece {
     const std::byte* data = nullptr;
     uint32_t bytes = 0;

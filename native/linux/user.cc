@@ -22,6 +22,8 @@ struct User {
 };
 
 constexpr uint32_t bit(Capability capability) noexcept { return uint32_t{1} << static_cast<unsigned>(capability); }
+/// Of capabilities there are no more than these, in any kernel.
+constexpr unsigned long kNumbers = 64;
 constexpr uint32_t kKept = bit(Capability::kNetAdmin) | bit(Capability::kNetRaw);
 
 Result<User> user_of(const std::string& name) {
@@ -58,6 +60,24 @@ bool limit_to(uint32_t capabilities) noexcept {
   return syscall(SYS_capset, &header, data) == 0;
 }
 
+/// Of this thread and those that it starts: what they can never have again, whatever program they run. While it is
+/// root.
+bool bound_to(uint64_t capabilities) noexcept {
+  for (unsigned long one = 0; one < kNumbers; one++) {
+    if ((capabilities >> one & 1) != 0) continue;
+    // The first that the kernel does not know is EINVAL.
+    if (prctl(PR_CAPBSET_DROP, one, 0L, 0L, 0L) != 0) return errno == EINVAL && one > 0;
+  }
+  return true;
+}
+
+bool is_bound_to(uint64_t capabilities) noexcept {
+  for (unsigned long one = 0; one < kNumbers; one++) {
+    if ((capabilities >> one & 1) == 0 && prctl(PR_CAPBSET_READ, one, 0L, 0L, 0L) == 1) return false;
+  }
+  return true;
+}
+
 bool is_only(const User& user) noexcept {
   uid_t uids[3] = {};
   gid_t gids[3] = {};
@@ -66,7 +86,8 @@ bool is_only(const User& user) noexcept {
     if (uids[i] != user.uid || gids[i] != user.gid) return false;
   }
   // Nor can it go back.
-  return setuid(0) != 0 && seteuid(0) != 0 && setgid(0) != 0 && surroundings().effective == kKept;
+  if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0) return false;
+  return surroundings().effective == kKept && is_bound_to(kKept);
 }
 
 }  // namespace
@@ -80,6 +101,7 @@ Result<Ok> become_user(const std::string& name) {
   }
   // WHY in this order: who is not root any more cannot choose groups; and what capturing takes is kept through
   // setuid().
+  if (!bound_to(kKept)) return refused(name, "prctl");
   if (initgroups(name.c_str(), user->gid) != 0) return refused(name, "setgroups");
   if (setresgid(user->gid, user->gid, user->gid) != 0) return refused(name, "setgid");
   if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L) != 0) return refused(name, "prctl");

@@ -61,6 +61,10 @@ rpcap::Packet Choice::choose(const BatchView& batch, uint32_t i, const Window& w
     }
     keep = std::min(keep, wanted);
   }
+  if (own_.has({packet.data, packet.caplen}, batch.link_type)) {
+    counts_.own++;
+    return {};
+  }
   if (!is_sample(packet.unix_ns)) {
     counts_.sampled++;
     return {};

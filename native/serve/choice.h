@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "core/error.h"
 #include "core/program.h"
 #include "filter/vm.h"
 #include "format/checked_packet.h"
 #include "format/rpcap.h"
+#include "serve/own_traffic.h"
 
 namespace ringtap {
 
@@ -32,6 +34,7 @@ class Choice {
     uint64_t looked = 0;    // at all; those that follow are among them
     uint64_t outside = 0;   // of the window
     uint64_t filtered = 0;  // by the program
+    uint64_t own = 0;       // of the daemon's connections, and wanted otherwise
     uint64_t sampled = 0;   // left out by sampling
     uint64_t damaged = 0;   // no packet is where the batch says
   };
@@ -41,6 +44,8 @@ class Choice {
   /// From the next packet on. An empty program keeps all of them.
   Result<Ok> set_filter(const Program& program);
   void set_sampling(Sampling sampling) noexcept;
+  /// Packets of these are left out: as OwnTraffic::set() reads them.
+  void set_own(std::span<const std::byte> connections) { own_.set(connections); }
   uint32_t snaplen() const noexcept { return snaplen_; }
 
   /// At each batch, before its packets: what its filter may spend.
@@ -59,6 +64,7 @@ class Choice {
   const uint32_t snaplen_;
   std::optional<FilterVm> vm_;
   FilterBudget budget_;
+  OwnTraffic own_;
   Sampling sampling_;
   uint32_t passed_ = 0;   // since the last sample
   uint64_t next_ns_ = 0;  // when the next sample is due

@@ -35,6 +35,7 @@ class DatagramOutlet final : public Outlet {
     return packer_.has_begun() || !packer_.complete().empty() || (trains_ && !trains_->empty());
   }
   bool attend() noexcept override { return resending_ && resending_->attend(output_); }
+  uint16_t port() const noexcept override { return output_.port(); }
   Counts counts() const noexcept override {
     return {.sent = sent_,
             .dropped = dropped_,

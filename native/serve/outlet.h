@@ -47,6 +47,8 @@ class Outlet {
   virtual bool has_more() const noexcept { return false; }
   /// Hears what the client lacks, and sends it again. False: there is nothing that it could lack, or nobody answers.
   virtual bool attend() noexcept { return false; }
+  /// Ours, that datagrams leave from; 0: none do.
+  virtual uint16_t port() const noexcept { return 0; }
   virtual Counts counts() const noexcept = 0;
 
  protected:

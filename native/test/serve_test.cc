@@ -13,6 +13,7 @@
 #include "format/rpcap.h"
 #include "format/rpcap_pack.h"
 #include "serve/outlet.h"
+#include "serve/own_traffic.h"
 
 using namespace ringtap;
 using Bytes = std::vector<std::byte>;
@@ -280,4 +281,109 @@ TEST_CASE("who asks for datagrams without end gets each sixteen times, and a str
     usleep(1000);
   }
   CHECK_FALSE(is_waiting);
+}
+
+namespace {
+
+Bytes hex(const char* text) {
+  Bytes bytes;
+  for (; *text != 0; text++) {
+    if (*text == ' ') continue;
+    const auto digit = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); };
+    bytes.push_back(static_cast<std::byte>(digit(text[0]) << 4 | digit(text[1])));
+    text++;
+  }
+  return bytes;
+}
+
+Bytes operator+(Bytes a, const Bytes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// 10.0.0.1 and 10.0.0.2, as IPv6 has them; fd00::1 and fd00::2.
+const Bytes kUs4 = hex("0a000001");
+const Bytes kThem4 = hex("0a000002");
+const Bytes kMapped = hex("00000000 00000000 0000ffff");
+const Bytes kUs6 = hex("fd000000 00000000 00000000 00000001");
+const Bytes kThem6 = hex("fd000000 00000000 00000000 00000002");
+const Bytes kMacs = hex("020000000001 020000000002");
+
+Bytes ip_4(const char* protocol, const char* fragment, const Bytes& from, const Bytes& to, const Bytes& rest) {
+  return hex("45000054 0001") + hex(fragment) + hex("40") + hex(protocol) + hex("0000") + from + to + rest;
+}
+Bytes ip_6(const char* next, const Bytes& from, const Bytes& to, const Bytes& rest) {
+  return hex("60000000 0040") + hex(next) + hex("40") + from + to + rest;
+}
+Bytes ports(const char* source, const char* destination) { return hex(source) + hex(destination) + hex("00080000"); }
+
+}  // namespace
+
+TEST_CASE("packets of the daemon's own connections are told from all others") {
+  OwnTraffic own;
+  // TCP 2002 with anybody, UDP 5001 to 6001 of one host over IPv4, TCP 5002 with any port of one host over IPv6.
+  own.set(hex("06 00 07d2 0000 0000") + kMapped + kUs4 + Bytes(16) + hex("11 00 1389 1771 0000") + kMapped + kUs4 +
+          kMapped + kThem4 + hex("06 00 138a 0000 0000") + kUs6 + kThem6 + Bytes(39));
+  const Bytes control = ip_4("06", "4000", kUs4, kThem4, ports("07d2", "c000"));
+  const Bytes answer = ip_4("06", "0000", kThem4, kUs4, ports("c000", "07d2"));
+  const Bytes datagram = ip_4("11", "2000", kUs4, kThem4, ports("1389", "1771"));
+  const Bytes fragment = ip_4("11", "00b9", kUs4, kThem4, hex("00000000"));
+  const Bytes stream = ip_6("06", kUs6, kThem6, ports("138a", "c001"));
+  const Bytes behind = ip_6("00", kThem6, kUs6, hex("2b00000000000000 0600000000000000") + ports("c001", "138a"));
+  const Bytes others[] = {
+      ip_4("06", "0000", kThem4, kUs4, ports("07d2", "c000")),                    // from port 2002 of somebody else
+      ip_4("11", "0000", kUs4, kThem4, ports("07d2", "c000")),                    // not TCP
+      ip_4("11", "0000", kUs4, kThem4, ports("1389", "1772")),                    // to another port
+      ip_4("11", "0000", kUs4, kUs4, ports("1389", "1771")),                      // to another host
+      ip_4("06", "00b9", kUs4, kThem4, hex("00000000")),                          // a fragment of TCP
+      ip_4("11", "00b9", kThem4, kUs4, hex("00000000")),                          // a fragment that comes
+      ip_4("01", "0000", kUs4, kThem4, ports("1389", "1771")),                    // ICMP
+      ip_6("06", kUs6, kUs6, ports("138a", "c001")),                              // to another host
+      ip_6("2c", kUs6, kThem6, hex("1100000900000001") + ports("138a", "c001")),  // no datagrams go there
+  };
+  const auto ethernet = [](const Bytes& ip, const Bytes& tags) {
+    const bool is_6 = (std::to_integer<unsigned>(ip[0]) >> 4) == 6;
+    return kMacs + tags + hex(is_6 ? "86dd" : "0800") + ip;
+  };
+  for (const char* tags : {"", "8100 0007", "88a8 0007 8100 0008", "8100 0001 8100 0002 8100 0003"}) {
+    for (const Bytes* ip : {&control, &answer, &datagram, &fragment, &stream, &behind}) {
+      const Bytes frame = ethernet(*ip, hex(tags));
+      CHECK(own.has(frame, 1));
+      // Cut short anywhere it is nobody's, or still what it is; and no byte behind its end is looked at.
+      for (size_t length = 0; length < frame.size(); length++) {
+        const Bytes cut(frame.begin(), frame.begin() + static_cast<ptrdiff_t>(length));
+        if (length < 34) CHECK_FALSE(own.has(cut, 1));
+        (void)own.has(cut, 1);
+      }
+    }
+    for (const Bytes& ip : others) CHECK_FALSE(own.has(ethernet(ip, hex(tags)), 1));
+  }
+  CHECK(own.has(stream, 101));
+  CHECK(own.has(control, 101));
+  CHECK(own.has(hex("0004000100060200000000010000 0800") + control, 113));
+  CHECK(own.has(hex("0800 0000 00000002 0001 04 06 0200000000010000") + control, 276));
+  CHECK_FALSE(own.has(control, 147));
+  own.set({});
+  CHECK_FALSE(own.has(control, 101));
+}
+
+TEST_CASE("a client gets none of them, and they are counted") {
+  const Bytes control = kMacs + hex("0800") + ip_4("06", "4000", kUs4, kThem4, ports("07d2", "c000"));
+  const Bytes other = kMacs + hex("0800") + ip_4("06", "4000", kUs4, kThem4, ports("0050", "c000"));
+  DescBlock block(3);
+  Bytes segment;
+  for (const Bytes* frame : {&control, &other, &control}) {
+    const uint32_t i = segment.empty() ? 0 : segment.size() == control.size() ? 1 : 2;
+    const auto size = static_cast<uint32_t>(frame->size());
+    block.set_basic(i, static_cast<uint32_t>(segment.size()), size, size, 0, 0);
+    segment.insert(segment.end(), frame->begin(), frame->end());
+  }
+  StreamOutlet outlet(65535);
+  Bytes memory(4096);
+  outlet.choice().set_own(hex("06 00 07d2 0000 0000") + kMapped + kUs4 + Bytes(16));
+  outlet.into(memory);
+  const auto view = BatchView::of(block, 3, segment.data(), segment.size(), 1'700'000'000'000'000'000, 1);
+  CHECK(outlet.put(view, 0, {}, NoRoom::kWaits) == 3);
+  CHECK(outlet.counts().sent == 1);
+  CHECK(outlet.choice().counts().own == 2);
 }

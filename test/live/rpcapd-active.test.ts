@@ -5,7 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { type Capture, type Daemon, listen, open, type ServeOptions, serve } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { certificates } from '../support/certificates.js';
-import { type Running, ringtap, startRingtap } from '../support/cli.js';
+import { type Running, ringtapHere, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab } from '../support/lab.js';
 import { failure, readAll } from '../support/packets.js';
@@ -234,7 +234,7 @@ describe.skipIf(lab === null)('ringtap rpcapd', () => {
     [['rpcapd', '-n', '-S', '-K', '/nonexistent'], 1],
     [['rpcapd', '-n', '-l', 'no-such-host.invalid'], 2],
   ])('%j is refused', async (args, code) => {
-    const outcome = await ringtap(...args);
+    const outcome = await ringtapHere(args);
     expect(outcome.code).toBe(code);
     expect(outcome.stderr).toContain('hint:');
   });
@@ -242,7 +242,7 @@ describe.skipIf(lab === null)('ringtap rpcapd', () => {
   test('a private key that everybody may read is refused', async () => {
     const key = path('open.key');
     writeFileSync(key, 'a key', { mode: 0o644 });
-    const { code, stderr } = await ringtap('rpcapd', '-n', '-S', '-K', key);
+    const { code, stderr } = await ringtapHere(['rpcapd', '-n', '-S', '-K', key]);
     expect(code).toBe(2);
     expect(stderr).toContain(`-K: ${key} can be read by everybody`);
     expect(stderr).toContain(`chmod 600 ${key}`);

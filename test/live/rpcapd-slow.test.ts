@@ -43,7 +43,8 @@ async function full(client: RpcapClient): Promise<void> {
 }
 
 describe.skipIf(lab === null)('a client that takes no packets', () => {
-  test.each([
+  // Together: each waits for times of the daemon's, and has one of its own.
+  test.concurrent.each([
     ['ENDCAP', (client: RpcapClient) => client.ask(Rpcap.end).then(() => {})],
     ['CLOSE', (client: RpcapClient) => client.end(Rpcap.close)],
     ['the end of its connection', async (client: RpcapClient) => client[Symbol.dispose]()],

@@ -1,12 +1,16 @@
 // A daemon that gives up root once it listens: no thread of it has a right that capturing does not need, and it captures.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { open, serve } from 'ringtap';
+import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { open, serve, userLine } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { cli, start } from '../support/cli.js';
+import { temporaryFolder } from '../support/folder.js';
 import { lab, traffic } from '../support/lab.js';
 import { readAll } from '../support/packets.js';
+import { until } from '../support/wait.js';
+
+const path = temporaryFolder();
 
 const USER = 'nobody';
 const KEPT = (1n << 12n) | (1n << 13n); // CAP_NET_ADMIN, CAP_NET_RAW
@@ -59,6 +63,7 @@ describe.skipIf(lab === null || !isRoot)('--user', () => {
     expect(looked).toBeGreaterThan(1);
     const main = statusOf(`/proc/${pid}/status`);
     expect(BigInt(`0x${main.CapEff}`)).toBe(KEPT);
+    expect(BigInt(`0x${main.CapBnd}`) & ~KEPT).toBe(0n);
     expect(main.NoNewPrivs).toBe('1');
   });
 
@@ -79,6 +84,49 @@ describe.skipIf(lab === null || !isRoot)('--user', () => {
     const result = await start(program!, rest).outcome;
     expect(result.code).not.toBe(0);
     expect(result.stderr).toContain(words);
+  });
+
+  test('and who never was root reads the file of users again, as the unit of systemd has it: the group may', async () => {
+    const users = path('users');
+    const write = async (user: string) => {
+      writeFileSync(path('new'), `${await userLine(user, 'x')}\n`, { mode: 0o640 });
+      chownSync(path('new'), 0, Number(id('-g')));
+      renameSync(path('new'), users);
+    };
+    await write('first');
+    chmodSync(path('.'), 0o755);
+    const unit = readFileSync(new URL('../../contrib/systemd/ringtap-rpcapd.service', import.meta.url), 'utf8');
+    const [, line] = /^ExecStart=\/usr\/bin\/env ringtap (.*)$/m.exec(unit)!;
+    const args = line!.replace('/etc/ringtap/users', users).split(' ');
+    const caps = /^AmbientCapabilities=(.*)$/m
+      .exec(unit)![1]!
+      .split(' ')
+      .map((one) => `+${one.slice(4).toLowerCase()}`);
+    const [inheritable, bounding] = [caps.join(','), ['-all', ...caps].join(',')];
+    const child = spawn(
+      'setpriv',
+      [
+        ...['--reuid', id('-u'), '--regid', id('-g'), '--clear-groups', '--no-new-privs'],
+        ...['--inh-caps', inheritable, '--ambient-caps', inheritable, '--bounding-set', bounding],
+        ...[process.execPath, cli, ...args, '-b', '127.0.0.1', '-p', '0'],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    children.push(child);
+    let heard = '';
+    child.stderr!.on('data', (piece) => {
+      heard += piece;
+    });
+    await until(() => /port (\d+)/.test(heard), 'the daemon');
+    const uri = `rpcap://127.0.0.1:${/port (\d+)/.exec(heard)![1]}/${lab!.rx}` as const;
+    const opens = async (user: string) => (await open(uri, { auth: { user, password: 'x' } })).close();
+    await opens('first');
+    await write('second');
+    child.kill('SIGHUP');
+    await until(() => heard.includes('again'), 'the reading');
+    await opens('second');
+    await expect(opens('first')).rejects.toMatchObject({ code: 'RINGTAP_REMOTE_AUTH' });
+    expect(heard).toContain('refused user "first": this user and password do not get in');
   });
 
   test('in the library they are RINGTAP_BAD_OPTION, and nothing listens any more', async () => {

@@ -77,3 +77,42 @@ export function lines(text: string): string[] {
 export async function packetsIn(path: string): Promise<number> {
   return (await tcpdump('-q', '-r', path)).length;
 }
+
+/**
+ * The same without a process of its own, as main.ts has it: for what is refused or answered at once, and leaves no handler of a
+ * signal behind. One at a time.
+ */
+export async function ringtapHere(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Pick<Outcome, 'code' | 'stdout' | 'stderr'>> {
+  const [{ createProgram }, { report }] = await Promise.all([
+    import('../../dist/cli/program.js'),
+    import('../../dist/cli/errors.js'),
+  ]);
+  const heard = { stdout: '', stderr: '' };
+  const before = { stdout: process.stdout.write, stderr: process.stderr.write };
+  const variables = { ...process.env };
+  const hear = (name: 'stdout' | 'stderr') =>
+    ((piece: string | Uint8Array) => {
+      heard[name] += typeof piece === 'string' ? piece : Buffer.from(piece).toString();
+      return true;
+    }) as typeof process.stdout.write;
+  process.stdout.write = hear('stdout');
+  process.stderr.write = hear('stderr');
+  Object.assign(process.env, env);
+  let code = 0;
+  try {
+    await (await createProgram(args[0])).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    code = report(error);
+  } finally {
+    process.stdout.write = before.stdout;
+    process.stderr.write = before.stderr;
+    for (const name of Object.keys(env)) {
+      if (variables[name] === undefined) delete process.env[name];
+      else process.env[name] = variables[name];
+    }
+  }
+  return { code, ...heard };
+}

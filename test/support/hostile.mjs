@@ -337,8 +337,8 @@ async function plantInServing() {
   const good = { host: '127.0.0.1', port: 0, nullAuth: true };
   const names = [
     ...['host', 'port', 'fd', 'passive', 'active', 'authenticate', 'users', 'nullAuth', 'allow', 'scheme', 'sources'],
-    ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'sendBufferBytes'],
-    ...['recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
+    ...['sourcesOnly', 'capture', 'shared', 'datagramBytes', 'flushMs', 'snaplen', 'maxClients', 'memoryBytes'],
+    ...['sendBufferBytes', 'recoveryBytes', 'zstd', 'user', 'tls', 'onEvent', 'signal'],
   ];
   for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
     for (const name of names) {

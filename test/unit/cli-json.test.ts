@@ -5,9 +5,11 @@ import { lines, ringtap, shell, start } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { tcpdumpCases } from '../support/summary-cases.js';
 import { cuts, ethernet, ipv4, pcapngFile, udp, writePcap } from '../support/trace.js';
+import { greIp, inside, insideIp, vxlan } from '../support/tunnels.js';
 
 const path = temporaryFolder();
 const parse = (text: string) => lines(text).map((line) => JSON.parse(line));
+const gre = greIp(insideIp());
 const someUdp = ethernet(0x0800, ipv4({ protocol: 17 }, udp(40000, 40001, Buffer.alloc(22))));
 
 describe('ringtap read --json', () => {
@@ -45,6 +47,22 @@ describe('ringtap read --json', () => {
         packet.tcp === undefined ? '' : `0x${packet.tcp.tcp_flags.padStart(4, '0')}`,
       ]),
     ).toEqual(theirs);
+  });
+
+  test('tells the tunnel that a packet came out of, in the words of events', async () => {
+    const file = path('tunnels.pcap');
+    writePcap(
+      file,
+      [vxlan(4711, inside(), '10.9.0.1'), gre, inside()].map((data) => ({ data })),
+      1,
+    );
+    const { stdout } = await ringtap('read', '--json', '-o', 'decap=auto', file);
+    const found = parse(stdout).map(({ tunnel, src_ip, dest_port }) => ({ tunnel, src_ip, dest_port }));
+    expect(found).toEqual([
+      { tunnel: { kind: 'vxlan', id: 4711, src_ip: '10.9.0.1', depth: 1 }, src_ip: '192.168.7.1', dest_port: 53 },
+      { tunnel: { kind: 'gre', id: 0, src_ip: '10.9.0.2', depth: 1 }, src_ip: expect.any(String), dest_port: 443 },
+      { tunnel: undefined, src_ip: '192.168.7.1', dest_port: 53 },
+    ]);
   });
 
   test('is one object with a time and lengths for each packet, whatever it is and wherever it is cut', async () => {

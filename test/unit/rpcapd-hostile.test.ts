@@ -1,11 +1,16 @@
 // Requests that are damaged in every way that a seed brings about: a daemon answers, or refuses, and never fails.
 import { createSocket } from 'node:dgram';
 import { Duplex } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { type Capture, open } from '../../lib/index.js';
+import { Control } from '../../lib/rpcap/control.js';
 import { HEADER_BYTES, Refusal } from '../../lib/rpcap/messages.js';
 import { Conversation, type ConversationSettings } from '../../lib/serve/conversation.js';
+import { Memory } from '../../lib/serve/memory.js';
 import { Refused, readAuth, readFilter, readSampling, readStart } from '../../lib/serve/messages.js';
+import { OwnTraffic } from '../../lib/serve/own.js';
 import { bytes, u16, u32 } from '../support/trace.js';
 import { until, within } from '../support/wait.js';
 
@@ -86,6 +91,8 @@ class Line extends Duplex {
   heard: Buffer = Buffer.alloc(0);
   setNoDelay = () => this;
   setKeepAlive = () => this;
+  ref = () => this;
+  unref = () => this;
   override _read(): void {}
   override _write(piece: Buffer, _: BufferEncoding, done: () => void): void {
     this.heard = Buffer.concat([this.heard, piece]);
@@ -98,7 +105,58 @@ const SETTINGS = {
   nullAuth: true,
   offers: async () => [],
   linkType: async () => 1,
+  own: new OwnTraffic(),
+  memory: new Memory(1 << 30),
 } as unknown as ConversationSettings;
+
+/** Each piece in memory of its own, as the kernel's bytes come: kept as they are, 256 MiB in all. */
+async function drip(line: Line, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < 4096; at++) {
+    const piece = Buffer.allocUnsafeSlow(1 << 16).subarray(0, 1);
+    piece[0] = bytes[at]!;
+    line.push(piece);
+    if (at % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('a message that comes a byte at a time', () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = () => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const LONG = 200_000;
+
+  test('takes no more memory at a daemon than it is long: ENDCAP', async () => {
+    const line = new Line();
+    const conversation = new Conversation(line as never, SETTINGS, { event: () => {}, refusal: () => {} });
+    line.push(bytes(0, 8, u16(0), u32(8), Buffer.alloc(8)));
+    await until(() => conversation.isAuthenticated, 'it to be let in');
+    const before = held();
+    await drip(line, bytes(0, 10, u16(0), u32(LONG), Buffer.alloc(4096)));
+    expect(held() - before).toBeLessThan(64 << 20);
+    const heard = line.heard.length;
+    line.push(Buffer.alloc(LONG + 8 - 4096));
+    await until(() => line.heard.length > heard, 'its answer');
+    expect(line.heard[heard + 1]).toBe(1); // nothing is captured
+    conversation.peer.destroy();
+  });
+
+  test('nor at a client', async () => {
+    const line = new Line();
+    const uri = 'rpcap://127.0.0.1/eth0';
+    const control = Control.accepted({ uri, replyMs: 60_000, signal: undefined, tls: undefined }, line as never);
+    const answer = control.request(2);
+    const before = held();
+    await drip(line, bytes(0, 0x82, u16(0), u32(LONG), Buffer.alloc(4096, 5)));
+    expect(held() - before).toBeLessThan(64 << 20);
+    line.push(Buffer.alloc(LONG + 8 - 4096, 5));
+    expect((await answer).equals(Buffer.alloc(LONG, 5))).toBe(true);
+    control.close();
+  });
+});
 
 describe('a conversation', () => {
   test('with damaged messages in any pieces ends, or goes on, in messages of the protocol', async () => {
@@ -119,7 +177,7 @@ describe('a conversation', () => {
     let answers = 0;
     for (let i = 0; i < 5000; i++) {
       const line = new Line();
-      const conversation = new Conversation(line as never, SETTINGS, { event: () => {} });
+      const conversation = new Conversation(line as never, SETTINGS, { event: () => {}, refusal: () => {} });
       const stream = Buffer.concat(
         Array.from({ length: 1 + next(5) }, (_, at) => {
           const one = at === 0 && next(4) > 0 ? good[0]! : good[next(good.length)]!;
@@ -170,10 +228,10 @@ describe('a conversation', () => {
       },
       capture: {},
       ...{ snaplen: 262144, shared: undefined, datagramBytes: 0, sendBufferBytes: 0, flushMs: 10 },
-      ...{ recoveryBytes: 0, zstd: false },
+      ...{ recoveryBytes: 0, zstd: false, own: new OwnTraffic(), memory: new Memory(1 << 30) },
     } as unknown as ConversationSettings;
     const line = new Line();
-    const conversation = new Conversation(line as never, settings, { event: () => {} });
+    const conversation = new Conversation(line as never, settings, { event: () => {}, refusal: () => {} });
     line.push(bytes(message(8, Buffer.alloc(8)), message(3, Buffer.from('eth0')), message(4, datagrams)));
     await until(() => isAsked, 'the capture to be asked for');
     const gone = new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 // Packets as lines of JSON, in the words of Suricata's EVE where it has one: docs/cli.md is the list.
 import { type Decoded, DecodeFlags, decode, macText } from '../../decode/index.js';
 import { printableJson } from '../../errors/printable.js';
-import { type Batch, type Capture, LINKTYPE, PacketFlags } from '../../index.js';
+import { type Batch, type Capture, LINKTYPE, PacketFlags, tunnelOf } from '../../index.js';
 
 const NS = 1_000_000_000;
 const NAMES: Readonly<Record<number, string>> = {
@@ -42,7 +42,12 @@ export class JsonPrinter {
     this.#decoded = decoded;
     let text = '';
     for (let i = 0; i < count; i++) {
-      const fields = { ...linkOf(batch, decoded, i), ...networkOf(decoded, i), ...transportOf(decoded, i) };
+      const fields = {
+        ...linkOf(batch, decoded, i),
+        ...tunnelIn(batch, i),
+        ...networkOf(decoded, i),
+        ...transportOf(decoded, i),
+      };
       const data = this.#withData ? { data: hexOf(batch.data(i)) } : {};
       text += `{${this.#timeOf(batch, i)},${this.#head}${JSON.stringify({ ...fields, ...data }).slice(1)}\n`;
     }
@@ -99,6 +104,14 @@ function linkOf(batch: Batch, decoded: Decoded, i: number): object {
     ...(etherType === 0 ? {} : { ether_type: etherType }),
     ...(tags.length === 0 ? {} : { vlan: tags.map((tci) => tci & 0xfff) }),
   };
+}
+
+/** The tunnel that it came out of, in the words that events and flows have for it. */
+function tunnelIn(batch: Batch, i: number): object {
+  const tunnel = batch.tunnel.length === 0 ? undefined : tunnelOf(batch, i);
+  if (tunnel === undefined) return {};
+  const { kind, id = 0, source, depth } = tunnel;
+  return { tunnel: { kind, id, ...(source === undefined ? {} : { src_ip: source }), depth } };
 }
 
 function networkOf(decoded: Decoded, i: number): object {

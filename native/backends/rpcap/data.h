@@ -38,6 +38,8 @@ class Data {
   }
   /// Readable when next() has to look again though nothing has come; -1: never.
   virtual int timer() const noexcept { return -1; }
+  /// Something that has come waits for what has not.
+  virtual bool is_waiting() const noexcept { return false; }
   /// Nothing comes any more. Whether next() has something that waited for that.
   virtual bool give_up() noexcept { return false; }
 };

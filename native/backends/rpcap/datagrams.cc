@@ -42,6 +42,7 @@ class DatagramData final : public Data {
   std::vector<DropCause> details() const override;
   Result<Ok> recover(const RemoteAgreement& agreed, uint64_t bytes, std::chrono::milliseconds patience) override;
   int timer() const noexcept override { return recovery_ ? recovery_->timer() : -1; }
+  bool is_waiting() const noexcept override { return begun_ < count_ || (recovery_ && recovery_->is_waiting()); }
   bool give_up() noexcept override { return recovery_ && recovery_->give_up(); }
 
  private:

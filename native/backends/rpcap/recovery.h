@@ -27,6 +27,8 @@ class Recovery {
   std::optional<std::span<const std::byte>> next() noexcept { return window_.next(now_ms_); }
   /// Asks for what is missing, if it is time to; looks at the clock.
   void attend(int socket) noexcept;
+  /// Some that have come wait for what has not.
+  bool is_waiting() const noexcept { return window_.is_missing_any(); }
   /// Nothing comes any more: what is missing is given up. Whether others waited for it.
   bool give_up() noexcept { return window_.give_up(); }
 

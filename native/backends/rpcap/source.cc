@@ -23,6 +23,9 @@ constexpr uint64_t kMostBytesPerReceive = 4u << 20;
 constexpr itimerspec kReasonWait{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 300'000'000}};
 // A reason may be heard of before the last of the data. Nothing of it for so long: there is no more.
 constexpr itimerspec kRestWait{.it_interval = {}, .it_value = {.tv_sec = 1, .tv_nsec = 0}};
+/// For so long a datagram may be on its way: then it is lost. At the end nobody waits for that.
+constexpr std::chrono::milliseconds kUnderWay{1000};
+constexpr std::chrono::milliseconds kParting{100};
 constexpr int64_t kSecond = 1'000'000'000;
 
 /// Of a counter that begins at 0 and wraps around. WHY not every step back: that of an interface may be set right by a
@@ -132,17 +135,52 @@ Result<UniqueFd> RpcapSource::pipe() {
   return theirs;
 }
 
-bool RpcapSource::arrived() const noexcept {
-  if (data_ == nullptr) return false;
+std::optional<uint64_t> RpcapSource::arrived() const noexcept {
+  if (data_ == nullptr) return 0;
+  if (is_waiting()) return std::nullopt;
+  return data_->bytes();
+}
+
+/// Something has come that was not received yet.
+bool RpcapSource::is_waiting() const noexcept {
+  if (head_ || data_->is_waiting()) return true;
   pollfd look{.fd = data_->fd(), .events = POLLIN, .revents = 0};
-  return data_->bytes() > 0 || poll(&look, 1, 0) > 0;
+  return poll(&look, 1, 0) > 0;
+}
+
+/// Of what the daemon has told last that it had sent.
+bool RpcapSource::is_lacking() const noexcept {
+  return told_last_ && static_cast<int32_t>(told_last_->sent - numbers_.last()) > 0;
 }
 
 void RpcapSource::counted(const RemoteCounters& counters) noexcept {
+  if (counters.sent && setup_.datagrams && data_ != nullptr && !closed_) {
+    const Told now{.sent = *counters.sent, .at = std::chrono::steady_clock::now()};
+    // WHY not at once: what it had sent by then may be on its way, or wait to be received.
+    if (told_ && now.at - told_->at >= kUnderWay && !is_waiting()) {
+      numbers_.told(told_->sent);
+      told_.reset();
+    }
+    if (!told_) told_ = now;
+    told_last_ = now;
+  }
   // WHY: of a capture that has ended, daemons count nothing at all.
   if (counters.interface_dropped == 0 && counters.kernel_dropped == 0) return;
   interface_dropped_ += since(last_counters_.interface_dropped, counters.interface_dropped);
   kernel_dropped_ += since(last_counters_.kernel_dropped, counters.kernel_dropped);
+}
+
+bool RpcapSource::settle() noexcept {
+  if (closed_ || data_ == nullptr || !setup_.datagrams || !told_last_) return true;
+  const auto pending = head_;
+  for (uint64_t most = data_->bytes() + kMostBytesPerReceive; data_->bytes() < most && pull();) {
+  }
+  head_ = pending;
+  if (!is_lacking()) return true;
+  if (std::chrono::steady_clock::now() - told_last_->at < kParting) return false;
+  if (got_ == Data::Got::kPacket || data_->give_up()) return false;
+  numbers_.told(told_last_->sent);
+  return true;
 }
 
 void RpcapSource::end(Error why) noexcept {
@@ -234,6 +272,7 @@ Rx RpcapSource::outcome() noexcept {
   if (ended_) {
     if (rest_may_come()) return Rx::kAgain;
     if (data_ != nullptr && data_->give_up()) return Rx::kAgain;
+    if (is_lacking()) numbers_.told(told_last_->sent);
     if (finished_) return Rx::kEof;
     error_ = *ended_;
     return Rx::kError;
@@ -252,11 +291,11 @@ Rx RpcapSource::outcome() noexcept {
   return Rx::kError;
 }
 
-/// Whether more of a stream may be on its way, though the daemon has said on its control connection why it ends: over
-/// TLS it passes through the event loop.
+/// Whether more may be on its way, though the daemon has said on its control connection why it ends: a stream over TLS
+/// passes through the event loop, and a datagram may take another way.
 bool RpcapSource::rest_may_come() noexcept {
-  if (data_ == nullptr || setup_.datagrams || got_ != Data::Got::kNothing) return false;
-  if (ended_->code != Code::kRemoteLost) return false;
+  if (data_ == nullptr || got_ != Data::Got::kNothing || rest_is_over_) return false;
+  if (ended_->code != Code::kRemoteLost || (setup_.datagrams && !is_lacking())) return false;
   if (data_->bytes() != rest_bytes_) {
     // WHY not woken any more: that it was, stays readable.
     if (rest_bytes_ == UINT64_MAX) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, woken_.get(), nullptr);
@@ -265,7 +304,8 @@ bool RpcapSource::rest_may_come() noexcept {
     return true;
   }
   uint64_t expired = 0;
-  return read(timer_.get(), &expired, sizeof expired) < 0;
+  rest_is_over_ = read(timer_.get(), &expired, sizeof expired) > 0;
+  return !rest_is_over_;
 }
 
 Readiness RpcapSource::readiness() const noexcept {

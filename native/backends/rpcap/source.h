@@ -57,8 +57,9 @@ class RpcapSource final : public Source, private Remote {
   Connecting connecting(uint16_t port) const override;
   Result<Ok> attach(std::shared_ptr<Connection> connection) override;
   Result<UniqueFd> pipe() override;
-  bool arrived() const noexcept override;
+  std::optional<uint64_t> arrived() const noexcept override;
   void counted(const RemoteCounters& counters) noexcept override;
+  bool settle() noexcept override;
   void end(Error why) noexcept override;
   void finish() noexcept override;
 
@@ -67,6 +68,8 @@ class RpcapSource final : public Source, private Remote {
   bool take(DescBlock& block, uint32_t i, uint32_t& offset, uint32_t room) noexcept;
   Rx outcome() noexcept;
   bool rest_may_come() noexcept;
+  bool is_waiting() const noexcept;
+  bool is_lacking() const noexcept;
   Result<Ok> watch(int fd) noexcept;
 
   SourceInfo info_;
@@ -89,6 +92,13 @@ class RpcapSource final : public Source, private Remote {
 
   Numbers numbers_{setup_.datagrams ? Numbers::Way::kDatagrams : Numbers::Way::kStream, 0};
   RemoteCounters last_counters_;
+  /// What the daemon has told that it had sent, and when.
+  struct Told {
+    uint32_t sent = 0;
+    std::chrono::steady_clock::time_point at;
+  };
+  std::optional<Told> told_;       // what is waited for
+  std::optional<Told> told_last_;  // the newest
   uint64_t interface_dropped_ = 0;
   uint64_t kernel_dropped_ = 0;
   uint64_t delivered_ = 0;
@@ -98,6 +108,7 @@ class RpcapSource final : public Source, private Remote {
   bool is_waiting_for_reason_ = false;
   std::optional<Error> ended_;
   bool finished_ = false;             // it has ended, and nothing is wrong
+  bool rest_is_over_ = false;         // it was waited for
   uint64_t rest_bytes_ = UINT64_MAX;  // of the data, when it was last looked at after that
   bool closed_ = false;
   Error error_;
