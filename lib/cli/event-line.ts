@@ -39,11 +39,14 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
     http.http_method ?? 'response',
     // A proxy is asked with the whole address, or with the host.
     /^[/*]/.test(http.url ?? '') ? `${http.hostname ?? ''}${http.url}` : http.url,
-    http.status ?? 'no response',
+    http.status ?? (http.length === undefined ? 'no response' : undefined), // HTTP 0.9 has none
     http.http_content_type,
     http.length === undefined ? undefined : `${http.length} bytes`,
     took(http.latency_us),
     named('upgrade to', http.upgrade),
+    http.http2 === undefined ? undefined : `stream ${http.http2.stream_id}`,
+    named('reset by the client:', http.http2?.request?.error_code),
+    named('reset by the server:', http.http2?.response?.error_code),
     http.incomplete ? 'incomplete' : undefined,
   ],
   icmp: ({ icmp }) => [

@@ -286,8 +286,10 @@ export interface Http {
   readonly http_refer?: string;
   /** GET, POST … */
   readonly http_method?: string;
-  /** HTTP/1.1 or HTTP/1.0. */
+  /** HTTP/1.1, HTTP/1.0, HTTP/0.9 or HTTP/2. */
   readonly protocol?: string;
+  /** 2, of HTTP 2. */
+  readonly version?: string;
   /** What became of it, as a number; none was seen where it is not there. */
   readonly status?: number;
   /** Where else to ask. */
@@ -304,8 +306,26 @@ export interface Http {
   readonly latency_us?: number;
   /** The protocol that goes on here. */
   readonly upgrade?: string;
+  /** Of HTTP 2: where it stands in the connection. */
+  readonly http2?: HttpStream;
   /** The connection, or what was captured of it, ended before the response did. */
   readonly incomplete?: boolean;
+}
+
+/** A stream of HTTP 2. */
+export interface HttpStream {
+  /** Its number. */
+  readonly stream_id: number;
+  /** The client has reset it. */
+  readonly request?: HttpReset;
+  /** The server has reset it. */
+  readonly response?: HttpReset;
+}
+
+/** Why a stream of HTTP 2 ended before it was over. */
+export interface HttpReset {
+  /** CANCEL, REFUSED_STREAM … */
+  readonly error_code: string;
 }
 
 /** A message: an echo, an error with the packet that it is about, a neighbour. */
@@ -520,7 +540,7 @@ export interface DnsEvent extends EventHeader {
   readonly dns: Dns;
 }
 
-/** HTTP 1: what `event_type: 'http'` says. */
+/** HTTP: what `event_type: 'http'` says. */
 export interface HttpEvent extends EventHeader {
   /** What kind of event it is. */
   readonly event_type: 'http';

@@ -187,7 +187,7 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
   set("bytes", table.bytes());
   if (dissector_ != nullptr) {
     const protocol::DissectorStats& events = dissector_->stats();
-    const std::array<uint64_t, 9> numbers = {events.events,
+    const std::array<uint64_t, 10> numbers = {events.events,
                                              dissector_->arena().waiting(),
                                              dissector_->arena().lost(),
                                              events.withheld,
@@ -195,6 +195,7 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
                                              events.given_up,
                                              events.gaps,
                                              events.gap_bytes,
+                                             events.without_fields,
                                              dissector_->memory()};
     list("events", numbers);
   }

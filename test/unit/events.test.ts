@@ -2,7 +2,7 @@
 import { open } from 'ringtap';
 import { type Event, FlowMeter, type FlowMeterOptions, PROTOCOLS } from 'ringtap/flow';
 import { describe, expect, test } from 'vitest';
-import { lines, ringtap } from '../support/cli.js';
+import { lines, ringtap, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
 import { bytes, ethernet, ipv4, ipv6, type TracePacket, tcp, u16, udp, writePcap } from '../support/trace.js';
@@ -250,6 +250,66 @@ test('the Community ID of ICMP is that of its publication', async () => {
     '1:/OGBt9BN1ofenrmSPWYicpij2Vc=',
     '1:bnQKq8A2r//dWnkRW2EYcMhShjc=',
   ]);
+});
+
+describe('HTTP of other versions', () => {
+  const vlan = (data: Buffer) => Buffer.concat([data.subarray(0, 12), bytes('8100 0ffd'), data.subarray(12)]);
+  const settings = bytes('000000 04 00 00000000');
+  const request = bytes(
+    Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+    settings,
+    bytes('000014 01 05 00000001 828684410f', Buffer.from('www.example.com')),
+  );
+  const response = bytes(settings, '000000 04 01 00000000', '000001 01 04 00000001 88', '000003 00 01 00000001 616263');
+
+  test('0.9 is a line and what comes until the end, in a VLAN, with what a switch puts behind the packet', async () => {
+    const page = '<!DOCTYPE HTML>'.repeat(200);
+    const trailer = bytes('0114 0000 0000 0000 0000 0000 0000 0000 0000 0000');
+    const frames = [
+      segment(0, '', false, 2),
+      segment(0, '', true, 0x12),
+      segment(1, 'GET /\r\n\r\n'),
+      segment(1, page.slice(0, 1400), true),
+      segment(1401, page.slice(1400, 2800), true),
+      segment(2801, page.slice(2800), true),
+      segment(1 + page.length, '', true, 0x11),
+      segment(10, '', false, 0x11),
+    ].map((data) => vlan(Buffer.concat([data, trailer])));
+    const [event, ...others] = await told(frames);
+    expect(others).toEqual([]);
+    expect(event).toMatchObject({
+      vlan: [4093],
+      http: { http_method: 'GET', url: '/', protocol: 'HTTP/0.9', length: page.length },
+    });
+    expect(event!.event_type === 'http' && event!.http.incomplete).toBe(undefined);
+  });
+
+  test('2 comes with its stream, and its fields are put in order as TCP is', async () => {
+    const events = await told([
+      segment(0, '', false, 2),
+      segment(0, '', true, 0x12),
+      segment(1 + 30, request.subarray(30)),
+      segment(1, request.subarray(0, 30)),
+      segment(1, response, true),
+    ]);
+    expect(events).toMatchObject([
+      { http: { hostname: 'www.example.com', url: '/', status: 200, length: 3, http2: { stream_id: 1 } } },
+    ]);
+  });
+
+  test('2 is told without fields, and counted, where there is no library for them', async () => {
+    const file = path('no-library.pcap');
+    writePcap(file, [{ data: segment(1, request) }, { data: segment(1, response, true) }]);
+    const { code, stdout, stderr } = await startRingtap(['events', file, '--json'], {
+      env: { RINGTAP_LIBNGHTTP2: path('no-such-library.so') },
+    }).outcome;
+    expect(code).toBe(0);
+    const [event] = lines(stdout).map((line) => JSON.parse(line));
+    expect(event.http).toEqual({
+      ...{ protocol: 'HTTP/2', version: '2', length: 3, latency_us: 0, http2: { stream_id: 1 } },
+    });
+    expect(stderr).toBe('2 packets, 1 events (of HTTP 2 without header fields, for want of libnghttp2 1)\n');
+  });
 });
 
 describe('ringtap events', () => {
