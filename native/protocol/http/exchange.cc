@@ -1,7 +1,5 @@
 #include "protocol/http/exchange.h"
 
-#include "protocol/http/http.h"
-
 namespace ringtap::protocol::http {
 
 #include "generated/http_fields.inc"
@@ -27,7 +25,7 @@ void put_stream(Writer& event, const StreamPlace& stream) {
 }  // namespace
 
 void tell(const Exchange& exchange, bool is_incomplete, const StreamPlace* stream, Output& out) {
-  Event event = out.event(kProtocol.name);
+  Event event = out.event(kType);
   if (!event) return;
   const Head& request = exchange.request;
   const Head& response = exchange.response;

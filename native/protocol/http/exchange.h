@@ -8,6 +8,9 @@
 
 namespace ringtap::protocol::http {
 
+/// The type of its events.
+constexpr std::string_view kType = "http";
+
 struct Exchange {
   Head request;
   Head response;

@@ -65,6 +65,6 @@ std::unique_ptr<Conversation> open(const Meeting&) { return std::make_unique<Con
 
 }  // namespace
 
-const Protocol kProtocol = {.name = "http", .match = match, .open = open, .on_tcp = true};
+const Protocol kProtocol = {.name = kType, .match = match, .open = open, .on_tcp = true};
 
 }  // namespace ringtap::protocol::http
