@@ -78,6 +78,26 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
     quic.refused === undefined ? undefined : `${quic.refused} refused`,
     named('ja4', quic.ja4),
   ],
+  rdp: ({ rdp }) =>
+    rdp.event_type === 'initial_request'
+      ? ['asks', named('for', rdp.requested_protocols?.join(',')), named('user', rdp.cookie), rdp.routing_token]
+      : [
+          'answers',
+          rdp.protocol,
+          rdp.error_code === undefined ? undefined : `refused: ${rdp.reason ?? rdp.error_code}`,
+        ],
+  smb: ({ smb }) => [
+    smb.dialect,
+    named('of', smb.client_dialects?.join(',')),
+    smb.status_code === undefined
+      ? 'no answer'
+      : smb.status_code === '0x0'
+        ? undefined
+        : (smb.status ?? smb.status_code),
+    smb.signing_required ? 'signed' : undefined,
+    named('client', smb.client_guid),
+    named('server', smb.server_guid),
+  ],
   ssh: ({ ssh }) => [
     named('client', ssh.client?.software_version),
     named('server', ssh.server?.software_version),

@@ -436,6 +436,52 @@ export interface QuicFingerprint {
   readonly string: string;
 }
 
+/** How a session begins: what the client asks for, and what the server answers, an event each. */
+export interface Rdp {
+  /** Which message of the beginning, from 0 on. */
+  readonly tx_id: number;
+  /** Who says it: the client, or the server. */
+  readonly event_type: 'initial_request' | 'initial_response';
+  /** For whom: the name after mstshash, which clients cut after nine letters. */
+  readonly cookie?: string;
+  /** To which server of several, for load balancers. */
+  readonly routing_token?: string;
+  /** What may protect the session: ssl, hybrid (CredSSP), rds_tls, hybrid_ex, rds_aad; rdp, where nothing else. */
+  readonly requested_protocols?: readonly string[];
+  /** What the server has chosen of them. */
+  readonly protocol?: string;
+  /** Why it refuses. */
+  readonly error_code?: number;
+  /** The same in words. */
+  readonly reason?: string;
+}
+
+/** What both ends agree upon at the beginning: dialects, and who they are. An event a negotiation; where SMB 1 leads to a later version that is two. */
+export interface Smb {
+  /** Which negotiation of the connection, from 1 on. */
+  readonly id: number;
+  /** What they agree upon: 3.11, 2.10, NT LM 0.12 …; unknown where the server did not say. */
+  readonly dialect: string;
+  /** Which version has asked; the response where no request was seen. */
+  readonly command: 'SMB1_COMMAND_NEGOTIATE_PROTOCOL' | 'SMB2_COMMAND_NEGOTIATE_PROTOCOL';
+  /** What became of it, where it has a name: STATUS_SUCCESS, STATUS_NOT_SUPPORTED … */
+  readonly status?: string;
+  /** The same as a number, in hex. */
+  readonly status_code?: string;
+  /** What the client speaks. */
+  readonly client_dialects?: readonly string[];
+  /** The client, by the number that it has given itself. */
+  readonly client_guid?: string;
+  /** The server, likewise. */
+  readonly server_guid?: string;
+  /** Whether the server wants messages signed. */
+  readonly signing_required?: boolean;
+  /** Bytes that the server lets read at once. */
+  readonly max_read_size?: number;
+  /** Bytes that it lets write at once. */
+  readonly max_write_size?: number;
+}
+
 /** Who speaks with whom: banners, and fingerprints of what they offer. */
 export interface Ssh {
   /** Who began. */
@@ -572,6 +618,22 @@ export interface QuicEvent extends EventHeader {
   readonly quic: Quic;
 }
 
+/** RDP: what `event_type: 'rdp'` says. */
+export interface RdpEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'rdp';
+  /** What it says. */
+  readonly rdp: Rdp;
+}
+
+/** SMB: what `event_type: 'smb'` says. */
+export interface SmbEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'smb';
+  /** What it says. */
+  readonly smb: Smb;
+}
+
 /** SSH: what `event_type: 'ssh'` says. */
 export interface SshEvent extends EventHeader {
   /** What kind of event it is. */
@@ -597,6 +659,8 @@ export type Event =
   | IcmpEvent
   | NtpEvent
   | QuicEvent
+  | RdpEvent
+  | SmbEvent
   | SshEvent
   | TlsEvent;
 
@@ -612,6 +676,8 @@ export const PROTOCOLS = [
   'icmp',
   'ntp',
   'quic',
+  'rdp',
+  'smb',
   'ssh',
   'tls',
 ] as const satisfies ProtocolName[];

@@ -1,4 +1,5 @@
 // Protocol events: through the meter and through `ringtap events`, from traces made by hand.
+import { execFileSync } from 'node:child_process';
 import { open } from 'ringtap';
 import { type Event, FlowMeter, type FlowMeterOptions, PROTOCOLS } from 'ringtap/flow';
 import { describe, expect, test } from 'vitest';
@@ -309,6 +310,88 @@ describe('HTTP of other versions', () => {
       ...{ protocol: 'HTTP/2', version: '2', length: 3, latency_us: 0, http2: { stream_id: 1 } },
     });
     expect(stderr).toBe('2 packets, 1 events (of HTTP 2 without header fields, for want of libnghttp2 1)\n');
+  });
+});
+
+describe('the beginning of sessions, as tshark has it', () => {
+  const guid = '00112233445566778899aabbccddeeff';
+  const zeros = (count: number) => Buffer.alloc(count);
+  const framed = (...pieces: Parameters<typeof bytes>) => {
+    const message = bytes(...pieces);
+    return bytes('0000', u16(message.length), message);
+  };
+  const conversation = (port: number, said: Buffer, ...answers: Buffer[]) => [
+    segment(0, '', false, 2, port),
+    segment(0, '', true, 0x12, port),
+    segment(1, said, false, 0x18, port),
+    ...answers.map((answer) => segment(1, answer, true, 0x18, port)),
+  ];
+  const tshark = (file: string, filter: string, ...fields: string[]) => {
+    const named = fields.flatMap((field) => ['-e', field]);
+    const args = ['-n', '-r', file, '-Y', filter, '-T', 'fields', ...named];
+    const text = execFileSync('tshark', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return lines(text).map((line) => line.split('\t'));
+  };
+
+  test('SMB: dialects, and who both ends are', async () => {
+    const header = (reply: boolean) =>
+      bytes('fe534d42 4000 0000 00000000 0000 0000', reply ? '01000000' : '00000000', zeros(44));
+    const frames = conversation(
+      445,
+      framed(header(false), '2400 0300 0100 0000 7f000000', guid, zeros(8), '0202 1002 0003'),
+      framed(
+        header(true),
+        '4100 0100 0003 0000',
+        guid,
+        '2f000000 00008000 00000100 00000200',
+        zeros(16),
+        '8000 0000 00000000',
+      ),
+    );
+    const [event, ...others] = await told(frames);
+    expect(others).toEqual([]);
+    const file = path(`${files}.pcap`);
+    const number = (dialect: string) => `0x${dialect.replace('.', '').padStart(4, '0')}`;
+    const smb = event!.event_type === 'smb' ? event!.smb : undefined;
+    expect([smb!.client_dialects!.map(number).join(','), smb!.client_guid]).toEqual(
+      tshark(file, 'smb2.flags.response == 0', 'smb2.dialect', 'smb2.client_guid')[0],
+    );
+    expect([number(smb!.dialect), smb!.server_guid, `${smb!.max_read_size}`, `${smb!.max_write_size}`]).toEqual(
+      tshark(
+        file,
+        'smb2.flags.response == 1',
+        'smb2.dialect',
+        'smb2.server_guid',
+        'smb2.max_read_size',
+        'smb2.max_write_size',
+      )[0],
+    );
+    expect((await ringtap('events', file)).stdout).toMatch(
+      / smb {3}10\.0\.0\.1:40000 → 10\.0\.0\.2:445 {2}3\.00 {2}of 2\.02,2\.10,3\.00 {2}client 33221100-5544-7766-8899-aabbccddeeff {2}server /,
+    );
+  });
+
+  test('RDP: for whom, what is asked for and what is chosen; TLS goes on behind it', async () => {
+    const cookie = Buffer.from('Cookie: mstshash=eltons\r\n');
+    const hello = `160301002f 0100002b 0303 ${'11'.repeat(32)} 00 0002 1301 01 00 0000`;
+    const request = bytes('0300002c 27e00000000000', cookie, '0100080003000000');
+    const frames = [
+      ...conversation(3389, request, bytes('03000013 0ed00000123400 0200080001000000')),
+      segment(1 + request.length, bytes(hello), false, 0x18, 3389),
+    ];
+    const events = await told(frames);
+    expect(events.map((event) => (event as { rdp?: object }).rdp ?? event.event_type)).toEqual([
+      { tx_id: 0, event_type: 'initial_request', cookie: 'eltons', requested_protocols: ['ssl', 'hybrid'] },
+      { tx_id: 1, event_type: 'initial_response', protocol: 'ssl' },
+      'tls',
+    ]);
+    const fields = ['rdp.rt_cookie', 'rdp.negReq.requestedProtocols', 'rdp.negReq.selectedProtocol'];
+    expect(tshark(path(`${files}.pcap`), 'rdp.neg_type', ...fields)).toEqual([
+      ['Cookie: mstshash=eltons', '0x00000003', ''],
+      ['', '', '0x00000001'],
+    ]);
+    const { stdout } = await ringtap('events', path(`${files}.pcap`), '--types', 'rdp');
+    expect(stdout).toMatch(/ asks {2}for ssl,hybrid {2}user eltons\n.* answers {2}ssl\n/);
   });
 });
 
