@@ -438,7 +438,7 @@ export interface QuicFingerprint {
 
 /** How a session begins: what the client asks for, and what the server answers, an event each. */
 export interface Rdp {
-  /** Which message of the beginning, from 0 on. */
+  /** Number of the message in the beginning, from 0 on. */
   readonly tx_id: number;
   /** Who says it: the client, or the server. */
   readonly event_type: 'initial_request' | 'initial_response';
@@ -450,7 +450,7 @@ export interface Rdp {
   readonly requested_protocols?: readonly string[];
   /** What the server has chosen of them. */
   readonly protocol?: string;
-  /** Why it refuses. */
+  /** Number that stands for why it refuses. */
   readonly error_code?: number;
   /** The same in words. */
   readonly reason?: string;
@@ -458,7 +458,7 @@ export interface Rdp {
 
 /** What both ends agree upon at the beginning: dialects, and who they are. An event a negotiation; where SMB 1 leads to a later version that is two. */
 export interface Smb {
-  /** Which negotiation of the connection, from 1 on. */
+  /** Number of the negotiation in the connection, from 1 on. */
   readonly id: number;
   /** What they agree upon: 3.11, 2.10, NT LM 0.12 …; unknown where the server did not say. */
   readonly dialect: string;
