@@ -16,6 +16,8 @@ struct NameValue {
   size_t value_length;
   uint8_t flags;
 };
+/// What an empty one takes: a ring of 128 pointers most of all.
+constexpr size_t kInflaterBytes = 1536;
 constexpr int kFinal = 1;
 constexpr int kEmit = 2;
 
@@ -87,7 +89,7 @@ bool Hpack::read(Span bytes, bool is_last, const Field& field) {
 }
 
 size_t Hpack::memory() const noexcept {
-  return inflater_ == nullptr ? 0 : loaded().functions->table_bytes(inflater_.get());
+  return inflater_ == nullptr ? 0 : kInflaterBytes + loaded().functions->table_bytes(inflater_.get());
 }
 
 }  // namespace ringtap::protocol::http

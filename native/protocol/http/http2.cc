@@ -133,8 +133,8 @@ class Conversing final : public Conversation {
   }
 
   size_t memory() const noexcept override {
-    return memory_ + ways_[0].fields.memory() + ways_[1].fields.memory() + ways_[0].block.head.memory() +
-           ways_[1].block.head.memory();
+    return sizeof(Conversing) + memory_ + ways_[0].fields.memory() + ways_[1].fields.memory() +
+           ways_[0].block.head.memory() + ways_[1].block.head.memory();
   }
 
  private:
