@@ -146,7 +146,7 @@ Kind read2(Reader& in, Negotiation& known) {
 
 size_t Negotiation::memory() const noexcept {
   size_t bytes = client_guid.capacity() + server_guid.capacity() + dialect.capacity();
-  for (const std::string& each : dialects) bytes += sizeof each + each.capacity();
+  for (const std::string& each : dialects) bytes += sizeof(std::string) + each.capacity();
   return bytes;
 }
 
