@@ -39,11 +39,14 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
     http.http_method ?? 'response',
     // A proxy is asked with the whole address, or with the host.
     /^[/*]/.test(http.url ?? '') ? `${http.hostname ?? ''}${http.url}` : http.url,
-    http.status ?? 'no response',
+    http.status ?? (http.length === undefined ? 'no response' : undefined), // HTTP 0.9 has none
     http.http_content_type,
     http.length === undefined ? undefined : `${http.length} bytes`,
     took(http.latency_us),
     named('upgrade to', http.upgrade),
+    http.http2 === undefined ? undefined : `stream ${http.http2.stream_id}`,
+    named('reset by the client:', http.http2?.request?.error_code),
+    named('reset by the server:', http.http2?.response?.error_code),
     http.incomplete ? 'incomplete' : undefined,
   ],
   icmp: ({ icmp }) => [
@@ -74,6 +77,26 @@ const SAYS: { readonly [Type in Event['event_type']]?: (event: Of<Type>) => Part
     named('offers', quic.versions?.join(',')),
     quic.refused === undefined ? undefined : `${quic.refused} refused`,
     named('ja4', quic.ja4),
+  ],
+  rdp: ({ rdp }) =>
+    rdp.event_type === 'initial_request'
+      ? ['asks', named('for', rdp.requested_protocols?.join(',')), named('user', rdp.cookie), rdp.routing_token]
+      : [
+          'answers',
+          rdp.protocol,
+          rdp.error_code === undefined ? undefined : `refused: ${rdp.reason ?? rdp.error_code}`,
+        ],
+  smb: ({ smb }) => [
+    smb.dialect,
+    named('of', smb.client_dialects?.join(',')),
+    smb.status_code === undefined
+      ? 'no answer'
+      : smb.status_code === '0x0'
+        ? undefined
+        : (smb.status ?? smb.status_code),
+    smb.signing_required ? 'signed' : undefined,
+    named('client', smb.client_guid),
+    named('server', smb.server_guid),
   ],
   ssh: ({ ssh }) => [
     named('client', ssh.client?.software_version),

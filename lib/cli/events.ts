@@ -101,12 +101,13 @@ async function events(words: string[], flags: EventFlags): Promise<void> {
 }
 
 function summaryOf(packets: number, events: EventStats): string {
-  const { made, withheld, lost, withoutMemory, givenUp } = events;
+  const { made, withheld, lost, withoutMemory, givenUp, withoutFields } = events;
   const besides = [
     ['withheld', withheld],
     ['lost', lost],
     ['packets without memory', withoutMemory],
     ['flows given up', givenUp],
+    ['of HTTP 2 without header fields, for want of libnghttp2', withoutFields],
   ] as const;
   const told = besides.filter(([, count]) => count > 0).map(([name, count]) => `${name} ${integer(count)}`);
   return `${integer(packets)} packets, ${integer(made)} events${told.length === 0 ? '' : ` (${told.join(', ')})`}`;

@@ -14,7 +14,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   '-O': 'filters are always optimised',
   '-R': 'the filter is the last words, or -f',
   '-T': 'payloads are not decoded: -X shows them, and --json is for programs',
-  '-v': 'a line has one length: -e and -X show more, and --json has ttl, fragments and lengths',
+  '-v': '`ringtap read -v` and `ringtap capture -v` print each layer of a packet',
   '-y': '`ringtap explain URI` shows the link type, which is the interface’s own',
   '-Y': 'the filter is the last words, or -f: a pcap-filter(7) expression',
   '-z': 'a trace is compressed by --compress zstd:3, or when its name ends .zst, .lz4 or .gz; standard error names each file that is complete; in a program: writer.files()',

@@ -27,6 +27,7 @@ export function addRead(program: Command): void {
       'ringtap read trace.pcapng --json | jq -r .src_ip | sort | uniq -c',
       'tcpdump -i eth0 -U -w - | ringtap read -',
       'ringtap read -tttt -e trace.pcap',
+      'ringtap read -v -c 1 trace.pcapng icmp',
       "ringtap read -F '/var/captures/x_*.pcapng' udp port 53",
     ],
     notes: [

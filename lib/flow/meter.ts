@@ -73,13 +73,26 @@ export interface EventStats {
   readonly gaps: number;
   /** Bytes that are missing there. */
   readonly gapBytes: number;
+  /** Number of events of HTTP 2 without header fields, because there is no libnghttp2: neither does this Node bring it, nor the system. */
+  readonly withoutFields: number;
   /** Memory that is kept of flows, in bytes; events that wait are not in it. */
   readonly memoryBytes: number;
 }
 
 /** In the order in which native code numbers them. */
 const EVENT_STATS = [
-  ...(['made', 'waiting', 'lost', 'withheld', 'withoutMemory', 'givenUp', 'gaps', 'gapBytes', 'memoryBytes'] as const),
+  ...([
+    'made',
+    'waiting',
+    'lost',
+    'withheld',
+    'withoutMemory',
+    'givenUp',
+    'gaps',
+    'gapBytes',
+    'withoutFields',
+    'memoryBytes',
+  ] as const),
 ] satisfies (keyof EventStats)[];
 
 /**

@@ -286,8 +286,10 @@ export interface Http {
   readonly http_refer?: string;
   /** GET, POST … */
   readonly http_method?: string;
-  /** HTTP/1.1 or HTTP/1.0. */
+  /** HTTP/1.1, HTTP/1.0, HTTP/0.9 or HTTP/2. */
   readonly protocol?: string;
+  /** 2, of HTTP 2. */
+  readonly version?: string;
   /** What became of it, as a number; none was seen where it is not there. */
   readonly status?: number;
   /** Where else to ask. */
@@ -304,8 +306,26 @@ export interface Http {
   readonly latency_us?: number;
   /** The protocol that goes on here. */
   readonly upgrade?: string;
+  /** Of HTTP 2: where it stands in the connection. */
+  readonly http2?: HttpStream;
   /** The connection, or what was captured of it, ended before the response did. */
   readonly incomplete?: boolean;
+}
+
+/** A stream of HTTP 2. */
+export interface HttpStream {
+  /** Its number. */
+  readonly stream_id: number;
+  /** The client has reset it. */
+  readonly request?: HttpReset;
+  /** The server has reset it. */
+  readonly response?: HttpReset;
+}
+
+/** Why a stream of HTTP 2 ended before it was over. */
+export interface HttpReset {
+  /** CANCEL, REFUSED_STREAM … */
+  readonly error_code: string;
 }
 
 /** A message: an echo, an error with the packet that it is about, a neighbour. */
@@ -416,6 +436,52 @@ export interface QuicFingerprint {
   readonly string: string;
 }
 
+/** How a session begins: what the client asks for, and what the server answers, an event each. */
+export interface Rdp {
+  /** Number of the message in the beginning, from 0 on. */
+  readonly tx_id: number;
+  /** Who says it: the client, or the server. */
+  readonly event_type: 'initial_request' | 'initial_response';
+  /** For whom: the name after mstshash, which clients cut after nine letters. */
+  readonly cookie?: string;
+  /** To which server of several, for load balancers. */
+  readonly routing_token?: string;
+  /** What may protect the session: ssl, hybrid (CredSSP), rds_tls, hybrid_ex, rds_aad; rdp, where nothing else. */
+  readonly requested_protocols?: readonly string[];
+  /** What the server has chosen of them. */
+  readonly protocol?: string;
+  /** Number that stands for why it refuses. */
+  readonly error_code?: number;
+  /** The same in words. */
+  readonly reason?: string;
+}
+
+/** What both ends agree upon at the beginning: dialects, and who they are. An event a negotiation; where SMB 1 leads to a later version that is two. */
+export interface Smb {
+  /** Number of the negotiation in the connection, from 1 on. */
+  readonly id: number;
+  /** What they agree upon: 3.11, 2.10, NT LM 0.12 …; unknown where the server did not say. */
+  readonly dialect: string;
+  /** Which version has asked; the response where no request was seen. */
+  readonly command: 'SMB1_COMMAND_NEGOTIATE_PROTOCOL' | 'SMB2_COMMAND_NEGOTIATE_PROTOCOL';
+  /** What became of it, where it has a name: STATUS_SUCCESS, STATUS_NOT_SUPPORTED … */
+  readonly status?: string;
+  /** The same as a number, in hex. */
+  readonly status_code?: string;
+  /** What the client speaks. */
+  readonly client_dialects?: readonly string[];
+  /** The client, by the number that it has given itself. */
+  readonly client_guid?: string;
+  /** The server, likewise. */
+  readonly server_guid?: string;
+  /** Whether the server wants messages signed. */
+  readonly signing_required?: boolean;
+  /** Bytes that the server lets read at once. */
+  readonly max_read_size?: number;
+  /** Bytes that it lets write at once. */
+  readonly max_write_size?: number;
+}
+
 /** Who speaks with whom: banners, and fingerprints of what they offer. */
 export interface Ssh {
   /** Who began. */
@@ -520,7 +586,7 @@ export interface DnsEvent extends EventHeader {
   readonly dns: Dns;
 }
 
-/** HTTP 1: what `event_type: 'http'` says. */
+/** HTTP: what `event_type: 'http'` says. */
 export interface HttpEvent extends EventHeader {
   /** What kind of event it is. */
   readonly event_type: 'http';
@@ -552,6 +618,22 @@ export interface QuicEvent extends EventHeader {
   readonly quic: Quic;
 }
 
+/** RDP: what `event_type: 'rdp'` says. */
+export interface RdpEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'rdp';
+  /** What it says. */
+  readonly rdp: Rdp;
+}
+
+/** SMB: what `event_type: 'smb'` says. */
+export interface SmbEvent extends EventHeader {
+  /** What kind of event it is. */
+  readonly event_type: 'smb';
+  /** What it says. */
+  readonly smb: Smb;
+}
+
 /** SSH: what `event_type: 'ssh'` says. */
 export interface SshEvent extends EventHeader {
   /** What kind of event it is. */
@@ -577,6 +659,8 @@ export type Event =
   | IcmpEvent
   | NtpEvent
   | QuicEvent
+  | RdpEvent
+  | SmbEvent
   | SshEvent
   | TlsEvent;
 
@@ -592,6 +676,8 @@ export const PROTOCOLS = [
   'icmp',
   'ntp',
   'quic',
+  'rdp',
+  'smb',
   'ssh',
   'tls',
 ] as const satisfies ProtocolName[];

@@ -304,7 +304,7 @@ export interface NativeFlowStats {
   waiting: number;
   lost: number;
   bytes: number;
-  /** made, waiting, lost, withheld, withoutMemory, givenUp, gaps, gapBytes, memoryBytes; none where no protocol is on. */
+  /** made, waiting, lost, withheld, withoutMemory, givenUp, gaps, gapBytes, withoutFields, memoryBytes; none where no protocol is on. */
   events?: number[];
   epochSeconds: number;
   epochNanos: number;

@@ -187,15 +187,16 @@ Napi::Value MeterHandle::stats(const Napi::CallbackInfo& info) {
   set("bytes", table.bytes());
   if (dissector_ != nullptr) {
     const protocol::DissectorStats& events = dissector_->stats();
-    const std::array<uint64_t, 9> numbers = {events.events,
-                                             dissector_->arena().waiting(),
-                                             dissector_->arena().lost(),
-                                             events.withheld,
-                                             events.without_memory,
-                                             events.given_up,
-                                             events.gaps,
-                                             events.gap_bytes,
-                                             dissector_->memory()};
+    const std::array<uint64_t, 10> numbers = {events.events,
+                                              dissector_->arena().waiting(),
+                                              dissector_->arena().lost(),
+                                              events.withheld,
+                                              events.without_memory,
+                                              events.given_up,
+                                              events.gaps,
+                                              events.gap_bytes,
+                                              events.without_fields,
+                                              dissector_->memory()};
     list("events", numbers);
   }
   object.Set("epochSeconds", static_cast<double>(int64_t{table.epoch() / 1'000'000'000}));

@@ -8,6 +8,8 @@ namespace ringtap {
 enum LinkType : uint32_t {
   kLinkNull = 0,
   kLinkEthernet = 1,
+  kLinkPpp = 9,
+  kLinkPppHdlc = 50,
   kLinkRaw = 101,
   kLinkCiscoHdlc = 104,
   kLinkIeee80211 = 105,

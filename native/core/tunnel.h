@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace ringtap {
 
 /// Bits 0 to 7 of TunnelRow::about; lib/capture/tunnel.ts names them in the same order.
 enum class TunnelKind : uint8_t { kNone, kVxlan, kGeneve, kGre, kErspan, kTzsp, kMpls, kGtpU };
+
+/// Their names, in this order: of filters, options and records. That of none is empty.
+inline constexpr std::string_view kTunnelNames[] = {"", "vxlan", "geneve", "gre", "erspan", "tzsp", "mpls", "gtp-u"};
 
 /// A set of kinds: bit 1 << kind.
 using TunnelKinds = uint32_t;

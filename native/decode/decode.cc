@@ -51,6 +51,10 @@ auto with_link_type(uint32_t link_type, const Work& work) noexcept {
     case kLinkNull:
     case kLinkLoop:
       return work.template operator()<kLinkNull>();
+    case kLinkPpp:
+    case kLinkPppHdlc:
+    case kLinkCiscoHdlc:
+      return work.template operator()<kLinkPpp>();
     case kLinkLinuxSll:
       return work.template operator()<kLinkLinuxSll>();
     case kLinkLinuxSll2:

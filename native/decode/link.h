@@ -19,6 +19,9 @@ constexpr uint16_t kIpv4Type = 0x0800;
 constexpr uint16_t kIpv6Type = 0x86dd;
 constexpr uint16_t kVlanType = 0x8100;
 
+constexpr uint16_t kMplsType = 0x8847;
+constexpr uint16_t kMplsMulticastType = 0x8848;
+
 constexpr bool is_vlan(uint16_t type) noexcept {
   return type == kVlanType || type == 0x88a8 || type == 0x9100 || type == 0x9200;
 }
@@ -111,6 +114,56 @@ inline void decode_loopback(const Packet& packet, Headers& out) noexcept {
   }
 }
 
+/// What a header of PPP announces.
+struct PppHeader {
+  uint64_t bytes = 0;
+  uint16_t type = 0;  // an ethertype; 0: it is about the link itself, or nothing that is known
+};
+
+/// PPP, or Cisco's HDLC, which lines that are set to PPP may speak, too. Either end of the header may be left out: the
+/// first two bytes, where both ends have agreed on that, and the first byte of a protocol below 256. False: it is cut.
+inline bool read_ppp(const Bytes& bytes, uint64_t at, PppHeader& out) noexcept {
+  if (!bytes.has(at, 2)) return false;
+  const uint8_t address = pinned(bytes.u8(at));
+  if (address == 0x0f || address == 0x8f) {
+    if (!bytes.has(at, 4)) return false;
+    out = {4, bytes.u16(at + 2)};
+    return true;
+  }
+  const uint64_t framing = address == 0xff && bytes.u8(at + 1) == 3 ? 2 : 0;
+  if (!bytes.has(at + framing, 1)) return false;
+  const uint8_t first = pinned(bytes.u8(at + framing));
+  const bool is_short = (first & 1) != 0;
+  if (!is_short && !bytes.has(at + framing, 2)) return false;
+  out.bytes = framing + (is_short ? 1 : 2);
+  switch (is_short ? first : first << 8 | bytes.u8(at + framing + 1)) {
+    case 0x21:
+      out.type = kIpv4Type;
+      return true;
+    case 0x57:
+      out.type = kIpv6Type;
+      return true;
+    case 0x281:
+      out.type = kMplsType;
+      return true;
+    case 0x283:
+      out.type = kMplsMulticastType;
+      return true;
+    default:
+      out.type = 0;
+      return true;
+  }
+}
+
+inline void decode_ppp(const Packet& packet, Headers& out) noexcept {
+  PppHeader header;
+  if (read_ppp(packet.bytes, 0, header)) [[likely]] {
+    decode_tagged(packet, header.bytes, header.type, out);
+  } else {
+    out.flags |= kCut;
+  }
+}
+
 /// One link type's headers. WHY a template: a batch has one link type, which need not be asked for each packet.
 template <uint32_t kLinkType>
 inline void decode_link(const Packet& packet, Headers& out) noexcept {
@@ -122,6 +175,8 @@ inline void decode_link(const Packet& packet, Headers& out) noexcept {
     decode_typed(packet, 20, 0, out);
   } else if constexpr (kLinkType == kLinkNull) {
     decode_loopback(packet, out);
+  } else if constexpr (kLinkType == kLinkPpp) {
+    decode_ppp(packet, out);
   } else if constexpr (kLinkType == kLinkRaw) {
     decode_raw(packet, out);
   } else {

@@ -52,6 +52,15 @@ RINGTAP_INLINE bool skip_link(const Bytes& bytes, Outer& out) noexcept {
       place.at += 4;
       out.type = bytes.u8(place.at) >> 4 == 6 ? kIpv6Type : kIpv4Type;
       return true;
+    case kLinkPpp:
+    case kLinkPppHdlc:
+    case kLinkCiscoHdlc: {
+      PppHeader header;
+      if (!read_ppp(bytes, place.at, header)) return false;
+      out.type = header.type;
+      place.at += header.bytes;
+      break;
+    }
     default:
       return false;
   }

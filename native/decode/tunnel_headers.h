@@ -11,8 +11,6 @@ namespace ringtap::decode {
 /// How far the outer headers of a packet may reach.
 constexpr uint64_t kMostOuterBytes = 0xffff;
 
-constexpr uint16_t kMplsType = 0x8847;
-constexpr uint16_t kMplsMulticastType = 0x8848;
 constexpr uint16_t kBridgedType = 0x6558;
 constexpr uint16_t kErspanType = 0x88be;
 constexpr uint16_t kErspan3Type = 0x22eb;

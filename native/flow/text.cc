@@ -6,6 +6,7 @@
 
 #include "core/tunnel.h"
 #include "core/untrusted.h"
+#include "flow/protocol_name.h"
 #include "flow/text_writer.h"
 
 namespace ringtap::flow {
@@ -15,40 +16,10 @@ namespace {
 constexpr std::string_view kEndedNames[] = {"idle", "active", "fin", "rst", "evicted", "flushed"};
 constexpr std::string_view kReasons[] = {"timeout", "timeout", "timeout", "timeout", "forced", "shutdown"};
 constexpr std::string_view kStates[] = {"new", "established", "closed"};
-constexpr std::string_view kTunnels[] = {"", "vxlan", "geneve", "gre", "erspan", "tzsp", "mpls", "gtp-u"};
 
 template <size_t n>
 std::string_view name_of(const std::string_view (&names)[n], uint8_t which) noexcept {
   return names[which < n ? which : 0];
-}
-
-constexpr std::string_view protocol_name(uint8_t protocol) noexcept {
-  switch (protocol) {
-    case 1:
-      return "ICMP";
-    case 2:
-      return "IGMP";
-    case 6:
-      return "TCP";
-    case 17:
-      return "UDP";
-    case 33:
-      return "DCCP";
-    case 47:
-      return "GRE";
-    case 50:
-      return "ESP";
-    case 51:
-      return "AH";
-    case 58:
-      return "IPv6-ICMP";
-    case 132:
-      return "SCTP";
-    case 136:
-      return "UDPLITE";
-    default:
-      return {};
-  }
 }
 
 void put_protocol(TextWriter& out, uint8_t protocol) noexcept {
@@ -133,7 +104,7 @@ void Line::json_about(uint32_t i, uint8_t protocol) noexcept {
   const uint8_t tunnel = load_once(&r_.tunnel_kind[i]);
   if (tunnel != 0) {
     out_.put(",\"tunnel\":{\"kind\":\"");
-    out_.put(name_of(kTunnels, tunnel));
+    out_.put(name_of(kTunnelNames, tunnel));
     field("\",\"id\":", load_once(&r_.tunnel_id[i]));
     out_.put('}');
   }
@@ -218,7 +189,7 @@ void Line::csv(uint32_t i) noexcept {
   field(",", load_once(&r_.outer_vlan[i]));
   field(",", load_once(&r_.inner_vlan[i]));
   out_.put(',');
-  out_.put(name_of(kTunnels, load_once(&r_.tunnel_kind[i])));
+  out_.put(name_of(kTunnelNames, load_once(&r_.tunnel_kind[i])));
   field(",", load_once(&r_.tunnel_id[i]));
   field(",", load_once(&r_.server_rtt_us[i]));
   field(",", load_once(&r_.client_rtt_us[i]));

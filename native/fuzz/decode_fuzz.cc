@@ -15,7 +15,7 @@ using namespace ringtap::decode;
 namespace {
 
 constexpr uint32_t kLinkTypes[] = {kLinkEthernet, kLinkNull, kLinkRaw,       kLinkLoop, kLinkLinuxSll,
-                                   kLinkIpv4,     kLinkIpv6, kLinkLinuxSll2, 127};
+                                   kLinkIpv4,     kLinkIpv6, kLinkLinuxSll2, kLinkPpp,  127};
 constexpr uint32_t kBatch = 4;
 
 void require(bool holds) {

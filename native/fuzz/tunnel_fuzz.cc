@@ -13,7 +13,8 @@ using namespace ringtap::decode;
 
 namespace {
 
-constexpr uint32_t kLinkTypes[] = {kLinkEthernet, kLinkRaw, kLinkNull, kLinkLinuxSll, kLinkLinuxSll2, kLinkIpv6, 127};
+constexpr uint32_t kLinkTypes[] = {kLinkEthernet,  kLinkRaw,  kLinkNull, kLinkLinuxSll,
+                                   kLinkLinuxSll2, kLinkIpv6, kLinkPpp,  127};
 
 void require(bool holds) {
   if (!holds) std::abort();

@@ -23,8 +23,6 @@
 namespace ringtap {
 namespace {
 
-// In the order of TunnelKind.
-constexpr std::string_view kKinds[] = {"", "vxlan", "geneve", "gre", "erspan", "tzsp", "mpls", "gtp-u"};
 // One thing, which each kind has a name of its own for.
 constexpr std::string_view kIds[] = {"vni", "id", "session", "key", "teid", "label"};
 // Behind these stands a name, whatever it is.
@@ -102,8 +100,8 @@ class Translation {
   /// @param last becomes the last word of it
   Result<std::string> term_of(size_t at, size_t& last) const {
     const std::string_view what = word(at + 1);
-    const size_t kind = what.empty() ? std::size(kKinds) : place_in(kKinds, what);
-    if (kind < std::size(kKinds)) {
+    const size_t kind = what.empty() ? std::size(kTunnelNames) : place_in(kTunnelNames, what);
+    if (kind < std::size(kTunnelNames)) {
       last = at + 1;
       return load(offsetof(TunnelRow, about)) + "&255=" + std::to_string(kind);
     }

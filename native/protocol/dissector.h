@@ -29,6 +29,7 @@ struct DissectorStats {
       0;              // flows whose messages could not be followed, each once: a gap, more than is kept, or no sense
   uint64_t gaps = 0;  // in streams
   uint64_t gap_bytes = 0;
+  uint64_t without_fields = 0;  // events that lack what a library would have read, which is not here
 };
 
 /// Behind a meter. What it keeps of a flow goes with the flow.
@@ -87,6 +88,7 @@ class Dissector final : public flow::Sink, private Output {
   Writer* begin(std::string_view type) override;
   void commit() override;
   void withhold() override;
+  void lack_fields() override { stats_.without_fields++; }
   void write_flow(const flow::Flow& flow);
 
   void datagram(const flow::Flow& flow, uint32_t slot, const decode::Row& row, const flow::Sighting& seen);

@@ -57,6 +57,8 @@ class Output {
   Event event(std::string_view type) { return {this, begin(type)}; }
   /// An event that is not made, for there are too many of them: it is counted.
   virtual void withhold() {}
+  /// An event that is made without fields that a library would have read, which is not here: it is counted.
+  virtual void lack_fields() {}
   /// Of the packet, in ns since 1970.
   int64_t now() const noexcept { return now_; }
 

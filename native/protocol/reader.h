@@ -40,6 +40,9 @@ class Reader {
   }
   uint32_t u32() noexcept { return number<uint32_t>(); }
   uint64_t u64() noexcept { return number<uint64_t>(); }
+  // The lowest byte first.
+  uint16_t little16() noexcept { return swap_bytes(u16()); }
+  uint32_t little32() noexcept { return swap_bytes(u32()); }
 
   Span take(size_t count) noexcept {
     if (!has(count)) return {};

@@ -14,7 +14,9 @@ class Told final : public Output {
   void set_now(int64_t ns) noexcept { now_ = ns; }
   const std::vector<std::string>& lines() const noexcept { return lines_; }
   void withhold() override { withheld++; }
+  void lack_fields() override { without_fields++; }
   uint64_t withheld = 0;
+  uint64_t without_fields = 0;
 
  private:
   Writer* begin(std::string_view type) override {

@@ -20,8 +20,6 @@ using decode::Inner;
 // Batches that a receive() may find nothing in before it lets others run.
 constexpr int kMostEmpty = 16;
 
-constexpr std::string_view kNames[] = {"vxlan", "geneve", "gre", "erspan", "tzsp", "mpls", "gtp-u"};
-
 /// What a packet is once it is out.
 struct Opened {
   Inner inner;
@@ -380,11 +378,11 @@ Result<TunnelKinds> tunnel_kinds(const std::string& text) {
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     const std::string_view name = std::string_view(text).substr(begin, end - begin);
-    const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
-    if (found == std::end(kNames)) {
+    const auto* found = std::find(std::next(std::begin(kTunnelNames)), std::end(kTunnelNames), name);
+    if (found == std::end(kTunnelNames)) {
       return Error{.code = Code::kBadOption, .message = "option decap: \"" + std::string(name) + "\" is no tunnel"};
     }
-    kinds |= set_of(static_cast<TunnelKind>(found - std::begin(kNames) + 1));
+    kinds |= set_of(static_cast<TunnelKind>(found - std::begin(kTunnelNames)));
     begin = end + 1;
   }
   return kinds;

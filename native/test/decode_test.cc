@@ -87,6 +87,12 @@ TEST_CASE("every link type that the printer knows leads to the same IP header") 
                         {kLinkNull, hex("18000000"), true},
                         {kLinkNull, hex("1c000000"), true},
                         {kLinkLoop, hex("0000001e"), true},
+                        {kLinkPpp, hex("ff030021")},
+                        {kLinkPpp, hex("0057"), true},
+                        {kLinkPpp, hex("21")},
+                        {kLinkPppHdlc, hex("ff0357"), true},
+                        {kLinkPppHdlc, hex("0f000800")},
+                        {kLinkCiscoHdlc, hex("8f0086dd"), true},
                         {kLinkRaw, {}},
                         {kLinkRaw, {}, true},
                         {kLinkIpv4, {}},
@@ -101,6 +107,13 @@ TEST_CASE("every link type that the printer knows leads to the same IP header") 
   CHECK(decoded(four, 127).flags == kUnknownLink);
   CHECK(decoded(hex("07000000 01"), kLinkNull).network_offset == 4);
   CHECK(decoded(hex("50"), kLinkRaw).flags == kBadVersion);
+  const Headers link_control = decoded(hex("ff03c021 01010004"), kLinkPpp);
+  CHECK(link_control.flags == 0);
+  CHECK(link_control.network_offset == 4);
+  CHECK(link_control.ether_type == 0);
+  for (const std::string_view cut : {"", "21", "00", "ff", "ff03", "ff0300", "0f0008"}) {
+    CHECK((decoded(hex(cut), kLinkPpp).flags & kCut) != 0);
+  }
 }
 
 TEST_CASE("fragments say where they belong, and only the first has a transport header") {

@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:http';
+import { createServer as createHttp2Server, connect as http2Connect } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls';
@@ -88,8 +89,60 @@ async function talkHttp(): Promise<void> {
   server.close();
 }
 
+/** HTTP 2 without TLS: requests at once, and one whose response the client does not wait for. Gives the server's port. */
+async function talkHttp2(): Promise<number> {
+  const server = createHttp2Server({ settings: { headerTableSize: 16_384 } });
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {});
+    stream.resume();
+    if (headers[':path'] === '/never') return;
+    stream.on('end', () => {
+      const status = headers[':method'] === 'POST' ? 201 : 200;
+      stream.respond({ ':status': status, 'content-type': 'text/plain', server: 'test 2' });
+      stream.end('z'.repeat(Number(headers['x-bytes'])));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = http2Connect(`http://127.0.0.1:${port}`);
+  const ask = async (method: string, path: string, bytes: number, body = '') => {
+    const stream = client.request({
+      ':method': method,
+      ':path': path,
+      'user-agent': 'test "2"',
+      'x-bytes': `${bytes}`,
+    });
+    if (body !== '') stream.end(body); // a GET is at its end by itself
+    stream.resume();
+    await once(stream, 'end');
+  };
+  await Promise.all([
+    ask('GET', '/a?q=1', 100_000),
+    ask('POST', '/b', 10, 'y'.repeat(40_000)),
+    ask('GET', `/${'long'.repeat(500)}`, 0),
+  ]);
+  await ask('GET', '/a?q=1', 3);
+  const asked = once(server, 'stream');
+  const never = client.request({ ':path': '/never' });
+  never.on('error', () => {});
+  await asked;
+  never.close(8); // CANCEL
+  await once(never, 'close');
+  client.close();
+  await once(client, 'close');
+  server.close();
+  return port;
+}
+
 function tshark(filter: string, ...fields: string[]): string[][] {
-  const args = ['-n', '-r', trace, '-Y', filter, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
+  return tsharkWith([], filter, ...fields);
+}
+
+/** @param options of tshark's, besides */
+function tsharkWith(options: readonly string[], filter: string, ...fields: string[]): string[][] {
+  const named = fields.flatMap((field) => ['-e', field]);
+  const args = ['-n', '-r', trace, ...options, '-Y', filter, '-T', 'fields', ...named];
   return lines(execFileSync('tshark', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })).map((line) =>
     line.split('\t'),
   );
@@ -97,6 +150,7 @@ function tshark(filter: string, ...fields: string[]): string[][] {
 
 describe.skipIf(lab === null)(`events of real conversations${labMissing ? ` (skipped: ${labMissing})` : ''}`, () => {
   const events: Event[] = [];
+  let http2Port = 0;
   const of = <Type extends Event['event_type']>(type: Type) =>
     events.filter((event): event is Extract<Event, { event_type: Type }> => event.event_type === type);
 
@@ -116,8 +170,9 @@ describe.skipIf(lab === null)(`events of real conversations${labMissing ? ` (ski
     await talkTls('old.example', 'TLSv1.2');
     await talkTls('new.example', 'TLSv1.3');
     await talkHttp();
+    http2Port = await talkHttp2();
     const deadline = Date.now() + 20_000;
-    while ((of('http').length < 3 || of('tls').length < 2) && Date.now() < deadline) await sleep(20);
+    while ((of('http').length < 8 || of('tls').length < 2) && Date.now() < deadline) await sleep(20);
     await capture.close();
     await reading;
     await writer.close();
@@ -165,7 +220,7 @@ describe.skipIf(lab === null)(`events of real conversations${labMissing ? ` (ski
   });
 
   test('HTTP: requests with their responses, as tshark has them', () => {
-    const ours = of('http').map(({ http }) => http);
+    const ours = of('http').flatMap(({ http }) => (http.http2 === undefined ? [http] : []));
     expect(ours.map(({ url, status, length, request_length }) => [url, status, length, request_length])).toEqual([
       ['/chunked', 200, 1234, undefined],
       ['/post?a=1', 201, 100_000, 5000],
@@ -177,6 +232,65 @@ describe.skipIf(lab === null)(`events of real conversations${labMissing ? ` (ski
         ...[http_method, url, `${hostname}:${http_port}`, http_user_agent],
       ]),
     ).toEqual(told);
+  });
+
+  test('HTTP 2 without TLS: requests with their responses, as tshark has them', () => {
+    const ours = of('http').filter(({ http }) => http.http2 !== undefined);
+    const bodies = new Map<string, number>();
+    const as = ['-d', `tcp.port==${http2Port},http2`] as const;
+    // A packet has several frames: tshark has a list of each field, with commas between.
+    for (const [source, ids, types, sizes] of tsharkWith(
+      as,
+      'http2',
+      'tcp.srcport',
+      'http2.streamid',
+      'http2.type',
+      'http2.length',
+    )) {
+      const [id, type, size] = [ids, types, sizes].map((list) => list!.split(','));
+      for (const [i, of] of type!.entries()) {
+        const key = `${source === `${http2Port}` ? 'server' : 'client'} ${id![i]}`;
+        if (of === '0') bodies.set(key, (bodies.get(key) ?? 0) + Number(size![i]));
+      }
+    }
+    const told = tsharkWith(
+      as,
+      'http2.headers.method',
+      'http2.headers.method',
+      'http2.headers.path',
+      'http2.headers.authority',
+    );
+    const asked = ours
+      .map(({ http: { http2, http_method, url, hostname, http_port } }) => [
+        http2!.stream_id,
+        http_method,
+        url,
+        `${hostname}:${http_port}`,
+      ])
+      .sort(([a], [b]) => Number(a) - Number(b));
+    expect(asked.map((each) => each.slice(1))).toEqual(
+      told.flatMap((lists) => {
+        const [methods, paths, hosts] = lists.map((list) => list.split(','));
+        return methods!.map((method, i) => [method, paths![i], hosts![i]]);
+      }),
+    );
+    expect(asked.map(([id]) => id)).toEqual([1, 3, 5, 7, 9]);
+    const answered = tsharkWith(as, 'http2.headers.status', 'http2.headers.status').flatMap(([list]) =>
+      list!.split(','),
+    );
+    expect(ours.flatMap(({ http }) => http.status ?? []).sort()).toEqual(answered.map(Number).sort());
+    for (const { http, src_port, dest_port } of ours) {
+      const { stream_id, request } = http.http2!;
+      expect(dest_port).toBe(http2Port);
+      expect(src_port).toBeGreaterThan(0);
+      expect(http).toMatchObject({ protocol: 'HTTP/2', version: '2' });
+      expect(http.length ?? 0).toBe(bodies.get(`server ${stream_id}`) ?? 0);
+      expect(http.request_length ?? 0).toBe(bodies.get(`client ${stream_id}`) ?? 0);
+      if (http.url === '/never') expect([http.status, request]).toEqual([undefined, { error_code: 'CANCEL' }]);
+      else
+        expect(http).toMatchObject({ http_user_agent: 'test "2"', server: 'test 2', http_content_type: 'text/plain' });
+    }
+    expect(ours.map(({ http }) => http.length ?? 0).sort((a, b) => b - a)).toEqual([100_000, 10, 3, 0, 0]);
   });
 
   test('each event has the Community ID that tshark has, and the id of a flow', () => {

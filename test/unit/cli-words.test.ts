@@ -81,7 +81,7 @@ describe('letters of tcpdump', () => {
     [['-ni', 'eth0'], 'hint: options come after a command: ringtap capture eth0 -n'],
     [['-D'], 'hint: write ringtap list'],
     [['-v'], 'hint: write ringtap --version'],
-    [['read', 'x.pcap', '-vv'], 'hint: a line has one length: -e and -X show more'],
+    [['stats', 'x.pcap', '-vv'], 'hint: `ringtap read -v` and `ringtap capture -v` print each layer'],
     [['-r', 'x.pcap'], 'hint: write ringtap read FILE'],
     [['read', '-i', 'eth0'], 'hint: write ringtap capture -i eth0'],
     [['capture'], 'hint: For example: ringtap capture eth0; `ringtap list` shows'],

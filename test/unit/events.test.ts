@@ -1,8 +1,9 @@
 // Protocol events: through the meter and through `ringtap events`, from traces made by hand.
+import { execFileSync } from 'node:child_process';
 import { open } from 'ringtap';
 import { type Event, FlowMeter, type FlowMeterOptions, PROTOCOLS } from 'ringtap/flow';
 import { describe, expect, test } from 'vitest';
-import { lines, ringtap } from '../support/cli.js';
+import { lines, ringtap, startRingtap } from '../support/cli.js';
 import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
 import { bytes, ethernet, ipv4, ipv6, type TracePacket, tcp, u16, udp, writePcap } from '../support/trace.js';
@@ -250,6 +251,148 @@ test('the Community ID of ICMP is that of its publication', async () => {
     '1:/OGBt9BN1ofenrmSPWYicpij2Vc=',
     '1:bnQKq8A2r//dWnkRW2EYcMhShjc=',
   ]);
+});
+
+describe('HTTP of other versions', () => {
+  const vlan = (data: Buffer) => Buffer.concat([data.subarray(0, 12), bytes('8100 0ffd'), data.subarray(12)]);
+  const settings = bytes('000000 04 00 00000000');
+  const request = bytes(
+    Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+    settings,
+    bytes('000014 01 05 00000001 828684410f', Buffer.from('www.example.com')),
+  );
+  const response = bytes(settings, '000000 04 01 00000000', '000001 01 04 00000001 88', '000003 00 01 00000001 616263');
+
+  test('0.9 is a line and what comes until the end, in a VLAN, with what a switch puts behind the packet', async () => {
+    const page = '<!DOCTYPE HTML>'.repeat(200);
+    const trailer = bytes('0114 0000 0000 0000 0000 0000 0000 0000 0000 0000');
+    const frames = [
+      segment(0, '', false, 2),
+      segment(0, '', true, 0x12),
+      segment(1, 'GET /\r\n\r\n'),
+      segment(1, page.slice(0, 1400), true),
+      segment(1401, page.slice(1400, 2800), true),
+      segment(2801, page.slice(2800), true),
+      segment(1 + page.length, '', true, 0x11),
+      segment(10, '', false, 0x11),
+    ].map((data) => vlan(Buffer.concat([data, trailer])));
+    const [event, ...others] = await told(frames);
+    expect(others).toEqual([]);
+    expect(event).toMatchObject({
+      vlan: [4093],
+      http: { http_method: 'GET', url: '/', protocol: 'HTTP/0.9', length: page.length },
+    });
+    expect(event!.event_type === 'http' && event!.http.incomplete).toBe(undefined);
+  });
+
+  test('2 comes with its stream, and its fields are put in order as TCP is', async () => {
+    const events = await told([
+      segment(0, '', false, 2),
+      segment(0, '', true, 0x12),
+      segment(1 + 30, request.subarray(30)),
+      segment(1, request.subarray(0, 30)),
+      segment(1, response, true),
+    ]);
+    expect(events).toMatchObject([
+      { http: { hostname: 'www.example.com', url: '/', status: 200, length: 3, http2: { stream_id: 1 } } },
+    ]);
+  });
+
+  test('2 is told without fields, and counted, where there is no library for them', async () => {
+    const file = path('no-library.pcap');
+    writePcap(file, [{ data: segment(1, request) }, { data: segment(1, response, true) }]);
+    const { code, stdout, stderr } = await startRingtap(['events', file, '--json'], {
+      env: { RINGTAP_LIBNGHTTP2: path('no-such-library.so') },
+    }).outcome;
+    expect(code).toBe(0);
+    const [event] = lines(stdout).map((line) => JSON.parse(line));
+    expect(event.http).toEqual({
+      ...{ protocol: 'HTTP/2', version: '2', length: 3, latency_us: 0, http2: { stream_id: 1 } },
+    });
+    expect(stderr).toBe('2 packets, 1 events (of HTTP 2 without header fields, for want of libnghttp2 1)\n');
+  });
+});
+
+describe('the beginning of sessions, as tshark has it', () => {
+  const guid = '00112233445566778899aabbccddeeff';
+  const zeros = (count: number) => Buffer.alloc(count);
+  const framed = (...pieces: Parameters<typeof bytes>) => {
+    const message = bytes(...pieces);
+    return bytes('0000', u16(message.length), message);
+  };
+  const conversation = (port: number, said: Buffer, ...answers: Buffer[]) => [
+    segment(0, '', false, 2, port),
+    segment(0, '', true, 0x12, port),
+    segment(1, said, false, 0x18, port),
+    ...answers.map((answer) => segment(1, answer, true, 0x18, port)),
+  ];
+  const tshark = (file: string, filter: string, ...fields: string[]) => {
+    const named = fields.flatMap((field) => ['-e', field]);
+    const args = ['-n', '-r', file, '-Y', filter, '-T', 'fields', ...named];
+    const text = execFileSync('tshark', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return lines(text).map((line) => line.split('\t'));
+  };
+
+  test('SMB: dialects, and who both ends are', async () => {
+    const header = (reply: boolean) =>
+      bytes('fe534d42 4000 0000 00000000 0000 0000', reply ? '01000000' : '00000000', zeros(44));
+    const frames = conversation(
+      445,
+      framed(header(false), '2400 0300 0100 0000 7f000000', guid, zeros(8), '0202 1002 0003'),
+      framed(
+        header(true),
+        '4100 0100 0003 0000',
+        guid,
+        '2f000000 00008000 00000100 00000200',
+        zeros(16),
+        '8000 0000 00000000',
+      ),
+    );
+    const [event, ...others] = await told(frames);
+    expect(others).toEqual([]);
+    const file = path(`${files}.pcap`);
+    const number = (dialect: string) => `0x${dialect.replace('.', '').padStart(4, '0')}`;
+    const smb = event!.event_type === 'smb' ? event!.smb : undefined;
+    expect([smb!.client_dialects!.map(number).join(','), smb!.client_guid]).toEqual(
+      tshark(file, 'smb2.flags.response == 0', 'smb2.dialect', 'smb2.client_guid')[0],
+    );
+    expect([number(smb!.dialect), smb!.server_guid, `${smb!.max_read_size}`, `${smb!.max_write_size}`]).toEqual(
+      tshark(
+        file,
+        'smb2.flags.response == 1',
+        'smb2.dialect',
+        'smb2.server_guid',
+        'smb2.max_read_size',
+        'smb2.max_write_size',
+      )[0],
+    );
+    expect((await ringtap('events', file)).stdout).toMatch(
+      / smb {3}10\.0\.0\.1:40000 → 10\.0\.0\.2:445 {2}3\.00 {2}of 2\.02,2\.10,3\.00 {2}client 33221100-5544-7766-8899-aabbccddeeff {2}server /,
+    );
+  });
+
+  test('RDP: for whom, what is asked for and what is chosen; TLS goes on behind it', async () => {
+    const cookie = Buffer.from('Cookie: mstshash=eltons\r\n');
+    const hello = `160301002f 0100002b 0303 ${'11'.repeat(32)} 00 0002 1301 01 00 0000`;
+    const request = bytes('0300002c 27e00000000000', cookie, '0100080003000000');
+    const frames = [
+      ...conversation(3389, request, bytes('03000013 0ed00000123400 0200080001000000')),
+      segment(1 + request.length, bytes(hello), false, 0x18, 3389),
+    ];
+    const events = await told(frames);
+    expect(events.map((event) => (event as { rdp?: object }).rdp ?? event.event_type)).toEqual([
+      { tx_id: 0, event_type: 'initial_request', cookie: 'eltons', requested_protocols: ['ssl', 'hybrid'] },
+      { tx_id: 1, event_type: 'initial_response', protocol: 'ssl' },
+      'tls',
+    ]);
+    const fields = ['rdp.rt_cookie', 'rdp.negReq.requestedProtocols', 'rdp.negReq.selectedProtocol'];
+    expect(tshark(path(`${files}.pcap`), 'rdp.neg_type', ...fields)).toEqual([
+      ['Cookie: mstshash=eltons', '0x00000003', ''],
+      ['', '', '0x00000001'],
+    ]);
+    const { stdout } = await ringtap('events', path(`${files}.pcap`), '--types', 'rdp');
+    expect(stdout).toMatch(/ asks {2}for ssl,hybrid {2}user eltons\n.* answers {2}ssl\n/);
+  });
 });
 
 describe('ringtap events', () => {

@@ -16,7 +16,10 @@ const COOKED_8022 = 4;
 export const LINK_PRINTERS: Readonly<Record<number, LinkPrinter>> = {
   [LINKTYPE.NULL]: bsdLoopback,
   [LINKTYPE.ETHERNET]: ethernet,
+  [LINKTYPE.PPP]: ppp,
+  [LINKTYPE.PPP_HDLC]: ppp,
   [LINKTYPE.RAW]: raw,
+  [LINKTYPE.C_HDLC]: ppp,
   [LINKTYPE.LOOP]: bsdLoopback,
   [LINKTYPE.LINUX_SLL]: cooked,
   [LINKTYPE.IPV4]: raw,
@@ -139,6 +142,20 @@ function bsdLoopback(line: Line, at: number, length: number): void {
   if (line.showLink) line.text += `${link}: `;
   if (isIpv6) ipv6(line, at + 4, length - 4);
   else ipv4(line, at + 4, length - 4);
+}
+
+/** PPP and Cisco's HDLC: what they announce is in the columns, as an ethertype. */
+function ppp(line: Line, at: number, length: number): void {
+  line.protocol = 'ppp';
+  line.need(at, 2);
+  const type = line.headers.etherType[line.index]!;
+  const from = line.network;
+  if (line.showLink) line.text += `${type === 0 ? 'PPP' : `PPP, ${ethertypeName(type)}`}, length ${length}: `;
+  const before = line.text;
+  if (ethertypePayload(line, type, from, length - (from - at))) return;
+  line.text = line.showLink
+    ? before.replace(/: $/, '')
+    : `PPP${type === 0 ? '' : `, ${ethertypeName(type)}`}, length ${length}`;
 }
 
 function raw(line: Line, at: number, length: number): void {

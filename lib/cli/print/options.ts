@@ -10,6 +10,7 @@ import { Printer } from './printer.js';
 /** What commander makes of the options that {@link addPrintOptions} adds. */
 export interface PrintFlags {
   linkHeader?: boolean;
+  verbose?: true;
   /** How often -t was given; so with -x and -X. */
   time: number;
   hex: number;
@@ -31,6 +32,7 @@ const count = (_: unknown, before: number) => before + 1;
 export function addPrintOptions(command: Command): Command {
   return command
     .option('-e, --link-header', 'print the link header of each packet, too')
+    .option('-v, --verbose', 'print a line for each layer of a packet, too: every field, checksums, what is malformed')
     .option('-t, --time', '-t: no time; -tt: seconds since 1970; -tttt: with the date', count, 0)
     .option('-x, --hex', '-x: the bytes in hex, too, without the link header; -xx: with it', count, 0)
     .option('-X, --hex-ascii', 'the same in hex and ASCII: -X, -XX', count, 0)
@@ -50,7 +52,13 @@ export function linesOf(flags: PrintFlags, several = false): (capture: Capture) 
   if (flags.json) return (capture) => new JsonPrinter(capture, several, dump !== undefined);
   return ({ epoch, plan }) => {
     const label = several ? `${printable(plan.target)} ` : '';
-    return new Printer(epoch, { time, showLink: flags.linkHeader ?? false, dump, label });
+    return new Printer(epoch, {
+      time,
+      showLink: flags.linkHeader ?? false,
+      showLayers: flags.verbose ?? false,
+      dump,
+      label,
+    });
   };
 }
 

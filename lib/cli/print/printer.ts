@@ -3,6 +3,7 @@ import { ABSENT, type Decoded, decode } from '../../decode/index.js';
 import { type Batch, PacketFlags } from '../../index.js';
 import { Clock, type TimeStyle } from './clock.js';
 import { type DumpStyle, dump } from './dump.js';
+import { Layers } from './layers.js';
 import { Line, TRUNCATED } from './line.js';
 import { LINK_PRINTERS } from './link.js';
 
@@ -10,6 +11,8 @@ export interface PrintOptions {
   readonly time: TimeStyle;
   /** Print the link header, too. */
   readonly showLink: boolean;
+  /** Print a line for each layer, too. */
+  readonly showLayers?: boolean;
   /** How bytes are printed, if they are. */
   readonly dump?: DumpStyle | undefined;
   /** What stands between the time and the packet, a blank included. */
@@ -21,17 +24,19 @@ export class Printer {
   readonly #line: Line;
   readonly #label: string;
   readonly #dump: DumpStyle | undefined;
+  readonly #layers: Layers | undefined;
   #decoded: Decoded | undefined;
 
   /** @param epoch ns since 1970 that the times in batches count from */
-  constructor(epoch: bigint, { time, showLink, dump, label = '' }: PrintOptions) {
+  constructor(epoch: bigint, { time, showLink, showLayers = false, dump, label = '' }: PrintOptions) {
     this.#clock = new Clock(time, epoch);
     this.#line = new Line(showLink);
+    this.#layers = showLayers ? new Layers() : undefined;
     this.#label = label;
     this.#dump = dump;
   }
 
-  /** One line for each of the first `count` packets of a batch, and its bytes where they are asked for. */
+  /** One line for each of the first `count` packets of a batch, and its layers and bytes where they are asked for. */
   lines(batch: Batch, count: number): string {
     const { offset, caplen, time, flags, bytes } = batch;
     const decoded = decode(batch, this.#decoded);
@@ -41,6 +46,7 @@ export class Printer {
       const isRounded = (flags[i]! & PacketFlags.timeInexact) !== 0;
       text += isRounded ? this.#clock.formatExact(batch.timeNs(i)) : this.#clock.format(time[i]!);
       text += `${this.#label}${this.#summary(batch, decoded, i)}\n`;
+      if (this.#layers !== undefined) text += this.#layers.of(batch, decoded, i);
       if (this.#dump === undefined) continue;
       const end = offset[i]! + caplen[i]!;
       const from = this.#dump.fromLink ? offset[i]! : networkOf(batch, decoded, i, end);

@@ -11,6 +11,11 @@ const FLAGS = Array.from(
   (_, flags) => FLAG_LETTERS.filter((_, bit) => flags & (1 << bit)).join('') || 'none',
 );
 
+/** FIN, SYN … as tcpdump writes them. */
+export function flagLetters(flags: number): string {
+  return FLAGS[flags & 255]!;
+}
+
 /** Sequence numbers are absolute, as `tcpdump -S` prints them: each line stands for itself. */
 export function tcp(line: Line, at: number, length: number, ends: Endpoints | undefined): void {
   line.protocol = 'tcp';
@@ -35,7 +40,7 @@ export function tcp(line: Line, at: number, length: number, ends: Endpoints | un
   const headerLength = length - dataLength;
   if (headerLength > HEADER) {
     line.text += ', options [';
-    if (!options(line, at + HEADER, at + headerLength)) {
+    if (!tcpOptions(line, at + HEADER, at + headerLength)) {
       line.text += '[bad opt]';
       return;
     }
@@ -54,7 +59,7 @@ function badHeaderLength(line: Line, headerLength: number, length: number, flags
 }
 
 /** The option list up to its end mark; false where a length does not fit. */
-function options(line: Line, from: number, end: number): boolean {
+export function tcpOptions(line: Line, from: number, end: number): boolean {
   for (let at = from; at < end; ) {
     if (at > from) line.text += ',';
     const kind = line.u8(at);

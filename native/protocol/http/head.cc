@@ -9,15 +9,12 @@ namespace {
 
 constexpr size_t kLongestKept = 2048;
 constexpr size_t kLongestUrl = 8192;
+constexpr size_t kLongestMethod = 64;
 
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-bool is_same(std::string_view a, std::string_view b) noexcept {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool ends_with(std::string_view text, std::string_view end) noexcept {
-  return text.size() >= end.size() && is_same(text.substr(text.size() - end.size()), end);
+  return text.size() >= end.size() && is_same_word(text.substr(text.size() - end.size()), end);
 }
 
 std::string_view trimmed(std::string_view text) noexcept {
@@ -36,6 +33,16 @@ std::string_view next_line(std::string_view& text) noexcept {
 }
 
 }  // namespace
+
+bool is_same_word(std::string_view a, std::string_view b) noexcept {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_simple_request(std::string_view line) noexcept {
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  return line.substr(0, 5) == "GET /" &&
+         std::all_of(line.begin() + 4, line.end(), [](char c) { return static_cast<unsigned char>(c) > ' '; });
+}
 
 size_t end_of_head(std::string_view text, size_t from) noexcept {
   for (size_t at = text.find('\n', from); at != std::string_view::npos; at = text.find('\n', at + 1)) {
@@ -58,12 +65,18 @@ bool Head::read(std::string_view text, bool is_response) {
 }
 
 bool Head::read_request_line(std::string_view line) {
+  if (is_simple_request(line)) {
+    method = line.substr(0, 3);
+    url = line.substr(4, kLongestUrl);
+    protocol = kSimple;
+    return true;
+  }
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
   if (first == std::string_view::npos || last <= first) return false;
   const std::string_view version = line.substr(last + 1);
   if (version.substr(0, 7) != "HTTP/1.") return false;
-  method = line.substr(0, std::min<size_t>(first, 64));
+  method = line.substr(0, std::min(first, kLongestMethod));
   url = line.substr(first + 1, std::min(last - first - 1, kLongestUrl));
   protocol = version.substr(0, 16);
   // A proxy is asked with the whole address.
@@ -79,8 +92,26 @@ bool Head::read_request_line(std::string_view line) {
 bool Head::read_status_line(std::string_view line) {
   if (line.substr(0, 7) != "HTTP/1." || line.size() < 12) return false;
   protocol = line.substr(0, 8);
-  const std::string_view digits = line.substr(9, 3);
+  return read_status(line.substr(9, 3));
+}
+
+/// @param digits three
+bool Head::read_status(std::string_view digits) {
   return std::from_chars(digits.data(), digits.data() + 3, status).ptr == digits.data() + 3 && status >= 100;
+}
+
+void Head::read_field2(std::string_view name, std::string_view value) {
+  if (name == ":method") {
+    method = value.substr(0, kLongestMethod);
+  } else if (name == ":path") {
+    url = value.substr(0, kLongestUrl);
+  } else if (name == ":authority") {
+    set_host(value);
+  } else if (name == ":status") {
+    if (value.size() != 3 || !read_status(value)) status = 0;
+  } else {
+    read_field(name, value);
+  }
 }
 
 void Head::set_host(std::string_view given) {
@@ -111,11 +142,11 @@ void Head::read_field(std::string_view name, std::string_view value) {
                             {"content-encoding", &Head::content_encoding},
                             {"server", &Head::server},
                             {"upgrade", &Head::upgrade}};
-  if (is_same(name, "host")) {
+  if (is_same_word(name, "host")) {
     if (host.empty()) set_host(value);
     return;
   }
-  if (is_same(name, "content-length")) {
+  if (is_same_word(name, "content-length")) {
     uint64_t length = 0;
     const auto [at, error] = std::from_chars(value.data(), value.data() + value.size(), length);
     const bool is_number = error == std::errc{} && at == value.data() + value.size() && length >> 62 == 0;
@@ -128,12 +159,12 @@ void Head::read_field(std::string_view name, std::string_view value) {
     content_length = length;
     return;
   }
-  if (is_same(name, "transfer-encoding")) {
+  if (is_same_word(name, "transfer-encoding")) {
     is_chunked = ends_with(value, "chunked");
     return;
   }
   for (const Kept& each : kKept) {
-    if (is_same(name, each.name) && (this->*each.where).empty()) this->*each.where = value.substr(0, kLongestKept);
+    if (is_same_word(name, each.name) && (this->*each.where).empty()) this->*each.where = value.substr(0, kLongestKept);
   }
 }
 

@@ -16,6 +16,13 @@ constexpr std::string_view kMethods[] = {
 /// end
 size_t end_of_head(std::string_view text, size_t from) noexcept;
 
+constexpr std::string_view kSimple = "HTTP/0.9";
+
+/// A line as HTTP 0.9 asks with, of a path: other protocols have a GET, too.
+bool is_simple_request(std::string_view line) noexcept;
+/// In any case.
+bool is_same_word(std::string_view a, std::string_view b) noexcept;
+
 struct Head {
   std::string method;
   std::string url;
@@ -39,11 +46,17 @@ struct Head {
   /// False: it is none.
   bool read(std::string_view text, bool is_response);
   size_t memory() const noexcept;
+  /// A request of HTTP 0.9.
+  bool is_simple() const noexcept { return protocol == kSimple; }
+  /// One field; its name may be in any case. What is not told is passed over.
+  void read_field(std::string_view name, std::string_view value);
+  /// The same of HTTP 2, where the first line is fields, too.
+  void read_field2(std::string_view name, std::string_view value);
 
  private:
   bool read_request_line(std::string_view line);
   bool read_status_line(std::string_view line);
-  void read_field(std::string_view name, std::string_view value);
+  bool read_status(std::string_view digits);
   void set_host(std::string_view host);
 };
 

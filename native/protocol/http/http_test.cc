@@ -171,3 +171,18 @@ TEST_CASE("empty lines may come before the first request") {
   CHECK(http::kProtocol.match(span_of("\r\nQUIT\r\n"), kMeeting) == Match::kNo);
   CHECK(told({{Side::kClient, "\r\n\n\r\n" + kGet}}, 1).size() == 1);
 }
+
+TEST_CASE("HTTP 0.9: a request is a line, and its response what comes until the end") {
+  for (const size_t piece : {1u, 1u << 20}) {
+    const auto lines = told({{Side::kClient, "GET /a?b\r\n\r\n"}, {Side::kServer, "HTML <html>"}}, piece);
+    REQUIRE(lines.size() == 1);
+    CHECK(has(lines[0], R"("url":"/a?b","http_method":"GET","protocol":"HTTP/0.9","length":11)"));
+    const auto today =
+        told({{Side::kClient, "GET /\r\n"}, {Side::kServer, "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nab"}}, piece);
+    REQUIRE(today.size() == 1);
+    CHECK(has(today[0], R"("protocol":"HTTP/0.9","status":400,"length":2)"));
+  }
+  CHECK(http::kProtocol.match(span_of("GET /\r\n"), kMeeting) == Match::kYes);
+  CHECK(http::kProtocol.match(span_of("GET /a b\r\n"), kMeeting) == Match::kNo);
+  CHECK(http::kProtocol.match(span_of("PUT /a\r\n"), kMeeting) == Match::kNo);
+}
