@@ -38,6 +38,8 @@ export interface ServedClient {
   readonly dropped: number;
 }
 
+/** How long a source may take to say whether it can be opened. */
+const CHECK_MS = 1000;
 /** What no host makes right. */
 const MISTYPED: readonly string[] = [
   ...[
@@ -346,11 +348,14 @@ export class Daemon implements AsyncDisposable {
 
 /** Why it cannot be opened now. No traffic is touched. */
 async function faultOf(uri: string, options: Settings['capture']): Promise<CaptureError | undefined> {
+  // WHY no longer: a pipe that nobody writes to yet keeps nobody from being served.
+  const signal = AbortSignal.timeout(CHECK_MS);
   try {
-    const explained = await explain(uri, options);
+    const explained = await explain(uri, { ...options, signal });
     return explained.ok ? undefined : explained.error;
   } catch (error) {
     if (error instanceof CaptureError) return error;
-    throw error;
+    if (!signal.aborted) throw error;
+    return new CaptureError('RINGTAP_SYSTEM', `nothing has come for ${CHECK_MS} ms`);
   }
 }
