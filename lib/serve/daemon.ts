@@ -14,13 +14,14 @@ import { secured, turnAway } from './greeting.js';
 import { allowed, listenAt, nameOf } from './listening.js';
 import { Memory } from './memory.js';
 import { Refused } from './messages.js';
-import { isLive, missing, type Offer, offers } from './offered.js';
+import { missing, type Offer, offers } from './offered.js';
 import { OwnTraffic } from './own.js';
 import { plainAddress } from './peer.js';
 import { Refusals } from './refusals.js';
 import { becomeUser } from './rights.js';
 import type { OpenCapture } from './serving.js';
 import { readSettings, type ServeEvent, type ServeOptions, type Settings } from './settings.js';
+import { checkSources } from './sources.js';
 
 /** A client of a daemon, as of now. */
 export interface ServedClient {
@@ -38,16 +39,6 @@ export interface ServedClient {
   readonly dropped: number;
 }
 
-/** What no host makes right. */
-const MISTYPED: readonly string[] = [
-  ...[
-    'RINGTAP_BAD_URI',
-    'RINGTAP_UNKNOWN_SCHEME',
-    'RINGTAP_BAD_OPTION',
-    'RINGTAP_UNKNOWN_OPTION',
-    'RINGTAP_BAD_FILTER',
-  ],
-];
 /** How long interfaces are believed to be what they were. */
 const OFFERS_MS = 1000;
 /** Of a name in the log. */
@@ -94,7 +85,7 @@ export class Daemon implements AsyncDisposable {
     if (settings.zstd) needZstd();
     const daemon = new Daemon(settings, open);
     daemon.#allowed = await allowed(settings);
-    await daemon.#checkSources(settings);
+    await checkSources(settings, (what) => daemon.#hear(settings.onEvent, { peer: '', what }));
     if (settings.passive) daemon.#server = await listenAt(settings, (socket) => daemon.#accept(socket));
     try {
       if (settings.user !== undefined) becomeUser(settings.user);
@@ -148,7 +139,7 @@ export class Daemon implements AsyncDisposable {
     const settings = readSettings(options);
     if (settings.zstd) needZstd();
     const list = await allowed(settings);
-    await this.#checkSources(settings);
+    await checkSources(settings, (what) => this.#hear(settings.onEvent, { peer: '', what }));
     this.#settings = settings;
     this.#memory.limit = settings.memoryBytes;
     this.#talk = this.#talkOf(settings);
@@ -183,22 +174,6 @@ export class Daemon implements AsyncDisposable {
     await Promise.all([...this.#conversations].map((one) => one.leave('the daemon ends')));
     await isClosed;
     clearTimeout(timer);
-  }
-
-  /**
-   * What its owner has mistyped he hears of now, and not the first client. What is only not there now may be there then.
-   * @throws CaptureError of the URI
-   */
-  async #checkSources({ sources, capture, onEvent }: Settings): Promise<void> {
-    for (const [name, uri] of sources) {
-      const error = await faultOf(uri, isLive(uri) ? capture : {});
-      if (error === undefined) continue;
-      const what = `sources "${name}": ${wordsOf(error)}`;
-      if (MISTYPED.includes(error.code)) {
-        throw new CaptureError(error.code, `serve(): ${what}`, { hint: error.hint, cause: error });
-      }
-      this.#hear(onEvent, { peer: '', what: printable(`offered, and not to be opened now: ${what}`) });
-    }
   }
 
   #accept(socket: Socket): void {
@@ -341,16 +316,5 @@ export class Daemon implements AsyncDisposable {
       });
     }
     return this.#offers.list;
-  }
-}
-
-/** Why it cannot be opened now. No traffic is touched. */
-async function faultOf(uri: string, options: Settings['capture']): Promise<CaptureError | undefined> {
-  try {
-    const explained = await explain(uri, options);
-    return explained.ok ? undefined : explained.error;
-  } catch (error) {
-    if (error instanceof CaptureError) return error;
-    throw error;
   }
 }

@@ -1,6 +1,8 @@
 // What a daemon takes, and what it says of those whom it refuses.
+import { execFileSync } from 'node:child_process';
 import { open, type ServeEvent, type ServeOptions, serve } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
 import { lab, send } from '../support/lab.js';
 import { readAll } from '../support/packets.js';
 import { Rpcap } from '../support/rpcap.js';
@@ -8,6 +10,7 @@ import { ALL, RpcapClient, startOf } from '../support/rpcap-client.js';
 import { bytes, u16 } from '../support/trace.js';
 import { until, within } from '../support/wait.js';
 
+const path = temporaryFolder();
 const MIB = 1 << 20;
 const UPDATE_FILTER = 5;
 const start = (options: ServeOptions = {}) => serve({ host: '127.0.0.1', port: 0, nullAuth: true, ...options });
@@ -131,5 +134,9 @@ describe.skipIf(lab === null)('a source', () => {
     });
     expect(events).toEqual([{ peer: '', what: expect.stringContaining('sources "later": ') }]);
     expect(daemon.port).toBeGreaterThan(0);
+    // A pipe that nobody writes to yet.
+    execFileSync('mkfifo', [path('pipe')]);
+    await using other = await within(start({ sources: { piped: `file:${path('pipe')}` } }), 'the daemon', 4000);
+    expect(other.port).toBeGreaterThan(0);
   });
 });
