@@ -74,23 +74,37 @@ for (const [path, command] of files) {
 const TOGETHER = process.argv.includes('--deep') ? 1 : 8;
 const UNITS = join(root, 'build/clang-tidy');
 const changed = [...keys].filter(([, key]) => !clean.has(key)).map(([path]) => path);
-const alike = new Map();
+const queue = [];
 for (const path of changed.toSorted()) {
   const flags = flagsOf(files.get(path)).join(' ');
-  alike.set(flags, [...(alike.get(flags) ?? []), path]);
+  const names = namesOf(path);
+  const fits = (unit) =>
+    unit.flags === flags && unit.paths.length < TOGETHER && !names.some((name) => unit.names.has(name));
+  let unit = queue.find(fits);
+  if (unit === undefined) {
+    unit = { flags, names: new Set(), paths: [] };
+    queue.push(unit);
+  }
+  unit.paths.push(path);
+  for (const name of names) unit.names.add(name);
 }
-const queue = [...alike.values()].flatMap((paths) => chunks(paths, TOGETHER));
 let failures = 0;
+
+/** What a file gives a name to, by and large: the first in a line that is not indented, and before what can follow one. */
+function namesOf(path) {
+  const lines = readFileSync(join(root, path), 'utf8').matchAll(
+    /^(?!namespace|using namespace|TEST_CASE)\S.*?\b(\w+)(?= ?[({=;])/gm,
+  );
+  return [...lines].map(([, name]) => name);
+}
 
 /** What a command says beside the compiler, the source and where the object goes. */
 function flagsOf(command) {
   const words = command.split(' ').filter((word) => word !== '');
   const compiler = words.findIndex((word) => /(\+\+|cc)(-\d+)?$/.test(word) && !word.endsWith('ccache'));
-  return words.slice(compiler + 1).filter((word, i, all) => !['-o', '-c'].includes(word) && !['-o', '-c'].includes(all[i - 1]));
-}
-
-function chunks(list, most) {
-  return Array.from({ length: Math.ceil(list.length / most) }, (_, i) => list.slice(i * most, (i + 1) * most));
+  return words
+    .slice(compiler + 1)
+    .filter((word, i, all) => !['-o', '-c'].includes(word) && !['-o', '-c'].includes(all[i - 1]));
 }
 
 function argumentsFor(paths) {
@@ -103,13 +117,15 @@ function argumentsFor(paths) {
 }
 
 async function worker() {
-  for (let paths = queue.shift(); paths !== undefined; paths = queue.shift()) {
+  for (let unit = queue.shift(); unit !== undefined; unit = queue.shift()) {
+    const { paths } = unit;
     try {
       await promisify(execFile)(PROGRAM, ['--quiet', ...argumentsFor(paths)], { cwd: root, maxBuffer: 1 << 26 });
       for (const path of paths) clean.add(keys.get(path));
     } catch (error) {
       if (paths.length > 1) {
-        queue.push(...chunks(paths, Math.ceil(paths.length / 2)));
+        const half = Math.ceil(paths.length / 2);
+        queue.push({ paths: paths.slice(0, half) }, { paths: paths.slice(half) });
         continue;
       }
       failures++;
