@@ -50,7 +50,7 @@ for (let number = 0; number < count; ) {
 }
 await transmitter.flush();
 const seconds = (performance.now() - start) / 1000;
-const { sent } = transmitter.stats();
+const { completed: sent } = transmitter.stats();
 await transmitter.close();
 process.stdout.write(
   `${JSON.stringify({ sent, bytes, seconds, pps: Math.round(sent / seconds), errors: refusals })}\n`,

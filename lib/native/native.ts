@@ -13,6 +13,9 @@ export const Rx = { again: -1, eof: -2, noBuffer: -3, error: -4, closed: -5, not
 /** What `append()` returns instead of a count; native/addon/writer.cc has the same list. */
 export const Appended = { all: -1, released: -2 } as const;
 
+/** What `drainTx()` ends for; native/addon/sending.h has the same list. */
+export const Drained = { empty: 0, room: 1, nothingSent: 2, cancelled: 3 } as const;
+
 /** What `decode()` returns instead of a packet count; native/addon/decode.cc has the same list. */
 export const Undecoded = { released: -1, noColumns: -2 } as const;
 
@@ -62,10 +65,39 @@ export interface NativeSession {
   /** What {@link Addon.wait} calls back. Held weakly until somebody waits. */
   onReady(callback: () => void): void;
   send(frame: Uint8Array): boolean;
+  /** How many of the chosen packets were accepted from the `first`-th on, or {@link Appended.released}. */
+  sendBatch(
+    first: number,
+    count: number,
+    select: Uint32Array | Uint8Array | undefined,
+    session: number,
+    slot: number,
+    generation: number,
+  ): number;
+  /** The same with packets in memory of JavaScript's own. */
+  sendOwned(
+    first: number,
+    count: number,
+    select: Uint32Array | Uint8Array | undefined,
+    bytes: Uint8Array,
+    offset: Uint32Array,
+    caplen: Uint32Array,
+    length: number,
+  ): number;
+  sendFrames(frames: readonly Uint8Array[], first: number, count: number): number;
   flushTx(): number;
   /** Whether `send()` would take a frame now. */
   hasRoomTx(): boolean;
-  txStats(): { sent: number; queued: number; failed: number };
+  /** Sends what is queued on another thread, until {@link steerTx} is satisfied. One at a time. */
+  drainTx(): Promise<number>;
+  /** What `drainTx()` ends for, before nothing is queued: room for a frame, nothing sent for so long, or now. */
+  steerTx(wantsRoom: boolean, patienceMs: number, cancelled: boolean): void;
+  txStats(): {
+    accepted: number;
+    completed: number;
+    queued: number;
+    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped', number>;
+  };
   /** Of packets that another host sends: the port that datagrams are awaited at (0: none) and the program to filter with. */
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */

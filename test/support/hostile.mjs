@@ -304,6 +304,7 @@ const OWN = {
 /** Options of methods. */
 const OPTIONS_OF = {
   'writer.write': ['select', 'signal'],
+  'transmitter.sendBatch': ['select', 'from', 'count'],
   'transmitter.flush': ['signal'],
   'transmitter.drain': ['signal'],
 };
