@@ -21,10 +21,13 @@ export { type ProbeResult, probe } from './plan/probe.js';
 export { type ListenOptions, listen } from './remote/listen.js';
 export type { Listener, ListenerStats } from './remote/listener.js';
 export type { ChooseInterface, DaemonInterface, RemoteDaemon } from './remote/remote-daemon.js';
+export { replay } from './replay.js';
 export type { Daemon, ServedClient } from './serve/daemon.js';
 export type { ActiveClient, ServeEvent, ServeOptions } from './serve/settings.js';
 export { type Authenticate, userLine } from './serve/users.js';
 export { serve } from './serve.js';
+export type { ReplayLateness, ReplayOptions, ReplayProgress, ReplaySource } from './transmit/replay.js';
+export type { Rewrite } from './transmit/rewrite.js';
 export type {
   SendBatchOptions,
   TransmitFailures,

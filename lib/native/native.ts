@@ -200,6 +200,62 @@ export interface NativeFile {
   last?: bigint;
 }
 
+/** A trace in memory that a thread sends. */
+export interface NativeReplay {
+  /** How many of the first `count` packets that the slot lends are kept, or {@link Appended.released}. */
+  add(session: number, slot: number, generation: number, count: number): number;
+  /** Settles when all was sent, it failed, or was stopped. */
+  play(): Promise<void>;
+  stop(): void;
+  progress(): NativeProgress;
+}
+
+export interface NativeProgress {
+  read: number;
+  kept: number;
+  skipped: number;
+  truncated: number;
+  cut: number;
+  backwards: number;
+  sent: number;
+  bytes: number;
+  unsent: number;
+  loops: number;
+  elapsedNs: number;
+  plannedNs: number;
+  late50Ns: number;
+  late90Ns: number;
+  late99Ns: number;
+  lateMostNs: number;
+}
+
+/** MACs have 6 bytes, networks 5 or 17: an address and the number of its bits. */
+export interface NativeEdits {
+  srcMac: Uint8Array | undefined;
+  dstMac: Uint8Array | undefined;
+  vlan: 'push' | 'pop' | 'set' | undefined;
+  vlanTci: number | undefined;
+  /** By twos: what becomes what. */
+  addresses: Uint8Array[];
+  srcPort: number | undefined;
+  dstPort: number | undefined;
+  ttl: number | undefined;
+  dscp: number | undefined;
+}
+
+export interface NativeReplayRequest {
+  pace: 'recorded' | 'pps' | 'bps' | 'topSpeed';
+  rate: number;
+  /** 0: for ever. */
+  loops: number;
+  shifts: boolean;
+  oversize: 'refuse' | 'truncate' | 'skip';
+  memoryBytes: number;
+  rewrite: NativeEdits | undefined;
+  serverRewrite: NativeEdits | undefined;
+  clients: Uint8Array[];
+}
+
 /** What packets come from, as a pcapng trace describes it. */
 export interface NativeInterface {
   name: string | undefined;
@@ -469,6 +525,8 @@ export interface Addon {
   ): number;
   openMeter(options: object): NativeMeter;
   openExporter(request: ExporterRequest): NativeExporter;
+  /** Plays through the sending side of a session, or of two: what clients send, and what servers do. */
+  openReplay(request: NativeReplayRequest, ...sessions: number[]): NativeReplay;
   /** Bytes of text that were written; negative where the memory was transferred away. */
   flowLines(
     memory: ArrayBuffer,

@@ -86,6 +86,7 @@ export interface Transmitter extends AsyncDisposable {
    * @returns how many were accepted, always the first ones: `await drain()`, and go on `from` there
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_RELEASED, RINGTAP_CLOSED, or why the interface cannot send
    * @example
+   * await using transmitter = await openTransmitter('synth:');
    * for await (const batch of capture) {
    *   for (let from = 0; from < batch.length; ) {
    *     from += transmitter.sendBatch(batch, { from });
@@ -143,6 +144,18 @@ export class SessionTransmitter implements Transmitter {
     this.#backend = backend;
     this.#onClose = onClose;
     this.#draining = new Draining(session, (error) => wrapNative(error, backend, uri));
+  }
+
+  /** What native code knows it by, and the link type of its frames; an error once it was closed. */
+  get sender(): { readonly number: number; readonly linkType: number; readonly uri: string } {
+    if (this.#closing !== undefined) throw this.#closed();
+    const { number, linkType } = this.#session.info();
+    return { number, linkType, uri: this.#uri };
+  }
+
+  /** Sends what is queued and closes, as {@link close}; but what could not be sent is told elsewhere. */
+  async leave(): Promise<void> {
+    await this.close().catch(() => {});
   }
 
   send(frame: Uint8Array): boolean {

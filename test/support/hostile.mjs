@@ -287,6 +287,7 @@ const GOOD = {
   listen: ['rpcap://127.0.0.1:0', {}],
   indexTrace: ['nowhere/trace.pcap'],
   serve: [{}],
+  replay: ['synth:?count=1', 'synth:', {}],
   userLine: ['name', 'password'],
   tunnelOf: [{}, 0],
 };
