@@ -29,6 +29,7 @@ export { serve } from './serve.js';
 export type { ReplayLateness, ReplayOptions, ReplayProgress, ReplaySource } from './transmit/replay.js';
 export type { Rewrite } from './transmit/rewrite.js';
 export type {
+  ForwardOptions,
   SendBatchOptions,
   TransmitFailures,
   TransmitStats,

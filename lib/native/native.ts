@@ -73,6 +73,7 @@ export interface NativeSession {
     session: number,
     slot: number,
     generation: number,
+    edits: NativeEdits | undefined,
   ): number;
   /** The same with packets in memory of JavaScript's own. */
   sendOwned(
@@ -83,6 +84,7 @@ export interface NativeSession {
     offset: Uint32Array,
     caplen: Uint32Array,
     length: number,
+    edits: NativeEdits | undefined,
   ): number;
   sendFrames(frames: readonly Uint8Array[], first: number, count: number): number;
   flushTx(): number;

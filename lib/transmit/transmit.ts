@@ -6,9 +6,10 @@ import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import type { BackendName } from '../generated/options.js';
-import { Appended, type NativeSession } from '../native/native.js';
+import { Appended, type NativeEdits, type NativeSession } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
 import { Draining } from './draining.js';
+import { editsOf, type Rewrite, RewriteFault } from './rewrite.js';
 
 /** How long close() waits for a port that takes nothing. */
 const PATIENCE_MS = 1000;
@@ -51,6 +52,12 @@ export interface SendBatchOptions {
   readonly from?: number | undefined;
   /** How many of them to send at most, in packets (default: all). */
   readonly count?: number | undefined;
+}
+
+/** What to pass on of a batch, and how. */
+export interface ForwardOptions extends SendBatchOptions {
+  /** What to change on the way (default: nothing). */
+  readonly rewrite?: Rewrite | undefined;
 }
 
 /**
@@ -97,6 +104,25 @@ export interface Transmitter extends AsyncDisposable {
    */
   sendBatch(batch: Batch | readonly Uint8Array[], options?: SendBatchOptions): number;
   /**
+   * Passes on packets that were received, as {@link sendBatch} does: those that were selected, with changes on the way.
+   * Checksums follow; the batch itself is not changed, and stays lent. Packets that were not captured whole go out as far
+   * as they were: leave `snaplen` alone where packets are passed on.
+   * @param batch a batch that is lent now, or an owned copy, of the link type that is sent here
+   * @param options which of them, and what to change
+   * @returns how many were accepted, always the first ones: `await drain()`, and go on `from` there
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_RELEASED, RINGTAP_CLOSED, RINGTAP_UNSUPPORTED (another link type), or
+   * why the interface cannot send
+   * @example
+   * await using transmitter = await openTransmitter('synth:');
+   * for await (const batch of capture) {
+   *   const select = batch.caplen.subarray(0, batch.length).map((bytes) => Number(bytes < 1000));
+   *   const rewrite = { dstMac: '02:00:00:00:00:01', ttl: 64 };
+   *   transmitter.forward(batch, { select: Uint8Array.from(select), rewrite });
+   * }
+   * console.log(transmitter.stats());
+   */
+  forward(batch: Batch, options?: ForwardOptions): number;
+  /**
    * Resolves when `send()` would take a frame: at once where it would now. Unlike {@link flush} it does not wait until
    * everything was sent, so that there is something to send all the time.
    * @param options `signal` ends the waiting
@@ -131,6 +157,7 @@ export class SessionTransmitter implements Transmitter {
   readonly #backend: BackendName;
   readonly #onClose: () => Promise<void>;
   readonly #draining: Draining;
+  #linkType: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -168,21 +195,50 @@ export class SessionTransmitter implements Transmitter {
     if (this.#closing !== undefined) throw this.#closed();
     const from = this.#whole('from', own.from, 0);
     const count = this.#whole('count', own.count, ALL);
-    if (batch instanceof Batch) return this.#sendPackets(batch, own.select, from, count);
+    if (batch instanceof Batch) return this.#sendPackets('sendBatch', batch, own.select, from, count);
     return this.#sendFrames(batch, own.select, from, count);
   }
 
-  #sendPackets(batch: Batch, given: unknown, from: number, count: number): number {
+  forward(batch: Batch, options: ForwardOptions = {}): number {
+    const own = callOptions({ uri: this.#uri }, 'forward', options, ['select', 'from', 'count', 'rewrite']);
+    if (this.#closing !== undefined) throw this.#closed();
+    if (!(batch instanceof Batch)) {
+      throw this.#error('RINGTAP_BAD_OPTION', `forward() takes a Batch, not ${show(batch)}`);
+    }
+    const from = this.#whole('from', own.from, 0);
+    const count = this.#whole('count', own.count, ALL);
+    const edits = this.#edits(own.rewrite);
+    if (batch.length > 0) this.#fits(batch);
+    return this.#sendPackets('forward', batch, own.select, from, count, edits);
+  }
+
+  #fits({ linkType }: Batch): void {
+    this.#linkType ??= this.#session.info().linkType;
+    if (linkType === this.#linkType) return;
+    const message = `forward(): packets have link type ${linkType}, and frames of link type ${this.#linkType} are sent here`;
+    throw this.#error('RINGTAP_UNSUPPORTED', message);
+  }
+
+  #edits(given: unknown): NativeEdits | undefined {
+    try {
+      return editsOf(given);
+    } catch (error) {
+      const what = error instanceof RewriteFault ? error.message : 'cannot be read';
+      throw this.#error('RINGTAP_BAD_OPTION', `forward(): rewrite ${what}`);
+    }
+  }
+
+  #sendPackets(method: string, batch: Batch, given: unknown, from: number, count: number, edits?: NativeEdits): number {
     const { length } = batch;
-    const released = () => this.#error('RINGTAP_RELEASED', 'sendBatch(): the batch was released');
+    const released = () => this.#error('RINGTAP_RELEASED', `${method}(): the batch was released`);
     if (length === 0) throw released();
     const select = selectionOf(given, length);
-    if (select instanceof SelectionFault) throw this.#error(select.code, `sendBatch(): ${select.message}`);
+    if (select instanceof SelectionFault) throw this.#error(select.code, `${method}(): ${select.message}`);
     const session = batch.sessionNumber;
     const sent = this.#call(() =>
       session === undefined
-        ? this.#session.sendOwned(from, count, select, batch.bytes, batch.offset, batch.caplen, length)
-        : this.#session.sendBatch(from, count, select, session, batch.slot, batch.lease),
+        ? this.#session.sendOwned(from, count, select, batch.bytes, batch.offset, batch.caplen, length, edits)
+        : this.#session.sendBatch(from, count, select, session, batch.slot, batch.lease, edits),
     );
     if (sent === Appended.released) throw released();
     return sent;

@@ -6,7 +6,7 @@
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
-#include "addon/elements.h"
+#include "addon/edits.h"
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "core/untrusted.h"
@@ -18,57 +18,6 @@ namespace {
 // Result of add() that is no count; lib/native/native.ts knows it, too.
 constexpr double kReleased = -2;
 
-std::optional<rewrite::Mac> mac_of(const Napi::Value& value) {
-  const auto given = elements<std::byte>(value);
-  rewrite::Mac mac{};
-  if (given.size() != mac.size()) return std::nullopt;
-  std::copy(given.begin(), given.end(), mac.begin());
-  return mac;
-}
-
-/// 4 or 16 bytes of address and the number of bits, as lib/transmit makes them.
-std::optional<rewrite::Network> network_of(const Napi::Value& value) {
-  const auto given = elements<std::byte>(value);
-  if (given.size() != 5 && given.size() != 17) return std::nullopt;
-  rewrite::Network network{.is_v6 = given.size() == 17};
-  std::copy(given.begin(), given.end() - 1, network.address.begin());
-  network.bits = std::min<uint8_t>(std::to_integer<uint8_t>(given.back()), network.width() * 8);
-  return network;
-}
-
-template <class T>
-std::optional<T> number_of(const Napi::Value& value) {
-  if (!value.IsNumber()) return std::nullopt;
-  return static_cast<T>(std::clamp<double>(number(value), 0, static_cast<double>(std::numeric_limits<T>::max())));
-}
-
-rewrite::Edits to_edits(const Napi::Value& value) {
-  rewrite::Edits edits;
-  if (!value.IsObject()) return edits;
-  const auto given = value.As<Napi::Object>();
-  edits.src_mac = mac_of(given.Get("srcMac"));
-  edits.dst_mac = mac_of(given.Get("dstMac"));
-  const std::string vlan = given.Get("vlan").IsString() ? text(given.Get("vlan")) : "";
-  edits.vlan = vlan == "pop"    ? rewrite::Vlan::kPop
-               : vlan == "push" ? rewrite::Vlan::kPush
-               : vlan == "set"  ? rewrite::Vlan::kSet
-                                : rewrite::Vlan::kKeep;
-  edits.vlan_tci = number_of<uint16_t>(given.Get("vlanTci")).value_or(0);
-  if (given.Get("addresses").IsArray()) {
-    const auto list = given.Get("addresses").As<Napi::Array>();
-    for (uint32_t i = 0; i + 1 < list.Length(); i += 2) {
-      const auto from = network_of(list.Get(i));
-      const auto to = network_of(list.Get(i + 1));
-      if (from && to && from->is_v6 == to->is_v6) edits.addresses.push_back({*from, *to});
-    }
-  }
-  edits.src_port = number_of<uint16_t>(given.Get("srcPort"));
-  edits.dst_port = number_of<uint16_t>(given.Get("dstPort"));
-  edits.ttl = number_of<uint8_t>(given.Get("ttl"));
-  edits.dscp = number_of<uint8_t>(given.Get("dscp"));
-  return edits;
-}
-
 replay::Settings to_settings(const Napi::Object& given) {
   using Pace = replay::Settings::Pace;
   replay::Settings settings;
@@ -79,7 +28,7 @@ replay::Settings to_settings(const Napi::Object& given) {
                                        : Pace::kRecorded;
   settings.rate = number(given.Get("rate"));
   if (!(settings.rate > 0)) settings.rate = 1;
-  settings.loops = number_of<uint32_t>(given.Get("loops")).value_or(1);
+  settings.loops = static_cast<uint64_t>(std::clamp<double>(number(given.Get("loops")), 0, 4294967295));
   settings.shifts = flag(given.Get("shifts"));
   const std::string oversize = text(given.Get("oversize"));
   settings.oversize = oversize == "skip"       ? replay::Oversize::kSkip

@@ -1,5 +1,6 @@
 // The sending side of a session.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <span>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
+#include "addon/edits.h"
 #include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/session.h"
@@ -102,6 +104,42 @@ Napi::Value accepted(Napi::Env env, Sending& sending, const std::vector<TxFrame>
   return Napi::Number::New(env, *taken);
 }
 
+/// The same with frames that are changed on the way, in memory of our own.
+Napi::Value forwarded(Napi::Env env, Sending& sending, const std::vector<TxFrame>& frames,
+                      const rewrite::Edits& edits) {
+  constexpr size_t kTogether = 64;
+  std::vector<std::byte> memory;
+  size_t done = 0;
+  while (done < frames.size()) {
+    const auto some = std::span(frames).subspan(done, std::min(kTogether, frames.size() - done));
+    size_t bytes = 0;
+    for (const TxFrame frame : some) bytes += rewrite::kHeadroom + frame.size();
+    memory.resize(bytes);
+    std::array<TxFrame, kTogether> edited;
+    std::span<std::byte> rest = memory;
+    for (size_t i = 0; i < some.size(); i++) {
+      const auto room = rest.first(rewrite::kHeadroom + some[i].size());
+      std::copy(some[i].begin(), some[i].end(), room.begin() + rewrite::kHeadroom);
+      edited[i] = rewrite::apply(edits, room, static_cast<uint32_t>(some[i].size()));
+      rest = rest.subspan(room.size());
+    }
+    auto taken = sending.with("forward()", [&](Tx& tx) { return tx.send(std::span(edited).first(some.size())); });
+    if (!taken && done == 0) {
+      raise(env, taken.error());
+      return {};
+    }
+    if (!taken) break;  // it fails again, when nothing is in front of it
+    done += *taken;
+    if (*taken < some.size()) break;
+  }
+  return Napi::Number::New(env, static_cast<double>(done));
+}
+
+Napi::Value passed_on(Napi::Env env, Sending& sending, const std::vector<TxFrame>& frames, const Napi::Value& changes) {
+  const rewrite::Edits edits = to_edits(changes);
+  return edits.empty() ? accepted(env, sending, frames) : forwarded(env, sending, frames, edits);
+}
+
 }  // namespace
 
 /// What is below does not know what it was opened as.
@@ -149,7 +187,8 @@ Napi::Value Session::send(const Napi::CallbackInfo& call) {
   return Napi::Boolean::New(env, *sent);
 }
 
-/// sendBatch(first, count, select, session, slot, generation) → how many of those chosen were accepted, or kReleased.
+/// sendBatch(first, count, select, session, slot, generation, edits?) → how many of those chosen were accepted, or
+/// kReleased.
 Napi::Value Session::send_batch(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Sending* to = sending(env, "sendBatch()");
@@ -164,10 +203,11 @@ Napi::Value Session::send_batch(const Napi::CallbackInfo& call) {
     raise_at(env, *std::move(fault));
     return {};
   }
-  return accepted(env, *to, chosen.frames(whole(call[0]), whole(call[1])));
+  return passed_on(env, *to, chosen.frames(whole(call[0]), whole(call[1])), call[6]);
 }
 
-/// sendOwned(first, count, select, bytes, offset, caplen, length): the same with packets in memory of JavaScript's own.
+/// sendOwned(first, count, select, bytes, offset, caplen, length, edits?): the same with packets in memory of
+/// JavaScript's own.
 Napi::Value Session::send_owned(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Sending* to = sending(env, "sendBatch()");
@@ -186,7 +226,7 @@ Napi::Value Session::send_owned(const Napi::CallbackInfo& call) {
     raise_at(env, *std::move(fault));
     return {};
   }
-  return accepted(env, *to, chosen.frames(whole(call[0]), whole(call[1])));
+  return passed_on(env, *to, chosen.frames(whole(call[0]), whole(call[1])), call[7]);
 }
 
 /// sendFrames(frames, first, count) → how many were accepted. Its elements were checked.

@@ -177,6 +177,27 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
     },
   );
 
+  test('what is received is forwarded, with other addresses and a tag', async () => {
+    const capture = await receive();
+    await using source = await open('synth:?count=64&batchSize=64&sizes=100&protocols=udp');
+    const batch = source.nextSync()!;
+    await using transmitter = await openTransmitter(`afpacket:${tx}`);
+    const macs = { srcMac: '02:bb:00:00:00:01', dstMac: '02:bb:00:00:00:02' };
+    for (let i = 0; i < batch.length; i++) batch.view.setUint16(batch.offset[i]! + 12, ETHER_TYPE);
+    const before = batch.copy(3);
+    expect(transmitter.forward(batch, { select: [3], rewrite: macs })).toBe(1);
+    const [seen] = await readAll(capture, 1);
+    expect(seen!.data.subarray(0, 12).toString('hex')).toBe('02bb0000000202bb00000001');
+    expect(seen!.data.subarray(12)).toEqual(Buffer.from(before.subarray(12)));
+    expect(batch.copy(3)).toEqual(before);
+    await using tagged = await open(`afpacket:${rx}`, { direction: 'in', filter: 'vlan 77' });
+    expect(transmitter.forward(batch, { select: [3], rewrite: { vlanPush: 77 } })).toBe(1);
+    const [other] = await readAll(tagged, 1);
+    expect(other!.data).toEqual(
+      Buffer.concat([before.subarray(0, 12), Buffer.from('8100004d', 'hex'), before.subarray(12)]),
+    );
+  });
+
   test('a capture sends beside what it receives, whatever its method', async () => {
     const capture = await receive();
     for (const method of METHODS) {

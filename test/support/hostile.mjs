@@ -306,6 +306,7 @@ const OWN = {
 const OPTIONS_OF = {
   'writer.write': ['select', 'signal'],
   'transmitter.sendBatch': ['select', 'from', 'count'],
+  'transmitter.forward': ['select', 'from', 'count', 'rewrite'],
   'transmitter.flush': ['signal'],
   'transmitter.drain': ['signal'],
 };

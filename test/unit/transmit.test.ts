@@ -92,3 +92,33 @@ test('what is no batch and no list of frames is refused, and nothing of it is se
   await sleep(0);
   expect(sink.stats().accepted).toBe(0);
 });
+
+test('forward() passes on what was selected, changed on the way, and leaves the batch as it was', async () => {
+  await using source = await open(`synth:?count=64&batchSize=64&${SAME}&protocols=udp`);
+  const batch = source.nextSync()!;
+  const before = Array.from({ length: batch.length }, (_, i) => Buffer.from(batch.copy(i)));
+  await using same = await openTransmitter(`synth:?verify=true&${SAME}&protocols=udp`);
+  expect(same.forward(batch)).toBe(64);
+  expect(same.stats()).toMatchObject({ completed: 64, failed: NO_FAILURES });
+  const owned = batch.copy();
+  await using copied = await openTransmitter(`synth:?verify=true&${SAME}&protocols=udp`);
+  const rewrite = { srcMac: '02:00:00:00:00:09', addresses: { '1.2.3.4': '4.3.2.1' } };
+  expect(copied.forward(owned, { select: new Uint8Array(64).fill(1) })).toBe(64);
+  expect(copied.forward(owned, { rewrite, count: 3 })).toBe(3);
+  expect(copied.stats()).toMatchObject({ completed: 64, failed: { malformed: 3 } }); // another source
+  await using changed = await openTransmitter(`synth:?verify=true&${SAME}&protocols=udp`);
+  expect(changed.forward(batch, { rewrite: { ttl: 1 }, from: 10 })).toBe(54);
+  expect(changed.stats().failed.malformed).toBe(54);
+  expect(Array.from({ length: 64 }, (_, i) => Buffer.from(batch.copy(i)))).toEqual(before);
+  for (const [given, options] of [
+    [[frame(1)], {}],
+    [null, {}],
+    [batch, { rewrite: { ttl: 256 } }],
+    [batch, { rewrite: 5 }],
+    [batch, { select: 'x' }],
+  ]) {
+    expect((await failure(() => same.forward(given as never, options as never))).code).toBe('RINGTAP_BAD_OPTION');
+  }
+  batch.release();
+  expect((await failure(() => same.forward(batch))).code).toBe('RINGTAP_RELEASED');
+});
