@@ -15,8 +15,15 @@ export const about = 'sendBatch() and send() beside C, replay beside tcpreplay, 
 
 const SENDER = fileURLToPath(new URL('../senders/transmit.mjs', import.meta.url));
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-/** The C sender of the same kind: sendmmsg past the queueing discipline, and an AF_XDP ring. */
-const PEERS = { afpacket: 'sendmmsg', afxdp: 'xdp' };
+/** C senders of the same kind: sendmmsg past the queueing discipline, and a bare AF_XDP socket. */
+const PEERS = {
+  afpacket: (tx, size, frames) => [
+    ...[program('ringtap-pktgen'), '--wait', '--iface', tx, '--method', 'sendmmsg', '--core', SENDER_CORE],
+    ...['--size', size, '--count', frames, '--rate', 0, '--flows', 1],
+  ],
+  afxdp: (tx, size, frames) => [program('peer-xsktx'), tx, size, frames],
+};
+const PEER_NAMES = { afpacket: 'C, sendmmsg', afxdp: 'C, AF_XDP' };
 const BATCH_GOAL = { least: 0.95 };
 const SEND_GOAL = { least: 0.8 };
 const REPLAY_GOALS = { afpacket: { least: 1.5 }, afxdp: { least: 2 } };
@@ -54,16 +61,13 @@ async function beside(bench, method, size) {
   const kinds = {
     batch: [process.execPath, SENDER, `${method}:${tx}`, size, frames, 0, 'batch'],
     send: [process.execPath, SENDER, `${method}:${tx}`, size, frames, 0],
-    C: [
-      ...[program('ringtap-pktgen'), '--wait', '--iface', tx, '--method', PEERS[method], '--core', SENDER_CORE],
-      ...['--size', size, '--count', frames, '--rate', 0, '--flows', 1],
-    ],
+    C: PEERS[method](tx, size, frames),
   };
   const rates = { batch: [], send: [], C: [] };
   for (let i = 0; i < runs; i++) {
     for (const kind of Object.keys(kinds)) rates[kind].push(await rate(kinds[kind]));
   }
-  const peerName = `C, ${PEERS[method]}`;
+  const peerName = PEER_NAMES[method];
   const wire = size + 4;
   bench.ratio(`${method}: sendBatch(), frames of ${wire} bytes`, {
     ...{ ours: rates.batch, peer: rates.C, peerName, unit: 'kpps', goal: BATCH_GOAL },
@@ -75,14 +79,13 @@ async function beside(bench, method, size) {
 
 /** What a program prints that sends a trace and ends. */
 function output(...command) {
-  const argv = ['-c', String(SENDER_CORE), ...command];
-  const { status, stdout, stderr } = spawnSync('taskset', argv, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command[0]}: ended (${status})\n${stderr}`);
+  const { status, stdout, stderr } = spawnSync(command[0], command.slice(1), { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command.join(' ')}: ended (${status})\n${stderr}`);
   return stdout;
 }
 
-const replayed = (path, uri, ...options) =>
-  JSON.parse(output(process.execPath, CLI, 'replay', path, '-o', uri, '--json', ...options));
+const pinned = (...command) => output('taskset', '-c', String(SENDER_CORE), ...command);
+const replay = (path, uri, ...options) => [process.execPath, CLI, 'replay', path, '-o', uri, '--json', ...options];
 
 async function flatOut(bench, method, path) {
   const { runs } = bench.profile.sending;
@@ -90,9 +93,9 @@ async function flatOut(bench, method, path) {
   if (spawnSync('tcpreplay', ['--version']).status !== 0) return bench.skip(`${method}: replay`, 'no tcpreplay');
   const [ours, peer] = [[], []];
   for (let i = 0; i < runs; i++) {
-    const { sent, seconds } = replayed(path, `${method}:${tx}`, '--topspeed');
+    const { sent, seconds } = JSON.parse(pinned(...replay(path, `${method}:${tx}`, '--topspeed')));
     ours.push(sent / seconds / 1000);
-    const text = output('tcpreplay', '--topspeed', '--preload-pcap', '-i', tx, path);
+    const text = pinned('tcpreplay', '--topspeed', '--preload-pcap', '-i', tx, path);
     const [, packets, time] = /Actual: (\d+) packets .* sent in ([\d.]+) seconds/.exec(text);
     peer.push(Number(packets) / Number(time) / 1000);
   }
@@ -106,7 +109,9 @@ async function paced(bench, method, path) {
   const { runs } = bench.profile.sending;
   const results = [];
   for (let i = 0; i < runs; i++) {
-    results.push(replayed(path, `${method}:${bench.wires.tx}`, '--pps', String(RATE), '-c', String(RATE)));
+    // WHY not pinned: on one core the thread that spins would take turns with the event loop.
+    const command = replay(path, `${method}:${bench.wires.tx}`, '--pps', String(RATE), '-c', String(RATE));
+    results.push(JSON.parse(output(...command)));
   }
   bench.raw[`pacing ${method}`] = results;
   const middle = (pick) => median(results.map(pick));
