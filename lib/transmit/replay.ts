@@ -196,18 +196,35 @@ export class Replay {
       if (given.length === 0) return source;
       throw this.#bad(given[0]![0], 'is for a source that is a URI: open the capture with it');
     }
-    const uris = typeof source === 'string' ? [source] : source;
-    if (!Array.isArray(uris) || uris.length === 0 || !uris.every((uri) => typeof uri === 'string')) {
-      throw this.#error(
-        'RINGTAP_BAD_OPTION',
-        `replay(): the source must be a URI, several, or a Capture, not ${show(source)}`,
-      );
-    }
+    const uris = typeof source === 'string' ? [source] : this.#uris(source);
     const options = { ...Object.fromEntries(given), ...(signal === undefined ? {} : { signal }) };
     const uri = uris.length === 1 ? uris[0]! : `file:${uris.map((each) => each.replace(/^file:/, '')).join(',')}`;
     const capture = await this.#openers.open(uri, options);
     this.#closers.push(() => capture.close());
     return capture;
+  }
+
+  /** A list of them, each looked at once. */
+  #uris(source: unknown): string[] {
+    const no = () =>
+      this.#error(
+        'RINGTAP_BAD_OPTION',
+        `replay(): the source must be a URI, several, or a Capture, not ${show(source)}`,
+      );
+    const uris: string[] = [];
+    try {
+      if (!Array.isArray(source)) throw no();
+      const { length } = source;
+      for (let i = 0; i < length; i++) {
+        const uri: unknown = source[i];
+        if (typeof uri !== 'string') throw no();
+        uris.push(uri);
+      }
+    } catch {
+      throw no(); // it throws when it is looked at
+    }
+    if (uris.length === 0) throw no();
+    return uris;
   }
 
   /** Everything into memory first: a slow disk must not disturb what is sent. */
@@ -286,11 +303,14 @@ export class Replay {
     if (clients === undefined) return [];
     const what = 'must be a list of addresses, networks or MAC addresses, all of one kind';
     if (!Array.isArray(clients)) throw this.#bad('clients', `${what}, not ${show(clients)}`);
-    const ends = clients.map((client: unknown) => {
+    const ends: Uint8Array[] = [];
+    const { length } = clients;
+    for (let i = 0; i < length; i++) {
+      const client: unknown = clients[i];
       const bytes = typeof client === 'string' ? (macBytes(client) ?? networkBytes(client)) : undefined;
       if (bytes === undefined) throw this.#bad('clients', `${what}: ${show(client)} is none`);
-      return bytes;
-    });
+      ends.push(bytes);
+    }
     if (ends.some((end) => (end.length === 6) !== (ends[0]!.length === 6))) throw this.#bad('clients', what);
     return ends;
   }

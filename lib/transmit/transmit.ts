@@ -261,13 +261,14 @@ export class SessionTransmitter implements Transmitter {
       this.#error('RINGTAP_BAD_OPTION', `sendBatch() takes a Batch or a list of Uint8Array, not ${what}`);
     try {
       if (!Array.isArray(given)) throw no(show(given));
-      const frames = Array.from<unknown>({ length: given.length });
-      for (let i = 0; i < frames.length; i++) {
+      const frames: Uint8Array[] = [];
+      const { length } = given;
+      for (let i = 0; i < length; i++) {
         const frame: unknown = given[i];
         if (!types.isUint8Array(frame)) throw no(`a list with ${show(frame)}`);
-        frames[i] = frame;
+        frames.push(frame);
       }
-      return frames as Uint8Array[];
+      return frames;
     } catch (error) {
       throw error instanceof CaptureError ? error : no('what cannot be read');
     }
