@@ -5,6 +5,7 @@ import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import { Appended, addon, type NativeReplay, type NativeReplayRequest } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
+import { isA } from './kinds.js';
 import { editsOf, macBytes, networkBytes, type Rewrite, RewriteFault } from './rewrite.js';
 import { SessionTransmitter, type TransmitStats, type Transmitter } from './transmit.js';
 
@@ -137,7 +138,7 @@ export class Replay {
   readonly #closers: (() => Promise<void>)[] = [];
 
   constructor(source: ReplaySource, options: unknown, openers: Openers) {
-    this.#uri = source instanceof Capture ? source.uri : typeof source === 'string' ? source : 'replay()';
+    this.#uri = isA(source, Capture) ? source.uri : typeof source === 'string' ? source : 'replay()';
     this.#own = callOptions({ uri: this.#uri }, 'replay', options, NAMES);
     this.#openers = openers;
     this.#request = this.#read();
@@ -176,7 +177,7 @@ export class Replay {
   }
 
   async #way(to: unknown, what: string): Promise<SessionTransmitter> {
-    if (to instanceof SessionTransmitter) return to;
+    if (isA(to, SessionTransmitter)) return to;
     if (typeof to !== 'string') {
       throw this.#error('RINGTAP_BAD_OPTION', `replay(): ${what} must be a Transmitter or a URI, not ${show(to)}`);
     }
@@ -192,7 +193,7 @@ export class Replay {
   async #source(source: unknown): Promise<Capture> {
     const { filter, from, to, signal } = this.#own;
     const given = Object.entries({ filter, from, to }).filter(([, value]) => value !== undefined);
-    if (source instanceof Capture) {
+    if (isA(source, Capture)) {
       if (given.length === 0) return source;
       throw this.#bad(given[0]![0], 'is for a source that is a URI: open the capture with it');
     }

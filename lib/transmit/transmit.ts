@@ -9,6 +9,7 @@ import type { BackendName } from '../generated/options.js';
 import { Appended, type NativeEdits, type NativeSession } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
 import { Draining } from './draining.js';
+import { isA } from './kinds.js';
 import { editsOf, type Rewrite, RewriteFault } from './rewrite.js';
 
 /** How long close() waits for a port that takes nothing. */
@@ -195,14 +196,14 @@ export class SessionTransmitter implements Transmitter {
     if (this.#closing !== undefined) throw this.#closed();
     const from = this.#whole('from', own.from, 0);
     const count = this.#whole('count', own.count, ALL);
-    if (batch instanceof Batch) return this.#sendPackets('sendBatch', batch, own.select, from, count);
+    if (isA(batch, Batch)) return this.#sendPackets('sendBatch', batch, own.select, from, count);
     return this.#sendFrames(batch, own.select, from, count);
   }
 
   forward(batch: Batch, options: ForwardOptions = {}): number {
     const own = callOptions({ uri: this.#uri }, 'forward', options, ['select', 'from', 'count', 'rewrite']);
     if (this.#closing !== undefined) throw this.#closed();
-    if (!(batch instanceof Batch)) {
+    if (!isA(batch, Batch)) {
       throw this.#error('RINGTAP_BAD_OPTION', `forward() takes a Batch, not ${show(batch)}`);
     }
     const from = this.#whole('from', own.from, 0);
