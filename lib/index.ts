@@ -4,6 +4,7 @@ export { type Batch, PacketFlags } from './capture/batch.js';
 export type { Capture } from './capture/capture.js';
 export type { Packet } from './capture/packet.js';
 export type { Peer } from './capture/peer.js';
+export type { Selection } from './capture/selection.js';
 export type { CaptureStats } from './capture/stats.js';
 export { type Tunnel, TunnelWords, tunnelOf } from './capture/tunnel.js';
 export type { WaitOptions } from './errors/abort.js';
@@ -20,11 +21,20 @@ export { type ProbeResult, probe } from './plan/probe.js';
 export { type ListenOptions, listen } from './remote/listen.js';
 export type { Listener, ListenerStats } from './remote/listener.js';
 export type { ChooseInterface, DaemonInterface, RemoteDaemon } from './remote/remote-daemon.js';
+export { replay } from './replay.js';
 export type { Daemon, ServedClient } from './serve/daemon.js';
 export type { ActiveClient, ServeEvent, ServeOptions } from './serve/settings.js';
 export { type Authenticate, userLine } from './serve/users.js';
 export { serve } from './serve.js';
-export type { TransmitStats, Transmitter } from './transmit/transmit.js';
+export type { ReplayLateness, ReplayOptions, ReplayProgress, ReplaySource } from './transmit/replay.js';
+export type { Rewrite } from './transmit/rewrite.js';
+export type {
+  ForwardOptions,
+  SendBatchOptions,
+  TransmitFailures,
+  TransmitStats,
+  Transmitter,
+} from './transmit/transmit.js';
 export type { OptionValue } from './uri/values.js';
 export type { NamedAddress } from './write/blocks.js';
 export type { CompressOptions } from './write/compress.js';
@@ -33,5 +43,4 @@ export { indexTrace, type TraceIndex } from './write/index-trace.js';
 export type { WriterInterface } from './write/interfaces.js';
 export { openWriter, type WriterOptions } from './write/open.js';
 export type { RotateOptions } from './write/rotate.js';
-export type { Selection } from './write/selection.js';
 export type { SecretsType, WriteOptions, Writer, WriterLedger, WriterStats } from './write/writer.js';

@@ -70,7 +70,7 @@ const SENDERS = BACKENDS.filter(({ transmits }) => transmits)
  *   while (!transmitter.send(frame)) await transmitter.drain();
  * }
  * await transmitter.flush();
- * console.log(transmitter.stats().sent);
+ * console.log(transmitter.stats().completed);
  */
 export async function openTransmitter<Uri extends string>(uri: Uri, options?: OptionsOf<Uri>): Promise<Transmitter> {
   const followed = await follow(resolve(uri, options, true), 'transmit');

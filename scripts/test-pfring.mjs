@@ -268,7 +268,7 @@ async function transmit(uri, packets) {
     if (i % 50 === 0) await sleep(10);
   }
   await transmitter.flush();
-  const { sent } = transmitter.stats();
+  const { completed: sent } = transmitter.stats();
   await transmitter.close();
   return sent;
 }

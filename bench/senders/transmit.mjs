@@ -1,6 +1,7 @@
-// node transmit.mjs URI SIZE COUNT RATE: sends numbered frames through ringtap's own transmitter; RATE 0 is flat out.
+// node transmit.mjs URI SIZE COUNT RATE [batch]: sends numbered frames through ringtap's own transmitter; RATE 0 is flat out.
+// batch: by sendBatch(), flat out, the same frames again and again.
 import { createInterface } from 'node:readline';
-import { openTransmitter } from 'ringtap';
+import { open, openTransmitter } from 'ringtap';
 
 const IMIX = [60, 566, 60, 566, 60, 1514, 60, 566, 60, 566, 60, 60]; // 7:4:1, as ringtap-pktgen has it
 const FLOWS = 4096;
@@ -21,10 +22,20 @@ function frameOf(size) {
   return frame;
 }
 
-const [uri, sizeText, ...numbers] = process.argv.slice(2);
-const [count, rate] = numbers.map(Number);
+const [uri, sizeText, countText, rateText, mode] = process.argv.slice(2);
+const [count, rate] = [Number(countText), Number(rateText)];
 const frames = (sizeText === 'imix' ? IMIX : [Number(sizeText)]).map(frameOf);
 
+/** Frames in memory of one batch. */
+async function batchOf(made, length) {
+  const source = await open(`synth:?count=${length}&batchSize=${length}&sizes=${made[0].length}`);
+  const batch = source.nextSync().copy();
+  for (let i = 0; i < batch.length; i++) batch.bytes.set(made[0], batch.offset[i]);
+  await source.close();
+  return batch;
+}
+
+const batch = mode === 'batch' ? await batchOf(frames, 1024) : undefined;
 const transmitter = await openTransmitter(uri);
 process.stderr.write('READY\n');
 for await (const _ of createInterface({ input: process.stdin })) break;
@@ -32,7 +43,16 @@ for await (const _ of createInterface({ input: process.stdin })) break;
 const start = performance.now();
 let bytes = 0;
 let refusals = 0;
-for (let number = 0; number < count; ) {
+for (let number = 0; batch !== undefined && number < count; ) {
+  for (let from = 0; from < batch.length && number < count; ) {
+    const sent = transmitter.sendBatch(batch, { from });
+    from += sent;
+    number += sent;
+    bytes += sent * frames[0].length;
+    if (from < batch.length) await transmitter.drain();
+  }
+}
+for (let number = batch === undefined ? 0 : count; number < count; ) {
   const due = rate === 0 ? count : Math.min(count, ((performance.now() - start) / 1000) * rate);
   for (let end = Math.min(due, number + BURST); number < end; ) {
     const frame = frames[number % frames.length];
@@ -50,7 +70,7 @@ for (let number = 0; number < count; ) {
 }
 await transmitter.flush();
 const seconds = (performance.now() - start) / 1000;
-const { sent } = transmitter.stats();
+const { completed: sent } = transmitter.stats();
 await transmitter.close();
 process.stdout.write(
   `${JSON.stringify({ sent, bytes, seconds, pps: Math.round(sent / seconds), errors: refusals })}\n`,

@@ -119,6 +119,8 @@ export interface AfPacketOptions extends OpeningOptions {
   share?: number | undefined;
   /** How the fanout group splits packets, in packet(7)'s words. (default hash) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
+  /** Frames are sent past the interface's queueing discipline, which is faster: nothing shapes them, and nobody who captures on this host's end sees them. false sends them as others are. (default true) */
+  bypass?: boolean | undefined;
   /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
   decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
   /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */
@@ -395,6 +397,8 @@ export interface SynthOptions extends OpeningOptions {
   stallMs?: number | undefined;
   /** Fault: fail with RINGTAP_INJECTED after so many packets. (in packets; range 0 – 9007199254740991; default 0) */
   errorAfter?: number | undefined;
+  /** Of a transmitter: frames have to be those that a capture with the same options shows, in their order; others count as failed.malformed. (default false) */
+  verify?: boolean | undefined;
   /** Open these tunnels, up to four in each other; auto is all of them. Packets, lengths and the filter are those of what is inside, and batch.tunnel tells where it came out of. In a URI with commas in between. */
   decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
   /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. */

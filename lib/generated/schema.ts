@@ -83,7 +83,7 @@ export const BACKENDS: readonly BackendSchema[] = [
       "pcap"
     ],
     "takesTraffic": false,
-    "transmits": false,
+    "transmits": true,
     "auto": 1,
     "options": [
       {
@@ -201,6 +201,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         ],
         "default": "hash",
         "doc": "How the fanout group splits packets, in packet(7)'s words."
+      },
+      {
+        "name": "bypass",
+        "type": "boolean",
+        "default": true,
+        "doc": "Frames are sent past the interface's queueing discipline, which is faster: nothing shapes them, and nobody who captures on this host's end sees them. false sends them as others are."
       },
       {
         "name": "decap",
@@ -885,7 +891,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "fallback": [],
     "takesTraffic": false,
-    "transmits": false,
+    "transmits": true,
     "auto": 2,
     "options": [
       {
@@ -1340,7 +1346,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "fallback": [],
     "takesTraffic": false,
-    "transmits": false,
+    "transmits": true,
     "options": [
       {
         "name": "filter",
@@ -1481,6 +1487,12 @@ export const BACKENDS: readonly BackendSchema[] = [
         "default": 0,
         "unit": "packets",
         "doc": "Fault: fail with RINGTAP_INJECTED after so many packets."
+      },
+      {
+        "name": "verify",
+        "type": "boolean",
+        "default": false,
+        "doc": "Of a transmitter: frames have to be those that a capture with the same options shows, in their order; others count as failed.malformed."
       },
       {
         "name": "decap",

@@ -13,6 +13,9 @@ export const Rx = { again: -1, eof: -2, noBuffer: -3, error: -4, closed: -5, not
 /** What `append()` returns instead of a count; native/addon/writer.cc has the same list. */
 export const Appended = { all: -1, released: -2 } as const;
 
+/** What `drainTx()` ends for; native/addon/sending.h has the same list. */
+export const Drained = { empty: 0, room: 1, nothingSent: 2, cancelled: 3 } as const;
+
 /** What `decode()` returns instead of a packet count; native/addon/decode.cc has the same list. */
 export const Undecoded = { released: -1, noColumns: -2 } as const;
 
@@ -62,10 +65,41 @@ export interface NativeSession {
   /** What {@link Addon.wait} calls back. Held weakly until somebody waits. */
   onReady(callback: () => void): void;
   send(frame: Uint8Array): boolean;
+  /** How many of the chosen packets were accepted from the `first`-th on, or {@link Appended.released}. */
+  sendBatch(
+    first: number,
+    count: number,
+    select: Uint32Array | Uint8Array | undefined,
+    session: number,
+    slot: number,
+    generation: number,
+    edits: NativeEdits | undefined,
+  ): number;
+  /** The same with packets in memory of JavaScript's own. */
+  sendOwned(
+    first: number,
+    count: number,
+    select: Uint32Array | Uint8Array | undefined,
+    bytes: Uint8Array,
+    offset: Uint32Array,
+    caplen: Uint32Array,
+    length: number,
+    edits: NativeEdits | undefined,
+  ): number;
+  sendFrames(frames: readonly Uint8Array[], first: number, count: number): number;
   flushTx(): number;
   /** Whether `send()` would take a frame now. */
   hasRoomTx(): boolean;
-  txStats(): { sent: number; queued: number; failed: number };
+  /** Sends what is queued on another thread, until {@link steerTx} is satisfied. One at a time. */
+  drainTx(): Promise<number>;
+  /** What `drainTx()` ends for, before nothing is queued: room for a frame, nothing sent for so long, or now. */
+  steerTx(wantsRoom: boolean, patienceMs: number, cancelled: boolean): void;
+  txStats(): {
+    accepted: number;
+    completed: number;
+    queued: number;
+    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped', number>;
+  };
   /** Of packets that another host sends: the port that datagrams are awaited at (0: none) and the program to filter with. */
   remote(): { port: number; filter: Uint32Array } | undefined;
   /** Packets come over a connection to that port of the other host. */
@@ -169,6 +203,62 @@ export interface NativeFile {
   bytes: number;
   first?: bigint;
   last?: bigint;
+}
+
+/** A trace in memory that a thread sends. */
+export interface NativeReplay {
+  /** How many of the first `count` packets that the slot lends are kept, or {@link Appended.released}. */
+  add(session: number, slot: number, generation: number, count: number): number;
+  /** Settles when all was sent, it failed, or was stopped. */
+  play(): Promise<void>;
+  stop(): void;
+  progress(): NativeProgress;
+}
+
+export interface NativeProgress {
+  read: number;
+  kept: number;
+  skipped: number;
+  truncated: number;
+  cut: number;
+  backwards: number;
+  sent: number;
+  bytes: number;
+  unsent: number;
+  loops: number;
+  elapsedNs: number;
+  plannedNs: number;
+  late50Ns: number;
+  late90Ns: number;
+  late99Ns: number;
+  lateMostNs: number;
+}
+
+/** MACs have 6 bytes, networks 5 or 17: an address and the number of its bits. */
+export interface NativeEdits {
+  srcMac: Uint8Array | undefined;
+  dstMac: Uint8Array | undefined;
+  vlan: 'push' | 'pop' | 'set' | undefined;
+  vlanTci: number | undefined;
+  /** By twos: what becomes what. */
+  addresses: Uint8Array[];
+  srcPort: number | undefined;
+  dstPort: number | undefined;
+  ttl: number | undefined;
+  dscp: number | undefined;
+}
+
+export interface NativeReplayRequest {
+  pace: 'recorded' | 'pps' | 'bps' | 'topSpeed';
+  rate: number;
+  /** 0: for ever. */
+  loops: number;
+  shifts: boolean;
+  oversize: 'refuse' | 'truncate' | 'skip';
+  memoryBytes: number;
+  rewrite: NativeEdits | undefined;
+  serverRewrite: NativeEdits | undefined;
+  clients: Uint8Array[];
 }
 
 /** What packets come from, as a pcapng trace describes it. */
@@ -446,6 +536,8 @@ export interface Addon {
   ): number;
   openMeter(options: object): NativeMeter;
   openExporter(request: ExporterRequest): NativeExporter;
+  /** Plays through the sending side of a session, or of two: what clients send, and what servers do. */
+  openReplay(request: NativeReplayRequest, ...sessions: number[]): NativeReplay;
   /** Bytes of text that were written; negative where the memory was transferred away. */
   flowLines(
     memory: ArrayBuffer,

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { Batch } from '../capture/batch.js';
+import { type Selection, SelectionFault, selectionOf } from '../capture/selection.js';
 import type { CaptureStats } from '../capture/stats.js';
 import { onAbort, type WaitOptions } from '../errors/abort.js';
 import { CaptureError, warn, wrapNative } from '../errors/errors.js';
@@ -12,7 +13,6 @@ import { isText, SECRETS } from './describe.js';
 import { FileFeed, type WrittenFile } from './files.js';
 import type { Interfaces } from './interfaces.js';
 import type { Readers } from './readers.js';
-import { type Selection, SelectionFault, selectionOf } from './selection.js';
 
 /** What of a batch is written, and for how long it may wait. */
 export interface WriteOptions {

@@ -13,6 +13,7 @@
 #include "addon/meter.h"
 #include "addon/opening.h"
 #include "addon/outlet.h"
+#include "addon/replay.h"
 #include "addon/session.h"
 #include "addon/writer.h"
 #ifdef __linux__
@@ -41,6 +42,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment.writer_constructor = Napi::Persistent(Writer::define(env));
   environment.meter_constructor = Napi::Persistent(MeterHandle::define(env));
   environment.exporter_constructor = Napi::Persistent(ExporterHandle::define(env));
+  environment.replay_constructor = Napi::Persistent(ReplayHandle::define(env));
+  exports.Set("openReplay", Napi::Function::New<ReplayHandle::open>(env));
 #ifndef _WIN32
   environment.connection_constructor = Napi::Persistent(ConnectionHandle::define(env));
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));

@@ -20,7 +20,11 @@ std::unique_ptr<Source> Session::shut_down(bool detach) {
     slots_.clear();  // now, not when the session is collected
   }
   last_stats_ = source_->stats();
-  if (const Tx* tx = source_->tx()) last_tx_stats_ = tx->stats();
+  if (sending_) {
+    sending_->close();
+    last_tx_stats_ = sending_->stats();
+    sending_.reset();
+  }
   return std::move(source_);
 }
 

@@ -38,8 +38,13 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::set_ref>("setRef"),
                          InstanceMethod<&Session::on_ready>("onReady"),
                          InstanceMethod<&Session::send>("send"),
+                         InstanceMethod<&Session::send_batch>("sendBatch"),
+                         InstanceMethod<&Session::send_owned>("sendOwned"),
+                         InstanceMethod<&Session::send_frames>("sendFrames"),
                          InstanceMethod<&Session::flush_tx>("flushTx"),
                          InstanceMethod<&Session::has_room_tx>("hasRoomTx"),
+                         InstanceMethod<&Session::drain_tx>("drainTx"),
+                         InstanceMethod<&Session::steer_tx>("steerTx"),
                          InstanceMethod<&Session::tx_stats>("txStats"),
                          InstanceMethod<&Session::remote>("remote"),
                          InstanceMethod<&Session::remote_agree>("remoteAgree"),
@@ -78,6 +83,7 @@ void Session::adopt(Opened opened) {
   external_ = opened.external;
   context_.emplace(env, "ringtap:wait");
   number_ = environment_.add(this);
+  if (Tx* tx = source_->tx()) sending_ = std::make_shared<Sending>(tx, uri_);
   for (const Segment& segment : source_->info().segments) {
     if (!external_) break;
     ExposedMemory shown;
@@ -105,7 +111,7 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   object.Set("filterReason", filter_.reason);
   object.Set("readiness", readiness_name(source_->readiness().kind));
   object.Set("external", external_);
-  object.Set("transmits", source_->tx() != nullptr);
+  object.Set("transmits", sending_ != nullptr);
   object.Set("batchSize", batch_size_);
   Napi::Array segments = Napi::Array::New(env, segments_.size());
   for (uint32_t i = 0; i < segments_.size(); i++) segments.Set(i, segments_[i].buffer());

@@ -10,6 +10,7 @@
 
 #include "addon/environment.h"
 #include "addon/memory.h"
+#include "addon/sending.h"
 #include "addon/waiter.h"
 #include "core/source.h"
 #include "format/encoder.h"
@@ -52,6 +53,8 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   std::vector<TraceBlock> blocks(size_t first) const {
     return source_ ? source_->blocks(first) : std::vector<TraceBlock>();
   }
+  /// Null where it cannot send, or was closed.
+  const std::shared_ptr<Sending>& sending() const noexcept { return sending_; }
   uint32_t own_number() const noexcept { return number_; }
   /// Packets that it has lost by now.
   uint64_t dropped() const { return source_ ? source_->stats().dropped : last_stats_.dropped; }
@@ -82,8 +85,13 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   void set_ref(const Napi::CallbackInfo& info);
   void on_ready(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
+  Napi::Value send_batch(const Napi::CallbackInfo& info);
+  Napi::Value send_owned(const Napi::CallbackInfo& info);
+  Napi::Value send_frames(const Napi::CallbackInfo& info);
   Napi::Value flush_tx(const Napi::CallbackInfo& info);
   Napi::Value has_room_tx(const Napi::CallbackInfo& info);
+  Napi::Value drain_tx(const Napi::CallbackInfo& info);
+  void steer_tx(const Napi::CallbackInfo& info);
   Napi::Value tx_stats(const Napi::CallbackInfo& info);
   Napi::Value remote(const Napi::CallbackInfo& info);
   void remote_agree(const Napi::CallbackInfo& info);
@@ -99,7 +107,8 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   void remote_finish(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  Tx* sending(Napi::Env env, const char* what);
+  Sending* sending(Napi::Env env, const char* what);
+  TxStats tx_stats_now() const;
   void raise_at(Napi::Env env, Error error) const;
   Napi::Value next_into(Napi::Env env, Slot& slot, int wait_ms, bool goes_on);
   void wait_for_packets();
@@ -116,6 +125,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   uint32_t number_ = 0;
   std::string uri_;
   std::unique_ptr<Source> source_;
+  std::shared_ptr<Sending> sending_;  // while it is open, of what can send
   FilterPlacement filter_;
   uint32_t batch_size_ = 256;
   bool external_ = true;

@@ -67,6 +67,7 @@ std::string bind(LibraryHandle library, LibPcap& f) {
   binder.want(f.get_required_select_timeout, "pcap_get_required_select_timeout");
   binder.want(f.set_protocol_linux, "pcap_set_protocol_linux");
   binder.want(f.datalink_name_to_val, "pcap_datalink_name_to_val");
+  binder.want(f.inject, "pcap_inject");
 #if !defined(_WIN32)
   binder.want(f.fopen_offline, "pcap_fopen_offline");
 #endif

@@ -2,6 +2,7 @@
 // compiler, not the package.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -103,6 +104,7 @@ struct LibPcap {
   const timeval* (*get_required_select_timeout)(pcap_t*);
   int (*set_protocol_linux)(pcap_t*, int protocol);
   int (*datalink_name_to_val)(const char* name);
+  int (*inject)(pcap_t*, const void* bytes, size_t count);
   pcap_t* (*fopen_offline)(FILE*, char* error);
 };
 

@@ -16,6 +16,8 @@ export const LAYERS = {
   export: ['core', 'flow'],
   protocol: ['core', 'decode', 'flow', 'generated'],
   stages: ['core', 'decode', 'filter'],
+  rewrite: ['core', 'decode'],
+  replay: ['core', 'decode', 'rewrite'],
   forward: ['core', 'decode', 'filter'],
   backends: [
     ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'libpcap'],
@@ -23,7 +25,7 @@ export const LAYERS = {
   ],
   addon: [
     ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'write', 'serve', 'libpcap'],
-    ...['flow', 'export', 'protocol', 'stages', 'forward', 'backends', 'generated'],
+    ...['flow', 'export', 'protocol', 'stages', 'rewrite', 'replay', 'forward', 'backends', 'generated'],
   ],
 };
 
@@ -64,7 +66,7 @@ export const ROOMS = {
 };
 
 /** Files of lib/ that belong to a room without a folder. */
-export const PLACES = { 'lib/open.ts': 'index', 'lib/serve.ts': 'index' };
+export const PLACES = { 'lib/open.ts': 'index', 'lib/serve.ts': 'index', 'lib/replay.ts': 'index' };
 
 /** What is against an arrow today and on its way out, as it is told without the line. Nothing is added here. */
 export const LEFT = [];

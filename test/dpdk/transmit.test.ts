@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import { explain, openTransmitter, type Transmitter } from 'ringtap';
 import { describe, expect, test } from 'vitest';
-import { failure } from '../support/packets.js';
+import { failure, NO_FAILURES } from '../support/packets.js';
 import { sleep, within } from '../support/wait.js';
 
 const options = { mbufs: 1024 };
@@ -12,8 +12,8 @@ describe('dpdk: a transmitter whose port takes nothing', () => {
   /** With as many frames as the ring takes, and some that it does not. */
   async function full(uri: string): Promise<Transmitter> {
     const transmitter = await openTransmitter(uri as `dpdk:${string}`, options);
-    for (let before = -1; transmitter.stats().sent !== before; ) {
-      before = transmitter.stats().sent;
+    for (let before = -1; transmitter.stats().completed !== before; ) {
+      before = transmitter.stats().completed;
       while (transmitter.send(frame));
       await transmitter.flush({ signal: AbortSignal.timeout(50) }).catch(() => {});
     }
@@ -74,7 +74,7 @@ describe('dpdk: a transmitter whose port takes nothing', () => {
   test('is closed within a bounded time, says how many frames were never sent, and gives the port back', async () => {
     const transmitter = await full('dpdk:net_ring1');
     const flushing = failure(() => transmitter.flush());
-    const { sent, queued } = transmitter.stats();
+    const { accepted, completed, queued } = transmitter.stats();
     const error = await within(
       failure(() => transmitter.close()),
       'close()',
@@ -85,7 +85,7 @@ describe('dpdk: a transmitter whose port takes nothing', () => {
       backend: 'dpdk',
       message: `dpdk:net_ring1: closed with ${queued} frames that were never sent: the port took none for a second`,
     });
-    expect(transmitter.stats()).toEqual({ sent, queued, failed: 0 });
+    expect(transmitter.stats()).toEqual({ accepted, completed, queued, failed: NO_FAILURES });
     expect((await within(flushing, 'the flush')).code).toBe('RINGTAP_CLOSED');
     expect(await explain('dpdk:net_ring1', options)).toMatchObject({ ok: true });
   });

@@ -287,6 +287,7 @@ const GOOD = {
   listen: ['rpcap://127.0.0.1:0', {}],
   indexTrace: ['nowhere/trace.pcap'],
   serve: [{}],
+  replay: ['synth:?count=1', 'synth:', {}],
   userLine: ['name', 'password'],
   tunnelOf: [{}, 0],
 };
@@ -304,6 +305,8 @@ const OWN = {
 /** Options of methods. */
 const OPTIONS_OF = {
   'writer.write': ['select', 'signal'],
+  'transmitter.sendBatch': ['select', 'from', 'count'],
+  'transmitter.forward': ['select', 'from', 'count', 'rewrite'],
   'transmitter.flush': ['signal'],
   'transmitter.drain': ['signal'],
 };

@@ -104,7 +104,7 @@ test('every option of every command is in each script', async () => {
   const scripts = await Promise.all(
     ['bash', 'zsh', 'fish'].map(async (shell) => (await ringtap('completion', shell)).stdout),
   );
-  for (const command of 'list doctor explain capture stats read info index merge split convert'.split(' ')) {
+  for (const command of 'list doctor explain capture stats read info index merge split convert replay'.split(' ')) {
     const { stdout } = await ringtap(command, '--help');
     const options = [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map((match) => match[1]!);
     expect(options.length).toBeGreaterThan(0);

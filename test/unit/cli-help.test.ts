@@ -97,7 +97,9 @@ describe('ringtap help', () => {
 });
 
 const commands =
-  'list doctor explain capture stats read info index merge split convert rpcapd extcap completion help'.split(' ');
+  'list doctor explain capture stats read info index merge split convert replay rpcapd extcap completion help'.split(
+    ' ',
+  );
 
 describe('the manual page', () => {
   const page = join(root, 'dist/man/ringtap.1');

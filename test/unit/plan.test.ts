@@ -2,8 +2,12 @@ import { devices, explain, open, openTransmitter, probe } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { script } from '../support/child.js';
 import { expectTarget, planOf, refusalOf } from '../support/explain.js';
+import { temporaryFolder } from '../support/folder.js';
 import { failure } from '../support/packets.js';
 import { withoutPfring } from '../support/standin.js';
+import { writePcap } from '../support/trace.js';
+
+const temporary = temporaryFolder();
 
 describe('probe()', () => {
   test('says of every method whether it works here, and if not, why and what helps', async () => {
@@ -83,10 +87,12 @@ describe('explain()', () => {
 });
 
 test('openTransmitter() of a method that cannot send is RINGTAP_UNSUPPORTED, and its captures have none', async () => {
-  expect(await failure(() => openTransmitter('synth:'))).toMatchObject({
+  const path = temporary('none.pcap');
+  writePcap(path, []);
+  expect(await failure(() => openTransmitter(`file:${path}`))).toMatchObject({
     code: 'RINGTAP_UNSUPPORTED',
-    uri: 'synth:',
-    backend: 'synth',
+    uri: `file:${path}`,
+    backend: 'file',
   });
   await using capture = await open('synth:');
   expect(capture.transmit).toBeNull();

@@ -7,11 +7,35 @@
 #include "backends/afpacket/socket.h"
 #include "backends/afpacket/source.h"
 #include "backends/afpacket/target.h"
+#include "backends/afpacket/transmit.h"
 #include "core/clock.h"
+#include "core/sending_source.h"
 #include "core/snaplen.h"
 #include "linux/list.h"
 
 namespace ringtap {
+
+namespace afpacket {
+
+namespace {
+
+/// A socket to send by, and no ring.
+Result<std::unique_ptr<Source>> open_sender(const Target& target, const OpenRequest& request) {
+  auto tx = sender_on(target, request.options.flag("bypass", true));
+  if (tx) {
+    if (const int err = tx->open(); err != 0)
+      return system_error(Code::kSystem, request.uri + ": no socket to send by", "socket", err);
+  }
+  SourceInfo info;
+  info.link_type = target.link_type;
+  info.mode = "copy";
+  info.timestamp_source = "kernel";
+  return std::unique_ptr<Source>(std::make_unique<SendingSource>(std::move(info), std::move(tx)));
+}
+
+}  // namespace
+
+}  // namespace afpacket
 
 Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   const std::string& uri = request.uri;
@@ -21,6 +45,7 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
   if (!target) return std::move(target).error();
   if (!target->up)
     return Error{.code = Code::kInterfaceDown, .message = uri + ": interface \"" + request.target + "\" is down"};
+  if (request.purpose == Purpose::kTransmit) return afpacket::open_sender(*target, request);
   if (target->cooked) {
     fd = afpacket::open_socket(SOCK_DGRAM, uri);
     if (!fd) return std::move(fd).error();

@@ -56,6 +56,7 @@ AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, Sourc
       fanout_(static_cast<uint32_t>(request.options.integer("share"))),
       fanout_mode_(request.options.text("shareMode", "hash")),
       fd_(std::move(fd)),
+      tx_(request.purpose == Purpose::kCapture ? sender_on(target_, request.options.flag("bypass", true)) : nullptr),
       ring_(std::move(ring)),
       info_(std::move(info)),
       leases_(info_.max_leases),
@@ -283,6 +284,7 @@ Stats AfPacket::stats() const noexcept {
 
 void AfPacket::close() noexcept {
   if (!fd_) return;
+  tx_.reset();
   collect();
   const std::weak_ptr<Region> region = info_.segments.front().region;
   info_.segments.clear();

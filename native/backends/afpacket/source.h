@@ -9,6 +9,7 @@
 #include "backends/afpacket/restore.h"
 #include "backends/afpacket/ring.h"
 #include "backends/afpacket/target.h"
+#include "backends/afpacket/transmit.h"
 #include "core/gather.h"
 #include "core/source.h"
 #include "core/unique_fd.h"
@@ -38,6 +39,7 @@ class AfPacket final : public Source {
   }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
+  Tx* tx() noexcept override { return tx_.get(); }
   void close() noexcept override;
 
  private:
@@ -64,6 +66,7 @@ class AfPacket final : public Source {
   const uint32_t fanout_;
   const std::string fanout_mode_;
   UniqueFd fd_;
+  std::unique_ptr<PacketTx> tx_;
   Promiscuous promiscuous_;
   std::unique_ptr<Ring> ring_;
   SourceInfo info_;

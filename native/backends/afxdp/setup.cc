@@ -20,6 +20,7 @@ namespace ringtap::afxdp {
 namespace {
 
 constexpr uint32_t kTxEntries = 1024;
+constexpr uint32_t kFewCompletions = 64;  // of a queue that nothing is sent on
 constexpr uint32_t kJoinedSlots = 256;
 constexpr uint32_t kLinkHeader = ETH_HLEN + 8;  // with two VLAN tags
 constexpr uint32_t kXdpHeadroom = 256;
@@ -122,8 +123,11 @@ Result<Ok> AfXdp::open_sockets() {
       XskRequest request{.ifindex = device_.index, .queue = queue};
       request.fill_entries = std::bit_ceil(per_queue);
       request.rx_entries = settings_.rx_entries != 0 ? std::bit_ceil(settings_.rx_entries) : request.fill_entries;
+      request.completion_entries = kFewCompletions;
       if (queues_.empty()) {
-        request.tx_entries = tx_entries_;
+        request.completion_entries = tx_entries_;
+        // A capture's socket is polled: it sends by another one.
+        if (settings_.purpose == Purpose::kTransmit) request.tx_entries = tx_entries_;
       } else {
         request.shared_with = queues_.front()->xsk.fd();
       }

@@ -34,6 +34,7 @@ void AfXdp::close() noexcept {
   if (link_) detach_link(link_.get());
   link_.reset();
   tx_.reset();
+  sender_.reset();
   queues_.clear();
   info_.segments.clear();
 }

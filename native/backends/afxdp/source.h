@@ -80,6 +80,8 @@ class AfXdp final : public Source {
   int bind_patiently(const Xsk& xsk, uint16_t flags) const;
   bool is_given_up() const noexcept;
   Error given_up() const;
+  Result<Ok> open_sender();
+  void send_by(const Xsk& xsk);
   Result<Ok> watch();
   void wake_for_check() noexcept;
 
@@ -111,6 +113,7 @@ class AfXdp final : public Source {
   UniqueFd map_;
   UniqueFd link_;
   std::vector<std::unique_ptr<Queue>> queues_;
+  std::optional<Xsk> sender_;
   std::optional<XskTx> tx_;
   Promiscuous promiscuous_;
   WaitSet waiting_;

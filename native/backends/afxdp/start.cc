@@ -28,7 +28,7 @@ Result<Ok> AfXdp::start() {
       info_.notes.push_back("no promiscuous mode: " + std::string(std::strerror(err)));
     }
   }
-  tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);
+  if (auto sender = open_sender(); !sender) return sender;
   stamp_base_ns_ = time_namespace_offset() - info_.epoch_ns;
   for (int i = 0; i < 8; i++) observe_clock();
   return watch();
@@ -47,8 +47,28 @@ Result<Ok> AfXdp::start_tx() {
         uri_ + ": queue " + std::to_string(queues_.front()->xsk.queue()) + " of " + device_.name + " cannot be bound",
         "bind", err);
   }
-  tx_.emplace(queues_.front()->xsk, umem_, settings_.frames);
+  if (queues_.front()->xsk.tx.size() == 0) return open_sender();
+  send_by(queues_.front()->xsk);
   return Ok{};
+}
+
+/// WHY a socket of its own: who polls one with a TX ring sends what is in there, and the kernel tells nobody then what
+/// it has dropped.
+Result<Ok> AfXdp::open_sender() {
+  const Xsk& first = queues_.front()->xsk;
+  auto xsk = Xsk::create(
+      umem_, {.ifindex = device_.index, .queue = first.queue(), .tx_entries = tx_entries_, .shared_with = first.fd()},
+      uri_);
+  if (!xsk) return std::move(xsk).error();
+  if (const int err = xsk->bind(0); err != 0)
+    return system_error(Code::kSystem, uri_ + ": a socket to send by cannot be bound", "bind", err);
+  sender_.emplace(*std::move(xsk));
+  send_by(*sender_);
+  return Ok{};
+}
+
+void AfXdp::send_by(const Xsk& xsk) {
+  tx_.emplace(xsk, queues_.front()->xsk.completion, umem_, settings_.frames, SendingLink(device_));
 }
 
 // Native first, generic next; what was obtained stands in the plan.

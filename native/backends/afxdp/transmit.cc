@@ -2,14 +2,19 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-
-#include "linux/interface.h"
 
 namespace ringtap::afxdp {
 
-XskTx::XskTx(const Xsk& xsk, const Umem& umem, uint32_t first_frame)
-    : xsk_(xsk), umem_(umem), first_frame_(first_frame), slots_(xsk.tx.size()) {}
+XskTx::XskTx(const Xsk& xsk, const Ring<uint64_t>& completion, const Umem& umem, uint32_t first_frame, SendingLink link)
+    : xsk_(xsk),
+      completion_(completion),
+      umem_(umem),
+      first_frame_(first_frame),
+      link_(std::move(link)),
+      zero_copy_(xsk.zero_copy()),
+      slots_(xsk.tx.size()) {}
 
 std::span<std::byte> XskTx::reserve() noexcept {
   if (!reserved_) {
@@ -36,18 +41,20 @@ void XskTx::cancel() noexcept {
 }
 
 Result<Ok> XskTx::flush() noexcept {
+  link_.look();
   // WHY: in copy mode one call sends at most 32 frames; each that sends something is worth another.
   for (uint32_t before = xsk_.tx.consumed(); before != producer_;) {
+    if (link_.is_down() && link_.give_up(1) == 0) break;
     const int err = xsk_.kick_tx();
     reap();
-    if (err == ENETDOWN || err == ENXIO) {
-      const UniqueFd fd = query_socket();
-      if (is_gone(fd.get(), xsk_.interface()))
-        return system_error(Code::kInterfaceGone, "the interface was removed", "sendto", err);
-      return system_error(Code::kInterfaceDown, "the interface cannot send", "sendto", err);
-    }
-    if (err != 0 && err != EAGAIN && err != EBUSY && err != ENOBUFS) {
-      return system_error(Code::kSystem, "sending failed", "sendto", err);
+    if (err == ENETDOWN || err == ENXIO) return link_.failure("sendto", err);
+    if (err != 0 && err != EAGAIN && err != EBUSY && err != ENOBUFS) return link_.failure("sendto", err);
+    // WHY before the ring is looked at: of a call whose first frame is dropped the kernel does not say there that it
+    // has taken it. Each such answer is one frame, which is given back like all others.
+    if (err == EBUSY && !zero_copy_ && lost_ < submitted_) {
+      lost_++;
+      refused_.failed[static_cast<size_t>(link_.lost() ? TxFailure::kLinkDown : TxFailure::kDropped)]++;
+      continue;
     }
     const uint32_t after = xsk_.tx.consumed();
     if (after == before) break;
@@ -58,21 +65,34 @@ Result<Ok> XskTx::flush() noexcept {
 }
 
 void XskTx::reap() noexcept {
-  const uint32_t produced = xsk_.completion.produced();
+  const uint32_t produced = completion_.produced();
   const uint32_t count = produced - completed_;
   for (; completed_ != produced; completed_++) {
-    const uint64_t slot = xsk_.completion[completed_] / umem_.frame_bytes - first_frame_;
+    const uint64_t slot = completion_[completed_] / umem_.frame_bytes - first_frame_;
     if (slot < xsk_.tx.size()) slots_.give(static_cast<uint32_t>(slot));
   }
-  xsk_.completion.retire(completed_);
-  sent_ += count;
+  completion_.retire(completed_);
+  returned_ += count;
+}
+
+TxLimits XskTx::limits() const noexcept {
+  TxLimits limits = link_.limits();
+  limits.mtu = std::min(limits.mtu, umem_.frame_bytes - limits.header - 4);
+  return limits;
+}
+
+void XskTx::refuse(TxFailure failure) noexcept {
+  refused_.accepted++;
+  refused_.failed[static_cast<size_t>(failure)]++;
 }
 
 TxStats XskTx::stats() const noexcept {
-  TxStats stats;
-  stats.sent = sent_;
-  stats.failed = xsk_.statistics().tx_invalid_descs;
-  stats.queued = submitted_ - stats.sent - stats.failed;
+  TxStats stats = refused_;
+  stats.accepted += submitted_;
+  stats.completed = returned_ - std::min(lost_, returned_);
+  const uint64_t invalid = xsk_.statistics().tx_invalid_descs;
+  stats.failed[static_cast<size_t>(TxFailure::kMalformed)] += invalid;
+  stats.queued = stats.accepted - stats.completed - stats.all_failed();
   return stats;
 }
 

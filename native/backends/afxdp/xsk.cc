@@ -71,13 +71,16 @@ Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::
     if (const int err = set_option(fd, XDP_UMEM_REG, reg); err != 0)
       return failed("cannot register packet memory", "setsockopt(XDP_UMEM_REG)", err);
   }
-  const uint32_t completion_entries = request.tx_entries != 0 ? request.tx_entries : 64;
-  if (const int err = set_option(fd, XDP_UMEM_FILL_RING, request.fill_entries); err != 0)
-    return failed("fill ring", "setsockopt(XDP_UMEM_FILL_RING)", err);
-  if (const int err = set_option(fd, XDP_UMEM_COMPLETION_RING, completion_entries); err != 0)
-    return failed("completion ring", "setsockopt(XDP_UMEM_COMPLETION_RING)", err);
-  if (const int err = set_option(fd, XDP_RX_RING, request.rx_entries); err != 0)
-    return failed("RX ring", "setsockopt(XDP_RX_RING)", err);
+  if (request.fill_entries != 0) {
+    if (const int err = set_option(fd, XDP_UMEM_FILL_RING, request.fill_entries); err != 0)
+      return failed("fill ring", "setsockopt(XDP_UMEM_FILL_RING)", err);
+    if (const int err = set_option(fd, XDP_UMEM_COMPLETION_RING, request.completion_entries); err != 0)
+      return failed("completion ring", "setsockopt(XDP_UMEM_COMPLETION_RING)", err);
+  }
+  if (request.rx_entries != 0) {
+    if (const int err = set_option(fd, XDP_RX_RING, request.rx_entries); err != 0)
+      return failed("RX ring", "setsockopt(XDP_RX_RING)", err);
+  }
   if (request.tx_entries != 0) {
     if (const int err = set_option(fd, XDP_TX_RING, request.tx_entries); err != 0)
       return failed("TX ring", "setsockopt(XDP_TX_RING)", err);
@@ -86,9 +89,13 @@ Result<Xsk> Xsk::create(const Umem& umem, const XskRequest& request, const std::
   socklen_t length = sizeof offsets;
   if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) != 0)
     return failed("ring layout", "getsockopt(XDP_MMAP_OFFSETS)", errno);
-  int err = map_ring(fd, XDP_PGOFF_RX_RING, offsets.rx, request.rx_entries, xsk.rx);
-  if (err == 0) err = map_ring(fd, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, request.fill_entries, xsk.fill);
-  if (err == 0) err = map_ring(fd, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, completion_entries, xsk.completion);
+  int err = 0;
+  if (request.rx_entries != 0) err = map_ring(fd, XDP_PGOFF_RX_RING, offsets.rx, request.rx_entries, xsk.rx);
+  if (err == 0 && request.fill_entries != 0) {
+    err = map_ring(fd, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, request.fill_entries, xsk.fill);
+    if (err == 0)
+      err = map_ring(fd, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, request.completion_entries, xsk.completion);
+  }
   if (err == 0 && request.tx_entries != 0)
     err = map_ring(fd, XDP_PGOFF_TX_RING, offsets.tx, request.tx_entries, xsk.tx);
   if (err != 0) return failed("cannot map a ring", "mmap", err);

@@ -24,10 +24,11 @@ struct Umem {
 struct XskRequest {
   int ifindex = 0;
   uint32_t queue = 0;
-  uint32_t rx_entries = 0;  // powers of two
-  uint32_t fill_entries = 0;
-  uint32_t tx_entries = 0;  // 0: no sending
-  int shared_with = -1;     // socket whose UMEM this one uses; -1 registers it
+  uint32_t rx_entries = 0;    // powers of two
+  uint32_t fill_entries = 0;  // 0: it shares the queue, and its fill and completion ring, too
+  uint32_t tx_entries = 0;    // 0: no sending
+  uint32_t completion_entries = 0;
+  int shared_with = -1;  // socket whose UMEM this one uses; -1 registers it
 };
 
 class Xsk {

@@ -21,6 +21,7 @@ Probe probe_pcap() {
 Result<std::unique_ptr<Source>> open_pcap(const OpenRequest& request) {
   const LibPcap* library = libpcap();
   if (library == nullptr) return libpcap_missing();
+  if (request.purpose == Purpose::kTransmit) return pcap::open_sender(*library, request);
   return pcap::PcapSource::open(*library, request);
 }
 

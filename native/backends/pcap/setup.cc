@@ -62,6 +62,8 @@ PcapSource::PcapSource(const LibPcap& library, PcapSession session, Arena arena,
   info_.notes = session_.notes;
   readiness_ = readiness_of(library, handle);
   if (session_.silent) socket_ = PacketSocket::of(readiness_.fd);
+  if (request.purpose == Purpose::kCapture && PcapTx::can_send(library, info_.link_type, target_))
+    tx_ = std::make_unique<PcapTx>(library, request, info_.link_type);
 }
 
 /// Nothing arrives before start(): the socket still listens to kSilentProtocol.

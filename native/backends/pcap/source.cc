@@ -190,6 +190,7 @@ Stats PcapSource::stats() const noexcept {
 
 void PcapSource::close() noexcept {
   if (!session_.handle) return;
+  tx_.reset();
   counters_.refresh(library_, session_.handle.get());
   session_.handle.reset();
 }

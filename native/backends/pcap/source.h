@@ -8,6 +8,7 @@
 #include "backends/pcap/counters.h"
 #include "backends/pcap/handle.h"
 #include "backends/pcap/packet_socket.h"
+#include "backends/pcap/transmit.h"
 #include "core/arena.h"
 #include "core/source.h"
 #include "filter/placement.h"
@@ -30,6 +31,7 @@ class PcapSource final : public Source {
   Readiness readiness() const noexcept override { return readiness_; }
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
+  Tx* tx() noexcept override { return tx_.get(); }
   void close() noexcept override;
 
  private:
@@ -73,6 +75,7 @@ class PcapSource final : public Source {
   SourceInfo info_;
   Readiness readiness_;
   std::optional<PacketSocket> socket_;
+  std::unique_ptr<PcapTx> tx_;
   UserFilter filter_{FilterVm::Metadata::kIsRead};
   // Where the filter asks for a packet's type, which libpcap keeps to itself: what it could be, and be accepted.
   std::vector<PacketMetadata> possible_;

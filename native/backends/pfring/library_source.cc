@@ -151,8 +151,7 @@ Result<Ok> LibrarySource::start() {
   if (!watch) return std::move(watch).error();
   watch_.emplace(*std::move(watch));
   started_ = true;
-  prepare_tx();
-  return Ok{};
+  return prepare_tx();
 }
 
 Result<Ok> LibrarySource::start_tx() {
@@ -161,19 +160,21 @@ Result<Ok> LibrarySource::start_tx() {
   if (const int result = library_.enable_ring(handle_.get()); result < 0) {
     return result_error(settings_.uri, "pfring_enable_ring", result);
   }
-  prepare_tx();
-  return Ok{};
+  return prepare_tx();
 }
 
-void LibrarySource::prepare_tx() {
-  if (settings_.target.any()) return;
-  tx_.emplace(settings_.target.names.front(), [this](std::span<const std::byte> frame) {
+Result<Ok> LibrarySource::prepare_tx() {
+  if (settings_.target.any()) return Ok{};
+  auto link = link_of(settings_.target.names.front(), settings_.uri);
+  if (!link) return std::move(link).error();
+  tx_.emplace(*std::move(link), [this](std::span<const std::byte> frame) {
     errno = 0;
     // SAFETY: the library reads the frame and writes nothing.
     char* bytes = const_cast<char*>(reinterpret_cast<const char*>(frame.data()));
     const int result = library_.send(handle_.get(), bytes, static_cast<unsigned>(frame.size()), 1);
     return result >= 0 ? 0 : errno != 0 ? errno : EIO;
   });
+  return Ok{};
 }
 
 RxBatch LibrarySource::receive(DescBlock& block, uint32_t max) noexcept {

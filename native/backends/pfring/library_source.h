@@ -40,7 +40,7 @@ class LibrarySource final : public Source {
   LibrarySource(const Library& library, Settings settings, UniqueHandle handle, Arena arena);
 
   static Result<UniqueHandle> open_handle(const Library& library, const Settings& settings, uint32_t caplen);
-  void prepare_tx();
+  Result<Ok> prepare_tx();
   void read(DescBlock& block, uint32_t max) noexcept;
   void fail(Error error) noexcept;
   void collect() const noexcept;
@@ -52,7 +52,7 @@ class LibrarySource final : public Source {
   SourceInfo info_;
   UserFilter filter_;
   std::optional<Watch> watch_;
-  std::optional<SendQueue> tx_;
+  std::optional<RingTx> tx_;
   PacketHeader header_{};
   uint32_t count_ = 0;  // of the batch that read() fills
   bool started_ = false;

@@ -90,7 +90,9 @@ Result<Ok> RingSource::start() {
 
 Result<Ok> RingSource::start_tx() {
   if (settings_.target.any()) return Ok{};
-  tx_.emplace(settings_.target.names.front(), send_through(socket_->fd()));
+  auto link = link_of(settings_.target.names.front(), settings_.uri);
+  if (!link) return std::move(link).error();
+  tx_.emplace(*std::move(link), send_through(socket_->fd()));
   return Ok{};
 }
 

@@ -48,7 +48,7 @@ class RingSource final : public Source {
   UserFilter filter_;
   Promiscuous promiscuous_;
   std::optional<Watch> watch_;
-  std::optional<SendQueue> tx_;
+  std::optional<RingTx> tx_;
   bool broken_ = false;  // the slot at the cursor makes no sense
   bool failed_ = false;
   Error error_;

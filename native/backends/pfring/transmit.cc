@@ -6,52 +6,43 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <new>
-
-#include "linux/interface.h"
 
 namespace ringtap::pfring {
 
-SendQueue::SendQueue(const std::string& interface, Send send)
-    : send_(std::move(send)), query_(query_socket()), interface_(interface_index(query_.get(), interface)) {}
-
-std::span<std::byte> SendQueue::reserve() noexcept {
-  if (submitted_ - done_ == kFrames) return {};
-  if (!memory_) memory_.reset(new (std::nothrow) std::byte[size_t{kFrames} * kFrameBytes]);
-  starved_ = !memory_;  // which flush() says
-  return starved_ ? std::span<std::byte>() : frame(submitted_);
+Result<SendingLink> link_of(const std::string& interface, const std::string& uri) {
+  const UniqueFd query = query_socket();
+  auto found = query_interface(query.get(), interface, uri);
+  if (!found) return std::move(found).error();
+  return SendingLink(*found);
 }
 
-void SendQueue::submit(uint32_t bytes) noexcept {
-  if (submitted_ - done_ == kFrames || bytes > kFrameBytes) return;
-  bytes_[submitted_++ % kFrames] = bytes;
-  queued_.fetch_add(1, std::memory_order_relaxed);
-}
-
-Result<Ok> SendQueue::flush() noexcept {
-  if (starved_) return Error{.code = Code::kNoMemory, .message = "no memory for frames to send"};
-  while (done_ != submitted_) {
-    const int err = send_(frame(done_).first(bytes_[done_ % kFrames]));
-    if (err == ENOBUFS || err == EAGAIN) break;
-    done_++;
-    queued_.fetch_sub(1, std::memory_order_relaxed);
-    (err == 0 ? sent_ : failed_).fetch_add(1, std::memory_order_relaxed);
-    if (err == 0 || err == EMSGSIZE) continue;
-    if (is_gone(query_.get(), interface_))
-      return system_error(Code::kInterfaceGone, "the interface was removed", "sendto", err);
-    return system_error(err == ENETDOWN ? Code::kInterfaceDown : Code::kSystem, "the interface cannot send", "sendto",
-                        err);
+uint32_t RingTx::hand_over(std::span<const TxFrame> frames, int& err) noexcept {
+  link_.look();
+  uint32_t taken = 0;
+  for (const TxFrame frame : frames) {
+    err = send_(frame);
+    if (err != 0) break;
+    taken++;
   }
-  return Ok{};
+  return taken;
 }
 
-TxStats SendQueue::stats() const noexcept {
-  return {.sent = sent_.load(std::memory_order_relaxed),
-          .queued = queued_.load(std::memory_order_relaxed),
-          .failed = failed_.load(std::memory_order_relaxed)};
+SendQueue::Verdict RingTx::judge(int err) noexcept {
+  using Kind = Verdict::Kind;
+  switch (err) {
+    case EAGAIN:
+      return {};
+    case ENOBUFS:
+      if (link_.lost()) return {.kind = Kind::kSkip, .failure = TxFailure::kLinkDown};
+      return {};
+    case EMSGSIZE:
+      return {.kind = Kind::kSkip, .failure = TxFailure::kTooLong};
+    default:
+      return {.kind = Kind::kFail, .error = link_.failure("sendto", err)};
+  }
 }
 
-SendQueue::Send send_through(int fd) {
+RingTx::Send send_through(int fd) {
   return [fd](std::span<const std::byte> frame) {
     // The module sends where the socket is bound to, but insists on an address.
     sockaddr_ll address{};

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "backends/synth/frames.h"
+#include "backends/synth/transmit.h"
 #include "core/clock.h"
+#include "core/sending_source.h"
 #include "filter/placement.h"
 
 namespace ringtap::synth {
@@ -42,6 +44,11 @@ struct Frame {
   uint32_t bytes;
 };
 
+Error injected(const OpenRequest& request, uint64_t after) {
+  return {.code = Code::kInjected,
+          .message = request.uri + ": failed on request after " + std::to_string(after) + " packets"};
+}
+
 class Synth final : public Source {
  public:
   Synth(SourceInfo info, std::vector<std::vector<Frame>> frames, const OpenRequest& request)
@@ -61,9 +68,7 @@ class Synth final : public Source {
       if (end != 0) limit_ = std::min(limit_, end);
     }
     for (const std::vector<Frame>& list : frames_) frame_count_ += list.size();
-    error_ =
-        Error{.code = Code::kInjected,
-              .message = request.uri + ": failed on request after " + std::to_string(faults_.error_after) + " packets"};
+    error_ = injected(request, faults_.error_after);
     gap_ns_ = rate_ > 0 ? 1e9 / rate_ : static_cast<double>(kFlatOutGapNs);
   }
 
@@ -239,6 +244,27 @@ class Synth final : public Source {
   uint64_t late_ = 0;
 };
 
+/// Takes frames instead of making them. With `verify` they are to be those that a capture with the same options shows.
+std::unique_ptr<Source> sink(SourceInfo info, const std::vector<std::vector<Frame>>& frames,
+                             const OpenRequest& request) {
+  const auto number = [&](const char* name) { return static_cast<uint64_t>(request.options.integer(name)); };
+  SinkSettings settings{.drop_every = number("dropEvery"),
+                        .stall_after = number("stallAfter"),
+                        .stall = std::chrono::milliseconds(request.options.integer("stallMs", 100)),
+                        .error_after = number("errorAfter")};
+  settings.error = injected(request, settings.error_after);
+  settings.error.message = settings.error.message.substr(request.uri.size() + 2);  // who sends says where
+  if (request.options.flag("verify")) {
+    std::vector<TxFrame> all;
+    for (size_t i = 0; i < frames.size(); i++) {
+      for (const Frame& frame : frames[i]) all.emplace_back(info.segments[i].base + frame.offset, frame.bytes);
+    }
+    settings.expected = [all = std::move(all), memory = info.segments](uint64_t at) { return all[at % all.size()]; };
+  }
+  info.segments.clear();
+  return std::make_unique<SendingSource>(std::move(info), std::make_unique<SinkTx>(std::move(settings)));
+}
+
 Result<std::unique_ptr<Source>> open(const OpenRequest& request) {
   const Options& options = request.options;
   auto profile = parse_profile(options.text("sizes", "64"), options.text("protocols", "udp,tcp"));
@@ -289,6 +315,7 @@ Result<std::unique_ptr<Source>> open(const OpenRequest& request) {
     info.segments.push_back(segment);
     frames.push_back(std::move(list));
   }
+  if (request.purpose == Purpose::kTransmit) return sink(std::move(info), frames, request);
   return std::unique_ptr<Source>(std::make_unique<Synth>(std::move(info), std::move(frames), request));
 }
 

@@ -7,6 +7,11 @@
 
 namespace ringtap::dpdk {
 
+PortTx::PortTx(uint16_t port, rte_mempool* pool) : port_(port), pool_(pool) {
+  uint16_t mtu = 0;
+  if (rte_eth_dev_get_mtu(port, &mtu) == 0 && mtu > 0) limits_.mtu = mtu;
+}
+
 PortTx::~PortTx() {
   rte_pktmbuf_free(reserved_);
   rte_pktmbuf_free_bulk(waiting_.data(), count_);
@@ -24,7 +29,13 @@ void PortTx::submit(uint32_t bytes) noexcept {
   reserved_->data_len = static_cast<uint16_t>(bytes);
   reserved_->pkt_len = bytes;
   waiting_[count_++] = std::exchange(reserved_, nullptr);
-  queued_.store(count_, std::memory_order_relaxed);
+  stats_.accepted++;
+  stats_.queued = count_;
+}
+
+void PortTx::refuse(TxFailure failure) noexcept {
+  stats_.accepted++;
+  stats_.failed[static_cast<size_t>(failure)]++;
 }
 
 Result<Ok> PortTx::flush() noexcept {
@@ -36,13 +47,9 @@ Result<Ok> PortTx::flush() noexcept {
   }
   std::copy(waiting_.begin() + done, waiting_.begin() + count_, waiting_.begin());
   count_ -= done;
-  sent_.fetch_add(done, std::memory_order_relaxed);
-  queued_.store(count_, std::memory_order_relaxed);
+  stats_.completed += done;
+  stats_.queued = count_;
   return Ok{};
-}
-
-TxStats PortTx::stats() const noexcept {
-  return {.sent = sent_.load(std::memory_order_relaxed), .queued = queued_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace ringtap::dpdk

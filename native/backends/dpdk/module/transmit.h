@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 
 #include "core/tx.h"
 
@@ -13,7 +12,7 @@ namespace ringtap::dpdk {
 
 class PortTx final : public Tx {
  public:
-  PortTx(uint16_t port, rte_mempool* pool) : port_(port), pool_(pool) {}
+  PortTx(uint16_t port, rte_mempool* pool);
   ~PortTx() override;
   PortTx(const PortTx&) = delete;
   PortTx& operator=(const PortTx&) = delete;
@@ -22,7 +21,11 @@ class PortTx final : public Tx {
   void submit(uint32_t bytes) noexcept override;
   void cancel() noexcept override {}
   Result<Ok> flush() noexcept override;
-  TxStats stats() const noexcept override;
+  TxLimits limits() const noexcept override { return limits_; }
+  TxStats stats() const noexcept override { return stats_; }
+
+ protected:
+  void refuse(TxFailure failure) noexcept override;
 
  private:
   static constexpr uint32_t kFrames = 256;
@@ -32,8 +35,8 @@ class PortTx final : public Tx {
   std::array<rte_mbuf*, kFrames> waiting_{};
   uint32_t count_ = 0;
   rte_mbuf* reserved_ = nullptr;
-  std::atomic<uint64_t> sent_{0};
-  std::atomic<uint64_t> queued_{0};
+  TxLimits limits_;
+  TxStats stats_;
 };
 
 }  // namespace ringtap::dpdk

@@ -1,0 +1,88 @@
+#include "core/send_queue.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace ringtap {
+
+std::span<std::byte> SendQueue::reserve() noexcept {
+  if (submitted_ - done_ == kFrames) return {};
+  if (!memory_) memory_.reset(new (std::nothrow) std::byte[size_t{kFrames} * kFrameBytes]);
+  starved_ = !memory_;  // which flush() says
+  return starved_ ? std::span<std::byte>() : frame(submitted_);
+}
+
+void SendQueue::submit(uint32_t bytes) noexcept {
+  if (!memory_ || submitted_ - done_ == kFrames || bytes > kFrameBytes) return;
+  bytes_[submitted_++ % kFrames] = bytes;
+  stats_.accepted++;
+  stats_.queued++;
+}
+
+Result<uint32_t> SendQueue::pass(std::span<const TxFrame> frames) noexcept {
+  uint32_t passed = 0;
+  while (passed < frames.size()) {
+    const auto rest = frames.subspan(passed);
+    if (const auto lost = given_up(static_cast<uint32_t>(rest.size()))) {
+      stats_.failed[static_cast<size_t>(TxFailure::kLinkDown)] += *lost;
+      return passed + *lost;
+    }
+    int err = 0;
+    const uint32_t taken = hand_over(rest, err);
+    stats_.completed += taken;
+    passed += taken;
+    if (taken == rest.size() || err == 0) continue;
+    Verdict verdict = judge(err);
+    if (verdict.kind == Verdict::Kind::kWait) break;
+    if (verdict.kind == Verdict::Kind::kFail) {
+      if (passed > 0) break;  // it fails again, when nothing is in front of it
+      return std::move(verdict.error);
+    }
+    stats_.failed[static_cast<size_t>(verdict.failure)]++;
+    passed++;
+  }
+  return passed;
+}
+
+Result<Ok> SendQueue::flush() noexcept {
+  if (starved_) return Error{.code = Code::kNoMemory, .message = "no memory for frames to send"};
+  while (done_ != submitted_) {
+    std::array<TxFrame, kTogether> frames;
+    const auto count = static_cast<uint32_t>(std::min<uint64_t>(kTogether, submitted_ - done_));
+    for (uint32_t i = 0; i < count; i++) frames[i] = frame(done_ + i).first(bytes_[(done_ + i) % kFrames]);
+    const auto passed = pass(std::span(frames).first(count));
+    if (!passed) return passed.error();
+    done_ += *passed;
+    stats_.queued -= *passed;
+    if (*passed < count) break;
+  }
+  return Ok{};
+}
+
+Result<uint32_t> SendQueue::send(std::span<const TxFrame> frames) noexcept {
+  if (auto flushed = flush(); !flushed) return std::move(flushed).error();
+  if (done_ != submitted_) return 0u;
+  uint32_t taken = 0;
+  while (taken < frames.size()) {
+    if (const auto failure = limits().refuses(frames[taken])) {
+      refuse(*failure);
+      taken++;
+      continue;
+    }
+    const size_t most = std::min<size_t>(frames.size(), size_t{taken} + kTogether);
+    uint32_t end = taken + 1;
+    while (end < most && !limits().refuses(frames[end])) end++;
+    const auto passed = pass(frames.subspan(taken, end - taken));
+    if (!passed) {
+      if (taken > 0) break;
+      return passed.error();
+    }
+    stats_.accepted += *passed;
+    taken += *passed;
+    if (taken < end) break;
+  }
+  return taken;
+}
+
+}  // namespace ringtap

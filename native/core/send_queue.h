@@ -1,0 +1,58 @@
+// Sending by calls that take frames from anywhere in memory: what cannot go out at once is copied and waits here.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/tx.h"
+
+namespace ringtap {
+
+class SendQueue : public Tx {
+ public:
+  std::span<std::byte> reserve() noexcept override;
+  void submit(uint32_t bytes) noexcept override;
+  void cancel() noexcept override {}
+  Result<Ok> flush() noexcept override;
+  Result<uint32_t> send(std::span<const TxFrame> frames) noexcept override;
+  TxStats stats() const noexcept override { return stats_; }
+
+ protected:
+  /// What to do about a frame that was not taken.
+  struct Verdict {
+    enum class Kind : uint8_t { kWait, kSkip, kFail } kind = Kind::kWait;
+    TxFailure failure = TxFailure::kMalformed;  // kSkip: what it counts as
+    Error error = {};                           // kFail: it stays queued, and nothing goes out any more for now
+  };
+
+  /// Hands frames over, from the front: how many were taken. `err` is why the next one was not.
+  virtual uint32_t hand_over(std::span<const TxFrame> frames, int& err) noexcept = 0;
+  virtual Verdict judge(int err) noexcept = 0;
+  /// How many of `frames` are to be given up without being tried, because the link is known to be down; nothing where
+  /// it is not.
+  virtual std::optional<uint32_t> given_up(uint32_t /*frames*/) noexcept { return std::nullopt; }
+  void refuse(TxFailure failure) noexcept override {
+    stats_.accepted++;
+    stats_.failed[static_cast<size_t>(failure)]++;
+  }
+
+ private:
+  static constexpr uint32_t kFrames = 256;
+  static constexpr uint32_t kFrameBytes = 65536 + 64;
+  static constexpr uint32_t kTogether = 64;
+
+  /// What became of frames in front: so many are done with, in whatever way.
+  Result<uint32_t> pass(std::span<const TxFrame> frames) noexcept;
+  std::span<std::byte> frame(uint64_t number) noexcept {
+    return {memory_.get() + number % kFrames * kFrameBytes, kFrameBytes};
+  }
+
+  std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
+  bool starved_ = false;
+  uint32_t bytes_[kFrames] = {};
+  uint64_t submitted_ = 0;
+  uint64_t done_ = 0;
+  TxStats stats_;
+};
+
+}  // namespace ringtap
