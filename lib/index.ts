@@ -9,6 +9,22 @@ export { type Tunnel, TunnelWords, tunnelOf } from './capture/tunnel.js';
 export type { WaitOptions } from './errors/abort.js';
 export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
 export type { ErrorCode } from './generated/errors.js';
+export {
+  type Inline,
+  type InlineCapture,
+  type InlineOptions,
+  type InlineRules,
+  type InlineTap,
+  openInline,
+} from './inline/inline.js';
+export { formatRule, type InlineIn, type InlineOut, type InlineRule, parseRules } from './inline/rules.js';
+export type {
+  InlineDirection,
+  InlineDrop,
+  InlineInterfaceStats,
+  InlineRuleStats,
+  InlineStats,
+} from './inline/stats.js';
 export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
 export type * from './generated/options.js';
 export type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from './generated/vocabulary.js';

@@ -79,6 +79,7 @@ class Environment final : public Handles {
   Napi::FunctionReference exporter_constructor;
   Napi::FunctionReference connection_constructor;
   Napi::FunctionReference outlet_constructor;
+  Napi::FunctionReference inline_constructor;
 
  private:
   explicit Environment(napi_env env);
