@@ -9,6 +9,9 @@ export { type Tunnel, TunnelWords, tunnelOf } from './capture/tunnel.js';
 export type { WaitOptions } from './errors/abort.js';
 export { CaptureError, type CaptureErrorFields, type CaptureErrorJson } from './errors/errors.js';
 export type { ErrorCode } from './generated/errors.js';
+export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
+export type * from './generated/options.js';
+export type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from './generated/vocabulary.js';
 export {
   type Inline,
   type InlineCapture,
@@ -25,9 +28,6 @@ export type {
   InlineRuleStats,
   InlineStats,
 } from './inline/stats.js';
-export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
-export type * from './generated/options.js';
-export type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from './generated/vocabulary.js';
 export { open, openTransmitter } from './open.js';
 export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';

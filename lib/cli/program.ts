@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   merge: async () => (await import('./merge.js')).addMerge,
   split: async () => (await import('./split.js')).addSplit,
   convert: async () => (await import('./convert.js')).addConvert,
+  inline: async () => (await import('./inline.js')).addInline,
   rpcapd: async () => (await import('./rpcapd.js')).addRpcapd,
   extcap: async () => (await import('./extcap/index.js')).addExtcap,
   bench: async () => (await import('./bench.js')).addBench,

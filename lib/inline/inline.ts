@@ -313,7 +313,9 @@ async function openTaps(capture: unknown, interfaces: readonly string[]): Promis
     });
   }
   const given: Record<string, unknown> = Object.assign(Object.create(null), capture);
-  const wanted = TAPS.flatMap((name) => (given[name] === undefined ? [] : [[name, readTap(name, given[name])] as const]));
+  const wanted = TAPS.flatMap((name) =>
+    given[name] === undefined ? [] : [[name, readTap(name, given[name])] as const],
+  );
   const taps: Taps = {};
   try {
     for (const [name, { uri, ...options }] of wanted) {
@@ -360,7 +362,10 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   const { interfaces: more = [], probe = true, capture } = own;
   const isList = Array.isArray(more) && more.every((one) => typeof one === 'string' && one !== '');
   if (!isList) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): interfaces must be an array of names, not ${show(more)}`);
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `openInline(): interfaces must be an array of names, not ${show(more)}`,
+    );
   }
   if (typeof probe !== 'boolean') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): probe must be true or false, not ${show(probe)}`);

@@ -59,7 +59,8 @@ const NAME = /^[\w.-]{1,64}$/;
 const INTERFACE = /^[^\s/:]{1,15}$/;
 const RULE = ['name', 'in', 'out'];
 const SIDES = { in: ['interface', 'client', 'address', 'gateway'], out: ['interface', 'address', 'server', 'gateway'] };
-const FORM = 'NAME: INTERFACE CLIENT -> ADDRESS[/BITS] [via GATEWAY] => INTERFACE ADDRESS[/BITS] -> SERVER [via GATEWAY]';
+const FORM =
+  'NAME: INTERFACE CLIENT -> ADDRESS[/BITS] [via GATEWAY] => INTERFACE ADDRESS[/BITS] -> SERVER [via GATEWAY]';
 const HINT = `A rule is ${FORM}`;
 /** Of rules, together. */
 const MOST_RULES = 1024;
@@ -207,7 +208,9 @@ export function parseRules(text: string, source = 'rules'): InlineRule[] {
 function parseRule(line: string, where: string): InlineRule {
   const words: Word[] = [...line.matchAll(/\S+/g)].map(({ 0: word, index }) => ({ text: word, column: index + 1 }));
   const fail = (what: string, word: Word | undefined) =>
-    bad(`${where}:${word?.column ?? line.trimEnd().length + 1}: ${what}${word === undefined ? '' : `, not ${show(word.text)}`}`);
+    bad(
+      `${where}:${word?.column ?? line.trimEnd().length + 1}: ${what}${word === undefined ? '' : `, not ${show(word.text)}`}`,
+    );
   let at = 0;
   const take = (what: string, is: (text: string) => boolean): string => {
     const word = words[at];
@@ -227,7 +230,12 @@ function parseRule(line: string, where: string): InlineRule {
   const from = take('an interface', (word) => INTERFACE.test(word));
   const client = take("the client's address", address);
   take('->', (word) => word === '->');
-  const near = { interface: from, client, address: take('an address of ours, such as 10.1.0.5/24', withBits), ...via() };
+  const near = {
+    interface: from,
+    client,
+    address: take('an address of ours, such as 10.1.0.5/24', withBits),
+    ...via(),
+  };
   take(near.address.includes('/') || 'gateway' in near ? '=>' : '=> or via', (word) => word === '=>');
   const to = take('an interface', (word) => INTERFACE.test(word));
   const own = take('an address of ours, such as 10.2.0.5/24', withBits);

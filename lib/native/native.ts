@@ -564,9 +564,7 @@ export interface NativeInlineDirection {
 /** A forwarder. What is pending when it is closed resolves. */
 export interface NativeInline {
   set(rules: readonly NativeInlineRule[]): Promise<void>;
-  probe(
-    places: readonly { port: number; address: Uint8Array }[],
-  ): Promise<{ index: number; mac: string } | undefined>;
+  probe(places: readonly { port: number; address: Uint8Array }[]): Promise<{ index: number; mac: string } | undefined>;
   /** Undefined once it is closed. */
   stats(): NativeInlineStats | undefined;
   /** Nothing is forwarded any more; what was counted stays. */

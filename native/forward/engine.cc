@@ -27,11 +27,12 @@ std::span<const std::byte> tags_of(const Frame& frame, const Link& link) noexcep
   return {frame.data + 12, link.tag_bytes()};
 }
 
-/// VLANs without their priorities.
+/// VLANs without their priorities. WHY not 0: it is none, and hosts answer without it.
 uint64_t vlans_of(const Frame& frame, const Link& link) noexcept {
   uint64_t vlans = 0;
   for (uint32_t at = 0; at < link.tag_bytes(); at += 4) {
-    vlans = vlans << 32 | (load_big<uint32_t>(frame.data + 12 + at) & 0xffff0fff);
+    const uint32_t tag = load_big<uint32_t>(frame.data + 12 + at) & 0xffff0fff;
+    if ((tag & 0xfff) != 0) vlans = vlans << 32 | tag;
   }
   return vlans;
 }
