@@ -57,12 +57,16 @@ async function converse(inline: Inline, socket: Socket): Promise<void> {
     }
     if (waiting.length > MOST_LINE) return void socket.destroy();
   }
+  socket.end();
 }
 
 /** Listens there, for whoever may open the socket: this user. A socket that nobody listens at is replaced. */
 export async function listenAt(path: string, inline: Inline): Promise<Server> {
   await clear(path);
-  const server = createServer((socket) => void converse(inline, socket).catch(() => socket.destroy()));
+  const server = createServer(
+    { allowHalfOpen: true },
+    (socket) => void converse(inline, socket).catch(() => socket.destroy()),
+  );
   server.maxConnections = MOST_CONNECTIONS;
   const before = process.umask(0o177);
   try {

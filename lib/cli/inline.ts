@@ -26,7 +26,7 @@ export function addInline(program: Command): void {
       .command('inline')
       .description('forward packets between a client and a server under other addresses, and capture them')
       .argument('[rules]', 'file of rules, read again at SIGHUP; with --control alone: list, counters, add or remove')
-      .argument('[words...]', 'of add: a rule; of remove: its name')
+      .argument('[words...]', 'of add: a rule, in quotes; of remove: its name')
       .option('--ingress <file>', 'write packets as they came in')
       .option('--egress <file>', 'write packets as they were sent')
       .option('--inline <file>', 'write packets as if nobody were between')
@@ -39,6 +39,7 @@ export function addInline(program: Command): void {
       examples: [
         'ringtap inline rules.txt --inline web.pcapng --control /run/ringtap.sock',
         ['ringtap inline --control /run/ringtap.sock counters', 'in another terminal'],
+        "ringtap inline --control /run/ringtap.sock add 'web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2'",
         'ringtap inline --control /run/ringtap.sock remove web',
       ],
       notes: [

@@ -51,8 +51,10 @@ export interface ReadSide {
   readonly own: Uint8Array;
   readonly ownBits: number;
   readonly gateway: Uint8Array | undefined;
-  /** For messages. */
+  /** As text. */
   readonly address: string;
+  readonly peerText: string;
+  readonly gatewayText: string | undefined;
 }
 
 const NAME = /^[\w.-]{1,64}$/;
@@ -122,6 +124,13 @@ function readSide(value: unknown, which: 'in' | 'out', peerName: 'client' | 'ser
   }
   const peer = addressBytes(fields[peerName]);
   if (peer === undefined) {
+    if (/^[^/]+\/\d{1,3}$/.test(String(fields[peerName]))) {
+      throw new CaptureError(
+        'RINGTAP_UNSUPPORTED',
+        `${where}: ${which}.${peerName} is a network, and a rule is for one ${peerName}: address translation for many is not there`,
+        { hint: `Give each ${peerName} a rule of its own, with addresses of its own.` },
+      );
+    }
     throw bad(`${where}: ${which}.${peerName} must be the IP address of a host, not ${show(fields[peerName])}`);
   }
   const [, plain = undefined, bits = undefined] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(String(address)) ?? [];
@@ -141,11 +150,34 @@ function readSide(value: unknown, which: 'in' | 'out', peerName: 'client' | 'ser
     throw bad(`${where}: addresses of one rule are all of IPv4, or all of IPv6`);
   }
   if (Buffer.compare(peer, own) === 0) throw bad(`${where}: ${which}.address is that of the ${peerName} itself`);
-  return { interface: name, peer, own, ownBits, gateway: via, address: plain! };
+  return {
+    interface: name,
+    peer,
+    own,
+    ownBits,
+    gateway: via,
+    address: plain!,
+    peerText: fields[peerName] as string,
+    gatewayText: gateway as string | undefined,
+  };
+}
+
+/** What a caller gave may throw when it is looked at. */
+function looked<T>(where: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof CaptureError) throw cause;
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${where}: the rules cannot be read`, { cause, hint: HINT });
+  }
 }
 
 /** Looks through one rule. `where` is for messages. */
 export function readRule(value: unknown, where: string): ReadRule {
+  return looked(where, () => look(value, where));
+}
+
+function look(value: unknown, where: string): ReadRule {
   const { name, in: client, out } = ownFields(value, RULE, where);
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw bad(`${where}: name must be 1 to 64 letters, digits, _, . or -, not ${show(name)}`);
@@ -157,19 +189,33 @@ export function readRule(value: unknown, where: string): ReadRule {
   if (sides[0].own.length !== sides[1].own.length) {
     throw bad(`rule ${name}: addresses of one rule are all of IPv4, or all of IPv6`);
   }
-  return { rule: freeze(value as InlineRule), sides: [...sides] };
+  return { rule: ruleOf(name, sides), sides: [...sides] };
 }
 
-function freeze(rule: InlineRule): InlineRule {
-  return Object.freeze({ name: rule.name, in: Object.freeze({ ...rule.in }), out: Object.freeze({ ...rule.out }) });
+/** As it was read: what the caller does with his object afterwards changes nothing. */
+function ruleOf(name: string, [near, far]: readonly [ReadSide, ReadSide]): InlineRule {
+  const of = (side: ReadSide) => ({
+    interface: side.interface,
+    address: side.address + (side.ownBits > 0 ? `/${side.ownBits}` : ''),
+    ...(side.gatewayText === undefined ? {} : { gateway: side.gatewayText }),
+  });
+  return Object.freeze({
+    name,
+    in: Object.freeze({ ...of(near), client: near.peerText }),
+    out: Object.freeze({ ...of(far), server: far.peerText }),
+  });
 }
 
 /** Looks through rules that are to be in force together. */
 export function readRules(value: unknown, where: string): ReadRule[] {
+  return looked(where, () => lookAll(value, where));
+}
+
+function lookAll(value: unknown, where: string): ReadRule[] {
   const list = typeof value === 'string' ? parseRules(value) : value;
   if (!Array.isArray(list)) throw bad(`${where}: rules are an array, or text, not ${show(value)}`);
   if (list.length > MOST_RULES) throw bad(`${where}: ${list.length} rules are more than ${MOST_RULES}`);
-  return list.map((one, i) => readRule(one, `${where}: rule ${i + 1}`));
+  return Array.from(list, (one, i) => readRule(one, `${where}: rule ${i + 1}`));
 }
 
 /** What a line of rules is made of, and where. */
@@ -190,7 +236,8 @@ interface Word {
  * @throws CaptureError RINGTAP_BAD_OPTION, which names line and column
  */
 export function parseRules(text: string, source = 'rules'): InlineRule[] {
-  if (typeof text !== 'string') throw bad(`${show(source)}: rules are text, not ${show(text)}`);
+  if (typeof source !== 'string') throw bad(`parseRules(): source is what messages call the text, not ${show(source)}`);
+  if (typeof text !== 'string') throw bad(`${source}: rules are text, not ${show(text)}`);
   const rules: InlineRule[] = [];
   const names = new Set<string>();
   for (const [i, whole] of text.split(/\r?\n/).entries()) {
@@ -253,8 +300,16 @@ function parseRule(line: string, where: string): InlineRule {
   return rule;
 }
 
-/** As {@link parseRules} reads it. */
-export function formatRule({ name, in: near, out: far }: InlineRule): string {
+/**
+ * Writes a rule as {@link parseRules} reads it.
+ * @example
+ * for (const rule of inline.rules.list()) console.log(formatRule(rule));
+ * @param rule as `openInline()` takes it
+ * @returns one line, without its end
+ * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION: it is no rule
+ */
+export function formatRule(rule: InlineRule): string {
+  const { name, in: near, out: far } = readRule(rule, 'formatRule()').rule;
   const via = (gateway: string | undefined) => (gateway === undefined ? '' : ` via ${gateway}`);
   const from = `${near.interface} ${near.client} -> ${near.address}${via(near.gateway)}`;
   return `${name}: ${from} => ${far.interface} ${far.address} -> ${far.server}${via(far.gateway)}`;

@@ -18,16 +18,13 @@ enum class Drop : uint8_t {
   kNoBuffer,    // the way out had no room
   kRefused,     // the kernel refused the frame
   kRedirect,    // an ICMP redirect, which means nothing on the other side
-  kNatFull,     // no port or room was left for another conversation
-  kNatUnknown,  // it belongs to no conversation
-  kFragment,    // the first fragment of its packet was not seen
   kClosed,      // it waited when all was closed
   kCount
 };
 inline constexpr size_t kDrops = static_cast<size_t>(Drop::kCount);
 inline constexpr std::array<const char*, kDrops> kDropNames = {
     "ttl",     "tooBig",  "malformed", "checksum", "unresolved",    "linkDown", "noBuffer",
-    "refused", "redirect", "natFull",  "natUnknown", "fragment", "closed"};
+    "refused", "redirect", "closed"};
 
 /// Written by the thread that forwards, read by any.
 class Counter {

@@ -287,6 +287,9 @@ const GOOD = {
   listen: ['rpcap://127.0.0.1:0', {}],
   indexTrace: ['nowhere/trace.pcap'],
   serve: [{}],
+  openInline: ['x: lo 10.1.0.2 -> 10.1.0.5 => lo 10.2.0.5 -> 10.2.0.2', {}],
+  parseRules: ['x', 'rules'],
+  formatRule: [{}],
   userLine: ['name', 'password'],
   tunnelOf: [{}, 0],
 };
