@@ -54,7 +54,12 @@ const ABOUT: Readonly<Record<(typeof TAPS)[number], string>> = {
 
 type Taps = Partial<Record<(typeof TAPS)[number], Writer>>;
 
-/** The rules of a forwarder, which may be changed while it runs. */
+/**
+ * The rules of a forwarder, which may be changed while it runs.
+ * @example
+ * await inline.rules.set('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
+ * console.log(inline.rules.list());
+ */
 export class InlineRules {
   readonly #change: (wanted: (now: readonly ReadRule[]) => readonly ReadRule[]) => Promise<void>;
   readonly #current: () => readonly ReadRule[];
@@ -134,6 +139,9 @@ export class InlineRules {
 /**
  * A bump in the wire that runs: packets of clients go to servers and back, with other addresses, and traces are taken. Made
  * by `openInline()`.
+ * @example
+ * await using inline = await openInline('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
+ * console.log(inline.interfaces, inline.stats().rules);
  */
 export class Inline implements AsyncDisposable {
   /** The rules, which may be changed at any time. */
@@ -250,6 +258,7 @@ export class Inline implements AsyncDisposable {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
+  /** {@link close} */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

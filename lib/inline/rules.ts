@@ -35,7 +35,9 @@ export interface InlineOut {
 export interface InlineRule {
   /** It is known by: 1 to 64 letters, digits, `_`, `.` or `-`. */
   readonly name: string;
+  /** The client's side. */
   readonly in: InlineIn;
+  /** The server's side. */
   readonly out: InlineOut;
 }
 

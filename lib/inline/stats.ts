@@ -19,6 +19,7 @@ export type InlineDrop =
 export interface InlineDirection {
   /** Packets that came. */
   readonly ingress: number;
+  /** Bytes of the frames that they came in. */
   readonly ingressBytes: number;
   /** Packets of them that were sent on. One that was cut into fragments is one. */
   readonly egress: number;
@@ -30,7 +31,7 @@ export interface InlineDirection {
   readonly fragments: number;
   /** ICMP messages that the senders of dropped packets were told with. */
   readonly errors: number;
-  /** The sum of `drops`. */
+  /** Packets that were not sent on: the sum of `drops`. */
   readonly dropped: number;
   /** Packets that were not sent on, by cause. */
   readonly drops: Readonly<Record<InlineDrop, number>>;
@@ -38,6 +39,7 @@ export interface InlineDirection {
 
 /** What a rule has counted since it is in force. */
 export interface InlineRuleStats {
+  /** The rule's. */
   readonly name: string;
   /** From the client to the server. */
   readonly toServer: InlineDirection;
@@ -47,6 +49,7 @@ export interface InlineRuleStats {
 
 /** What an interface of a forwarder has counted. */
 export interface InlineInterfaceStats {
+  /** The kernel's own name of it. */
   readonly name: string;
   /** Frames that were received, of rules or not. */
   readonly frames: number;
@@ -56,19 +59,21 @@ export interface InlineInterfaceStats {
   readonly matched: number;
   /** Packets to an address of a rule from somebody whom it does not know. */
   readonly unmatched: number;
-  /** Who has this address? That many times we have said: we. */
+  /** Number of questions after an address of ours that were answered. */
   readonly answered: number;
-  /** The same, asked by us. */
+  /** Number of questions after the address of a next hop. */
   readonly asked: number;
-  /** How often somebody else has claimed an address of a rule. */
+  /** Number of times that somebody else has claimed an address of a rule. */
   readonly conflicts: number;
-  /** How often the link was lost. */
+  /** Number of times that the link was lost. */
   readonly downs: number;
 }
 
 /** The ledger of a forwarder. */
 export interface InlineStats {
+  /** Of each rule that is in force. */
   readonly rules: readonly InlineRuleStats[];
+  /** Of each interface that was opened. */
   readonly interfaces: readonly InlineInterfaceStats[];
   /** Of each tap that there is: `dropped` are packets that its writer had no room for. */
   readonly taps: { readonly ingress?: WriterStats; readonly egress?: WriterStats; readonly inline?: WriterStats };

@@ -189,26 +189,26 @@ Napi::Value InlineHandle::probe(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < given.Length(); i++) {
     const auto object = given.Get(i).As<Napi::Object>();
     const uint32_t port = word(object.Get("port"));
-    places.push_back({.port = static_cast<uint16_t>(port < names_.size() ? port : 0),
-                      .address = address_of(object.Get("address"))});
+    places.push_back(
+        {.port = static_cast<uint16_t>(port < names_.size() ? port : 0), .address = address_of(object.Get("address"))});
   }
   const uint32_t key = add(deferred);
   const auto& mailbox = environment_->mailbox();
-  forwarder_->probe(places, [mailbox, pending = pending_, key,
-                             places](std::optional<forward::Forwarder::Conflict> conflict) {
-    mailbox->post([pending, key, places, conflict](Napi::Env there) {
-      auto settled = pending->extract(key);
-      if (settled.empty()) return;
-      if (!conflict) return settled.mapped().resolve(there.Undefined());
-      const auto at = std::find_if(places.begin(), places.end(), [&](const forward::Forwarder::Place& one) {
-        return one.port == conflict->place.port && one.address == conflict->place.address;
+  forwarder_->probe(
+      places, [mailbox, pending = pending_, key, places](std::optional<forward::Forwarder::Conflict> conflict) {
+        mailbox->post([pending, key, places, conflict](Napi::Env there) {
+          auto settled = pending->extract(key);
+          if (settled.empty()) return;
+          if (!conflict) return settled.mapped().resolve(there.Undefined());
+          const auto at = std::find_if(places.begin(), places.end(), [&](const forward::Forwarder::Place& one) {
+            return one.port == conflict->place.port && one.address == conflict->place.address;
+          });
+          Napi::Object object = Napi::Object::New(there);
+          object.Set("index", static_cast<double>(at - places.begin()));
+          object.Set("mac", to_text(conflict->mac));
+          settled.mapped().resolve(object);
+        });
       });
-      Napi::Object object = Napi::Object::New(there);
-      object.Set("index", static_cast<double>(at - places.begin()));
-      object.Set("mac", to_text(conflict->mac));
-      settled.mapped().resolve(object);
-    });
-  });
   return deferred.promise();
 }
 

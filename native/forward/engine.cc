@@ -213,10 +213,8 @@ void Engine::leave(Packet& packet, Frame& frame, Ledger* ledger) {
     output_.send(far.port, frame, ledger);
     return;
   }
-  Waiting waiting{.bytes = Bytes(kHeadroom + frame.length),
-                  .frame = frame,
-                  .keeps = packet.match.rule->ledgers,
-                  .ledger = ledger};
+  Waiting waiting{
+      .bytes = Bytes(kHeadroom + frame.length), .frame = frame, .keeps = packet.match.rule->ledgers, .ledger = ledger};
   std::copy_n(frame.data, frame.length, waiting.bytes.begin() + kHeadroom);
   waiting.frame.data = waiting.bytes.data() + kHeadroom;
   const bool waits = neighbours_.wait(hop, std::move(waiting));
@@ -250,9 +248,8 @@ void Engine::tell(const Packet& packet, const IcmpError& error) {
     errors_ = 0;
   }
   if (errors_ >= kMostErrorsASecond) return;
-  const Envelope envelope{.to = source_of(packet.frame),
-                          .from = ports_[packet.port].mac,
-                          .tags = tags_of(packet.frame, packet.link)};
+  const Envelope envelope{
+      .to = source_of(packet.frame), .from = ports_[packet.port].mac, .tags = tags_of(packet.frame, packet.link)};
   auto made = icmp_error(envelope, packet.frame.bytes(), packet.ip, packet.near().own, error);
   if (!made) return;
   errors_++;

@@ -43,7 +43,8 @@ class Forwarder final : private Output {
   using Probed = std::function<void(std::optional<Conflict>)>;
   void probe(std::vector<Place> places, Probed done);
 
-  /// Waits for the thread, which ends after the frames that it has in hand. Idempotent. What is pending is never called.
+  /// Waits for the thread, which ends after the frames that it has in hand. Idempotent. What is pending is never
+  /// called.
   void stop() noexcept;
 
   const PortLedger& port_ledger(uint16_t port) const noexcept { return ports_[port].ledger; }
@@ -82,7 +83,7 @@ class Forwarder final : private Output {
 
   std::mutex guarding_;  // guards the next, and Nic::guard()
   uint64_t tables_ = 0;  // that were set
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;     // guards what follows
   std::vector<std::function<void()>> commands_;
 };
 

@@ -48,8 +48,8 @@ std::optional<Network> read_ipv6(std::span<const std::byte> frame, uint32_t star
   uint8_t next = byte_at(frame, start + 6);
   uint32_t at = start + kHeader;
   for (int i = 0;; i++) {
-    const bool is_extension = next == kHopByHop || next == kRouting || next == kFragment || next == kAuthentication ||
-                              next == kDestination;
+    const bool is_extension =
+        next == kHopByHop || next == kRouting || next == kFragment || next == kAuthentication || next == kDestination;
     if (!is_extension || !ip.is_first) break;
     if (i == kMostExtensions || at + 8 > ip.end) return std::nullopt;
     uint32_t bytes = (byte_at(frame, at + 1) + 1u) * 8;
@@ -85,8 +85,7 @@ std::optional<Link> read_link(std::span<const std::byte> frame) noexcept {
   return Link{.network = at, .type = type};
 }
 
-std::optional<Network> read_network(std::span<const std::byte> frame, uint32_t start, bool v6,
-                                    Quoted quoted) noexcept {
+std::optional<Network> read_network(std::span<const std::byte> frame, uint32_t start, bool v6, Quoted quoted) noexcept {
   return v6 ? read_ipv6(frame, start, quoted) : read_ipv4(frame, start, quoted);
 }
 

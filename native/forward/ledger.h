@@ -23,8 +23,7 @@ enum class Drop : uint8_t {
 };
 inline constexpr size_t kDrops = static_cast<size_t>(Drop::kCount);
 inline constexpr std::array<const char*, kDrops> kDropNames = {
-    "ttl",     "tooBig",  "malformed", "checksum", "unresolved",    "linkDown", "noBuffer",
-    "refused", "redirect", "closed"};
+    "ttl", "tooBig", "malformed", "checksum", "unresolved", "linkDown", "noBuffer", "refused", "redirect", "closed"};
 
 /// Written by the thread that forwards, read by any.
 class Counter {

@@ -132,8 +132,8 @@ std::optional<NeighbourTold> read_arp(std::span<const std::byte> frame, const Li
   if (frame.size() < link.network + size_t{kArpBytes}) return std::nullopt;
   const std::byte* at = frame.data() + link.network;
   const uint16_t operation = load_big<uint16_t>(at + 6);
-  if (load_big<uint16_t>(at) != 1 || load_big<uint16_t>(at + 2) != kEtherIpv4 ||
-      load_big<uint16_t>(at + 4) != 0x0604 || (operation != 1 && operation != 2)) {
+  if (load_big<uint16_t>(at) != 1 || load_big<uint16_t>(at + 2) != kEtherIpv4 || load_big<uint16_t>(at + 4) != 0x0604 ||
+      (operation != 1 && operation != 2)) {
     return std::nullopt;
   }
   return NeighbourTold{.kind = operation == 1 ? NeighbourTold::Kind::kRequest : NeighbourTold::Kind::kReply,

@@ -111,8 +111,8 @@ void rewrite(Frame& frame, const Network& ip, const Edit& edit) noexcept {
   if (!place || ip.transport + *place + 2 > ip.end) return;
   std::byte* at = bytes.data() + ip.transport + *place;
   const uint16_t before = load_big<uint16_t>(at);
-  const bool is_partial = frame.offload.is_partial() && frame.offload.sum_start == ip.transport &&
-                          frame.offload.sum_offset == *place;
+  const bool is_partial =
+      frame.offload.is_partial() && frame.offload.sum_start == ip.transport && frame.offload.sum_offset == *place;
   if (is_partial) {
     // WHY without ports: what is not complemented yet is the pseudo-header; the ports are summed up later.
     store_big<uint16_t>(at, addresses.applied_partial(before));

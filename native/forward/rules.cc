@@ -17,8 +17,7 @@ Result<std::shared_ptr<const Table>> Table::create(std::vector<Rule> rules) {
     }
     for (uint8_t direction = 0; direction < 2; direction++) {
       const Side& side = rule.sides[direction];
-      const auto [at, is_new] =
-          table->matches_.emplace(Key{side.port, side.own, side.peer}, Match{&rule, direction});
+      const auto [at, is_new] = table->matches_.emplace(Key{side.port, side.own, side.peer}, Match{&rule, direction});
       if (!is_new) {
         return Error{.code = Code::kBadOption,
                      .message = "rules \"" + at->second.rule->name + "\" and \"" + rule.name +

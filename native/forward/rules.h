@@ -17,9 +17,9 @@ namespace ringtap::forward {
 
 /// One of the two sides of a rule: who is there, and who we are for him.
 struct Side {
-  uint16_t port = 0;  // of the forwarder: an interface
-  Address peer;       // client or server
-  Address own;        // that of the rule there; the kernel does not hold it
+  uint16_t port = 0;     // of the forwarder: an interface
+  Address peer;          // client or server
+  Address own;           // that of the rule there; the kernel does not hold it
   uint8_t own_bits = 0;  // of its network; 0: everybody is on the link
   std::optional<Address> gateway = {};
 

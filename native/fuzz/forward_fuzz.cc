@@ -1,4 +1,5 @@
-// Hostile frames at both interfaces of a forwarder: nothing is read or written beyond them, and every ledger is balanced.
+// Hostile frames at both interfaces of a forwarder: nothing is read or written beyond them, and every ledger is
+// balanced.
 #include <cstdint>
 #include <cstdlib>
 #include <utility>

@@ -9,8 +9,7 @@ using namespace ringtap::forward::test;
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-const Address kClient = ipv4(0x0a010002), kIn = ipv4(0x0a010005), kOut = ipv4(0x0a020005),
-              kServer = ipv4(0x0a020002);
+const Address kClient = ipv4(0x0a010002), kIn = ipv4(0x0a010005), kOut = ipv4(0x0a020005), kServer = ipv4(0x0a020002);
 
 struct Sent {
   uint16_t port;
@@ -258,7 +257,9 @@ TEST_CASE("neighbour solicitations are answered, and those with a low hop limit 
   ports[0].mac = mac(1);
   struct None final : Output {
     std::vector<Bytes> sent;
-    void send(uint16_t, const Frame& frame, Ledger*) override { sent.emplace_back(frame.data, frame.data + frame.length); }
+    void send(uint16_t, const Frame& frame, Ledger*) override {
+      sent.emplace_back(frame.data, frame.data + frame.length);
+    }
   } output;
   Engine engine(ports, output, nullptr);
   auto table = Table::create({Rule{.name = "six",

@@ -52,7 +52,9 @@ inline uint32_t place_of(uint8_t carried) { return carried == protocol::kIcmp ? 
 inline Bytes frame_of(const Made& made) {
   Bytes frame;
   frame.reserve(128 + made.payload.size());
-  const auto put = [&frame](std::span<const std::byte> bytes) { frame.insert(frame.end(), bytes.begin(), bytes.end()); };
+  const auto put = [&frame](std::span<const std::byte> bytes) {
+    frame.insert(frame.end(), bytes.begin(), bytes.end());
+  };
   const auto put16 = [&frame](unsigned value) {
     frame.push_back(static_cast<std::byte>(value >> 8));
     frame.push_back(static_cast<std::byte>(value));

@@ -107,7 +107,8 @@ TEST_CASE("what an ICMP error quotes is changed back, and every sum stays right"
     outer.carried = v6 ? protocol::kIcmp6 : protocol::kIcmp;
     outer.payload.resize(8);
     outer.payload[0] = std::byte{v6 ? uint8_t{1} : uint8_t{3}};
-    outer.payload.insert(outer.payload.end(), quoted.begin() + 14, quoted.begin() + 14 + static_cast<long>(bytes_quoted));
+    outer.payload.insert(outer.payload.end(), quoted.begin() + 14,
+                         quoted.begin() + 14 + static_cast<long>(bytes_quoted));
     Bytes bytes = frame_of(outer);
     Frame frame{.data = bytes.data(), .length = static_cast<uint32_t>(bytes.size())};
     const Network ip = network_of(bytes);

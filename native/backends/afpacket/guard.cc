@@ -118,8 +118,8 @@ Result<EbpfProgram> assemble(int map) {
 /// Whether the host sends on what is for others.
 bool forwards(const std::string& name) {
   for (const char* family : {"ipv4", "ipv6"}) {
-    const UniqueFd file(open((std::string("/proc/sys/net/") + family + "/conf/" + name + "/forwarding").c_str(),
-                             O_RDONLY | O_CLOEXEC));
+    const UniqueFd file(
+        open((std::string("/proc/sys/net/") + family + "/conf/" + name + "/forwarding").c_str(), O_RDONLY | O_CLOEXEC));
     char value = '0';
     if (file && read(file.get(), &value, 1) == 1 && value != '0') return true;
   }
@@ -177,8 +177,9 @@ Result<Guard> Guard::open(int interface, const std::string& name) {
   if (err != EINVAL && err != EOPNOTSUPP) return refused(name + ": attaching a BPF program", err);
   if (!forwards(name)) return guard;
   Error error = system_error(Code::kUnsupported,
-                             name + ": this kernel cannot keep what is for the rules' addresses from the host, which "
-                                    "would forward it a second time",
+                             name +
+                                 ": this kernel cannot keep what is for the rules' addresses from the host, which "
+                                 "would forward it a second time",
                              "bpf", err);
   error.hint = "Linux 6.6 can. Before, the host must not forward: sudo sysctl -w net.ipv4.conf." + name +
                ".forwarding=0 net.ipv6.conf." + name + ".forwarding=0";

@@ -36,7 +36,7 @@ constexpr uint32_t kMostFrame = 14 + 8 + 65536;  // an aggregate with its tags
 constexpr uint32_t kSlot = (forward::kHeadroom + kMostFrame + 63) & ~63u;
 constexpr uint32_t kControl = 128;
 constexpr int kSocketBytes = 16 << 20;
-constexpr int kRoomMs = 5;  // how long a full way out is waited for
+constexpr int kRoomMs = 5;           // how long a full way out is waited for
 constexpr int kIgnoreOutgoing = 23;  // PACKET_IGNORE_OUTGOING
 
 /// A struct virtio_net_hdr, whose own header is no C++.
@@ -304,8 +304,8 @@ Result<std::unique_ptr<forward::Nic>> open_inline_nic(const std::string& name) {
   if (const int err = bind_packet_socket(socket.get(), interface->index, ETH_P_ALL); err != 0) {
     return system_error(Code::kSystem, name + ": its packets", "bind(AF_PACKET)", err);
   }
-  return std::unique_ptr<forward::Nic>(std::make_unique<InlineNic>(
-      *std::move(interface), *mac, std::move(socket), *std::move(events), *std::move(guard)));
+  return std::unique_ptr<forward::Nic>(std::make_unique<InlineNic>(*std::move(interface), *mac, std::move(socket),
+                                                                   *std::move(events), *std::move(guard)));
 }
 
 }  // namespace ringtap::afpacket
