@@ -57,7 +57,8 @@ type Taps = Partial<Record<(typeof TAPS)[number], Writer>>;
 /**
  * The rules of a forwarder, which may be changed while it runs.
  * @example
- * await inline.rules.set('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
+ * await using inline = await openInline([], { interfaces: ['eth0'] });
+ * await inline.rules.set('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
  * console.log(inline.rules.list());
  */
 export class InlineRules {
@@ -77,6 +78,7 @@ export class InlineRules {
    * Those that are in force, in their order.
    * @throws nothing
    * @example
+   * await using inline = await openInline('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
    * console.log(inline.rules.list().map((rule) => rule.name));
    */
   list(): InlineRule[] {
@@ -90,7 +92,8 @@ export class InlineRules {
    * @returns when they are in force
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
    * @example
-   * await inline.rules.set('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
+   * await using inline = await openInline([], { interfaces: ['eth0'] });
+   * await inline.rules.set('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
    * console.log(inline.rules.list().length);
    */
   async set(rules: readonly InlineRule[] | string): Promise<void> {
@@ -104,10 +107,11 @@ export class InlineRules {
    * @returns when it is in force
    * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
    * @example
+   * await using inline = await openInline([], { interfaces: ['eth0'] });
    * await inline.rules.add({
    *   name: 'dns',
-   *   in: { interface: 'eth1', client: '10.1.0.3', address: '10.1.0.6' },
-   *   out: { interface: 'eth2', address: '10.2.0.6', server: '10.2.0.53' },
+   *   in: { interface: 'eth0', client: '10.1.0.3', address: '10.1.0.6' },
+   *   out: { interface: 'eth0', address: '10.2.0.6', server: '10.2.0.53' },
    * });
    * console.log(inline.rules.list().length);
    */
@@ -122,7 +126,8 @@ export class InlineRules {
    * @returns when it is not in force any more
    * @throws CaptureError RINGTAP_BAD_OPTION: there is none of that name; RINGTAP_CLOSED
    * @example
-   * await inline.rules.remove('dns');
+   * await using inline = await openInline('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
+   * await inline.rules.remove('web');
    * console.log(inline.rules.list().length);
    */
   async remove(name: string): Promise<void> {
@@ -140,7 +145,7 @@ export class InlineRules {
  * A bump in the wire that runs: packets of clients go to servers and back, with other addresses, and traces are taken. Made
  * by `openInline()`.
  * @example
- * await using inline = await openInline('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
+ * await using inline = await openInline('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
  * console.log(inline.interfaces, inline.stats().rules);
  */
 export class Inline implements AsyncDisposable {
@@ -231,6 +236,7 @@ export class Inline implements AsyncDisposable {
    * What became of every packet. Monotonic for as long as a rule is the same; after `close()` those of the end.
    * @throws nothing
    * @example
+   * await using inline = await openInline('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
    * for (const { name, toServer } of inline.stats().rules) console.log(name, toServer.egress, toServer.drops);
    */
   stats(): InlineStats {
@@ -242,6 +248,7 @@ export class Inline implements AsyncDisposable {
    * Ends it: nothing is sent on any more, nothing of it stays on the host, and traces are complete. Idempotent.
    * @throws CaptureError RINGTAP_FILE_WRITE where a trace could not be written
    * @example
+   * const inline = await openInline('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
    * await inline.close();
    * console.log(inline.stats().rules.length);
    */
@@ -350,8 +357,8 @@ async function openTaps(capture: unknown, interfaces: readonly string[]): Promis
  * Time to live goes down by one, packets that are too long are cut or their sender is told, ICMP errors pass with what they
  * quote changed back, checksums stay right. All of it ends with the process, however that ends.
  * @example
- * const rules = 'web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2';
- * await using inline = await openInline(rules, { capture: { inline: 'pcapng:web.pcapng' } });
+ * const rules = 'web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2';
+ * await using inline = await openInline(rules, { capture: { inline: { uri: 'pcapng:web.pcapng', overwrite: true } } });
  * console.log(inline.stats().rules);
  * @param rules objects, or text as `parseRules()` reads it: the first ones
  * @param options interfaces for later rules, and traces

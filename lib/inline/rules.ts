@@ -230,8 +230,9 @@ interface Word {
  * Reads rules that are written one a line, `web: eth1 10.1.0.2 -> 10.1.0.5/24 => eth2 10.2.0.5/24 -> 10.2.0.2`, with
  * `via GATEWAY` behind either side where the peer is not on the link. `#` begins a comment.
  * @example
- * const [rule] = parseRules('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2');
- * console.log(rule.in.client, rule.out.server); // 10.1.0.2 10.2.0.2
+ * for (const rule of parseRules('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2')) {
+ *   console.log(rule.in.client, rule.out.server); // 10.1.0.2 10.2.0.2
+ * }
  * @param text all of a file
  * @param source what messages call it, such as the file's name
  * @returns the rules, in their order
@@ -305,7 +306,9 @@ function parseRule(line: string, where: string): InlineRule {
 /**
  * Writes a rule as {@link parseRules} reads it.
  * @example
- * for (const rule of inline.rules.list()) console.log(formatRule(rule));
+ * const near = { interface: 'eth1', client: '10.1.0.2', address: '10.1.0.5/24' };
+ * const far = { interface: 'eth2', address: '10.2.0.5/24', server: '10.2.0.2' };
+ * console.log(formatRule({ name: 'web', in: near, out: far }));
  * @param rule as `openInline()` takes it
  * @returns one line, without its end
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION: it is no rule
