@@ -33,7 +33,10 @@ class InlineHandle final : public Napi::ObjectWrap<InlineHandle>, private Tenant
   Napi::Value stats(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  void abandon() override { forwarder_.reset(); }
+  void abandon() override {
+    forwarder_.reset();
+    environment_ = nullptr;  // it may be gone before this object
+  }
   void end();
   uint32_t add(Deferred deferred);
 
