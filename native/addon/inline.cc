@@ -227,7 +227,8 @@ Napi::Value InlineHandle::stats(const Napi::CallbackInfo& info) {
     rules.Set(rules.Length(), object);
   }
   Napi::Array interfaces = Napi::Array::New(env);
-  for (uint16_t port = 0; port < names_.size(); port++) {
+  const auto count = static_cast<uint16_t>(names_.size());
+  for (uint16_t port = 0; port < count; port++) {
     Napi::Object object = from_port(env, forwarder_->port_ledger(port));
     object.Set("name", names_[port]);
     interfaces.Set(port, object);

@@ -61,7 +61,8 @@ uint32_t sent_bytes(const Frame& frame, const Network& ip) noexcept {
 
 void Engine::adopt(std::shared_ptr<const Table> table) {
   const std::shared_ptr<const Table> before = std::exchange(table_, std::move(table));
-  for (uint16_t port = 0; port < ports_.size(); port++) {
+  const auto count = static_cast<uint16_t>(ports_.size());
+  for (uint16_t port = 0; port < count; port++) {
     for (const Address& own : table_->owned(port)) {
       if (!before->owns(port, own)) announce(port, own);
     }

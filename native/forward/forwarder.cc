@@ -72,7 +72,8 @@ void Forwarder::post(std::function<void()> command) {
 
 /// Of both tables, while one takes the place of the other.
 Result<Ok> Forwarder::guard(const Table& table, const Table& also) {
-  for (uint16_t port = 0; port < nics_.size(); port++) {
+  const auto count = static_cast<uint16_t>(nics_.size());
+  for (uint16_t port = 0; port < count; port++) {
     std::vector<Address> addresses = table.owned(port);
     for (const Address& one : also.owned(port)) {
       if (!table.owns(port, one)) addresses.push_back(one);
@@ -153,7 +154,8 @@ void Forwarder::serve(uint64_t event) {
 }
 
 void Forwarder::flush() {
-  for (uint16_t port = 0; port < nics_.size(); port++) {
+  const auto count = static_cast<uint16_t>(nics_.size());
+  for (uint16_t port = 0; port < count; port++) {
     nics_[port]->flush([this, port](const Frame& frame, Ledger* ledger, std::optional<Drop> why) {
       if (why) {
         if (ledger != nullptr) ledger->drop(*why);
