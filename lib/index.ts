@@ -13,6 +13,22 @@ export type { ErrorCode } from './generated/errors.js';
 export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
 export type * from './generated/options.js';
 export type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from './generated/vocabulary.js';
+export {
+  type Inline,
+  type InlineCapture,
+  type InlineOptions,
+  type InlineRules,
+  type InlineTap,
+  openInline,
+} from './inline/inline.js';
+export { formatRule, type InlineIn, type InlineOut, type InlineRule, parseRules } from './inline/rules.js';
+export type {
+  InlineDirection,
+  InlineDrop,
+  InlineInterfaceStats,
+  InlineRuleStats,
+  InlineStats,
+} from './inline/stats.js';
 export { open, openTransmitter } from './open.js';
 export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';

@@ -49,6 +49,10 @@ const RUNS = {
     what: 'writers killed at 200 random moments for each format, compression and with rotation: all but the last second is there',
     argv: vitest('--project=long', 'test/long/killed-writer.test.ts', 'test/long/crash.test.ts'),
   },
+  inline: {
+    what: 'a bump in the wire forwards 100 MiB, with checksum offload on and off',
+    argv: vitest('--project=long', 'test/long/inline.test.ts'),
+  },
   sustained: {
     what: 'a minute of capture to disk, flat out, and on a disk that stands still: nothing is lost',
     argv: vitest('--project=long', 'test/long/sustained.test.ts'),

@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   split: async () => (await import('./split.js')).addSplit,
   convert: async () => (await import('./convert.js')).addConvert,
   replay: async () => (await import('./replay.js')).addReplay,
+  inline: async () => (await import('./inline.js')).addInline,
   rpcapd: async () => (await import('./rpcapd.js')).addRpcapd,
   extcap: async () => (await import('./extcap/index.js')).addExtcap,
   bench: async () => (await import('./bench.js')).addBench,

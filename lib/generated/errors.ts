@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'RINGTAP_INTERFACE_DOWN'
   | 'RINGTAP_INTERFACE_GONE'
   | 'RINGTAP_INTERFACE_CHANGED'
+  | 'RINGTAP_ADDRESS_IN_USE'
   | 'RINGTAP_FILE_OPEN'
   | 'RINGTAP_FILE_FORMAT'
   | 'RINGTAP_FILE_TRUNCATED'
@@ -87,6 +88,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_INTERFACE_CHANGED: {
     meaning: "Somebody changed the interface so that the capture cannot go on: its program was removed or replaced, or it has other queues.",
     hint: "Find out who did, then open it again.",
+  },
+  RINGTAP_ADDRESS_IN_USE: {
+    meaning: "An address that a rule of `openInline()` is to own belongs to somebody: to this host, or to another one that answers for it.",
+    hint: "Take an address that nobody has, and that the host does not hold: ip address.",
   },
   RINGTAP_FILE_OPEN: {
     meaning: "The file cannot be opened or read.",

@@ -509,6 +509,13 @@ export interface NativeDevice {
 }
 
 export interface Addon {
+  /** Not on every platform. */
+  openInline?(request: {
+    interfaces: readonly string[];
+    ingress?: NativeWriter;
+    egress?: NativeWriter;
+    inline?: NativeWriter;
+  }): NativeInline;
   open(request: OpenRequest): Promise<NativeSession>;
   /** Nobody waits for that open() any more: it rejects, or has opened by then. */
   cancel(number: number): void;
@@ -609,6 +616,61 @@ export interface Addon {
   writeFile(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   /** Two ends of a new connection, of which the second one is the caller's to close. */
   pair(): [NativeConnection, number];
+}
+
+/** A side of a rule: addresses are 4 or 16 bytes. */
+export interface NativeInlineSide {
+  port: number;
+  peer: Uint8Array;
+  own: Uint8Array;
+  /** Of the network of `own`; 0: there is none. */
+  ownBits: number;
+  gateway?: Uint8Array;
+}
+
+export interface NativeInlineRule {
+  name: string;
+  sides: [NativeInlineSide, NativeInlineSide];
+}
+
+export interface NativeInlineStats {
+  rules: {
+    name: string;
+    directions: [NativeInlineDirection, NativeInlineDirection];
+  }[];
+  interfaces: {
+    name: string;
+    frames: number;
+    missed: number;
+    matched: number;
+    unmatched: number;
+    answered: number;
+    asked: number;
+    conflicts: number;
+    downs: number;
+  }[];
+}
+
+export interface NativeInlineDirection {
+  ingress: number;
+  ingressBytes: number;
+  egress: number;
+  egressBytes: number;
+  waiting: number;
+  fragments: number;
+  errors: number;
+  drops: Record<string, number>;
+}
+
+/** A forwarder. What is pending when it is closed resolves. */
+export interface NativeInline {
+  set(rules: readonly NativeInlineRule[]): Promise<void>;
+  probe(places: readonly { port: number; address: Uint8Array }[]): Promise<{ index: number; mac: string } | undefined>;
+  /** Undefined once it is closed. */
+  stats(): NativeInlineStats | undefined;
+  /** Nothing is forwarded any more; what was counted stays. */
+  stop(): void;
+  close(): void;
 }
 
 let loaded: Addon | undefined;

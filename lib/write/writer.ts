@@ -77,6 +77,9 @@ const MOST_COMMENT_BYTES = 65_535;
 /** Takes packets of one batch from `first` on. Gives how many are taken by then where room was short; else none. */
 type Append = (first: number) => number | undefined;
 
+/** The addon's side of a writer, for what writes natively. */
+export let nativeOf: (writer: Writer) => NativeWriter;
+
 /**
  * A trace file being written. Batches are copied natively, without an object per packet, and written by a thread of the
  * writer's own, half a second later at the latest. One write at a time, of each of its `interfaces`: a second one beside one
@@ -108,6 +111,10 @@ export class Writer implements AsyncDisposable {
   /** The writes that wait, by interface, the last of which lets those before it go first. */
   readonly #writing = new Map<number, Promise<void>>();
   #closing: Promise<void> | undefined;
+
+  static {
+    nativeOf = (writer) => writer.#native;
+  }
 
   /** @internal Use `openWriter()`. */
   constructor(

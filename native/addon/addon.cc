@@ -19,6 +19,7 @@
 #ifdef __linux__
 #include "addon/convert.h"
 #include "addon/errors.h"
+#include "addon/inline.h"
 #include "linux/user.h"
 #endif
 
@@ -52,6 +53,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 #endif
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
+  environment.inline_constructor = Napi::Persistent(InlineHandle::define(env));
+  exports.Set("openInline", Napi::Function::New<InlineHandle::open>(env));
   exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
   exports.Set("becomeUser", Napi::Function::New<become>(env));
 #endif

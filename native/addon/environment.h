@@ -80,6 +80,7 @@ class Environment final : public Handles {
   Napi::FunctionReference connection_constructor;
   Napi::FunctionReference outlet_constructor;
   Napi::FunctionReference replay_constructor;
+  Napi::FunctionReference inline_constructor;
 
  private:
   explicit Environment(napi_env env);

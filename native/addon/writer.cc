@@ -208,6 +208,12 @@ Napi::Function Writer::define(Napi::Env env) {
                      });
 }
 
+std::shared_ptr<TraceWriter> Writer::of(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const Writer* const writer = Unwrap(value.As<Napi::Object>());
+  return writer == nullptr ? nullptr : writer->writer_;
+}
+
 Napi::Value Writer::open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Environment& environment = Environment::of(env);

@@ -31,6 +31,9 @@ class Writer final : public Napi::ObjectWrap<Writer> {
   /// queueBytes, drops, readers}) → Writer, whose tried() tells what came of it. Throws where no thread can be made.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
+  /// The writer of one; null where it is none.
+  static std::shared_ptr<TraceWriter> of(const Napi::Value& value);
+
   explicit Writer(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
 
  private:

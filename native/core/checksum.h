@@ -58,6 +58,8 @@ class Delta {
     for (size_t at = 0; at + 2 <= before.size() && at + 2 <= after.size(); at += 2)
       replace16(load_big<uint16_t>(before.data() + at), load_big<uint16_t>(after.data() + at));
   }
+  /// All that another edit adds, too.
+  constexpr void add(const Delta& other) noexcept { sum_ += other.sum_; }
   constexpr bool empty() const noexcept { return sum_ == 0; }
 
   /// The checksum after the edit: HC' = ~(~HC + ~m + m').

@@ -53,6 +53,7 @@ export const ROOMS = {
   plan: { uses: [...BASE, 'uri', 'rpcap', 'tcp'] },
   capture: { uses: [...BASE, 'uri', 'plan'], types: ['transmit'] },
   write: { uses: [...CAPTURE, 'tcp', 'tls'] },
+  inline: { uses: [...CAPTURE, 'write'] },
   transmit: { uses: CAPTURE },
   remote: { uses: [...CAPTURE, 'rpcap', 'tcp', 'tls', 'write', 'transmit'] },
   serve: { uses: [...CAPTURE, 'rpcap', 'tcp', 'tls'] },
@@ -61,7 +62,7 @@ export const ROOMS = {
   flow: { uses: [...BASE, 'decode'], types: ['capture'] },
   export: { uses: [...BASE, 'uri', 'tcp', 'tls', 'flow'], types: ['capture'] },
   streams: { uses: [...CAPTURE, 'write', 'transmit'] },
-  index: { uses: [...CAPTURE, 'write', 'transmit', 'remote', 'serve', 'parallel', 'streams'] },
+  index: { uses: [...CAPTURE, 'write', 'inline', 'transmit', 'remote', 'serve', 'parallel', 'streams'] },
   cli: { uses: ['errors', 'generated'], entry: ['index', 'decode', 'flow', 'export', 'streams'] },
 };
 

@@ -288,6 +288,9 @@ const GOOD = {
   indexTrace: ['nowhere/trace.pcap'],
   serve: [{}],
   replay: ['synth:?count=1', 'synth:', {}],
+  openInline: ['x: lo 10.1.0.2 -> 10.1.0.5 => lo 10.2.0.5 -> 10.2.0.2', {}],
+  parseRules: ['x', 'rules'],
+  formatRule: [{}],
   userLine: ['name', 'password'],
   tunnelOf: [{}, 0],
 };

@@ -1,0 +1,263 @@
+#include "addon/inline.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/elements.h"
+#include "addon/errors.h"
+#include "addon/inline_taps.h"
+#include "addon/writer.h"
+#include "backends/afpacket/inline_nic.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+using forward::Address;
+using forward::Ledger;
+using forward::Rule;
+using forward::Side;
+using forward::Table;
+
+/// 4 or 16 bytes.
+Address address_of(const Napi::Value& value) {
+  const auto bytes = elements<std::byte>(value);
+  if (bytes.size() != 4 && bytes.size() != 16) return {};
+  return Address::from(bytes.data(), bytes.size() == 16);
+}
+
+Side side_of(const Napi::Value& value, size_t ports) {
+  if (!value.IsObject()) return {};
+  const auto object = value.As<Napi::Object>();
+  const uint32_t port = word(object.Get("port"));
+  Side side{.port = static_cast<uint16_t>(port < ports ? port : 0),
+            .peer = address_of(object.Get("peer")),
+            .own = address_of(object.Get("own")),
+            .own_bits = static_cast<uint8_t>(word(object.Get("ownBits"))),
+            .gateway = {}};
+  if (const Napi::Value gateway = object.Get("gateway"); gateway.IsTypedArray()) side.gateway = address_of(gateway);
+  return side;
+}
+
+std::string to_text(const forward::Mac& mac) {
+  std::array<char, 18> text{};
+  const auto byte = [&mac](size_t i) { return std::to_integer<unsigned>(mac[i]); };
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", byte(0), byte(1), byte(2), byte(3), byte(4),
+                byte(5));
+  return text.data();
+}
+
+void set(Napi::Object& object, const char* name, const forward::Counter& counter) {
+  object.Set(name, static_cast<double>(counter.get()));
+}
+
+Napi::Object from_ledger(Napi::Env env, const Ledger& ledger) {
+  Napi::Object object = Napi::Object::New(env);
+  set(object, "ingress", ledger.ingress);
+  set(object, "ingressBytes", ledger.ingress_bytes);
+  set(object, "egress", ledger.egress);
+  set(object, "egressBytes", ledger.egress_bytes);
+  set(object, "waiting", ledger.waiting);
+  set(object, "fragments", ledger.fragments);
+  set(object, "errors", ledger.errors);
+  Napi::Object drops = Napi::Object::New(env);
+  for (size_t i = 0; i < forward::kDrops; i++) set(drops, forward::kDropNames[i], ledger.drops[i]);
+  object.Set("drops", drops);
+  return object;
+}
+
+Napi::Object from_port(Napi::Env env, const forward::PortLedger& ledger) {
+  Napi::Object object = Napi::Object::New(env);
+  set(object, "frames", ledger.frames);
+  set(object, "missed", ledger.missed);
+  set(object, "matched", ledger.matched);
+  set(object, "unmatched", ledger.unmatched);
+  set(object, "answered", ledger.answered);
+  set(object, "asked", ledger.asked);
+  set(object, "conflicts", ledger.conflicts);
+  set(object, "downs", ledger.downs);
+  return object;
+}
+
+}  // namespace
+
+Napi::Function InlineHandle::define(Napi::Env env) {
+  return DefineClass(env, "Inline",
+                     {InstanceMethod<&InlineHandle::set>("set"), InstanceMethod<&InlineHandle::probe>("probe"),
+                      InstanceMethod<&InlineHandle::stats>("stats"), InstanceMethod<&InlineHandle::stop>("stop"),
+                      InstanceMethod<&InlineHandle::close>("close")});
+}
+
+Napi::Value InlineHandle::open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Environment& environment = Environment::of(env);
+  Napi::Object object = environment.inline_constructor.New({});
+  InlineHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (made == nullptr) return {};  // the worker is being terminated
+  const auto request = info[0].As<Napi::Object>();
+  std::vector<std::unique_ptr<forward::Nic>> nics;
+  const auto names = request.Get("interfaces").As<Napi::Array>();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    auto nic = afpacket::open_inline_nic(text(names.Get(i)));
+    if (!nic) {
+      raise(env, nic.error());
+      return {};
+    }
+    made->names_.push_back((*nic)->name());
+    nics.push_back(*std::move(nic));
+  }
+  TapWriters writers{.ingress = Writer::of(request.Get("ingress")),
+                     .egress = Writer::of(request.Get("egress")),
+                     .synthetic = Writer::of(request.Get("inline"))};
+  auto taps = writers.any() ? make_taps(std::move(writers), nics.size()) : nullptr;
+  auto forwarder = forward::Forwarder::start(std::move(nics), std::move(taps));
+  if (!forwarder) {
+    raise(env, forwarder.error());
+    return {};
+  }
+  made->forwarder_ = *std::move(forwarder);
+  made->environment_ = &environment;
+  made->number_ = environment.add(made);
+  environment.mailbox()->hold();
+  return object;
+}
+
+uint32_t InlineHandle::add(Deferred deferred) {
+  pending_->emplace(++promises_, deferred);
+  return promises_;
+}
+
+/// set(rules) → Promise: when they are in force. A rule: {name, sides: [{port, peer, own, ownBits, gateway?}, …]}.
+Napi::Value InlineHandle::set(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Deferred deferred(env);
+  if (!forwarder_) {
+    deferred.resolve(env.Undefined());
+    return deferred.promise();
+  }
+  std::vector<Rule> rules;
+  const auto given = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < given.Length(); i++) {
+    const Napi::Value value = given.Get(i);
+    if (!value.IsObject()) continue;
+    const auto object = value.As<Napi::Object>();
+    const auto sides = object.Get("sides").As<Napi::Array>();
+    Rule rule{.name = text(object.Get("name")),
+              .sides = {side_of(sides.Get(0U), names_.size()), side_of(sides.Get(1U), names_.size())},
+              .ledgers = {}};
+    // What a rule has counted goes on for as long as it is the same.
+    const auto& before = table_->rules();
+    const auto same = std::find_if(before.begin(), before.end(), [&](const Rule& one) { return one.is_same(rule); });
+    rule.ledgers = same == before.end() ? std::make_shared<std::array<Ledger, 2>>() : same->ledgers;
+    rules.push_back(std::move(rule));
+  }
+  auto table = Table::create(std::move(rules));
+  if (!table) {
+    raise(env, table.error());
+    return {};
+  }
+  const uint32_t key = add(deferred);
+  const auto& mailbox = environment_->mailbox();
+  auto done = forwarder_->set(*table, [mailbox, pending = pending_, key] {
+    mailbox->post([pending, key](Napi::Env there) {
+      auto settled = pending->extract(key);
+      if (!settled.empty()) settled.mapped().resolve(there.Undefined());
+    });
+  });
+  if (!done) {
+    pending_->erase(key);
+    raise(env, done.error());
+    return {};
+  }
+  table_ = *table;
+  return deferred.promise();
+}
+
+/// probe(places) → Promise: undefined, or {index, mac} of a place that somebody has. A place: {port, address}.
+Napi::Value InlineHandle::probe(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Deferred deferred(env);
+  if (!forwarder_) {
+    deferred.resolve(env.Undefined());
+    return deferred.promise();
+  }
+  std::vector<forward::Forwarder::Place> places;
+  const auto given = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < given.Length(); i++) {
+    const auto object = given.Get(i).As<Napi::Object>();
+    const uint32_t port = word(object.Get("port"));
+    places.push_back(
+        {.port = static_cast<uint16_t>(port < names_.size() ? port : 0), .address = address_of(object.Get("address"))});
+  }
+  const uint32_t key = add(deferred);
+  const auto& mailbox = environment_->mailbox();
+  forwarder_->probe(
+      places, [mailbox, pending = pending_, key, places](std::optional<forward::Forwarder::Conflict> conflict) {
+        mailbox->post([pending, key, places, conflict](Napi::Env there) {
+          auto settled = pending->extract(key);
+          if (settled.empty()) return;
+          if (!conflict) return settled.mapped().resolve(there.Undefined());
+          const auto at = std::find_if(places.begin(), places.end(), [&](const forward::Forwarder::Place& one) {
+            return one.port == conflict->place.port && one.address == conflict->place.address;
+          });
+          Napi::Object object = Napi::Object::New(there);
+          object.Set("index", static_cast<double>(at - places.begin()));
+          object.Set("mac", to_text(conflict->mac));
+          settled.mapped().resolve(object);
+        });
+      });
+  return deferred.promise();
+}
+
+/// stats() → {rules: [{name, directions: [ledger, ledger]}], interfaces: [{name, …}]}; undefined once it is closed.
+Napi::Value InlineHandle::stats(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!forwarder_) return env.Undefined();
+  Napi::Array rules = Napi::Array::New(env);
+  for (const Rule& rule : table_->rules()) {
+    Napi::Object object = Napi::Object::New(env);
+    Napi::Array directions = Napi::Array::New(env);
+    directions.Set(0U, from_ledger(env, (*rule.ledgers)[0]));
+    directions.Set(1U, from_ledger(env, (*rule.ledgers)[1]));
+    object.Set("name", rule.name);
+    object.Set("directions", directions);
+    rules.Set(rules.Length(), object);
+  }
+  Napi::Array interfaces = Napi::Array::New(env);
+  const auto count = static_cast<uint16_t>(names_.size());
+  for (uint16_t port = 0; port < count; port++) {
+    Napi::Object object = from_port(env, forwarder_->port_ledger(port));
+    object.Set("name", names_[port]);
+    interfaces.Set(port, object);
+  }
+  Napi::Object all = Napi::Object::New(env);
+  all.Set("rules", rules);
+  all.Set("interfaces", interfaces);
+  return all;
+}
+
+/// stop(): the thread ends. Counters stay until close().
+void InlineHandle::stop(const Napi::CallbackInfo&) {
+  if (forwarder_) forwarder_->stop();
+}
+
+/// close(): the thread ends, and what was pending settles.
+void InlineHandle::close(const Napi::CallbackInfo& info) {
+  if (!forwarder_) return;
+  end();
+  for (auto& [key, deferred] : *pending_) deferred.resolve(info.Env().Undefined());
+  pending_->clear();
+}
+
+void InlineHandle::end() {
+  if (environment_ == nullptr) return;
+  forwarder_.reset();
+  environment_->remove(number_);
+  environment_->mailbox()->release();
+  environment_ = nullptr;
+}
+
+}  // namespace ringtap::addon

@@ -1,0 +1,103 @@
+#include "addon/inline_taps.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace ringtap::addon {
+
+namespace {
+
+using forward::Frame;
+
+/// Frames of one port on their way to a writer.
+class Gathered {
+ public:
+  explicit Gathered(int64_t epoch_ns) : epoch_ns_(epoch_ns) {}
+
+  void add(const Frame& frame, int64_t time_ns, uint32_t flags) {
+    offset_.push_back(static_cast<uint32_t>(bytes_.size()));
+    bytes_.insert(bytes_.end(), frame.data, frame.data + frame.length);
+    if (frame.offload.is_partial()) {
+      Frame copy = frame;
+      copy.data = bytes_.data() + offset_.back();
+      forward::complete_sum(copy);
+    }
+    length_.push_back(frame.length);
+    flags_.push_back(flags);
+    time_.push_back(static_cast<double>(time_ns - epoch_ns_));
+    rest_.push_back(0);
+  }
+
+  /// An error ends the trace, and is told of where the writer is closed.
+  void flush(TraceWriter& writer, uint32_t source) {
+    if (offset_.empty()) return;
+    const BatchView view{.time = time_.data(),
+                         .rest = rest_.data(),
+                         .offset = offset_.data(),
+                         .caplen = length_.data(),
+                         .wirelen = length_.data(),
+                         .flags = flags_.data(),
+                         .count = static_cast<uint32_t>(offset_.size()),
+                         .segment = bytes_.data(),
+                         .segment_bytes = bytes_.size(),
+                         .epoch_ns = epoch_ns_,
+                         .link_type = 1,
+                         .source = source};
+    static_cast<void>(writer.append(view));
+    bytes_.clear();
+    offset_.clear();
+    length_.clear();
+    flags_.clear();
+    time_.clear();
+    rest_.clear();
+  }
+
+ private:
+  int64_t epoch_ns_;
+  std::vector<std::byte> bytes_;
+  std::vector<uint32_t> offset_, length_, flags_;
+  std::vector<double> time_, rest_;
+};
+
+class Taps final : public forward::Taps {
+ public:
+  Taps(TapWriters writers, size_t ports) : writers_(std::move(writers)) {
+    const int64_t epoch_ns = epoch_now_ns();
+    for (auto* of : {&ingress_, &egress_, &synthetic_}) of->assign(ports, Gathered(epoch_ns));
+  }
+
+  void ingress(uint16_t port, const Frame& frame) override {
+    if (writers_.ingress) ingress_[port].add(frame, frame.time_ns, 0);
+  }
+  void synthetic(uint16_t port, const Frame& frame) override { synthetic_[port].add(frame, frame.time_ns, 0); }
+  bool wants_synthetic() const noexcept override { return writers_.synthetic != nullptr; }
+  void egress(uint16_t port, const Frame& frame) override {
+    if (writers_.egress) egress_[port].add(frame, unix_now_ns(), kFlagOutgoing);
+  }
+
+  void flush() override {
+    flush(writers_.ingress, ingress_);
+    flush(writers_.egress, egress_);
+    flush(writers_.synthetic, synthetic_);
+  }
+
+ private:
+  static void flush(const std::shared_ptr<TraceWriter>& writer, std::vector<Gathered>& of) {
+    if (!writer) return;
+    for (uint32_t port = 0; port < of.size(); port++) of[port].flush(*writer, port);
+  }
+
+  const TapWriters writers_;
+  std::vector<Gathered> ingress_, egress_, synthetic_;
+};
+
+}  // namespace
+
+std::unique_ptr<forward::Taps> make_taps(TapWriters writers, size_t ports) {
+  return std::make_unique<Taps>(std::move(writers), ports);
+}
+
+}  // namespace ringtap::addon

@@ -1,0 +1,200 @@
+#include "backends/afpacket/guard.h"
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "filter/ebpf_asm.h"
+#include "linux/rights.h"
+
+namespace ringtap::afpacket {
+
+namespace {
+
+using namespace ebpf;
+
+constexpr uint32_t kTcxIngress = 46;  // BPF_TCX_INGRESS, which older <linux/bpf.h> lack
+constexpr uint32_t kMostAddresses = 4096;
+constexpr uint32_t kMapLookup = 1, kLoadBytes = 26;
+constexpr Capabilities kNeeded = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
+constexpr int kDrop = 2, kNext = -1;
+constexpr int16_t kKey = -24, kLoaded = -32;  // on the stack
+
+/// An address of a rule, as the program looks it up.
+struct Key {
+  std::array<std::byte, 16> address;
+  uint32_t v6;
+};
+static_assert(sizeof(Key) == 20);
+
+Key key_of(const forward::Address& address) noexcept { return {address.bytes, address.v6 ? 1u : 0u}; }
+
+bpf_attr zero_attr() {
+  bpf_attr attr;
+  std::memset(&attr, 0, sizeof attr);
+  return attr;
+}
+
+int bpf(bpf_cmd command, bpf_attr& attr) { return static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr)); }
+
+uint64_t address(const void* pointer) {
+  // SAFETY: the kernel takes pointers as 64-bit numbers.
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+
+Error refused(const std::string& what, int err) {
+  if (err == EPERM || err == EACCES) {
+    return right_refused(what, kNeeded, kNeeded, "bpf", err);
+  }
+  return system_error(Code::kSystem, what, "bpf", err);
+}
+
+/// Loads bytes of the packet onto the stack; what is too short passes.
+void load(Assembler& as, int at, int16_t to, int bytes, Label pass) {
+  as.mov64(R1, R6);
+  as.mov64(R2, at);
+  as.mov64(R3, R10);
+  as.alu64(Alu::kAdd, R3, to);
+  as.mov64(R4, bytes);
+  as.call(kLoadBytes);
+  as.jump64(Jump::kNotEqual, R0, 0, pass);
+}
+
+/// Goes to `drop` if the address at this place of the packet is one of ours.
+void look_up(Assembler& as, int map, int at, bool v6, Label drop, Label pass) {
+  as.store(Size::kDouble, R10, kKey, 0);
+  as.store(Size::kDouble, R10, kKey + 8, 0);
+  as.store(Size::kWord, R10, kKey + 16, v6 ? 1 : 0);
+  load(as, at, kKey, v6 ? 16 : 4, pass);
+  as.load_map(R1, map);
+  as.mov64(R2, R10);
+  as.alu64(Alu::kAdd, R2, kKey);
+  as.call(kMapLookup);
+  as.jump64(Jump::kNotEqual, R0, 0, drop);
+}
+
+Result<EbpfProgram> assemble(int map) {
+  constexpr int kType = 12, kIpv4To = 14 + 16, kArpTarget = 14 + 24, kIpv6To = 14 + 24, kIpv6Next = 14 + 6,
+                kIcmp6Type = 14 + 40, kSolicited = 14 + 40 + 8;
+  Assembler as;
+  const Label drop = as.label(), pass = as.label(), not_ip = as.label(), not_arp = as.label();
+  as.mov64(R6, R1);
+  load(as, kType, kLoaded, 2, pass);
+  as.load(Size::kHalf, R7, R10, kLoaded);
+  as.from_network(Size::kHalf, R7);
+  as.jump64(Jump::kNotEqual, R7, 0x0800, not_ip);
+  look_up(as, map, kIpv4To, false, drop, pass);
+  as.jump(pass);
+  as.bind(not_ip);
+  as.jump64(Jump::kNotEqual, R7, 0x0806, not_arp);
+  look_up(as, map, kArpTarget, false, drop, pass);
+  as.jump(pass);
+  as.bind(not_arp);
+  as.jump64(Jump::kNotEqual, R7, 0x86dd, pass);
+  look_up(as, map, kIpv6To, true, drop, pass);
+  load(as, kIpv6Next, kLoaded, 1, pass);
+  as.load(Size::kByte, R7, R10, kLoaded);
+  as.jump64(Jump::kNotEqual, R7, 58, pass);
+  load(as, kIcmp6Type, kLoaded, 1, pass);
+  as.load(Size::kByte, R7, R10, kLoaded);
+  as.jump64(Jump::kNotEqual, R7, 135, pass);
+  look_up(as, map, kSolicited, true, drop, pass);
+  as.bind(pass);
+  as.mov32(R0, kNext);
+  as.exit();
+  as.bind(drop);
+  as.mov32(R0, kDrop);
+  as.exit();
+  return as.finish();
+}
+
+/// Whether the host sends on what is for others.
+bool forwards(const std::string& name) {
+  for (const char* family : {"ipv4", "ipv6"}) {
+    const UniqueFd file(
+        open((std::string("/proc/sys/net/") + family + "/conf/" + name + "/forwarding").c_str(), O_RDONLY | O_CLOEXEC));
+    char value = '0';
+    if (file && read(file.get(), &value, 1) == 1 && value != '0') return true;
+  }
+  return false;
+}
+
+Result<Ok> change(int map, const forward::Address& of, bool is_there) {
+  const Key key = key_of(of);
+  const uint32_t value = 1;
+  bpf_attr attr = zero_attr();
+  attr.map_fd = static_cast<uint32_t>(map);
+  attr.key = address(&key);
+  attr.value = is_there ? address(&value) : 0;
+  if (bpf(is_there ? BPF_MAP_UPDATE_ELEM : BPF_MAP_DELETE_ELEM, attr) == 0) return Ok{};
+  if (!is_there && errno == ENOENT) return Ok{};
+  if (errno == E2BIG) {
+    return Error{.code = Code::kBadOption,
+                 .message = "more than " + std::to_string(kMostAddresses) + " addresses on one interface",
+                 .hint = "Use fewer rules for each interface."};
+  }
+  return refused("writing to a BPF map", errno);
+}
+
+}  // namespace
+
+Result<Guard> Guard::open(int interface, const std::string& name) {
+  Guard guard;
+  bpf_attr attr = zero_attr();
+  attr.map_type = BPF_MAP_TYPE_HASH;
+  attr.key_size = sizeof(Key);
+  attr.value_size = sizeof(uint32_t);
+  attr.max_entries = kMostAddresses;
+  std::strncpy(attr.map_name, "ringtap_inline", sizeof attr.map_name - 1);
+  guard.map_.reset(bpf(BPF_MAP_CREATE, attr));
+  if (!guard.map_) return refused(name + ": a BPF map, to keep the host from answering", errno);
+
+  const auto program = assemble(guard.map_.get());
+  if (!program) return program.error();
+  attr = zero_attr();
+  attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+  attr.insns = address(program->data());
+  attr.insn_cnt = static_cast<uint32_t>(program->size());
+  attr.license = address("Dual MIT/GPL");
+  std::strncpy(attr.prog_name, "ringtap_inline", sizeof attr.prog_name - 1);
+  guard.program_.reset(bpf(BPF_PROG_LOAD, attr));
+  if (!guard.program_) return refused(name + ": a BPF program, to keep the host from answering", errno);
+
+  attr = zero_attr();
+  attr.link_create.prog_fd = static_cast<uint32_t>(guard.program_.get());
+  attr.link_create.target_ifindex = static_cast<uint32_t>(interface);
+  attr.link_create.attach_type = static_cast<bpf_attach_type>(kTcxIngress);
+  guard.link_.reset(bpf(BPF_LINK_CREATE, attr));
+  if (guard.link_) return guard;
+  const int err = errno;
+  if (err != EINVAL && err != EOPNOTSUPP) return refused(name + ": attaching a BPF program", err);
+  if (!forwards(name)) return guard;
+  Error error = system_error(Code::kUnsupported,
+                             name +
+                                 ": this kernel cannot keep what is for the rules' addresses from the host, which "
+                                 "would forward it a second time",
+                             "bpf", err);
+  error.hint = "Linux 6.6 can. Before, the host must not forward: sudo sysctl -w net.ipv4.conf." + name +
+               ".forwarding=0 net.ipv6.conf." + name + ".forwarding=0";
+  return error;
+}
+
+Result<Ok> Guard::set(const std::vector<forward::Address>& addresses) {
+  for (const forward::Address& one : addresses) {
+    if (auto done = change(map_.get(), one, true); !done) return done;
+  }
+  for (const forward::Address& one : std::exchange(addresses_, addresses)) {
+    if (std::find(addresses.begin(), addresses.end(), one) != addresses.end()) continue;
+    if (auto done = change(map_.get(), one, false); !done) return done;
+  }
+  return Ok{};
+}
+
+}  // namespace ringtap::afpacket
