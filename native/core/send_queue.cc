@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <utility>
 
 namespace ringtap {
 
 std::span<std::byte> SendQueue::reserve() noexcept {
-  if (submitted_ - done_ == kFrames) return {};
+  if (held_up_ || submitted_ - done_ == kFrames) return {};
   if (!memory_) memory_.reset(new (std::nothrow) std::byte[size_t{kFrames} * kFrameBytes]);
   starved_ = !memory_;  // which flush() says
   return starved_ ? std::span<std::byte>() : frame(submitted_);
@@ -20,13 +21,13 @@ void SendQueue::submit(uint32_t bytes) noexcept {
   stats_.queued++;
 }
 
-Result<uint32_t> SendQueue::pass(std::span<const TxFrame> frames) noexcept {
+SendQueue::Passed SendQueue::pass(std::span<const TxFrame> frames) noexcept {
   uint32_t passed = 0;
   while (passed < frames.size()) {
     const auto rest = frames.subspan(passed);
     if (const auto lost = given_up(static_cast<uint32_t>(rest.size()))) {
       stats_.failed[static_cast<size_t>(TxFailure::kLinkDown)] += *lost;
-      return passed + *lost;
+      return {.frames = passed + *lost};
     }
     int err = 0;
     const uint32_t taken = hand_over(rest, err);
@@ -37,31 +38,37 @@ Result<uint32_t> SendQueue::pass(std::span<const TxFrame> frames) noexcept {
     if (verdict.kind == Verdict::Kind::kWait) break;
     if (verdict.kind == Verdict::Kind::kFail) {
       if (passed > 0) break;  // it fails again, when nothing is in front of it
-      return std::move(verdict.error);
+      return {.error = std::move(verdict.error)};
     }
     stats_.failed[static_cast<size_t>(verdict.failure)]++;
     passed++;
   }
-  return passed;
+  return {.frames = passed};
 }
 
 Result<Ok> SendQueue::flush() noexcept {
+  if (auto error = pass_queued()) return *std::move(error);
+  return Ok{};
+}
+
+std::optional<Error> SendQueue::pass_queued() noexcept {
   if (starved_) return Error{.code = Code::kNoMemory, .message = "no memory for frames to send"};
   while (done_ != submitted_) {
     std::array<TxFrame, kTogether> frames;
     const auto count = static_cast<uint32_t>(std::min<uint64_t>(kTogether, submitted_ - done_));
     for (uint32_t i = 0; i < count; i++) frames[i] = frame(done_ + i).first(bytes_[(done_ + i) % kFrames]);
-    const auto passed = pass(std::span(frames).first(count));
-    if (!passed) return passed.error();
-    done_ += *passed;
-    stats_.queued -= *passed;
-    if (*passed < count) break;
+    auto passed = pass(std::span(frames).first(count));
+    if (passed.error) return std::move(passed.error);
+    done_ += passed.frames;
+    stats_.queued -= passed.frames;
+    if (passed.frames < count) break;
   }
-  return Ok{};
+  if (done_ == submitted_) held_up_ = false;
+  return std::nullopt;
 }
 
 Result<uint32_t> SendQueue::send(std::span<const TxFrame> frames) noexcept {
-  if (auto flushed = flush(); !flushed) return std::move(flushed).error();
+  if (auto error = pass_queued()) return *std::move(error);
   if (done_ != submitted_) return 0u;
   uint32_t taken = 0;
   while (taken < frames.size()) {
@@ -73,16 +80,28 @@ Result<uint32_t> SendQueue::send(std::span<const TxFrame> frames) noexcept {
     const size_t most = std::min<size_t>(frames.size(), size_t{taken} + kTogether);
     uint32_t end = taken + 1;
     while (end < most && !limits().refuses(frames[end])) end++;
-    const auto passed = pass(frames.subspan(taken, end - taken));
-    if (!passed) {
+    auto passed = pass(frames.subspan(taken, end - taken));
+    if (passed.error) {
       if (taken > 0) break;
-      return passed.error();
+      return *std::move(passed.error);
     }
-    stats_.accepted += *passed;
-    taken += *passed;
-    if (taken < end) break;
+    stats_.accepted += passed.frames;
+    taken += passed.frames;
+    if (taken < end) {
+      if (hold_up(frames[taken])) taken++;
+      break;
+    }
   }
   return taken;
+}
+
+bool SendQueue::hold_up(TxFrame frame) noexcept {
+  const auto room = reserve();
+  if (room.size() < frame.size()) return false;
+  std::ranges::copy(frame, room.begin());
+  submit(static_cast<uint32_t>(frame.size()));
+  held_up_ = true;
+  return true;
 }
 
 }  // namespace ringtap

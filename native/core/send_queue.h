@@ -41,14 +41,23 @@ class SendQueue : public Tx {
   static constexpr uint32_t kFrameBytes = 65536 + 64;
   static constexpr uint32_t kTogether = 64;
 
-  /// What became of frames in front: so many are done with, in whatever way.
-  Result<uint32_t> pass(std::span<const TxFrame> frames) noexcept;
+  /// What became of frames in front: so many are done with, in whatever way. With an error none is.
+  struct Passed {
+    uint32_t frames = 0;
+    std::optional<Error> error = {};
+  };
+  Passed pass(std::span<const TxFrame> frames) noexcept;
+  std::optional<Error> pass_queued() noexcept;
+  /// Keeps the first frame that could not go out now; until it has, there is room for no other. WHY: who waits for room
+  /// would else find it at once, and try again, and again.
+  bool hold_up(TxFrame frame) noexcept;
   std::span<std::byte> frame(uint64_t number) noexcept {
     return {memory_.get() + number % kFrames * kFrameBytes, kFrameBytes};
   }
 
   std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
   bool starved_ = false;
+  bool held_up_ = false;
   uint32_t bytes_[kFrames] = {};
   uint64_t submitted_ = 0;
   uint64_t done_ = 0;

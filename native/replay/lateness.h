@@ -43,7 +43,7 @@ class Lateness {
     return (uint64_t{kSteps} + index % kSteps) << power;
   }
 
-  std::array<uint64_t, 60 * kSteps> counts_{};
+  std::array<uint64_t, size_t{60} * kSteps> counts_{};
   uint64_t frames_ = 0;
   uint64_t most_ = 0;
 };

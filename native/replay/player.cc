@@ -208,8 +208,8 @@ Result<Ok> Player::play() {
         end++;
       }
       auto sent = send(at, end, first_due);
-      if (!sent) result = std::move(sent).error();
       goes_on = sent && *sent;
+      if (!sent) result = std::move(sent).error();
       at = end;
     }
     if (!goes_on) break;

@@ -11,6 +11,7 @@ namespace ringtap::pfring {
 
 Result<SendingLink> link_of(const std::string& interface, const std::string& uri) {
   const UniqueFd query = query_socket();
+  if (!query) return system_error(Code::kSystem, uri, "socket", errno);
   auto found = query_interface(query.get(), interface, uri);
   if (!found) return std::move(found).error();
   return SendingLink(*found);
