@@ -65,7 +65,7 @@ class Packet {
     if (size_t{headers.transport_offset} + offset + 2 <= bytes.size()) checksum_ = headers.transport_offset + offset;
   }
 
-  bool has_addresses() const noexcept { return size_t{addresses_} + 2 * width_ <= bytes_.size(); }
+  bool has_addresses() const noexcept { return size_t{addresses_} + size_t{2} * width_ <= bytes_.size(); }
   std::span<std::byte> both_addresses() const noexcept { return bytes_.subspan(addresses_, size_t{2} * width_); }
 
   /// Before anything changes.
