@@ -1,7 +1,6 @@
 // The second terminal of a forwarder: a Unix socket, on which each line is a question, and each answer a line of JSON.
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { CaptureError } from '../errors/errors.js';
 import { formatRule, type Inline, parseRules } from '../index.js';
 import { UsageError } from './errors.js';
@@ -11,6 +10,8 @@ export const WORDS = ['list', 'counters', 'add', 'remove'] as const;
 /** A rule in one line is never longer. */
 const MOST_LINE = 4096;
 const MOST_CONNECTIONS = 16;
+/** Longer than a change of rules takes that asks on the links. */
+const PATIENCE_MS = 5000;
 
 interface Answer {
   ok: boolean;
@@ -60,13 +61,17 @@ async function converse(inline: Inline, socket: Socket): Promise<void> {
   socket.end();
 }
 
-/** Listens there, for whoever may open the socket: this user. A socket that nobody listens at is replaced. */
-export async function listenAt(path: string, inline: Inline): Promise<Server> {
+/**
+ * Listens there, for whoever may open the socket: this user. A socket that nobody listens at is replaced.
+ * @returns how to end it, and all who are connected
+ */
+export async function listenAt(path: string, inline: Inline): Promise<() => void> {
   await clear(path);
-  const server = createServer(
-    { allowHalfOpen: true },
-    (socket) => void converse(inline, socket).catch(() => socket.destroy()),
-  );
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket.once('close', () => sockets.delete(socket)));
+    void converse(inline, socket).catch(() => socket.destroy());
+  });
   server.maxConnections = MOST_CONNECTIONS;
   const before = process.umask(0o177);
   try {
@@ -80,7 +85,11 @@ export async function listenAt(path: string, inline: Inline): Promise<Server> {
   } finally {
     process.umask(before);
   }
-  return server;
+  return () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    rmSync(path, { force: true });
+  };
 }
 
 /** Takes away the socket of a forwarder that was killed, and nothing else. */
@@ -96,10 +105,10 @@ async function clear(path: string): Promise<void> {
     const socket = createConnection(path, () => {
       socket.destroy();
       resolve(true);
-    }).on('error', () => resolve(false));
+    }).on('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'));
   });
   if (isHeard) throw new CaptureError('RINGTAP_BUSY', `--control: another ringtap listens at ${path}`);
-  unlinkSync(path);
+  rmSync(path, { force: true });
 }
 
 /** Asks a forwarder that runs. */
@@ -116,13 +125,16 @@ export async function ask(path: string, words: readonly string[]): Promise<Recor
       hint: 'Start the forwarder first: ringtap inline RULES --control SOCKET',
     });
   }
-  socket.end(`${words.join(' ')}\n`);
-  for await (const line of createInterface({ input: socket })) {
-    const { ok, code, message, hint, ...rest } = JSON.parse(line) as Answer;
-    if (ok) return rest;
-    throw new CaptureError((code ?? 'RINGTAP_BAD_OPTION') as 'RINGTAP_BAD_OPTION', String(message), {
-      ...(typeof hint === 'string' ? { hint } : {}),
-    });
-  }
-  throw new CaptureError('RINGTAP_REMOTE_LOST', `--control: whoever listens at ${path} has left`);
+  const lost = (what: string) =>
+    new CaptureError('RINGTAP_REMOTE_LOST', `--control: whoever listens at ${path} ${what}`);
+  socket.setEncoding('utf8').end(`${words.join(' ')}\n`);
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy(lost('does not answer')));
+  let line = '';
+  for await (const text of socket) line += text;
+  if (!line.endsWith('\n')) throw lost('has left');
+  const { ok, code, message, hint, ...rest } = JSON.parse(line) as Answer;
+  if (ok) return rest;
+  throw new CaptureError((code ?? 'RINGTAP_BAD_OPTION') as 'RINGTAP_BAD_OPTION', String(message), {
+    ...(typeof hint === 'string' ? { hint } : {}),
+  });
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CaptureError, type Inline, type InlineDirection, type InlineRule, openInline, parseRules } from '../index.js';
 import { say, UsageError } from './errors.js';
@@ -95,8 +95,7 @@ async function run(path: string, flags: InlineFlags): Promise<void> {
     const control = flags.control === undefined ? undefined : await listenAt(flags.control, inline);
     if (!flags.quiet) say(`forwards by ${counted(inline.rules.list().length, 'rule')}`);
     await asked;
-    control?.close();
-    if (flags.control !== undefined) rmSync(flags.control, { force: true });
+    control?.();
   } finally {
     await inline.close();
   }

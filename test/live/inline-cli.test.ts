@@ -1,6 +1,7 @@
 // `ringtap inline`, and the second terminal.
 import { once } from 'node:events';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { createConnection, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bump, CLIENT, closeBump, datagram, echo, IN, makeBump, RULE, SERVER } from '../support/bump.js';
 import { ringtap, startRingtap } from '../support/cli.js';
@@ -64,6 +65,35 @@ describe.skipIf(lab === null)('ringtap inline', () => {
     server.child.kill();
     await once(server.child, 'close');
     rmSync(trace);
+  });
+
+  test('a second terminal that stays does not hold up the end', async () => {
+    const [rules, socket] = [file('alone.txt'), file('stays')];
+    writeFileSync(rules, `${RULE}\n`);
+    const { process: child, outcome } = startRingtap(['inline', rules, '--no-probe', '--control', socket]);
+    let said = '';
+    child.stderr!.on('data', (text) => (said += text));
+    await until(() => said.includes('forwards by 1 rule'), 'it to run');
+    const idle = createConnection(socket).on('error', () => {});
+    await once(idle, 'connect');
+    child.kill('SIGTERM');
+    await once(idle, 'close');
+    expect((await outcome).code).toBe(0);
+    expect(() => statSync(socket)).toThrow();
+  });
+
+  test('who listens and does not answer is told of, and keeps its socket', async () => {
+    const path = file('silent');
+    const silent = createServer((socket) => void socket.on('error', () => {})).listen(path);
+    await once(silent, 'listening');
+    const asked = await ringtap('inline', 'list', '--control', path);
+    expect(asked).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not answer/) });
+    const rules = file('second.txt');
+    writeFileSync(rules, `${RULE}\n`);
+    const second = await ringtap('inline', rules, '--no-probe', '--control', path);
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringMatching(/another ringtap listens/) });
+    expect(statSync(path).isSocket()).toBe(true);
+    silent.close();
   });
 
   test.each<[string, string[], RegExp]>([
