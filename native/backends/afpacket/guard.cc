@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +11,14 @@
 #include <utility>
 
 #include "filter/ebpf_asm.h"
+#include "linux/bpf_call.h"
 #include "linux/rights.h"
 
 namespace ringtap::afpacket {
 
 namespace {
 
+using namespace bpf_call;
 using namespace ebpf;
 
 constexpr uint32_t kTcxIngress = 46;  // BPF_TCX_INGRESS, which older <linux/bpf.h> lack
@@ -35,19 +36,6 @@ struct Key {
 static_assert(sizeof(Key) == 20);
 
 Key key_of(const forward::Address& address) noexcept { return {address.bytes, address.v6 ? 1u : 0u}; }
-
-bpf_attr zero_attr() {
-  bpf_attr attr;
-  std::memset(&attr, 0, sizeof attr);
-  return attr;
-}
-
-int bpf(bpf_cmd command, bpf_attr& attr) { return static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr)); }
-
-uint64_t address(const void* pointer) {
-  // SAFETY: the kernel takes pointers as 64-bit numbers.
-  return reinterpret_cast<uintptr_t>(pointer);
-}
 
 Error refused(const std::string& what, int err) {
   if (err == EPERM || err == EACCES) {

@@ -4,7 +4,6 @@
 #include <linux/if_link.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,10 +12,13 @@
 #include <optional>
 #include <vector>
 
+#include "linux/bpf_call.h"
 #include "linux/interface.h"
 
 namespace ringtap::afxdp {
 namespace {
+
+using namespace bpf_call;
 
 // What older <linux/bpf.h> lack.
 constexpr uint32_t kHasFrags = 1u << 5;        // BPF_F_XDP_HAS_FRAGS
@@ -30,20 +32,6 @@ constexpr size_t kLineBytes = 200;
 constexpr Capabilities kNeeded = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
 // CAP_PERFMON makes filters fast.
 constexpr Capabilities kGranted = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf, Capability::kPerfmon};
-
-/// WHY: the kernel refuses an attr whose bytes behind the last known field are not zero, so all of it starts as zeros.
-bpf_attr zero_attr() {
-  bpf_attr attr;
-  std::memset(&attr, 0, sizeof attr);
-  return attr;
-}
-
-int bpf(bpf_cmd command, bpf_attr& attr) { return static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr)); }
-
-uint64_t address(const void* pointer) {
-  // SAFETY: the kernel takes pointers as 64-bit numbers.
-  return reinterpret_cast<uintptr_t>(pointer);
-}
 
 /// What the kernel tells of a program or a link.
 template <class Info>
