@@ -101,6 +101,7 @@ const PACKAGES = {
     binutils: programs('readelf'),
     mmdebstrap: programs('mmdebstrap'),
     'qemu-user-static': programs('qemu-aarch64-static'),
+    pmacct: programs('nfacctd'),
   },
   // What ringtap is measured beside. Nothing else needs it.
   bench: {

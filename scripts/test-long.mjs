@@ -57,6 +57,10 @@ const RUNS = {
     what: 'a minute of capture to disk, flat out, and on a disk that stands still: nothing is lost',
     argv: vitest('--project=long', 'test/long/sustained.test.ts'),
   },
+  collectors: {
+    what: 'exported flows read by nfacctd: packets and bytes of each direction',
+    argv: vitest('--project=long', 'test/long/collectors.test.ts'),
+  },
   flows: {
     what: 'ten thousand and 100,000 flows in VLANs, tunnels and fragments, and a million: every number of every flow',
     argv: vitest('--project=long', 'test/long/flows.test.ts'),
