@@ -6,10 +6,13 @@ import { ENDS, type EveFlow, type FlowPair, type FlowRecord, STATES, TUNNELS } f
 
 /** As Columns::kRecordBytes in native/flow/records.h. */
 const RECORD_BYTES = 9 * 8 + 12 * 4 + 12 * 2 + 12 + 2 * 16;
-/** No line is longer: kLongestLine in native/flow/text.h. */
-const LONGEST_LINE = 1536;
-/** Lines are rarely longer on the average. */
-const USUAL_LINE = { json: 640, csv: 288 };
+/**
+ * How native code calls what records can be written as, what none is longer than (kLongestLine in native/flow/text.h, kLongestFlow
+ * in native/export/protobuf.h), and what they rarely are on the average.
+ */
+const JSON_LINES = { form: 0, longest: 1536, usual: 640 };
+const CSV_LINES = { form: 1, longest: 1536, usual: 288 };
+const PROTOBUF = { form: 2, longest: 400, usual: 160 };
 
 const HEAD =
   'start,end,proto,src_ip,src_port,dest_ip,dest_port,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,' +
@@ -315,7 +318,7 @@ export class FlowBatch {
    */
   eve(i: number): EveFlow {
     this.#check(i);
-    return JSON.parse(new TextDecoder().decode(this.#lines(i, 1, false))) as EveFlow;
+    return JSON.parse(new TextDecoder().decode(this.#written(i, 1, JSON_LINES))) as EveFlow;
   }
 
   /**
@@ -328,7 +331,7 @@ export class FlowBatch {
    * for (const flows of meter.drain()) console.log(Buffer.from(flows.toJsonLines()).toString());
    */
   toJsonLines(): Uint8Array {
-    return this.#lines(0, this.length, false);
+    return this.#written(0, this.length, JSON_LINES);
   }
 
   /**
@@ -342,7 +345,22 @@ export class FlowBatch {
    * @throws CaptureError RINGTAP_BAD_OPTION when the memory of the columns was transferred away
    */
   toCsvLines(): Uint8Array {
-    return this.#lines(0, this.length, true);
+    return this.#written(0, this.length, CSV_LINES);
+  }
+
+  /**
+   * All records as protobuf, made natively: each is a `Flow` of [ringtap.v1](https://www.npmjs.com/package/@ringtap/wire), and they are
+   * the field `repeated Flow flows = 8`. Put into a message of that package's `Batch`, behind or before its other fields, they are part of
+   * it, since messages of protobuf are joined by joining their bytes. The bytes are the caller's own.
+   * @throws CaptureError RINGTAP_BAD_OPTION when the memory of the columns was transferred away
+   * @example
+   * const meter = new FlowMeter();
+   * meter.add(batch);
+   * meter.flush();
+   * for (const flows of meter.drain()) console.log(`${flows.length} records in ${flows.toProtobuf().length} bytes`);
+   */
+  toProtobuf(): Uint8Array {
+    return this.#written(0, this.length, PROTOBUF);
   }
 
   /** The names of the columns of {@link toCsvLines}, without a line end. */
@@ -350,19 +368,19 @@ export class FlowBatch {
     return HEAD;
   }
 
-  #lines(from: number, count: number, csv: boolean): Uint8Array {
+  #written(from: number, count: number, as: typeof PROTOBUF): Uint8Array {
     // WHY not for the longest ones at once: memory that is zeroed and not used costs more than the text.
-    const usual = this.#linesInto(csv ? USUAL_LINE.csv : USUAL_LINE.json, from, count, csv);
-    return usual ?? this.#linesInto(LONGEST_LINE, from, count, csv)!;
+    return this.#writtenInto(as.usual, from, count, as) ?? this.#writtenInto(as.longest, from, count, as)!;
   }
 
-  /** Undefined where not all may have had room: lines end where the longest one might not fit. */
-  #linesInto(each: number, from: number, count: number, csv: boolean): Uint8Array | undefined {
-    const into = new Uint8Array(count * each + LONGEST_LINE);
+  /** Undefined where not all may have had room: they end where the longest one might not fit. */
+  #writtenInto(each: number, from: number, count: number, as: typeof PROTOBUF): Uint8Array | undefined {
+    const { form, longest } = as;
+    const into = new Uint8Array(count * each + longest);
     const seconds = Number(this.epoch / 1_000_000_000n);
     const nanos = Number(this.epoch % 1_000_000_000n);
-    const bytes = addon().flowLines(this.#memory, this.#capacity, from, count, seconds, nanos, csv, into);
-    if (bytes >= 0) return bytes + LONGEST_LINE <= into.length ? into.subarray(0, bytes) : undefined;
+    const bytes = addon().flowLines(this.#memory, this.#capacity, from, count, seconds, nanos, form, into);
+    if (bytes >= 0) return bytes + longest <= into.length ? into.subarray(0, bytes) : undefined;
     throw new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away');
   }
 

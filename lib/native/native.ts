@@ -545,7 +545,7 @@ export interface Addon {
   openExporter(request: ExporterRequest): NativeExporter;
   /** Plays through the sending side of a session, or of two: what clients send, and what servers do. */
   openReplay(request: NativeReplayRequest, ...sessions: number[]): NativeReplay;
-  /** Bytes of text that were written; negative where the memory was transferred away. */
+  /** Bytes that were written; negative where the memory was transferred away. `form`: 0 JSON, 1 CSV, 2 protobuf. */
   flowLines(
     memory: ArrayBuffer,
     capacity: number,
@@ -553,7 +553,7 @@ export interface Addon {
     count: number,
     epochSeconds: number,
     epochNanos: number,
-    csv: boolean,
+    form: number,
     into: Uint8Array,
   ): number;
   openWriter(request: {

@@ -9,6 +9,7 @@
 #include "addon/errors.h"
 #include "addon/session.h"
 #include "addon/times.h"
+#include "export/protobuf.h"
 #include "flow/text.h"
 
 namespace ringtap::addon {
@@ -17,6 +18,8 @@ namespace {
 
 // Results that are not a count; lib/native/native.ts knows them, too.
 constexpr int kReleased = -1;
+constexpr uint32_t kCsv = 1;  // lib/flow/flow-batch.ts knows these, too
+constexpr uint32_t kProtobuf = 2;
 constexpr int kNoColumns = -2;  // the memory is not there, or too small
 
 int64_t ms_to_ns(const Napi::Value& ms) { return int64_t{word(ms)} * 1'000'000; }
@@ -220,7 +223,8 @@ Napi::Value MeterHandle::take_events(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), dissector_->arena().take(text).lines);
 }
 
-/// flowLines(memory, capacity, from, count, seconds, nanos, csv, into) → bytes, or kNoColumns.
+/// flowLines(memory, capacity, from, count, seconds, nanos, form, into) → bytes, or kNoColumns. `form`: lines of JSON,
+/// or one of those above.
 Napi::Value MeterHandle::lines(const Napi::CallbackInfo& info) {
   const uint32_t capacity = word(info[1]);
   const auto columns = columns_over<flow::Columns>(info[0], capacity);
@@ -228,10 +232,18 @@ Napi::Value MeterHandle::lines(const Napi::CallbackInfo& info) {
   const uint32_t from = word(info[2]);
   const uint32_t count = word(info[3]);
   if (!columns || uint64_t{from} + count > capacity) return Napi::Number::New(info.Env(), kNoColumns);
-  // SAFETY: it is JS's, made to be written to; bytes are bytes.
-  auto* text = reinterpret_cast<char*>(const_cast<std::byte*>(into.data()));
-  const auto format = flag(info[6]) ? flow::Format::kCsv : flow::Format::kJson;
-  const size_t bytes = flow::write_lines(*columns, from, count, to_ns(info[4], info[5]), format, {text, into.size()});
+  // SAFETY: it is JS's, made to be written to.
+  auto* at = const_cast<std::byte*>(into.data());
+  const int64_t epoch_ns = to_ns(info[4], info[5]);
+  const uint32_t form = word(info[6]);
+  size_t bytes;
+  if (form == kProtobuf) {
+    bytes = wire::write_flows(*columns, from, count, epoch_ns, {at, into.size()});
+  } else {
+    const auto format = form == kCsv ? flow::Format::kCsv : flow::Format::kJson;
+    // SAFETY: bytes are bytes.
+    bytes = flow::write_lines(*columns, from, count, epoch_ns, format, {reinterpret_cast<char*>(at), into.size()});
+  }
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 

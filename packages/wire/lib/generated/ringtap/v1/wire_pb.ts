@@ -5,15 +5,15 @@
 // @generated from file ringtap/v1/wire.proto (package ringtap.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file ringtap/v1/wire.proto.
  */
 export const file_ringtap_v1_wire: GenFile = /*@__PURE__*/
-  fileDesc("ChVyaW5ndGFwL3YxL3dpcmUucHJvdG8SCnJpbmd0YXAudjEicgoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAwSDQoFZXBvY2gYAiABKAYSDAoEaG9zdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEikKCmludGVyZmFjZXMYBSADKAsyFS5yaW5ndGFwLnYxLkludGVyZmFjZSJNCglJbnRlcmZhY2USCwoDdXJpGAEgASgJEg8KB2JhY2tlbmQYAiABKAkSEQoJbGlua190eXBlGAMgASgNEg8KB3NuYXBsZW4YBCABKA0ifgoKTG9zc1JlcG9ydBINCgVlcG9jaBgBIAEoBhIPCgd0aW1lX25zGAIgASgGEicKB3BhY2tldHMYAyABKAsyFi5yaW5ndGFwLnYxLlBhY2tldExvc3MSJwoHcmVjb3JkcxgEIAEoCzIWLnJpbmd0YXAudjEuUmVjb3JkTG9zcyIkCgVDYXVzZRIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgEIp0BCgpQYWNrZXRMb3NzEhAKCHJlY2VpdmVkGAEgASgEEg8KB21ldGVyZWQYAiABKAQSJAoJdW5tZXRlcmVkGAMgAygLMhEucmluZ3RhcC52MS5DYXVzZRIiCgdkcm9wcGVkGAQgAygLMhEucmluZ3RhcC52MS5DYXVzZRIPCgdwZW5kaW5nGAUgASgEEhEKCXVuY291bnRlZBgGIAMoCSJgCgpSZWNvcmRMb3NzEgwKBG1hZGUYASABKAQSDgoGc3RvcmVkGAIgASgEEhAKCGJ1ZmZlcmVkGAMgASgEEiIKB2Ryb3BwZWQYBCADKAsyES5yaW5ndGFwLnYxLkNhdXNlYgZwcm90bzM");
+  fileDesc("ChVyaW5ndGFwL3YxL3dpcmUucHJvdG8SCnJpbmd0YXAudjEicgoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAwSDQoFZXBvY2gYAiABKAYSDAoEaG9zdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEikKCmludGVyZmFjZXMYBSADKAsyFS5yaW5ndGFwLnYxLkludGVyZmFjZSJNCglJbnRlcmZhY2USCwoDdXJpGAEgASgJEg8KB2JhY2tlbmQYAiABKAkSEQoJbGlua190eXBlGAMgASgNEg8KB3NuYXBsZW4YBCABKA0ifgoKTG9zc1JlcG9ydBINCgVlcG9jaBgBIAEoBhIPCgd0aW1lX25zGAIgASgGEicKB3BhY2tldHMYAyABKAsyFi5yaW5ndGFwLnYxLlBhY2tldExvc3MSJwoHcmVjb3JkcxgEIAEoCzIWLnJpbmd0YXAudjEuUmVjb3JkTG9zcyIkCgVDYXVzZRIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgEIp0BCgpQYWNrZXRMb3NzEhAKCHJlY2VpdmVkGAEgASgEEg8KB21ldGVyZWQYAiABKAQSJAoJdW5tZXRlcmVkGAMgAygLMhEucmluZ3RhcC52MS5DYXVzZRIiCgdkcm9wcGVkGAQgAygLMhEucmluZ3RhcC52MS5DYXVzZRIPCgdwZW5kaW5nGAUgASgEEhEKCXVuY291bnRlZBgGIAMoCSJgCgpSZWNvcmRMb3NzEgwKBG1hZGUYASABKAQSDgoGc3RvcmVkGAIgASgEEhAKCGJ1ZmZlcmVkGAMgASgEEiIKB2Ryb3BwZWQYBCADKAsyES5yaW5ndGFwLnYxLkNhdXNlIvEICgRGbG93EgoKAmlkGAEgASgEEhAKCHN0YXJ0X25zGAIgASgGEhMKC2R1cmF0aW9uX25zGAMgASgEEgsKA3NyYxgEIAEoDBILCgNkc3QYBSABKAwSEAoIc3JjX3BvcnQYBiABKA0SEAoIZHN0X3BvcnQYByABKA0SEAoIcHJvdG9jb2wYCCABKA0SGQoRcGFja2V0c190b19zZXJ2ZXIYCSABKA0SGQoRcGFja2V0c190b19jbGllbnQYCiABKA0SGgoSaXBfYnl0ZXNfdG9fc2VydmVyGAsgASgEEhoKEmlwX2J5dGVzX3RvX2NsaWVudBgMIAEoBBIdChVmcmFtZV9ieXRlc190b19zZXJ2ZXIYDSABKAQSHQoVZnJhbWVfYnl0ZXNfdG9fY2xpZW50GA4gASgEEhsKE3RjcF9mbGFnc190b19zZXJ2ZXIYDyABKA0SGwoTdGNwX2ZsYWdzX3RvX2NsaWVudBgQIAEoDRIiCgVlbmRlZBgRIAEoDjITLnJpbmd0YXAudjEuRmxvd0VuZBIkCgVzdGF0ZRgSIAEoDjIVLnJpbmd0YXAudjEuRmxvd1N0YXRlEgwKBHBhcnQYEyABKA0SFwoPaW5pdGlhdG9yX2tub3duGBQgASgIEhAKCHNhbXBsaW5nGBUgASgNEhIKCm91dGVyX3ZsYW4YFiABKA0SEgoKaW5uZXJfdmxhbhgXIAEoDRIrCgt0dW5uZWxfa2luZBgYIAEoDjIWLnJpbmd0YXAudjEuVHVubmVsS2luZBIRCgl0dW5uZWxfaWQYGSABKA0SFQoNc2VydmVyX3J0dF91cxgaIAEoDRIVCg1jbGllbnRfcnR0X3VzGBsgASgNEiEKGXJldHJhbnNtaXNzaW9uc190b19zZXJ2ZXIYHCABKA0SIQoZcmV0cmFuc21pc3Npb25zX3RvX2NsaWVudBgdIAEoDRIeChZvdXRfb2Zfb3JkZXJfdG9fc2VydmVyGB4gASgNEh4KFm91dF9vZl9vcmRlcl90b19jbGllbnQYHyABKA0SHgoWemVyb193aW5kb3dzX3RvX3NlcnZlchggIAEoDRIeChZ6ZXJvX3dpbmRvd3NfdG9fY2xpZW50GCEgASgNEhkKEW1pbl90dGxfdG9fc2VydmVyGCIgASgNEhkKEW1pbl90dGxfdG9fY2xpZW50GCMgASgNEhsKE21pbl9ieXRlc190b19zZXJ2ZXIYJCABKA0SGwoTbWluX2J5dGVzX3RvX2NsaWVudBglIAEoDRIbChNtYXhfYnl0ZXNfdG9fc2VydmVyGCYgASgNEhsKE21heF9ieXRlc190b19jbGllbnQYJyABKA0SHQoVbWVhbl9nYXBfbnNfdG9fc2VydmVyGCggASgEEh0KFW1lYW5fZ2FwX25zX3RvX2NsaWVudBgpIAEoBBIRCglpY21wX3R5cGUYKiABKA0SEQoJaWNtcF9jb2RlGCsgASgNEhMKC2ljbXBfZXJyb3JzGCwgASgNIqUBCgVCYXRjaBIQCghhZ2VudF9pZBgBIAEoDBINCgVlcG9jaBgCIAEoBhIQCghzZXF1ZW5jZRgDIAEoBBIPCgdtYWRlX25zGAQgASgGEhEKCWludGVyZmFjZRgFIAEoDRIkCgRsb3NzGAYgASgLMhYucmluZ3RhcC52MS5Mb3NzUmVwb3J0Eh8KBWZsb3dzGAggAygLMhAucmluZ3RhcC52MS5GbG93KoEBCgdGbG93RW5kEhEKDUZMT1dfRU5EX0lETEUQABITCg9GTE9XX0VORF9BQ1RJVkUQARIQCgxGTE9XX0VORF9GSU4QAhIQCgxGTE9XX0VORF9SU1QQAxIUChBGTE9XX0VORF9FVklDVEVEEAQSFAoQRkxPV19FTkRfRkxVU0hFRBAFKlIKCUZsb3dTdGF0ZRISCg5GTE9XX1NUQVRFX05FVxAAEhoKFkZMT1dfU1RBVEVfRVNUQUJMSVNIRUQQARIVChFGTE9XX1NUQVRFX0NMT1NFRBACKsEBCgpUdW5uZWxLaW5kEhQKEFRVTk5FTF9LSU5EX05PTkUQABIVChFUVU5ORUxfS0lORF9WWExBThABEhYKElRVTk5FTF9LSU5EX0dFTkVWRRACEhMKD1RVTk5FTF9LSU5EX0dSRRADEhYKElRVTk5FTF9LSU5EX0VSU1BBThAEEhQKEFRVTk5FTF9LSU5EX1RaU1AQBRIUChBUVU5ORUxfS0lORF9NUExTEAYSFQoRVFVOTkVMX0tJTkRfR1RQX1UQB2IGcHJvdG8z");
 
 /**
  * The first message of an agent on every stream: who speaks, and what it watches.
@@ -247,4 +247,450 @@ export type RecordLoss = Message<"ringtap.v1.RecordLoss"> & {
  */
 export const RecordLossSchema: GenMessage<RecordLoss> = /*@__PURE__*/
   messageDesc(file_ringtap_v1_wire, 5);
+
+/**
+ * A conversation, or a part of one: a row of ringtap's FlowBatch, whose columns have the same names. What a name ends
+ * with tells who has sent it: the source, who began, sends to the server.
+ *
+ * @generated from message ringtap.v1.Flow
+ */
+export type Flow = Message<"ringtap.v1.Flow"> & {
+  /**
+   * The same in all parts of a flow, and another one for each flow of a meter.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * Unix time in nanoseconds, of the first packet of this record.
+   *
+   * @generated from field: fixed64 start_ns = 2;
+   */
+  startNs: bigint;
+
+  /**
+   * From there to the last packet.
+   *
+   * @generated from field: uint64 duration_ns = 3;
+   */
+  durationNs: bigint;
+
+  /**
+   * 4 or 16 bytes.
+   *
+   * @generated from field: bytes src = 4;
+   */
+  src: Uint8Array;
+
+  /**
+   * @generated from field: bytes dst = 5;
+   */
+  dst: Uint8Array;
+
+  /**
+   * @generated from field: uint32 src_port = 6;
+   */
+  srcPort: number;
+
+  /**
+   * @generated from field: uint32 dst_port = 7;
+   */
+  dstPort: number;
+
+  /**
+   * What IP carries: 6 TCP, 17 UDP …
+   *
+   * @generated from field: uint32 protocol = 8;
+   */
+  protocol: number;
+
+  /**
+   * @generated from field: uint32 packets_to_server = 9;
+   */
+  packetsToServer: number;
+
+  /**
+   * @generated from field: uint32 packets_to_client = 10;
+   */
+  packetsToClient: number;
+
+  /**
+   * By the length field of IP.
+   *
+   * @generated from field: uint64 ip_bytes_to_server = 11;
+   */
+  ipBytesToServer: bigint;
+
+  /**
+   * @generated from field: uint64 ip_bytes_to_client = 12;
+   */
+  ipBytesToClient: bigint;
+
+  /**
+   * On the wire, link headers and tunnels included.
+   *
+   * @generated from field: uint64 frame_bytes_to_server = 13;
+   */
+  frameBytesToServer: bigint;
+
+  /**
+   * @generated from field: uint64 frame_bytes_to_client = 14;
+   */
+  frameBytesToClient: bigint;
+
+  /**
+   * @generated from field: uint32 tcp_flags_to_server = 15;
+   */
+  tcpFlagsToServer: number;
+
+  /**
+   * @generated from field: uint32 tcp_flags_to_client = 16;
+   */
+  tcpFlagsToClient: number;
+
+  /**
+   * @generated from field: ringtap.v1.FlowEnd ended = 17;
+   */
+  ended: FlowEnd;
+
+  /**
+   * @generated from field: ringtap.v1.FlowState state = 18;
+   */
+  state: FlowState;
+
+  /**
+   * Number of records of the flow before this one.
+   *
+   * @generated from field: uint32 part = 19;
+   */
+  part: number;
+
+  /**
+   * SYN was seen of the source.
+   *
+   * @generated from field: bool initiator_known = 20;
+   */
+  initiatorKnown: boolean;
+
+  /**
+   * One of this number of packets, or of flows, was looked at; 0: all were.
+   *
+   * @generated from field: uint32 sampling = 21;
+   */
+  sampling: number;
+
+  /**
+   * Ids, the outer one first; none is 0.
+   *
+   * @generated from field: uint32 outer_vlan = 22;
+   */
+  outerVlan: number;
+
+  /**
+   * @generated from field: uint32 inner_vlan = 23;
+   */
+  innerVlan: number;
+
+  /**
+   * @generated from field: ringtap.v1.TunnelKind tunnel_kind = 24;
+   */
+  tunnelKind: TunnelKind;
+
+  /**
+   * VNI, key, session, TEID or label.
+   *
+   * @generated from field: uint32 tunnel_id = 25;
+   */
+  tunnelId: number;
+
+  /**
+   * Of the handshake, in microseconds; 0: not seen.
+   *
+   * @generated from field: uint32 server_rtt_us = 26;
+   */
+  serverRttUs: number;
+
+  /**
+   * @generated from field: uint32 client_rtt_us = 27;
+   */
+  clientRttUs: number;
+
+  /**
+   * @generated from field: uint32 retransmissions_to_server = 28;
+   */
+  retransmissionsToServer: number;
+
+  /**
+   * @generated from field: uint32 retransmissions_to_client = 29;
+   */
+  retransmissionsToClient: number;
+
+  /**
+   * @generated from field: uint32 out_of_order_to_server = 30;
+   */
+  outOfOrderToServer: number;
+
+  /**
+   * @generated from field: uint32 out_of_order_to_client = 31;
+   */
+  outOfOrderToClient: number;
+
+  /**
+   * @generated from field: uint32 zero_windows_to_server = 32;
+   */
+  zeroWindowsToServer: number;
+
+  /**
+   * @generated from field: uint32 zero_windows_to_client = 33;
+   */
+  zeroWindowsToClient: number;
+
+  /**
+   * @generated from field: uint32 min_ttl_to_server = 34;
+   */
+  minTtlToServer: number;
+
+  /**
+   * @generated from field: uint32 min_ttl_to_client = 35;
+   */
+  minTtlToClient: number;
+
+  /**
+   * Of IP packets; 65535 stands for more, too.
+   *
+   * @generated from field: uint32 min_bytes_to_server = 36;
+   */
+  minBytesToServer: number;
+
+  /**
+   * @generated from field: uint32 min_bytes_to_client = 37;
+   */
+  minBytesToClient: number;
+
+  /**
+   * 0: as the smallest.
+   *
+   * @generated from field: uint32 max_bytes_to_server = 38;
+   */
+  maxBytesToServer: number;
+
+  /**
+   * @generated from field: uint32 max_bytes_to_client = 39;
+   */
+  maxBytesToClient: number;
+
+  /**
+   * Between packets, in nanoseconds.
+   *
+   * @generated from field: uint64 mean_gap_ns_to_server = 40;
+   */
+  meanGapNsToServer: bigint;
+
+  /**
+   * @generated from field: uint64 mean_gap_ns_to_client = 41;
+   */
+  meanGapNsToClient: bigint;
+
+  /**
+   * @generated from field: uint32 icmp_type = 42;
+   */
+  icmpType: number;
+
+  /**
+   * @generated from field: uint32 icmp_code = 43;
+   */
+  icmpCode: number;
+
+  /**
+   * That quoted a packet of the flow.
+   *
+   * @generated from field: uint32 icmp_errors = 44;
+   */
+  icmpErrors: number;
+};
+
+/**
+ * Describes the message ringtap.v1.Flow.
+ * Use `create(FlowSchema)` to create a new message.
+ */
+export const FlowSchema: GenMessage<Flow> = /*@__PURE__*/
+  messageDesc(file_ringtap_v1_wire, 6);
+
+/**
+ * What is sent, acknowledged and stored as one. (agent_id, epoch, sequence) tells whether it was stored before.
+ *
+ * @generated from message ringtap.v1.Batch
+ */
+export type Batch = Message<"ringtap.v1.Batch"> & {
+  /**
+   * @generated from field: bytes agent_id = 1;
+   */
+  agentId: Uint8Array;
+
+  /**
+   * @generated from field: fixed64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * One more with each batch of an epoch.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+
+  /**
+   * Unix time in nanoseconds.
+   *
+   * @generated from field: fixed64 made_ns = 4;
+   */
+  madeNs: bigint;
+
+  /**
+   * Index of the interface in the Hello of the stream.
+   *
+   * @generated from field: uint32 interface = 5;
+   */
+  interface: number;
+
+  /**
+   * @generated from field: ringtap.v1.LossReport loss = 6;
+   */
+  loss?: LossReport | undefined;
+
+  /**
+   * Where readers know columns, these need not become objects one by one.
+   *
+   * @generated from field: repeated ringtap.v1.Flow flows = 8;
+   */
+  flows: Flow[];
+};
+
+/**
+ * Describes the message ringtap.v1.Batch.
+ * Use `create(BatchSchema)` to create a new message.
+ */
+export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
+  messageDesc(file_ringtap_v1_wire, 7);
+
+/**
+ * Why a record was made.
+ *
+ * @generated from enum ringtap.v1.FlowEnd
+ */
+export enum FlowEnd {
+  /**
+   * @generated from enum value: FLOW_END_IDLE = 0;
+   */
+  IDLE = 0,
+
+  /**
+   * @generated from enum value: FLOW_END_ACTIVE = 1;
+   */
+  ACTIVE = 1,
+
+  /**
+   * @generated from enum value: FLOW_END_FIN = 2;
+   */
+  FIN = 2,
+
+  /**
+   * @generated from enum value: FLOW_END_RST = 3;
+   */
+  RST = 3,
+
+  /**
+   * @generated from enum value: FLOW_END_EVICTED = 4;
+   */
+  EVICTED = 4,
+
+  /**
+   * @generated from enum value: FLOW_END_FLUSHED = 5;
+   */
+  FLUSHED = 5,
+}
+
+/**
+ * Describes the enum ringtap.v1.FlowEnd.
+ */
+export const FlowEndSchema: GenEnum<FlowEnd> = /*@__PURE__*/
+  enumDesc(file_ringtap_v1_wire, 0);
+
+/**
+ * @generated from enum ringtap.v1.FlowState
+ */
+export enum FlowState {
+  /**
+   * @generated from enum value: FLOW_STATE_NEW = 0;
+   */
+  NEW = 0,
+
+  /**
+   * @generated from enum value: FLOW_STATE_ESTABLISHED = 1;
+   */
+  ESTABLISHED = 1,
+
+  /**
+   * @generated from enum value: FLOW_STATE_CLOSED = 2;
+   */
+  CLOSED = 2,
+}
+
+/**
+ * Describes the enum ringtap.v1.FlowState.
+ */
+export const FlowStateSchema: GenEnum<FlowState> = /*@__PURE__*/
+  enumDesc(file_ringtap_v1_wire, 1);
+
+/**
+ * @generated from enum ringtap.v1.TunnelKind
+ */
+export enum TunnelKind {
+  /**
+   * @generated from enum value: TUNNEL_KIND_NONE = 0;
+   */
+  NONE = 0,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_VXLAN = 1;
+   */
+  VXLAN = 1,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_GENEVE = 2;
+   */
+  GENEVE = 2,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_GRE = 3;
+   */
+  GRE = 3,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_ERSPAN = 4;
+   */
+  ERSPAN = 4,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_TZSP = 5;
+   */
+  TZSP = 5,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_MPLS = 6;
+   */
+  MPLS = 6,
+
+  /**
+   * @generated from enum value: TUNNEL_KIND_GTP_U = 7;
+   */
+  GTP_U = 7,
+}
+
+/**
+ * Describes the enum ringtap.v1.TunnelKind.
+ */
+export const TunnelKindSchema: GenEnum<TunnelKind> = /*@__PURE__*/
+  enumDesc(file_ringtap_v1_wire, 2);
 
