@@ -1,6 +1,6 @@
 // node flows.mjs TRACE: meters it once for each line on stdin. `columns`: records are drained as columns. `json`: they are
 // written as lines of JSON, into the file that stdout is not. `loop`: a loop over columns of all of them, which is what is
-// measured. `memory`: what is resident with all flows open.
+// measured, and `protobuf` alike: they are written as messages. `memory`: what is resident with all flows open.
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { open } from 'ringtap';
@@ -40,6 +40,18 @@ function look({ length, ipBytesToServer, ipBytesToClient, packetsToServer, packe
   return sum;
 }
 
+/** What it takes to do something with all records. */
+async function each(work) {
+  const all = [];
+  await metered(undefined, (flows) => all.push(flows));
+  let sum = 0;
+  for (const flows of all) sum += work(flows); // V8 has compiled it by the next time
+  const before = process.cpuUsage();
+  for (const flows of all) sum += work(flows);
+  const { user, system } = process.cpuUsage(before);
+  return { user, system, records: all.reduce((count, { length }) => count + length, 0), sum };
+}
+
 const modes = {
   columns: () => metered(undefined, () => {}),
   async json() {
@@ -48,16 +60,8 @@ const modes = {
     closeSync(file);
     return result;
   },
-  async loop() {
-    const all = [];
-    await metered(undefined, (flows) => all.push(flows));
-    let sum = 0;
-    for (const flows of all) sum += look(flows); // V8 has compiled it by the next time
-    const before = process.cpuUsage();
-    for (const flows of all) sum += look(flows);
-    const { user, system } = process.cpuUsage(before);
-    return { user, system, records: all.reduce((count, { length }) => count + length, 0), sum };
-  },
+  loop: () => each(look),
+  protobuf: () => each((flows) => flows.toProtobuf().length),
   /** Nothing ends, so that all flows are open at once. */
   async memory() {
     const before = process.memoryUsage().rss;

@@ -21,6 +21,7 @@ const GOALS = {
   10000000: { stage: 140 },
 };
 const MOST_LOOP_NS = 15;
+const MOST_PROTOBUF_NS = 30;
 const MOST_FLOW_BYTES = 250;
 /** So many that what else is resident hardly counts. */
 const MANY_FLOWS = 1_000_000;
@@ -40,7 +41,7 @@ export async function run(bench) {
       const what = `flows: ${peer.name}, ${figure(flows)} flows`;
       await bench.attempt(what, () => compare(bench, { folder, trace, flows, runs, costs, peer }));
     }
-    if (flows === traces.at(-1)[0]) await loopOverColumns(bench, own, runs);
+    if (flows === traces.at(-1)[0]) await ofAllRecords(bench, own, runs);
     if (flows >= MANY_FLOWS) await memory(bench, trace, flows);
     await own.end();
     rmSync(trace);
@@ -142,13 +143,19 @@ function stage(bench, flows, runs) {
   );
 }
 
-async function loopOverColumns(bench, own, runs) {
-  const loops = [];
-  for (let run = -1; run < runs; run++) {
-    const { user, system, records } = await own.ask('loop');
-    if (run >= 0) loops.push(((user + system) * 1000) / records);
+async function ofAllRecords(bench, own, runs) {
+  const works = {
+    loop: ['a loop in JavaScript over the columns of records', MOST_LOOP_NS],
+    protobuf: ['records as protobuf', MOST_PROTOBUF_NS],
+  };
+  for (const [mode, [what, most]] of Object.entries(works)) {
+    const costs = [];
+    for (let run = -1; run < runs; run++) {
+      const { user, system, records } = await own.ask(mode);
+      if (run >= 0) costs.push(((user + system) * 1000) / records);
+    }
+    judge(bench, `flows: ${what}`, costs, 'ns a record', most);
   }
-  judge(bench, 'flows: a loop in JavaScript over the columns of records', loops, 'ns a record', MOST_LOOP_NS);
 }
 
 /** In a process of its own, which has used no memory for anything else. */
