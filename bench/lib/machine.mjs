@@ -23,7 +23,7 @@ function ticks() {
     .exec(readFileSync('/proc/stat', 'utf8'))[1]
     .split(' ')
     .map(Number);
-  return { softirq, steal, total: user + nice + system + idle + iowait + irq + softirq + steal };
+  return { softirq, steal, idle: idle + iowait, total: user + nice + system + idle + iowait + irq + softirq + steal };
 }
 
 const TICK_NS = 1e7; // USER_HZ is 100 everywhere that Node runs on
@@ -32,6 +32,16 @@ const TICK_NS = 1e7; // USER_HZ is 100 everywhere that Node runs on
 export function countSoftirq() {
   const before = ticks().softirq;
   return () => (ticks().softirq - before) * TICK_NS;
+}
+
+/** Starts counting; call the result for the ns that all cores have been busy since, with whatever, to the tick. */
+export function countBusy() {
+  const busy = () => {
+    const { total, idle, steal } = ticks();
+    return total - idle - steal;
+  };
+  const before = busy();
+  return () => (busy() - before) * TICK_NS;
 }
 
 const BUSY_LOAD = 0.5; // runnable processes that are not ours
