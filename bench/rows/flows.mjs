@@ -9,7 +9,8 @@ import { figure, range, reaches } from '../lib/report.mjs';
 import { spread } from '../lib/stats.mjs';
 
 export const name = 'flows';
-export const about = 'flows of traces beside nfpcapd, softflowd and argus, and the meter by itself';
+export const about =
+  'flows of traces beside nfpcapd, softflowd, argus, ndpiReader and gopacket, and the meter by itself';
 
 const FOLDER = '/var/tmp';
 const RINGTAP = [process.execPath, fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))];
@@ -38,6 +39,7 @@ export async function run(bench) {
     await own.ready;
     const costs = await inProcess(bench, own, flows, runs);
     for (const peer of peersOf(folder, trace)) {
+      if (flows > peer.mostFlows) continue; // it takes minutes
       const what = `flows: ${peer.name}, ${figure(flows)} flows`;
       await bench.attempt(what, () => compare(bench, { folder, trace, flows, runs, costs, peer }));
     }
@@ -65,6 +67,9 @@ function needed(tool) {
   return path;
 }
 
+/** Of Debian's golang-github-google-gopacket-dev. It has neither expiry nor records: it adds up. */
+const GOPACKET = fileURLToPath(new URL('../peers/gopacket.go', import.meta.url));
+
 /** Each reads the trace and writes its records, in the form that is its own. */
 const peersOf = (folder, trace) => [
   {
@@ -74,6 +79,8 @@ const peersOf = (folder, trace) => [
   },
   { name: 'softflowd', command: ['softflowd', '-r', trace, '-d', '-b', '-v', '10', '-n', '127.0.0.1:9'] },
   { name: 'argus', command: ['argus', '-r', trace, '-w', join(folder, 'argus')] },
+  { name: 'ndpiReader', command: ['ndpiReader', '-q', '-i', trace, '-C', join(folder, 'ndpi')], mostFlows: 100_000 },
+  { name: 'gopacket', command: [join(folder, 'gopacket'), trace], build: GOPACKET },
 ];
 
 /** CPU ns a packet without the start of Node, by what becomes of records. */
@@ -105,7 +112,8 @@ async function inProcess(bench, own, flows, runs) {
 
 /** In turns, after one of each that does not count. */
 function compare(bench, { folder, trace, flows, runs, costs, peer }) {
-  if (spawnSync('sh', ['-c', `command -v ${peer.name}`]).status !== 0) throw new Error('not installed');
+  if (peer.build !== undefined) buildGo(peer.build, peer.command[0]);
+  else if (spawnSync('sh', ['-c', `command -v ${peer.name}`]).status !== 0) throw new Error('not installed');
   const ours = ['sh', '-c', `exec "$@" > '${join(folder, 'lines')}'`, 'sh', ...RINGTAP, 'flows', trace, '--json'];
   const seconds = { ours: [], peer: [] };
   for (let run = -1; run < runs; run++) {
@@ -127,6 +135,12 @@ function compare(bench, { folder, trace, flows, runs, costs, peer }) {
     const form = mode === 'json' ? 'lines of JSON' : mode;
     bench.ratio(`${what}: ${form}, start of Node left out`, { ...row, ours: ns.map((one) => 1000 / one) });
   }
+}
+
+function buildGo(source, into) {
+  const env = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode' };
+  const { status, error, stderr } = spawnSync('go', ['build', '-o', into, source], { env, encoding: 'utf8' });
+  if (status !== 0) throw new Error(error?.code === 'ENOENT' ? 'Go is not installed' : stderr);
 }
 
 /** The native stage alone. */
