@@ -2,6 +2,7 @@
 
 #include "core/byte_order.h"
 #include "core/checksum.h"
+#include "rewrite/packet.h"
 
 namespace ringtap::forward {
 
@@ -89,20 +90,7 @@ std::optional<Network> read_network(std::span<const std::byte> frame, uint32_t s
   return v6 ? read_ipv6(frame, start, quoted) : read_ipv4(frame, start, quoted);
 }
 
-std::optional<uint32_t> sum_place(uint8_t protocol) noexcept {
-  switch (protocol) {
-    case protocol::kTcp:
-      return 16;
-    case protocol::kUdp:
-    case protocol::kUdpLite:
-    case protocol::kDccp:
-      return 6;
-    case protocol::kIcmp6:
-      return 2;
-    default:
-      return std::nullopt;
-  }
-}
+std::optional<uint32_t> sum_place(uint8_t protocol) noexcept { return rewrite::sum_place(protocol); }
 
 bool is_icmp_error(bool v6, uint8_t type) noexcept {
   return v6 ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 11 || type == 12;
