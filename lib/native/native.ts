@@ -98,7 +98,8 @@ export interface NativeSession {
     accepted: number;
     completed: number;
     queued: number;
-    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped', number>;
+    zeroCopy: number;
+    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped' | 'ttl', number>;
   };
   /** Of packets that another host sends: the port that datagrams are awaited at (0: none) and the program to filter with. */
   remote(): { port: number; filter: Uint32Array } | undefined;
@@ -245,6 +246,7 @@ export interface NativeEdits {
   srcPort: number | undefined;
   dstPort: number | undefined;
   ttl: number | undefined;
+  decrementTtl: boolean;
   dscp: number | undefined;
 }
 

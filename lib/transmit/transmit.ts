@@ -31,6 +31,8 @@ export interface TransmitFailures {
   readonly malformed: number;
   /** Frames taken by the kernel, and dropped on their way out. */
   readonly dropped: number;
+  /** Packets whose time to live was over: `forward()` with `ttl: 'decrement'`. */
+  readonly ttl: number;
 }
 
 /** What became of the frames that were to be sent: accepted = completed + queued + all that failed, at any time. */
@@ -41,6 +43,8 @@ export interface TransmitStats {
   readonly completed: number;
   /** Frames not given back yet; after `close()`: never sent. */
   readonly queued: number;
+  /** Frames that were sent from where they were received, without a copy: by `forward()`. */
+  readonly zeroCopy: number;
   /** Frames that did not go out, by cause. */
   readonly failed: TransmitFailures;
 }
@@ -106,8 +110,10 @@ export interface Transmitter extends AsyncDisposable {
   sendBatch(batch: Batch | readonly Uint8Array[], options?: SendBatchOptions): number;
   /**
    * Passes on packets that were received, as {@link sendBatch} does: those that were selected, with changes on the way.
-   * Checksums follow; the batch itself is not changed, and stays lent. Packets that were not captured whole go out as far
-   * as they were: leave `snaplen` alone where packets are passed on.
+   * Checksums follow. The batch stays lent, and is not changed. But for one of the capture that sends (`capture.transmit`),
+   * by `afxdp:` and `dpdk:`: its packets go out from where they lie, without a copy (`stats().zeroCopy`), and the batch has
+   * them as they were sent. It may be released at any time. Packets that were not captured whole go out as far as they
+   * were: leave `snaplen` alone where packets are passed on.
    * @param batch a batch that is lent now, or an owned copy, of the link type that is sent here
    * @param options which of them, and what to change
    * @returns how many were accepted, always the first ones: `await drain()`, and go on `from` there
@@ -208,7 +214,7 @@ export class SessionTransmitter implements Transmitter {
     }
     const from = this.#whole('from', own.from, 0);
     const count = this.#whole('count', own.count, ALL);
-    const edits = this.#edits(own.rewrite);
+    const edits = this.#edits(own.rewrite ?? {});
     if (batch.length > 0) this.#fits(batch);
     return this.#sendPackets('forward', batch, own.select, from, count, edits);
   }

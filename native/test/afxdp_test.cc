@@ -19,6 +19,7 @@
 #include "backends/afxdp/btf.h"
 #include "backends/afxdp/clock.h"
 #include "backends/afxdp/frames.h"
+#include "backends/afxdp/source.h"
 #include "backends/afxdp/xsk.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
@@ -314,6 +315,136 @@ TEST_CASE("a capture sends while it receives, and its counts add up all along") 
   CHECK(right->tx()->stats().completed == 2'000);
   CHECK(left->stats().delivered == 2'000);
   CHECK(right->stats().delivered == 2'000);
+}
+
+namespace {
+
+/// Nothing is changed but the last byte, and packets of every seventh number have no time left.
+class LastByte final : public FrameEdit {
+ public:
+  std::span<std::byte> apply(std::span<std::byte> room) noexcept override {
+    if (calls_++ % 7 == 6) return {};
+    room.back() = std::byte{0xee};
+    return room.subspan(kEditRoom);
+  }
+
+ private:
+  uint32_t calls_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a frame that is passed on goes out from where it came in, and each frame is always in one place") {
+  if (!in_lab()) return;
+  Options options;
+  options.set("frames", 128.0);
+  options.set("batchSize", 8.0);
+  const auto left = opened(kSendHere);
+  const auto right = opened(kCaptureHere, options);
+  REQUIRE(left->start());
+  REQUIRE(right->start());
+  auto& through = dynamic_cast<afxdp::AfXdp&>(*right);
+  const auto balanced = [&] { REQUIRE(through.frame_count().all() == through.frames()); };
+  balanced();
+  DescBlock block(64);
+  std::mt19937 random(11);
+  std::vector<Lease> held;
+  uint64_t passed = 0;
+  uint64_t sent = 0;
+  for (int round = 0; round < 400; round++) {
+    const uint64_t next = send_some(*left->tx(), sent, 8);
+    flush_all(*left->tx());
+    for (uint64_t had = sent; had < next;) {
+      const RxBatch batch = right->receive(block, 64);
+      if (batch.rx == Rx::kNoBuffer) {
+        REQUIRE(right->release(held.front()));
+        held.erase(held.begin());
+        continue;
+      }
+      if (batch.rx == Rx::kAgain) continue;
+      REQUIRE(batch.rx == Rx::kOk);
+      balanced();
+      had += batch.count;
+      std::vector<Passing> packets;
+      for (uint32_t i = 0; i < batch.count; i++) {
+        packets.push_back({.index = i, .frame = {right->info().segments[0].base + block.offset[i], block.caplen[i]}});
+      }
+      // What lies elsewhere than the lease has it is not believed.
+      Passing wrong = packets[0];
+      wrong.frame = {wrong.frame.data() + 2048, wrong.frame.size()};
+      CHECK_FALSE(right->can_pass_on(batch.lease, wrong));
+      CHECK_FALSE(right->can_pass_on(batch.lease + 1, packets[0]));
+      CHECK_FALSE(right->can_pass_on(batch.lease, {.index = 64, .frame = packets[0].frame}));
+      wrong.frame = {packets[0].frame.data(), 2048};
+      CHECK_FALSE(right->can_pass_on(batch.lease, wrong));
+      const auto taken = right->pass_on(batch.lease, packets, nullptr);
+      REQUIRE(taken);
+      REQUIRE(*taken == batch.count);
+      passed += *taken;
+      balanced();
+      // It went once, and stays as it is until the batch is back.
+      CHECK_FALSE(right->can_pass_on(batch.lease, packets[0]));
+      const auto again = right->pass_on(batch.lease, packets, nullptr);
+      CHECK((again && *again == 0));
+      CHECK(number_of({packets[0].frame, block.wirelen[0], block.time[0]}) == had - batch.count);
+      if (random() % 2 == 0) {
+        held.push_back(batch.lease);
+      } else {
+        REQUIRE(right->release(batch.lease));
+      }
+      balanced();
+    }
+    CHECK(receive_numbered(*left, sent, next - sent) == next - sent);
+    sent = next;
+  }
+  for (const Lease lease : held) REQUIRE(right->release(lease));
+  balanced();
+  CHECK(passed == 3'200);
+  const TxStats stats = right->tx()->stats();
+  CHECK(stats.zero_copy == passed);
+  CHECK(stats.accepted == passed);
+  CHECK(stats.completed == stats.accepted);
+  CHECK(stats.all_failed() == 0);
+  CHECK(right->stats().dropped == 0);
+  const auto count = through.frame_count();
+  CHECK(count.kernel == 128);
+  CHECK(count.to_send == count.all() - 128);
+}
+
+TEST_CASE("what is changed on its way is changed once, and what must not go on is counted") {
+  if (!in_lab()) return;
+  const auto left = opened(kSendHere);
+  const auto right = opened(kCaptureHere);
+  REQUIRE(left->start());
+  REQUIRE(right->start());
+  REQUIRE(send_some(*left->tx(), 0, 70) == 70);
+  flush_all(*left->tx());
+  DescBlock block(256);
+  RxBatch batch;
+  for (const auto until = Clock::now() + 10s; batch.rx != Rx::kOk && Clock::now() < until;) {
+    if (right->stats().pending == 70) batch = right->receive(block, 256);
+  }
+  REQUIRE(batch.count == 70);
+  std::vector<Passing> packets;
+  for (uint32_t i = 0; i < 70; i++) {
+    packets.push_back({.index = i, .frame = {right->info().segments[0].base + block.offset[i], block.caplen[i]}});
+  }
+  LastByte edit;
+  const auto taken = right->pass_on(batch.lease, packets, &edit);
+  REQUIRE(taken);
+  REQUIRE(*taken == 70);
+  const TxStats stats = right->tx()->stats();
+  CHECK(stats.accepted == 70);
+  CHECK(stats.failed[static_cast<size_t>(TxFailure::kTtl)] == 10);
+  CHECK(stats.zero_copy == 60);
+  CHECK(stats.completed == 60);
+  for (uint32_t i = 0; i < 70; i++) CHECK((packets[i].frame.back() == std::byte{0xee}) == (i % 7 != 6));
+  CHECK(right->can_pass_on(batch.lease, packets[6]));  // it did not go
+  const auto& through = dynamic_cast<const afxdp::AfXdp&>(*right);
+  CHECK(through.frame_count().lent == 70);
+  right->close();
+  CHECK(right->release(batch.lease));
+  CHECK_FALSE(right->can_pass_on(batch.lease, packets[6]));
 }
 
 }  // namespace ringtap::test

@@ -685,7 +685,13 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(full).toBeGreaterThan(0);
     await transmitter.drain();
     await transmitter.flush();
-    expect(transmitter.stats()).toEqual({ accepted: 5000, completed: 5000, queued: 0, failed: NO_FAILURES });
+    expect(transmitter.stats()).toEqual({
+      accepted: 5000,
+      completed: 5000,
+      queued: 0,
+      zeroCopy: 0,
+      failed: NO_FAILURES,
+    });
     await transmitter.close();
     expect(await drain(other)).toHaveLength(5000);
     for (const call of [() => transmitter.send(packet(1)), () => transmitter.drain(), () => transmitter.flush()]) {

@@ -63,12 +63,15 @@ Result<Ok> AfXdp::open_sender() {
   if (const int err = xsk->bind(0); err != 0)
     return system_error(Code::kSystem, uri_ + ": a socket to send by cannot be bound", "bind", err);
   sender_.emplace(*std::move(xsk));
+  sent_frames_.emplace(settings_.frames);
+  passed_on_ = PassedOn(settings_.frames);
   send_by(*sender_);
   return Ok{};
 }
 
 void AfXdp::send_by(const Xsk& xsk) {
-  tx_.emplace(xsk, queues_.front()->xsk.completion, umem_, settings_.frames, SendingLink(device_));
+  tx_.emplace(xsk, queues_.front()->xsk.completion, umem_, settings_.frames, SendingLink(device_),
+              sent_frames_ ? &*sent_frames_ : nullptr);
 }
 
 // Native first, generic next; what was obtained stands in the plan.
@@ -175,8 +178,7 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
         info_.notes.push_back("no busy polling: " + std::string(std::strerror(errno)));
       }
     }
-    const uint32_t share = settings_.frames / static_cast<uint32_t>(queues_.size());
-    for (uint32_t frame = i * share; frame < (i + 1) * share; frame++) {
+    for (uint32_t frame = i * share(); frame < (i + 1) * share(); frame++) {
       queue.xsk.fill[queue.filled++] = uint64_t{frame} * settings_.frame_bytes;
     }
     queue.xsk.fill.publish(queue.filled);
