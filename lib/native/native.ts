@@ -514,6 +514,7 @@ export interface Addon {
   /** Not on every platform. */
   openInline?(request: {
     interfaces: readonly string[];
+    method: 'afpacket' | 'afxdp';
     ingress?: NativeWriter;
     egress?: NativeWriter;
     inline?: NativeWriter;

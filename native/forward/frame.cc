@@ -96,6 +96,21 @@ bool is_icmp_error(bool v6, uint8_t type) noexcept {
   return v6 ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 11 || type == 12;
 }
 
+void find_partial_sum(Frame& frame) noexcept {
+  const auto link = read_link(frame.bytes());
+  if (!link || (link->type != kEtherIpv4 && link->type != kEtherIpv6)) return;
+  const auto ip = read_network(frame.bytes(), link->network, link->type == kEtherIpv6);
+  if (!ip || ip->is_fragment || (ip->protocol != protocol::kTcp && ip->protocol != protocol::kUdp)) return;
+  const uint32_t place = *sum_place(ip->protocol);
+  if (ip->transport + place + 2 > ip->end) return;
+  const auto addresses = frame.bytes().subspan(ip->sources(), size_t{2} * ip->address_bytes());
+  const uint64_t pseudo = checksum::pseudo_header(addresses, ip->protocol, ip->end - ip->transport);
+  if (!checksum::is_partial(load_big<uint16_t>(frame.data + ip->transport + place), pseudo)) return;
+  frame.offload = {.flags = Offload::kNeedsSum,
+                   .sum_start = static_cast<uint16_t>(ip->transport),
+                   .sum_offset = static_cast<uint16_t>(place)};
+}
+
 void complete_sum(Frame& frame) noexcept {
   const uint32_t start = frame.offload.sum_start;
   const uint32_t place = start + frame.offload.sum_offset;

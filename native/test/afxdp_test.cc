@@ -19,8 +19,11 @@
 #include "backends/afxdp/btf.h"
 #include "backends/afxdp/clock.h"
 #include "backends/afxdp/frames.h"
+#include "backends/afxdp/inline_nic.h"
 #include "backends/afxdp/source.h"
 #include "backends/afxdp/xsk.h"
+#include "core/byte_order.h"
+#include "core/checksum.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
 
@@ -445,6 +448,119 @@ TEST_CASE("what is changed on its way is changed once, and what must not go on i
   right->close();
   CHECK(right->release(batch.lease));
   CHECK_FALSE(right->can_pass_on(batch.lease, packets[6]));
+}
+
+namespace {
+
+/// To 10.0.0.`to`, with a number, behind so many VLAN tags.
+Bytes packet_to(uint8_t to, uint32_t number, uint32_t tags = 0) {
+  const size_t ip = 14 + size_t{4} * tags;
+  Bytes frame(ip + 60);
+  for (uint32_t i = 0; i < tags; i++) store_big(frame.data() + 12 + size_t{4} * i, uint32_t{0x81000005});
+  store_big(frame.data() + ip - 2, uint16_t{0x0800});
+  frame[ip] = std::byte{0x45};
+  frame[ip + 9] = std::byte{253};
+  store_big(frame.data() + ip + 16, uint32_t{0x0a000000} + to);
+  store_big(frame.data() + ip + 20, number);
+  return frame;
+}
+
+forward::Address address_of(uint8_t last) {
+  forward::Address made;
+  made.bytes = {std::byte{10}, {}, {}, static_cast<std::byte>(last)};
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("interfaces of a forwarder share their frames: what came in goes out from there, and none is lost") {
+  if (!in_lab()) return;
+  auto opened = afxdp::open_inline_nics({kSendHere, kCaptureHere});
+  REQUIRE_MESSAGE(opened, opened.error().message);
+  forward::Nic& left = *(*opened)[0];
+  forward::Nic& right = *(*opened)[1];
+  REQUIRE(left.guard({address_of(1)}));
+  REQUIRE(right.guard({address_of(2)}));
+  // Somebody else may not have them at the same time.
+  CHECK(afxdp::open_inline_nics({kSendHere}).error().code == Code::kBusy);
+
+  uint64_t sent = 0;
+  uint64_t refused = 0;
+  const forward::Nic::Done count = [&](const forward::Frame&, forward::Ledger*, std::optional<forward::Drop> why) {
+    (why ? refused : sent)++;
+  };
+  const auto take = [](forward::Nic& from) {
+    std::span<forward::Frame> frames;
+    for (const auto until = Clock::now() + 5s; frames.empty() && Clock::now() < until;) frames = from.receive();
+    return frames;
+  };
+  const auto number_in = [](const forward::Frame& frame) {
+    return load_big<uint32_t>(frame.data + frame.length - 60 + 20);
+  };
+  uint32_t next = 0;
+  // More often than there are frames.
+  for (int round = 0; round < 700; round++) {
+    std::vector<Bytes> mine;
+    for (uint32_t i = 0; i < 16; i++) mine.push_back(packet_to(2, next + i, i % 3));
+    for (Bytes& one : mine) left.queue({.data = one.data(), .length = static_cast<uint32_t>(one.size())}, nullptr);
+    left.flush(count);
+    for (uint32_t back = 0; back < 16;) {
+      const auto frames = take(right);
+      REQUIRE_FALSE(frames.empty());
+      for (forward::Frame& frame : frames) {
+        REQUIRE(number_in(frame) == next + back);
+        back++;
+        if (back % 5 == 0) continue;  // it is dropped
+        store_big(frame.data + frame.length - 60 + 16, uint32_t{0x0a000001});
+        right.queue(frame, nullptr);
+        if (back % 7 == 0) right.queue(frame, nullptr);  // once more: a copy
+      }
+      right.flush(count);
+    }
+    for (uint32_t back = 0; back < 16 - 3 + 2;) back += static_cast<uint32_t>(take(left).size());
+    next += 16;
+  }
+  CHECK(sent == 700u * (16 + 15));
+  CHECK(refused == 0);
+  CHECK(left.missed() + right.missed() == 0);
+
+  // What is for nobody here is the host's.
+  Bytes other = packet_to(3, 0);
+  left.queue({.data = other.data(), .length = static_cast<uint32_t>(other.size())}, nullptr);
+  left.flush(count);
+  CHECK(right.receive().empty());
+  // No frame is so long, and the others go.
+  Bytes lengthy(9000);
+  left.queue({.data = lengthy.data(), .length = 9000}, nullptr);
+  left.queue({.data = other.data(), .length = static_cast<uint32_t>(other.size())}, nullptr);
+  sent = 0;
+  left.flush([&](const forward::Frame& frame, forward::Ledger*, std::optional<forward::Drop> why) {
+    CHECK((why == forward::Drop::kTooBig) == (frame.length == 9000));
+    sent++;
+  });
+  CHECK(sent == 2);
+}
+
+TEST_CASE("a checksum that was left to the card is told by what it looks like") {
+  Bytes frame(14 + 20 + 20 + 5);
+  store_big(frame.data() + 12, uint16_t{0x0800});
+  frame[14] = std::byte{0x45};
+  store_big(frame.data() + 16, uint16_t{45});
+  frame[23] = std::byte{6};
+  store_big(frame.data() + 26, uint32_t{0x0a000001});
+  store_big(frame.data() + 30, uint32_t{0x0a000002});
+  const uint64_t pseudo = checksum::pseudo_header(std::span(frame).subspan(26, 8), 6, 25);
+  store_big(frame.data() + 34 + 16, checksum::fold(pseudo));
+  forward::Frame seen{.data = frame.data(), .length = static_cast<uint32_t>(frame.size())};
+  forward::find_partial_sum(seen);
+  CHECK(seen.offload.is_partial());
+  CHECK(seen.offload.sum_start == 34);
+  CHECK(seen.offload.sum_offset == 16);
+  forward::complete_sum(seen);
+  CHECK(checksum::of(pseudo + checksum::sum(std::span(frame).subspan(34))) == 0);
+  forward::Frame whole{.data = frame.data(), .length = seen.length};
+  forward::find_partial_sum(whole);
+  CHECK_FALSE(whole.offload.is_partial());
 }
 
 }  // namespace ringtap::test

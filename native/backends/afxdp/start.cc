@@ -1,21 +1,12 @@
 // Starting: the program on the interface, the sockets on its queues. From here on packets arrive.
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/source.h"
 
 namespace ringtap::afxdp {
-
-namespace {
-
-constexpr auto kReleaseTime = std::chrono::seconds(2);
-constexpr auto kLongestReleaseTime = std::chrono::seconds(30);
-
-}  // namespace
 
 Result<Ok> AfXdp::start() {
   if (!program_) {
@@ -109,17 +100,8 @@ Result<Ok> AfXdp::attach() {
   return Ok{};
 }
 
-// WHY: the kernel lets go of a queue some time after its socket was closed, on a starved machine after seconds.
-// Somebody who stays is somebody else, if there can be anybody else.
 int AfXdp::bind_patiently(const Xsk& xsk, uint16_t flags) const {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int err = xsk.bind(flags);; err = xsk.bind(flags)) {
-    const auto waited = std::chrono::steady_clock::now() - begin;
-    if (err != EBUSY || waited > kLongestReleaseTime) return err;
-    if (waited > kReleaseTime && !xsk.is_without_rival()) return err;
-    if (is_given_up()) return ECANCELED;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  return xsk.bind_patiently(flags, [this] { return is_given_up(); });
 }
 
 bool AfXdp::is_given_up() const noexcept {
