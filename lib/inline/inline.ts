@@ -35,8 +35,8 @@ export interface InlineOptions {
   readonly probe?: boolean | undefined;
   /**
    * How packets come and go, on all interfaces. `'afpacket'` (the default): by packet sockets, which know of checksums and
-   * segments that senders leave to their cards. `'afxdp'`: by AF_XDP, without a copy between interfaces, at several times
-   * the rate: interfaces need a driver with XDP, and an MTU of no more than about 3500 bytes.
+   * segments that senders leave to their cards. `'afxdp'`: by AF_XDP, without a copy between interfaces, which
+   * need a driver with XDP, and an MTU of no more than about 3500 bytes.
    */
   readonly method?: 'afpacket' | 'afxdp' | undefined;
 }

@@ -54,17 +54,14 @@ Sending* Session::sending(Napi::Env env, const char* what) {
   return nullptr;
 }
 
-/// send(frame) → false when all frames are under way: flushTx() and try again.
+/// send(session, frame) → false when all frames are under way: flushTx() and try again; undefined once it was closed.
+/// No method, as next() is none.
 Napi::Value Session::send(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  Sending* to = sending(env, "send()");
-  if (to == nullptr) return {};
-  if (!call[0].IsTypedArray() || call[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    raise(env, Error{.code = Code::kBadOption, .message = uri_ + ": send() takes a Uint8Array"});
-    return {};
-  }
-  const std::span frame = elements<std::byte>(call[0]);
-  const auto sent = to->with("send()", [&](Tx& tx) -> Result<bool> {
+  const Session* session = find(env, call[0].As<Napi::Number>().Uint32Value());
+  if (session == nullptr || !session->sending_) return env.Undefined();
+  const std::span frame = elements<std::byte>(call[1]);
+  const auto sent = session->sending_->with("send()", [&](Tx& tx) -> Result<bool> {
     const TxLimits limits = tx.limits();
     const std::span<std::byte> room = tx.reserve();
     if (limits.refuses(frame) || (!room.empty() && frame.size() > room.size())) {
@@ -79,11 +76,15 @@ Napi::Value Session::send(const Napi::CallbackInfo& call) {
     tx.submit(static_cast<uint32_t>(frame.size()));
     return true;
   });
-  if (!sent) {
+  if (sent) return Napi::Boolean::New(env, *sent);
+  // WHY only now: it is asked of each frame otherwise.
+  const bool is_bytes = call[1].IsTypedArray() && call[1].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (is_bytes || sent.error().code != Code::kBadOption) {
     raise(env, sent.error());
-    return {};
+  } else {
+    raise(env, Error{.code = Code::kBadOption, .message = session->uri_ + ": send() takes a Uint8Array"});
   }
-  return Napi::Boolean::New(env, *sent);
+  return {};
 }
 
 /// sendBatch(first, count, select, session, slot, generation, edits?) → how many of those chosen were accepted, or

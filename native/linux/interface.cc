@@ -75,17 +75,17 @@ LinkState link_state(int fd, int index) noexcept {
   return (request.ifr_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown;
 }
 
-Result<Interface> query_ethernet(int fd, const std::string& name) {
-  auto interface = query_interface(fd, name, "inline");
+Result<Interface> query_ethernet(int fd, const std::string& name, const std::string& uri) {
+  auto interface = query_interface(fd, name, uri);
   if (!interface) return interface;
   if (interface->hardware != ARPHRD_ETHER || interface->loopback) {
     return Error{.code = Code::kUnsupported,
-                 .message = name + ": packets can be sent on over Ethernet only, and this is none",
+                 .message = uri + ": " + name + ": packets can be sent on over Ethernet only, and this is none",
                  .hint = "Name an Ethernet interface: `ringtap list` shows which there are."};
   }
   if (!interface->up) {
     return Error{.code = Code::kInterfaceDown,
-                 .message = name + " is down: nothing can be sent on it",
+                 .message = uri + ": " + name + " is down: nothing can be sent on it",
                  .hint = "sudo ip link set dev " + interface->name + " up"};
   }
   return interface;

@@ -48,9 +48,9 @@ bool is_gone(int fd, int index) noexcept;
 
 LinkState link_state(int fd, int index) noexcept;
 
-/// An Ethernet interface that is up, for who sends on what others have sent. `fd` as above. Errors: NO_INTERFACE,
+/// An Ethernet interface that is up, for who sends. `fd` as above. Errors: NO_INTERFACE,
 /// UNSUPPORTED: it is none; INTERFACE_DOWN.
-Result<Interface> query_ethernet(int fd, const std::string& name);
+Result<Interface> query_ethernet(int fd, const std::string& name, const std::string& uri);
 /// Its address. Errors: SYSTEM.
 Result<std::array<std::byte, 6>> hardware_address(int fd, const Interface& interface);
 /// Whether it is up and has a carrier; asks for its MTU, too.

@@ -243,7 +243,7 @@ Result<std::unique_ptr<forward::Nic>> open_inline_nic(const std::string& name) {
     if (errno == EPERM || errno == EACCES) return packet_right_refused(name + ": a packet socket", "socket", errno);
     return system_error(Code::kSystem, name + ": a packet socket", "socket", errno);
   }
-  auto interface = query_ethernet(socket.get(), name);
+  auto interface = query_ethernet(socket.get(), name, "inline");
   if (!interface) return std::move(interface).error();
   const auto mac = hardware_address(socket.get(), *interface);
   if (!mac) return mac.error();

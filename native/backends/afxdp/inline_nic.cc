@@ -273,7 +273,7 @@ uint32_t filled_by(const Device& device) {
 Result<InlineNic::Parts> begin(const std::string& name) {
   const UniqueFd query = query_socket();
   if (!query) return system_error(Code::kSystem, name + ": interface", "socket", errno);
-  const auto interface = query_ethernet(query.get(), name);
+  const auto interface = query_ethernet(query.get(), name, "inline");
   if (!interface) return interface.error();
   const auto mac = hardware_address(query.get(), *interface);
   if (!mac) return mac.error();

@@ -39,6 +39,7 @@ struct Settings {
   bool huge_pages = false;
   bool promiscuous = true;
   Purpose purpose = Purpose::kCapture;
+  std::optional<Interface> way_out;  // where frames are sent, if not on the interface that is captured
   std::shared_ptr<const std::atomic<bool>> cancelled;  // as in OpenRequest
 };
 
@@ -97,7 +98,8 @@ class AfXdp final : public Source {
   bool is_given_up() const noexcept;
   Error given_up() const;
   Result<Ok> open_sender();
-  void send_by(const Xsk& xsk);
+  void send_by(const Xsk& xsk, const Ring<uint64_t>& completion);
+  const Interface& way_out() const noexcept { return settings_.way_out ? *settings_.way_out : device_; }
   Result<Ok> watch();
   void wake_for_check() noexcept;
 

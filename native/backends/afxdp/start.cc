@@ -8,6 +8,12 @@
 
 namespace ringtap::afxdp {
 
+namespace {
+
+constexpr uint32_t kFewFilled = 64;  // the fill ring of a queue that nothing is received from
+
+}  // namespace
+
 Result<Ok> AfXdp::start() {
   if (!program_) {
     if (auto loaded = load_program(); !loaded) return loaded;
@@ -39,7 +45,7 @@ Result<Ok> AfXdp::start_tx() {
         "bind", err);
   }
   if (queues_.front()->xsk.tx.size() == 0) return open_sender();
-  send_by(queues_.front()->xsk);
+  send_by(queues_.front()->xsk, queues_.front()->xsk.completion);
   return Ok{};
 }
 
@@ -47,21 +53,32 @@ Result<Ok> AfXdp::start_tx() {
 /// it has dropped.
 Result<Ok> AfXdp::open_sender() {
   const Xsk& first = queues_.front()->xsk;
-  auto xsk = Xsk::create(
-      umem_, {.ifindex = device_.index, .queue = first.queue(), .tx_entries = tx_entries_, .shared_with = first.fd()},
-      uri_);
+  XskRequest request{
+      .ifindex = device_.index, .queue = first.queue(), .tx_entries = tx_entries_, .shared_with = first.fd()};
+  if (settings_.way_out) {
+    // Of another interface it has rings of its own.
+    request.ifindex = settings_.way_out->index;
+    request.queue = 0;
+    request.fill_entries = kFewFilled;
+    request.completion_entries = tx_entries_;
+  }
+  auto xsk = Xsk::create(umem_, request, uri_);
   if (!xsk) return std::move(xsk).error();
-  if (const int err = xsk->bind(0); err != 0)
-    return system_error(Code::kSystem, uri_ + ": a socket to send by cannot be bound", "bind", err);
+  const int err = settings_.way_out ? bind_patiently(*xsk, 0) : xsk->bind(0);
+  if (err == ECANCELED) return given_up();
+  if (err != 0) {
+    const Code code = err == EBUSY ? Code::kBusy : settings_.way_out ? Code::kUnsupported : Code::kSystem;
+    return system_error(code, uri_ + ": a socket to send by on " + way_out().name + " cannot be bound", "bind", err);
+  }
   sender_.emplace(*std::move(xsk));
   sent_frames_.emplace(settings_.frames);
   passed_on_ = PassedOn(settings_.frames);
-  send_by(*sender_);
+  send_by(*sender_, settings_.way_out ? sender_->completion : first.completion);
   return Ok{};
 }
 
-void AfXdp::send_by(const Xsk& xsk) {
-  tx_.emplace(xsk, queues_.front()->xsk.completion, umem_, settings_.frames, SendingLink(device_),
+void AfXdp::send_by(const Xsk& xsk, const Ring<uint64_t>& completion) {
+  tx_.emplace(xsk, completion, umem_, settings_.frames, SendingLink(way_out()),
               sent_frames_ ? &*sent_frames_ : nullptr);
 }
 
