@@ -337,6 +337,41 @@ class LastByte final : public FrameEdit {
 
 }  // namespace
 
+TEST_CASE("frames that were sent come back from the thread that sends to the one that receives, each once") {
+  constexpr uint32_t kFrames = 64, kRounds = 50'000;
+  afxdp::SentFrames sent(kFrames);
+  std::atomic<uint32_t> room{kFrames};
+  std::thread sender([&] {
+    for (uint64_t next = 0; next < kRounds; next++) {
+      while (room.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+      room.fetch_sub(1, std::memory_order_relaxed);
+      sent.push(next * 2048 + 256);
+    }
+  });
+  uint64_t wrong = 0;
+  for (uint64_t next = 0; next < kRounds;) {
+    const auto address = sent.pop();
+    if (!address) {
+      std::this_thread::yield();
+      continue;
+    }
+    wrong += *address != next++ * 2048 + 256;
+    room.fetch_add(1, std::memory_order_release);
+  }
+  sender.join();
+  CHECK(wrong == 0);
+  CHECK_FALSE(sent.pop());
+  // A frame is free when it was sent and its batch is back, in either order, and once.
+  afxdp::PassedOn passed(2);
+  passed.pass(0);
+  passed.pass(1);
+  CHECK_FALSE(passed.sent(0));
+  CHECK(passed.is_sent(0));
+  CHECK(passed.released(0));
+  CHECK_FALSE(passed.released(1));
+  CHECK(passed.sent(1));
+}
+
 TEST_CASE("a frame that is passed on goes out from where it came in, and each frame is always in one place") {
   if (!in_lab()) return;
   Options options;
