@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CaptureError, type Inline, type InlineDirection, type InlineRule, openInline, parseRules } from '../index.js';
 import { say, UsageError } from './errors.js';
 import { counted, integer } from './format.js';
@@ -13,6 +13,7 @@ interface InlineFlags {
   inline?: string;
   interface?: string[];
   control?: string;
+  method: 'afpacket' | 'afxdp';
   probe: boolean;
   overwrite?: true;
   quiet?: true;
@@ -32,6 +33,9 @@ export function addInline(program: Command): void {
       .option('--inline <file>', 'write packets as if nobody were between')
       .option('--overwrite', 'replace files that exist')
       .option('-i, --interface <name>', 'one that rules may name later; repeatable', many)
+      .addOption(
+        new Option('--method <name>', 'how packets come and go').choices(['afpacket', 'afxdp']).default('afpacket'),
+      )
       .option('--control <socket>', 'listen for list, counters, add and remove; or ask whoever listens there')
       .option('--no-probe', 'do not ask whether somebody has the addresses of rules')
       .option('-q, --quiet', 'print no account at the end'),
@@ -86,6 +90,7 @@ async function run(path: string, flags: InlineFlags): Promise<void> {
     interfaces: flags.interface,
     capture: { ingress: tap(flags.ingress), egress: tap(flags.egress), inline: tap(flags.inline) },
     probe: flags.probe,
+    method: flags.method,
   });
   try {
     const asked = new Promise<void>((resolve) => {

@@ -31,7 +31,7 @@ interface ReplayFlags extends RangeFlags {
   vlanSet?: number;
   vlanPop?: true;
   mapAddress?: Readonly<Record<string, string>>;
-  ttl?: number;
+  ttl?: number | 'decrement';
   dscp?: number;
   json?: true;
   memory?: number;
@@ -71,7 +71,9 @@ export function addReplay(program: Command): void {
           'addresses or networks that become others, such as 10.0.0.0/8=192.168.0.0/16; repeatable',
           collectMapping,
         )
-        .option('--ttl <hops>', 'another time to live or hop limit', parseWhole)
+        .option('--ttl <hops>', 'another time to live or hop limit; decrement: one less', (text: string) =>
+          text === 'decrement' ? text : parseWhole(text),
+        )
         .option('--dscp <value>', 'another differentiated services code point', parseWhole)
         .option('--client-out <uri>', 'where frames of clients go, instead of -o')
         .option('--server-out <uri>', 'where frames of servers go')
@@ -183,6 +185,7 @@ const FAILURES: Readonly<Record<string, string>> = {
   noBuffer: 'no memory',
   malformed: 'refused by the kernel',
   dropped: 'dropped on the way out',
+  ttl: 'out of time to live',
 };
 
 function tell(progress: ReplayProgress, flags: ReplayFlags): void {
@@ -206,7 +209,7 @@ function tell(progress: ReplayProgress, flags: ReplayFlags): void {
 function losses(progress: ReplayProgress): string[] {
   const { skipped, truncated, cut, backwards, unsent, transmitter, server } = progress;
   const counts: [number, string][] = [
-    [skipped, 'packets left out: longer than the MTU, or too short for a frame'],
+    [skipped, 'packets left out: longer than the MTU, too short for a frame, or out of time to live'],
     [truncated, 'packets cut to the MTU'],
     [cut, 'packets sent as far as they were captured'],
     [backwards, 'packets earlier than one before them, sent right behind it'],

@@ -153,6 +153,8 @@ export interface AfXdpOptions extends OpeningOptions {
   frameBytes?: number | undefined;
   /** Packets of one queue that may wait for the reader; 0: as many as there are frames. (in packets; range 0 – 1048576; default 0) */
   rxRing?: number | undefined;
+  /** Another interface that capture.transmit sends on, from the same memory: what is forwarded to it is not copied. */
+  transmitOn?: string | undefined;
   /** Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. (default false) */
   hugePages?: boolean | undefined;
   /** Let waiting poll the driver for so long; 0 waits for interrupts. (in µs; range 0 – 1000; default 0) */

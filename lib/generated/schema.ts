@@ -363,6 +363,13 @@ export const BACKENDS: readonly BackendSchema[] = [
         "doc": "Packets of one queue that may wait for the reader; 0: as many as there are frames."
       },
       {
+        "name": "transmitOn",
+        "type": "string",
+        "default": "",
+        "ownTarget": true,
+        "doc": "Another interface that capture.transmit sends on, from the same memory: what is forwarded to it is not copied."
+      },
+      {
         "name": "hugePages",
         "type": "boolean",
         "default": false,

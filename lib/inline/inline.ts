@@ -33,9 +33,16 @@ export interface InlineOptions {
    * two hosts with one address are not told of.
    */
   readonly probe?: boolean | undefined;
+  /**
+   * How packets come and go, on all interfaces. `'afpacket'` (the default): by packet sockets, which know of checksums and
+   * segments that senders leave to their cards. `'afxdp'`: by AF_XDP, without a copy between interfaces, which
+   * need a driver with XDP, and an MTU of no more than about 3500 bytes.
+   */
+  readonly method?: 'afpacket' | 'afxdp' | undefined;
 }
 
-const OPTIONS = ['interfaces', 'capture', 'probe'];
+const OPTIONS = ['interfaces', 'capture', 'probe', 'method'];
+const METHODS = ['afpacket', 'afxdp'] as const;
 const TAPS = ['ingress', 'egress', 'inline'] as const;
 const TAP_OPTIONS = [
   ...(['snaplen', 'nanosecond', 'compress', 'comment', 'overwrite', 'rotate', 'fsync', 'flushMs'] as const),
@@ -364,8 +371,8 @@ async function openTaps(capture: unknown, interfaces: readonly string[]): Promis
  * @param options interfaces for later rules, and traces
  * @returns when the rules are in force, and new addresses were announced
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE (this host or another has one),
- * RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, or the kernel is too
- * old), RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
+ * RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, the kernel is too
+ * old, or by `afxdp` the driver has no XDP), RINGTAP_BUSY (another XDP program is there), RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
  */
 export async function openInline(rules: readonly InlineRule[] | string, options: InlineOptions = {}): Promise<Inline> {
   const own = ownOptions({ uri: 'openInline()' }, options) as Readonly<Record<string, unknown>>;
@@ -375,7 +382,7 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
       hint: `Its options are ${OPTIONS.join(', ')}.`,
     });
   }
-  const { interfaces: more = [], probe = true, capture } = own;
+  const { interfaces: more = [], probe = true, capture, method: given = 'afpacket' } = own;
   const isList = Array.isArray(more) && more.every((one) => typeof one === 'string' && one !== '');
   if (!isList) {
     throw new CaptureError(
@@ -385,6 +392,13 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   }
   if (typeof probe !== 'boolean') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): probe must be true or false, not ${show(probe)}`);
+  }
+  const method = METHODS.find((one) => one === given);
+  if (method === undefined) {
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `openInline(): method must be one of ${METHODS.join(', ')}, not ${show(given)}`,
+    );
   }
   const read = readRules(rules, 'openInline()');
   const named = read.flatMap(({ sides }) => sides.map((side) => side.interface));
@@ -404,7 +418,7 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   let inline: Inline | undefined;
   try {
     const natives = Object.fromEntries(Object.entries(taps).map(([name, writer]) => [name, nativeOf(writer)]));
-    inline = new Inline(openNative({ interfaces, ...natives }), interfaces, taps, probe);
+    inline = new Inline(openNative({ interfaces, method, ...natives }), interfaces, taps, probe);
     await inline.rules.set(read.map(({ rule }) => rule));
     return inline;
   } catch (error) {

@@ -64,7 +64,6 @@ export interface NativeSession {
   setRef(ref: boolean): void;
   /** What {@link Addon.wait} calls back. Held weakly until somebody waits. */
   onReady(callback: () => void): void;
-  send(frame: Uint8Array): boolean;
   /** How many of the chosen packets were accepted from the `first`-th on, or {@link Appended.released}. */
   sendBatch(
     first: number,
@@ -98,7 +97,8 @@ export interface NativeSession {
     accepted: number;
     completed: number;
     queued: number;
-    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped', number>;
+    zeroCopy: number;
+    failed: Record<'tooShort' | 'tooLong' | 'linkDown' | 'noBuffer' | 'malformed' | 'dropped' | 'ttl', number>;
   };
   /** Of packets that another host sends: the port that datagrams are awaited at (0: none) and the program to filter with. */
   remote(): { port: number; filter: Uint32Array } | undefined;
@@ -245,6 +245,7 @@ export interface NativeEdits {
   srcPort: number | undefined;
   dstPort: number | undefined;
   ttl: number | undefined;
+  decrementTtl: boolean;
   dscp: number | undefined;
 }
 
@@ -512,6 +513,7 @@ export interface Addon {
   /** Not on every platform. */
   openInline?(request: {
     interfaces: readonly string[];
+    method: 'afpacket' | 'afxdp';
     ingress?: NativeWriter;
     egress?: NativeWriter;
     inline?: NativeWriter;
@@ -526,6 +528,8 @@ export interface Addon {
   next(session: number, slot: number, waitMs?: number, goesOn?: boolean): number;
   /** Calls back once, as {@link NativeSession.onReady} says, when there may be packets; never after the session was closed. */
   wait(session: number): void;
+  /** False: all frames are under way. Undefined: the session was closed. */
+  send(session: number, frame: Uint8Array): boolean | undefined;
   /** The packets decoded of what the slot lends in this generation, or one of {@link Undecoded}. */
   decode(session: number, slot: number, generation: number, columns: ArrayBuffer, capacity: number): number;
   /** The same with packets in memory of JavaScript's own. */

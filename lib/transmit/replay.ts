@@ -78,7 +78,7 @@ export interface ReplayProgress {
   readonly read: number;
   /** Frames of one loop: those packets that are sent. */
   readonly frames: number;
-  /** Packets left out, because they are too long, or too short for a frame. */
+  /** Packets left out, because they are too long, too short for a frame, or have no time to live left that goes down. */
   readonly skipped: number;
   /** Packets that were too long, and are sent in part. */
   readonly truncated: number;

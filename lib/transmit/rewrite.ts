@@ -23,8 +23,11 @@ export interface Rewrite {
   readonly srcPort?: number | undefined;
   /** The destination port of TCP and UDP, a number from 0 to 65535. */
   readonly dstPort?: number | undefined;
-  /** The time to live, or hop limit: a number from 0 to 255. */
-  readonly ttl?: number | undefined;
+  /**
+   * The time to live, or hop limit: a number from 0 to 255, or `'decrement'`: one less, as a router has it. A packet whose
+   * time is over then is not sent.
+   */
+  readonly ttl?: number | 'decrement' | undefined;
   /** The differentiated services code point, a number from 0 to 63. */
   readonly dscp?: number | undefined;
 }
@@ -58,16 +61,17 @@ export function editsOf(given: unknown): NativeEdits | undefined {
     addresses: mappings(own.addresses),
     srcPort: whole(own, 'srcPort', 65535),
     dstPort: whole(own, 'dstPort', 65535),
-    ttl: whole(own, 'ttl', 255),
+    ttl: own.ttl === 'decrement' ? undefined : whole(own, 'ttl', 255, ", or 'decrement'"),
+    decrementTtl: own.ttl === 'decrement',
     dscp: whole(own, 'dscp', 63),
   };
 }
 
-function whole(own: Record<string, unknown>, name: string, most: number): number | undefined {
+function whole(own: Record<string, unknown>, name: string, most: number, or = ''): number | undefined {
   const value = own[name];
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most) return value;
-  throw new RewriteFault(`${name} must be a whole number from 0 to ${most}, not ${show(value)}`);
+  throw new RewriteFault(`${name} must be a whole number from 0 to ${most}${or}, not ${show(value)}`);
 }
 
 function mac(own: Record<string, unknown>, name: string): Uint8Array | undefined {

@@ -6,7 +6,7 @@ import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import type { ErrorCode } from '../generated/errors.js';
 import type { BackendName } from '../generated/options.js';
-import { Appended, type NativeEdits, type NativeSession } from '../native/native.js';
+import { Appended, addon, type NativeEdits, type NativeSession } from '../native/native.js';
 import { callOptions } from '../uri/options.js';
 import { Draining } from './draining.js';
 import { isA } from './kinds.js';
@@ -31,6 +31,8 @@ export interface TransmitFailures {
   readonly malformed: number;
   /** Frames taken by the kernel, and dropped on their way out. */
   readonly dropped: number;
+  /** Packets whose time to live was over: `forward()` with `ttl: 'decrement'`. */
+  readonly ttl: number;
 }
 
 /** What became of the frames that were to be sent: accepted = completed + queued + all that failed, at any time. */
@@ -41,6 +43,8 @@ export interface TransmitStats {
   readonly completed: number;
   /** Frames not given back yet; after `close()`: never sent. */
   readonly queued: number;
+  /** Frames that were sent from where they were received, without a copy: by `forward()`. */
+  readonly zeroCopy: number;
   /** Frames that did not go out, by cause. */
   readonly failed: TransmitFailures;
 }
@@ -106,8 +110,10 @@ export interface Transmitter extends AsyncDisposable {
   sendBatch(batch: Batch | readonly Uint8Array[], options?: SendBatchOptions): number;
   /**
    * Passes on packets that were received, as {@link sendBatch} does: those that were selected, with changes on the way.
-   * Checksums follow; the batch itself is not changed, and stays lent. Packets that were not captured whole go out as far
-   * as they were: leave `snaplen` alone where packets are passed on.
+   * Checksums follow. The batch stays lent, and is not changed. But for one of the capture that sends (`capture.transmit`),
+   * by `afxdp:` and `dpdk:`: its packets go out from where they lie, without a copy (`stats().zeroCopy`), and the batch has
+   * them as they were sent. It may be released at any time. Packets that were not captured whole go out as far as they
+   * were: leave `snaplen` alone where packets are passed on.
    * @param batch a batch that is lent now, or an owned copy, of the link type that is sent here
    * @param options which of them, and what to change
    * @returns how many were accepted, always the first ones: `await drain()`, and go on `from` there
@@ -158,6 +164,8 @@ export class SessionTransmitter implements Transmitter {
   readonly #backend: BackendName;
   readonly #onClose: () => Promise<void>;
   readonly #draining: Draining;
+  readonly #addon = addon();
+  readonly #number: number;
   #linkType: number | undefined;
   #closing: Promise<void> | undefined;
 
@@ -168,6 +176,7 @@ export class SessionTransmitter implements Transmitter {
     onClose: () => Promise<void> = async () => {},
   ) {
     this.#session = session;
+    this.#number = session.info().number;
     this.#uri = uri;
     this.#backend = backend;
     this.#onClose = onClose;
@@ -188,7 +197,15 @@ export class SessionTransmitter implements Transmitter {
 
   send(frame: Uint8Array): boolean {
     if (this.#closing !== undefined) throw this.#closed();
-    return this.#call(() => this.#session.send(frame));
+    let sent: boolean | undefined;
+    // WHY not #call(): it is one more call for each frame.
+    try {
+      sent = this.#addon.send(this.#number, frame);
+    } catch (error) {
+      throw wrapNative(error, this.#backend, this.#uri);
+    }
+    if (sent !== undefined) return sent;
+    throw this.#error('RINGTAP_CLOSED', 'send(): the capture was closed');
   }
 
   sendBatch(batch: Batch | readonly Uint8Array[], options: SendBatchOptions = {}): number {
@@ -208,7 +225,7 @@ export class SessionTransmitter implements Transmitter {
     }
     const from = this.#whole('from', own.from, 0);
     const count = this.#whole('count', own.count, ALL);
-    const edits = this.#edits(own.rewrite);
+    const edits = this.#edits(own.rewrite ?? {});
     if (batch.length > 0) this.#fits(batch);
     return this.#sendPackets('forward', batch, own.select, from, count, edits);
   }

@@ -63,6 +63,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("exiting", Napi::Function::New<exiting>(env));
   exports.Set("next", Napi::Function::New<Session::next>(env));
   exports.Set("wait", Napi::Function::New<Session::wait>(env));
+  exports.Set("send", Napi::Function::New<Session::send>(env));
   exports.Set("decode", Napi::Function::New<decode_lent>(env));
   exports.Set("decodeOwned", Napi::Function::New<decode_owned>(env));
   exports.Set("openMeter", Napi::Function::New<MeterHandle::open>(env));

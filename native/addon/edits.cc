@@ -60,6 +60,7 @@ rewrite::Edits to_edits(const Napi::Value& value) {
   edits.src_port = number_of<uint16_t>(given.Get("srcPort"));
   edits.dst_port = number_of<uint16_t>(given.Get("dstPort"));
   edits.ttl = number_of<uint8_t>(given.Get("ttl"));
+  edits.decrement_ttl = flag(given.Get("decrementTtl"));
   edits.dscp = number_of<uint8_t>(given.Get("dscp"));
   return edits;
 }

@@ -11,6 +11,7 @@
 #include "addon/inline_taps.h"
 #include "addon/writer.h"
 #include "backends/afpacket/inline_nic.h"
+#include "backends/afxdp/inline_nic.h"
 
 namespace ringtap::addon {
 
@@ -52,6 +53,23 @@ std::string to_text(const forward::Mac& mac) {
 
 void set(Napi::Object& object, const char* name, const forward::Counter& counter) {
   object.Set(name, static_cast<double>(counter.get()));
+}
+
+using Nics = std::vector<std::unique_ptr<forward::Nic>>;
+
+/// By the method that is asked for.
+Result<Nics> open_nics(const Napi::Object& request) {
+  std::vector<std::string> names;
+  const auto given = request.Get("interfaces").As<Napi::Array>();
+  for (uint32_t i = 0; i < given.Length(); i++) names.push_back(text(given.Get(i)));
+  if (text(request.Get("method")) == "afxdp") return afxdp::open_inline_nics(names);
+  Nics nics;
+  for (const std::string& name : names) {
+    auto nic = afpacket::open_inline_nic(name);
+    if (!nic) return std::move(nic).error();
+    nics.push_back(*std::move(nic));
+  }
+  return nics;
 }
 
 Napi::Object from_ledger(Napi::Env env, const Ledger& ledger) {
@@ -98,22 +116,17 @@ Napi::Value InlineHandle::open(const Napi::CallbackInfo& info) {
   InlineHandle* made = object.IsEmpty() ? nullptr : Unwrap(object);
   if (made == nullptr) return {};  // the worker is being terminated
   const auto request = info[0].As<Napi::Object>();
-  std::vector<std::unique_ptr<forward::Nic>> nics;
-  const auto names = request.Get("interfaces").As<Napi::Array>();
-  for (uint32_t i = 0; i < names.Length(); i++) {
-    auto nic = afpacket::open_inline_nic(text(names.Get(i)));
-    if (!nic) {
-      raise(env, nic.error());
-      return {};
-    }
-    made->names_.push_back((*nic)->name());
-    nics.push_back(*std::move(nic));
+  auto nics = open_nics(request);
+  if (!nics) {
+    raise(env, nics.error());
+    return {};
   }
+  for (const auto& nic : *nics) made->names_.push_back(nic->name());
   TapWriters writers{.ingress = Writer::of(request.Get("ingress")),
                      .egress = Writer::of(request.Get("egress")),
                      .synthetic = Writer::of(request.Get("inline"))};
-  auto taps = writers.any() ? make_taps(std::move(writers), nics.size()) : nullptr;
-  auto forwarder = forward::Forwarder::start(std::move(nics), std::move(taps));
+  auto taps = writers.any() ? make_taps(std::move(writers), nics->size()) : nullptr;
+  auto forwarder = forward::Forwarder::start(*std::move(nics), std::move(taps));
   if (!forwarder) {
     raise(env, forwarder.error());
     return {};

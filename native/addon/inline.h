@@ -18,7 +18,7 @@ namespace ringtap::addon {
 class InlineHandle final : public Napi::ObjectWrap<InlineHandle>, private Tenant {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openInline({interfaces, ingress?, egress?, inline?}) → Inline; the last three are writers. Throws what the
+  /// openInline({interfaces, method, ingress?, egress?, inline?}) → Inline; the last three are writers. Throws what the
   /// interfaces fail with.
   static Napi::Value open(const Napi::CallbackInfo& info);
 

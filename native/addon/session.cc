@@ -37,7 +37,6 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::error>("error"),
                          InstanceMethod<&Session::set_ref>("setRef"),
                          InstanceMethod<&Session::on_ready>("onReady"),
-                         InstanceMethod<&Session::send>("send"),
                          InstanceMethod<&Session::send_batch>("sendBatch"),
                          InstanceMethod<&Session::send_owned>("sendOwned"),
                          InstanceMethod<&Session::send_frames>("sendFrames"),

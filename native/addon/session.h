@@ -33,6 +33,7 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   static Napi::Object make(Napi::Env env, Opened opened);
   static Napi::Value next(const Napi::CallbackInfo& info);
   static void wait(const Napi::CallbackInfo& info);
+  static Napi::Value send(const Napi::CallbackInfo& info);
 
   explicit Session(const Napi::CallbackInfo& info);
   ~Session() override;
@@ -84,7 +85,6 @@ class Session final : public Napi::ObjectWrap<Session>, public Tenant {
   Napi::Value error(const Napi::CallbackInfo& info);
   void set_ref(const Napi::CallbackInfo& info);
   void on_ready(const Napi::CallbackInfo& info);
-  Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value send_batch(const Napi::CallbackInfo& info);
   Napi::Value send_owned(const Napi::CallbackInfo& info);
   Napi::Value send_frames(const Napi::CallbackInfo& info);

@@ -8,11 +8,10 @@
 
 #include "addon/convert.h"
 #include "addon/deferred.h"
-#include "addon/edits.h"
 #include "addon/elements.h"
 #include "addon/errors.h"
+#include "addon/passing.h"
 #include "addon/session.h"
-#include "core/untrusted.h"
 
 namespace ringtap::addon {
 
@@ -22,72 +21,8 @@ namespace {
 constexpr double kReleased = -2;
 
 /// By TxFailure.
-constexpr const char* kFailures[] = {"tooShort", "tooLong", "linkDown", "noBuffer", "malformed", "dropped"};
+constexpr const char* kFailures[] = {"tooShort", "tooLong", "linkDown", "noBuffer", "malformed", "dropped", "ttl"};
 static_assert(std::size(kFailures) == kTxFailures);
-
-/// The packets of a batch that were chosen, as frames to send.
-class Chosen {
- public:
-  Chosen(const BatchView& view, const Napi::Value& select)
-      : view_(view), indices_(elements<uint32_t>(select)), mask_(elements<uint8_t>(select)) {
-    if (select.IsTypedArray()) {
-      const auto type = select.As<Napi::TypedArray>().TypedArrayType();
-      by_index_ = type == napi_uint32_array;
-      by_mask_ = !by_index_;
-    }
-  }
-
-  /// What is wrong with the selection.
-  std::optional<Error> fault() const {
-    if (by_mask_ && mask_.size() != view_.count) {
-      return Error{.code = Code::kBadOption,
-                   .message = "sendBatch(): the mask has " + std::to_string(mask_.size()) +
-                              " bytes, but the batch has " + std::to_string(view_.count) + " packets"};
-    }
-    for (size_t i = 0; i < indices_.size(); i++) {
-      if (indices_[i] < view_.count) continue;
-      return Error{.code = Code::kBadOption,
-                   .message = "sendBatch(): select[" + std::to_string(i) + "] is " + std::to_string(indices_[i]) +
-                              ", but the batch has " + std::to_string(view_.count) + " packets"};
-    }
-    return std::nullopt;
-  }
-
-  /// Frames from the `first`-th chosen one on, at most `count`.
-  std::vector<TxFrame> frames(uint64_t first, uint64_t count) const {
-    std::vector<TxFrame> frames;
-    const uint64_t there = by_index_ ? indices_.size() : view_.count;
-    frames.reserve(std::min(there, count));
-    if (by_index_) {
-      for (uint64_t i = first; i < there && frames.size() < count; i++)
-        frames.push_back(frame(load_once(&indices_[i])));
-    } else if (by_mask_) {
-      uint64_t chosen = 0;
-      for (uint64_t i = 0; i < there && frames.size() < count; i++) {
-        if (mask_[i] != 0 && chosen++ >= first) frames.push_back(frame(i));
-      }
-    } else {
-      for (uint64_t i = first; i < there && frames.size() < count; i++) frames.push_back(frame(i));
-    }
-    return frames;
-  }
-
- private:
-  TxFrame frame(uint64_t index) const {
-    if (index >= view_.count) return {};
-    // SAFETY: JS can write descriptors; each is read once and checked.
-    const uint32_t offset = load_once(view_.offset + index);
-    const uint32_t caplen = load_once(view_.caplen + index);
-    if (offset > view_.segment_bytes || caplen > view_.segment_bytes - offset) return {};
-    return {view_.segment + offset, caplen};
-  }
-
-  const BatchView view_;
-  const std::span<const uint32_t> indices_;
-  const std::span<const uint8_t> mask_;
-  bool by_index_ = false;
-  bool by_mask_ = false;
-};
 
 uint64_t whole(const Napi::Value& value) {
   constexpr double kMost = 4294967295;
@@ -102,42 +37,6 @@ Napi::Value accepted(Napi::Env env, Sending& sending, const std::vector<TxFrame>
     return {};
   }
   return Napi::Number::New(env, *taken);
-}
-
-/// The same with frames that are changed on the way, in memory of our own.
-Napi::Value forwarded(Napi::Env env, Sending& sending, const std::vector<TxFrame>& frames,
-                      const rewrite::Edits& edits) {
-  constexpr size_t kTogether = 64;
-  std::vector<std::byte> memory;
-  size_t done = 0;
-  while (done < frames.size()) {
-    const auto some = std::span(frames).subspan(done, std::min(kTogether, frames.size() - done));
-    size_t bytes = 0;
-    for (const TxFrame frame : some) bytes += rewrite::kHeadroom + frame.size();
-    memory.resize(bytes);
-    std::array<TxFrame, kTogether> edited;
-    std::span<std::byte> rest = memory;
-    for (size_t i = 0; i < some.size(); i++) {
-      const auto room = rest.first(rewrite::kHeadroom + some[i].size());
-      std::copy(some[i].begin(), some[i].end(), room.begin() + rewrite::kHeadroom);
-      edited[i] = rewrite::apply(edits, room, static_cast<uint32_t>(some[i].size()));
-      rest = rest.subspan(room.size());
-    }
-    auto taken = sending.with("forward()", [&](Tx& tx) { return tx.send(std::span(edited).first(some.size())); });
-    if (!taken && done == 0) {
-      raise(env, taken.error());
-      return {};
-    }
-    if (!taken) break;  // it fails again, when nothing is in front of it
-    done += *taken;
-    if (*taken < some.size()) break;
-  }
-  return Napi::Number::New(env, static_cast<double>(done));
-}
-
-Napi::Value passed_on(Napi::Env env, Sending& sending, const std::vector<TxFrame>& frames, const Napi::Value& changes) {
-  const rewrite::Edits edits = to_edits(changes);
-  return edits.empty() ? accepted(env, sending, frames) : forwarded(env, sending, frames, edits);
 }
 
 }  // namespace
@@ -155,17 +54,14 @@ Sending* Session::sending(Napi::Env env, const char* what) {
   return nullptr;
 }
 
-/// send(frame) → false when all frames are under way: flushTx() and try again.
+/// send(session, frame) → false when all frames are under way: flushTx() and try again; undefined once it was closed.
+/// No method, as next() is none.
 Napi::Value Session::send(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  Sending* to = sending(env, "send()");
-  if (to == nullptr) return {};
-  if (!call[0].IsTypedArray() || call[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    raise(env, Error{.code = Code::kBadOption, .message = uri_ + ": send() takes a Uint8Array"});
-    return {};
-  }
-  const std::span frame = elements<std::byte>(call[0]);
-  const auto sent = to->with("send()", [&](Tx& tx) -> Result<bool> {
+  const Session* session = find(env, call[0].As<Napi::Number>().Uint32Value());
+  if (session == nullptr || !session->sending_) return env.Undefined();
+  const std::span frame = elements<std::byte>(call[1]);
+  const auto sent = session->sending_->with("send()", [&](Tx& tx) -> Result<bool> {
     const TxLimits limits = tx.limits();
     const std::span<std::byte> room = tx.reserve();
     if (limits.refuses(frame) || (!room.empty() && frame.size() > room.size())) {
@@ -180,30 +76,38 @@ Napi::Value Session::send(const Napi::CallbackInfo& call) {
     tx.submit(static_cast<uint32_t>(frame.size()));
     return true;
   });
-  if (!sent) {
+  if (sent) return Napi::Boolean::New(env, *sent);
+  // WHY only now: it is asked of each frame otherwise.
+  const bool is_bytes = call[1].IsTypedArray() && call[1].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (is_bytes || sent.error().code != Code::kBadOption) {
     raise(env, sent.error());
-    return {};
+  } else {
+    raise(env, Error{.code = Code::kBadOption, .message = session->uri_ + ": send() takes a Uint8Array"});
   }
-  return Napi::Boolean::New(env, *sent);
+  return {};
 }
 
 /// sendBatch(first, count, select, session, slot, generation, edits?) → how many of those chosen were accepted, or
-/// kReleased.
+/// kReleased. With edits, be there any, they are passed on: of this capture without a copy where it can.
 Napi::Value Session::send_batch(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Sending* to = sending(env, "sendBatch()");
   if (to == nullptr) return {};
   const Session* from = find(env, call[3].As<Napi::Number>().Uint32Value());
-  const auto view = from != nullptr
-                        ? from->view(call[4].As<Napi::Number>().Uint32Value(), call[5].As<Napi::Number>().Uint32Value())
-                        : std::nullopt;
+  const uint32_t number = call[4].As<Napi::Number>().Uint32Value();
+  const auto view = from != nullptr ? from->view(number, call[5].As<Napi::Number>().Uint32Value()) : std::nullopt;
   if (!view) return Napi::Number::New(env, kReleased);
   const Chosen chosen(*view, call[2]);
   if (auto fault = chosen.fault()) {
     raise_at(env, *std::move(fault));
     return {};
   }
-  return passed_on(env, *to, chosen.frames(whole(call[0]), whole(call[1])), call[6]);
+  const uint64_t first = whole(call[0]), count = whole(call[1]);
+  if (!call[6].IsObject()) return accepted(env, *to, chosen.frames(first, count));
+  Lender lender;
+  if (from == this)
+    lender = {.source = source_.get(), .lease = slots_[number]->lease, .block = slots_[number]->block.get()};
+  return passed_on(env, *to, chosen, first, count, call[6], lender);
 }
 
 /// sendOwned(first, count, select, bytes, offset, caplen, length, edits?): the same with packets in memory of
@@ -226,7 +130,9 @@ Napi::Value Session::send_owned(const Napi::CallbackInfo& call) {
     raise_at(env, *std::move(fault));
     return {};
   }
-  return passed_on(env, *to, chosen.frames(whole(call[0]), whole(call[1])), call[7]);
+  const uint64_t first = whole(call[0]), count = whole(call[1]);
+  if (!call[7].IsObject()) return accepted(env, *to, chosen.frames(first, count));
+  return passed_on(env, *to, chosen, first, count, call[7], {});
 }
 
 /// sendFrames(frames, first, count) → how many were accepted. Its elements were checked.
@@ -310,6 +216,7 @@ Napi::Value Session::tx_stats(const Napi::CallbackInfo& call) {
   object.Set("accepted", static_cast<double>(stats.accepted));
   object.Set("completed", static_cast<double>(stats.completed));
   object.Set("queued", static_cast<double>(stats.queued));
+  object.Set("zeroCopy", static_cast<double>(stats.zero_copy));
   Napi::Object failed = Napi::Object::New(env);
   for (size_t i = 0; i < kTxFailures; i++) failed.Set(kFailures[i], static_cast<double>(stats.failed[i]));
   object.Set("failed", failed);

@@ -27,11 +27,16 @@ std::optional<Lease> LeaseTable::acquire(uint32_t tag) noexcept {
   return (Lease{slot.generation} << 32) | index;
 }
 
-std::optional<uint32_t> LeaseTable::release(Lease lease) noexcept {
+std::optional<uint32_t> LeaseTable::find(Lease lease) const noexcept {
   const auto index = static_cast<uint32_t>(lease);
-  if (index >= slots_.size()) return std::nullopt;
+  if (index >= slots_.size() || !slots_[index].out || slots_[index].generation != lease >> 32) return std::nullopt;
+  return slots_[index].tag;
+}
+
+std::optional<uint32_t> LeaseTable::release(Lease lease) noexcept {
+  if (!find(lease)) return std::nullopt;
+  const auto index = static_cast<uint32_t>(lease);
   Slot& slot = slots_[index];
-  if (!slot.out || slot.generation != lease >> 32) return std::nullopt;
   slot.out = false;
   slot.generation = slot.generation == UINT32_MAX ? 1 : slot.generation + 1;
   free_.give(index);
@@ -53,6 +58,11 @@ Lease OrderedLeases::lend(uint64_t end) noexcept {
 }
 
 void OrderedLeases::skip(uint64_t end) noexcept { stretches_[stretches_[root_].before].end = end; }
+
+std::optional<uint64_t> OrderedLeases::begin(Lease lease) const noexcept {
+  const auto number = leases_.find(lease);
+  return number ? std::optional(stretches_[stretches_[*number].before].end) : std::nullopt;
+}
 
 bool OrderedLeases::release(Lease lease) noexcept {
   const auto number = leases_.release(lease);

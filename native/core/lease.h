@@ -48,6 +48,8 @@ class LeaseTable {
 
   /// A new lease, or nothing when all are out.
   std::optional<Lease> acquire(uint32_t tag) noexcept;
+  /// The tag of a lease that is out; nothing if it is not.
+  std::optional<uint32_t> find(Lease lease) const noexcept;
   /// The tag of a lease that was out and now is not; nothing if it was not out.
   std::optional<uint32_t> release(Lease lease) noexcept;
 
@@ -80,6 +82,8 @@ class OrderedLeases {
   Lease lend(uint64_t end) noexcept;
   /// Nobody wants what lies between the last stretch and `end`: it is free together with the stretch before it.
   void skip(uint64_t end) noexcept;
+  /// Where a stretch that is lent begins; nothing if it is not.
+  std::optional<uint64_t> begin(Lease lease) const noexcept;
   /// False if it was not out.
   bool release(Lease lease) noexcept;
 

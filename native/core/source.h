@@ -43,6 +43,12 @@ struct RxBatch {
   Lease lease = 0;
 };
 
+/// A packet of a batch, as JavaScript describes it: what it says is not to be trusted.
+struct Passing {
+  uint32_t index = 0;  // in the batch
+  TxFrame frame = {};
+};
+
 /// How to wait for a source.
 struct Readiness {
   enum class Kind : uint8_t {
@@ -120,6 +126,18 @@ class Source {
 
   /// The sending side, or null where there is none. Owned by the source; gone with close().
   virtual Tx* tx() noexcept { return nullptr; }
+
+  /// Whether pass_on() would send the packet of a batch that is lent from where it lies: it is there, in one piece, and
+  /// was not passed on before.
+  virtual bool can_pass_on(Lease /*lease*/, const Passing& /*packet*/) const noexcept { return false; }
+  /// Sends packets of a batch by tx() without a copy, behind what is queued: how many were accepted, from the front, up
+  /// to one that cannot be passed on or has no room. They may be changed by `edit`, once, and only if they are
+  /// accepted. Until the lease comes back they stay readable, as they were sent; their memory is used again when it
+  /// has, and they were sent. Who calls it has tx() for himself.
+  virtual Result<uint32_t> pass_on(Lease /*lease*/, std::span<const Passing> /*packets*/,
+                                   FrameEdit* /*edit: null: none*/) noexcept {
+    return 0u;
+  }
 
   /// What its control channel speaks to, or null where packets come without one. Owned by the source; gone with
   /// close().

@@ -20,14 +20,16 @@ enum class TxFailure : uint8_t {
   kNoBuffer,   // the kernel had no memory for it
   kMalformed,  // the kernel or the NIC refused it for another reason
   kDropped,    // it was taken, and dropped on the way out
+  kTtl,        // its time to live was over, and it was to be passed on
 };
-inline constexpr size_t kTxFailures = 6;
+inline constexpr size_t kTxFailures = 7;
 
 /// accepted = completed + queued + failed, at any time.
 struct TxStats {
   uint64_t accepted = 0;   // taken from the caller
   uint64_t completed = 0;  // that the kernel or NIC has taken, and given their memory back
   uint64_t queued = 0;     // not given back yet
+  uint64_t zero_copy = 0;  // of those accepted: sent from where they were received
   std::array<uint64_t, kTxFailures> failed{};
 
   uint64_t all_failed() const noexcept { return std::accumulate(failed.begin(), failed.end(), uint64_t{0}); }
@@ -59,6 +61,18 @@ struct TxLimits {
 
 using TxFrame = std::span<const std::byte>;
 
+/// Bytes in front of a frame that an edit may make use of.
+inline constexpr size_t kEditRoom = 4;
+
+/// What changes frames right before they are sent.
+class FrameEdit {
+ public:
+  virtual ~FrameEdit() = default;
+  /// Edits the frame that lies kEditRoom bytes behind the beginning of `room`, and ends with it. @returns where it lies
+  /// then; nothing: its time to live is over, and it is as it was
+  virtual std::span<std::byte> apply(std::span<std::byte> room) noexcept = 0;
+};
+
 /// One frame at a time: reserve → write → submit or cancel; flush hands over what was submitted. Or many at once: send.
 /// One call at a time, but on any thread, whatever thread receives.
 class Tx {
@@ -78,8 +92,6 @@ class Tx {
   virtual Result<uint32_t> send(std::span<const TxFrame> frames) noexcept;
   virtual TxLimits limits() const noexcept = 0;
   virtual TxStats stats() const noexcept = 0;
-
- protected:
   /// Counts a frame that is accepted only to be refused.
   virtual void refuse(TxFailure failure) noexcept = 0;
 };

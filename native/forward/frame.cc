@@ -2,6 +2,7 @@
 
 #include "core/byte_order.h"
 #include "core/checksum.h"
+#include "rewrite/packet.h"
 
 namespace ringtap::forward {
 
@@ -89,23 +90,25 @@ std::optional<Network> read_network(std::span<const std::byte> frame, uint32_t s
   return v6 ? read_ipv6(frame, start, quoted) : read_ipv4(frame, start, quoted);
 }
 
-std::optional<uint32_t> sum_place(uint8_t protocol) noexcept {
-  switch (protocol) {
-    case protocol::kTcp:
-      return 16;
-    case protocol::kUdp:
-    case protocol::kUdpLite:
-    case protocol::kDccp:
-      return 6;
-    case protocol::kIcmp6:
-      return 2;
-    default:
-      return std::nullopt;
-  }
-}
+std::optional<uint32_t> sum_place(uint8_t protocol) noexcept { return rewrite::sum_place(protocol); }
 
 bool is_icmp_error(bool v6, uint8_t type) noexcept {
   return v6 ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 11 || type == 12;
+}
+
+void find_partial_sum(Frame& frame) noexcept {
+  const auto link = read_link(frame.bytes());
+  if (!link || (link->type != kEtherIpv4 && link->type != kEtherIpv6)) return;
+  const auto ip = read_network(frame.bytes(), link->network, link->type == kEtherIpv6);
+  if (!ip || ip->is_fragment || (ip->protocol != protocol::kTcp && ip->protocol != protocol::kUdp)) return;
+  const uint32_t place = *sum_place(ip->protocol);
+  if (ip->transport + place + 2 > ip->end) return;
+  const auto addresses = frame.bytes().subspan(ip->sources(), size_t{2} * ip->address_bytes());
+  const uint64_t pseudo = checksum::pseudo_header(addresses, ip->protocol, ip->end - ip->transport);
+  if (!checksum::is_partial(load_big<uint16_t>(frame.data + ip->transport + place), pseudo)) return;
+  frame.offload = {.flags = Offload::kNeedsSum,
+                   .sum_start = static_cast<uint16_t>(ip->transport),
+                   .sum_offset = static_cast<uint16_t>(place)};
 }
 
 void complete_sum(Frame& frame) noexcept {

@@ -91,6 +91,10 @@ std::optional<uint32_t> sum_place(uint8_t protocol) noexcept;
 /// Whether an ICMP or ICMPv6 message of this type quotes a packet that has failed.
 bool is_icmp_error(bool v6, uint8_t type) noexcept;
 
+/// Of a frame whose note of what is left to be done has been lost: notes that its checksum is partial, if it looks so.
+/// One in 65,536 whole ones does, and comes to no harm.
+void find_partial_sum(Frame& frame) noexcept;
+
 /// Puts the checksum that a sender has left out where it belongs: what the wire would have had.
 void complete_sum(Frame& frame) noexcept;
 

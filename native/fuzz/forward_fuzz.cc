@@ -120,6 +120,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                        .sum_start = static_cast<uint16_t>(data[at + 1] * 3),
                        .sum_offset = static_cast<uint16_t>(data[at + 2] & 31)};
     }
+    if ((how & 64) != 0) find_partial_sum(frame);
     engine.receive(port, frame, now);
     engine.flushed();
     now += 1'000'000 << (how & 15);

@@ -1,6 +1,7 @@
 #include "linux/interface.h"
 
 #include <linux/sockios.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -72,6 +73,40 @@ LinkState link_state(int fd, int index) noexcept {
   std::memcpy(request.ifr_name, name, IF_NAMESIZE);
   if (ioctl(fd, SIOCGIFFLAGS, &request) != 0) return LinkState::kGone;
   return (request.ifr_flags & IFF_UP) != 0 ? LinkState::kUp : LinkState::kDown;
+}
+
+Result<Interface> query_ethernet(int fd, const std::string& name, const std::string& uri) {
+  auto interface = query_interface(fd, name, uri);
+  if (!interface) return interface;
+  if (interface->hardware != ARPHRD_ETHER || interface->loopback) {
+    return Error{.code = Code::kUnsupported,
+                 .message = uri + ": " + name + ": packets can be sent on over Ethernet only, and this is none",
+                 .hint = "Name an Ethernet interface: `ringtap list` shows which there are."};
+  }
+  if (!interface->up) {
+    return Error{.code = Code::kInterfaceDown,
+                 .message = uri + ": " + name + " is down: nothing can be sent on it",
+                 .hint = "sudo ip link set dev " + interface->name + " up"};
+  }
+  return interface;
+}
+
+Result<std::array<std::byte, 6>> hardware_address(int fd, const Interface& interface) {
+  ifreq request = request_for(interface.name);
+  if (ioctl(fd, SIOCGIFHWADDR, &request) != 0) {
+    return system_error(Code::kSystem, interface.name + ": its address", "ioctl(SIOCGIFHWADDR)", errno);
+  }
+  std::array<std::byte, 6> address;
+  std::memcpy(address.data(), request.ifr_hwaddr.sa_data, address.size());
+  return address;
+}
+
+bool is_running(int fd, Interface& interface) noexcept {
+  ifreq request = request_for(interface.name);
+  if (ioctl(fd, SIOCGIFMTU, &request) == 0) interface.mtu = static_cast<uint32_t>(request.ifr_mtu);
+  request = request_for(interface.name);
+  return ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+         (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 
 }  // namespace ringtap

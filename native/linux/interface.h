@@ -5,6 +5,8 @@
 
 #include <net/if.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -45,6 +47,14 @@ bool interface_name(int fd, int index, char (&name)[IF_NAMESIZE]) noexcept;
 bool is_gone(int fd, int index) noexcept;
 
 LinkState link_state(int fd, int index) noexcept;
+
+/// An Ethernet interface that is up, for who sends. `fd` as above. Errors: NO_INTERFACE,
+/// UNSUPPORTED: it is none; INTERFACE_DOWN.
+Result<Interface> query_ethernet(int fd, const std::string& name, const std::string& uri);
+/// Its address. Errors: SYSTEM.
+Result<std::array<std::byte, 6>> hardware_address(int fd, const Interface& interface);
+/// Whether it is up and has a carrier; asks for its MTU, too.
+bool is_running(int fd, Interface& interface) noexcept;
 
 /// An ioctl's request about the interface of this name: the kernel's own one.
 ifreq request_for(const std::string& name) noexcept;

@@ -42,7 +42,7 @@ struct Settings {
 struct Progress {
   uint64_t read = 0;       // packets given to add()
   uint64_t kept = 0;       // frames of a loop
-  uint64_t skipped = 0;    // too long, or too short to be a frame
+  uint64_t skipped = 0;    // too long, too short to be a frame, or out of time to live
   uint64_t truncated = 0;  // too long, and cut
   uint64_t cut = 0;        // kept, but captured in part only
   uint64_t backwards = 0;  // earlier than one before it

@@ -6,12 +6,12 @@
 #include "core/byte_order.h"
 #include "core/checksum.h"
 #include "decode/decode.h"
+#include "rewrite/packet.h"
 
 namespace ringtap::rewrite {
 
 namespace {
 
-constexpr uint8_t kIcmp6 = 58;
 constexpr size_t kMacs = 12;
 constexpr size_t kTag = 4;
 
@@ -36,167 +36,91 @@ void move_to(const Network& network, std::byte* address) noexcept {
   }
 }
 
-/// Where the checksum lies in the transport header that covers addresses, too; 0 where there is none.
-uint32_t checksum_at(uint8_t protocol) noexcept {
-  switch (protocol) {
-    case decode::kTcpProtocol:
-      return 16;
-    case decode::kUdp:
-    case decode::kUdpLite:
-    case decode::kDccp:
-      return 6;
-    case kIcmp6:
-      return 2;
-    default:
-      return 0;
+/// Where the packet lies that the outermost IP header begins; nothing where there is none, or not all of it.
+std::optional<Layout> layout_of(std::span<const std::byte> frame, const decode::Headers& headers) noexcept {
+  if (headers.ip_version == 0) return std::nullopt;
+  const bool v6 = headers.ip_version == 6;
+  if (size_t{headers.network_offset} + (v6 ? 40 : 20) > frame.size()) return std::nullopt;
+  const bool has_transport = headers.fragment_offset == 0 && headers.transport_offset != decode::kAbsent;
+  return Layout{.v6 = v6,
+                .has_transport = has_transport,
+                .protocol = headers.protocol,
+                .network = headers.network_offset,
+                .transport = has_transport ? headers.transport_offset : 0,
+                .end = static_cast<uint32_t>(frame.size())};
+}
+
+void map(Packet& packet, const std::vector<Mapping>& mappings) noexcept {
+  for (const End end : {End::kSource, End::kDestination}) {
+    const auto address = packet.address(end);
+    for (const Mapping& mapping : mappings) {
+      if (mapping.from.width() != address.size() || !is_in(mapping.from, address.data())) continue;
+      std::array<std::byte, 16> after{};
+      std::copy(address.begin(), address.end(), after.begin());
+      move_to(mapping.to, after.data());
+      packet.set_address(end, after);
+      break;
+    }
   }
 }
 
-/// One IP packet while it is edited.
-class Packet {
+/// A checksum that its sender has left to the NIC: nobody tells the next one.
+class PartialSum {
  public:
-  Packet(std::span<std::byte> bytes, const decode::Headers& headers) noexcept : bytes_(bytes), headers_(headers) {
-    const bool is_v6 = headers.ip_version == 6;
-    addresses_ = is_v6 ? headers.addresses6 : headers.network_offset + 12;
-    width_ = is_v6 ? 16 : 4;
-    const uint32_t offset = headers.fragment_offset == 0 ? checksum_at(headers.protocol) : 0;
-    // ICMP over IPv4 has no pseudo-header.
-    if (offset == 0 || headers.transport_offset == decode::kAbsent || (headers.protocol == kIcmp6 && !is_v6)) return;
-    if (size_t{headers.transport_offset} + offset + 2 <= bytes.size()) checksum_ = headers.transport_offset + offset;
-  }
-
-  bool has_addresses() const noexcept { return size_t{addresses_} + size_t{2} * width_ <= bytes_.size(); }
-  std::span<std::byte> both_addresses() const noexcept { return bytes_.subspan(addresses_, size_t{2} * width_); }
-
   /// Before anything changes.
-  void look() noexcept {
-    if (checksum_ == 0 || !has_addresses()) return;
-    const uint8_t protocol = headers_.protocol;
-    if (protocol != decode::kTcpProtocol && protocol != decode::kUdp) return;
-    is_partial_ = checksum::is_partial(load_big<uint16_t>(at(checksum_)), pseudo_header());
+  PartialSum(std::span<std::byte> frame, const Packet& packet, const decode::Headers& headers) noexcept
+      : frame_(frame), packet_(packet), headers_(headers) {
+    if (headers.protocol != decode::kTcpProtocol && headers.protocol != decode::kUdp) return;
+    at_ = packet.transport_sum();
+    if (at_ && !checksum::is_partial(load_big<uint16_t>(frame.data() + *at_), packet.pseudo_header(bytes()))) at_ = {};
   }
+  bool is_there() const noexcept { return at_.has_value(); }
 
-  void map(const std::vector<Mapping>& mappings) noexcept {
-    if (!has_addresses()) return;
-    for (uint32_t i = 0; i < 2; i++) {
-      const auto address = bytes_.subspan(addresses_ + i * width_, width_);
-      for (const Mapping& mapping : mappings) {
-        if (mapping.from.is_v6 != (width_ == 16) || !is_in(mapping.from, address.data())) continue;
-        std::array<std::byte, 16> after{};
-        std::copy(address.begin(), address.end(), after.begin());
-        move_to(mapping.to, after.data());
-        addresses_changed_.replace(address, std::span(after).first(width_));
-        std::copy_n(after.begin(), width_, address.begin());
-        break;
-      }
-    }
-  }
-
-  void set_port(uint32_t offset, std::optional<uint16_t> port) noexcept {
-    if (!port || (headers_.flags & decode::kPorts) == 0 || headers_.protocol == decode::kSctp) return;
-    std::byte* field = at(headers_.transport_offset + offset);
-    ports_changed_.replace16(load_big<uint16_t>(field), *port);
-    store_big(field, *port);
-  }
-
-  /// 16 bits of an IPv4 header, of which those in `mask` become `value`.
-  void set_header4(uint32_t offset, uint16_t mask, uint16_t value) noexcept {
-    std::byte* field = at(headers_.network_offset + offset);
-    const auto before = load_big<uint16_t>(field);
-    const auto after = static_cast<uint16_t>((before & ~mask) | (value & mask));
-    header_changed_.replace16(before, after);
-    store_big(field, after);
-  }
-
-  void finish() noexcept {
-    if (headers_.ip_version == 4) {
-      std::byte* sum = at(headers_.network_offset + 10);
-      uint16_t now = load_big<uint16_t>(sum);
-      if (!addresses_changed_.empty()) now = addresses_changed_.applied(now);
-      if (!header_changed_.empty()) now = header_changed_.applied(now);
-      store_big(sum, now);
-    }
-    if (checksum_ == 0 || (addresses_changed_.empty() && ports_changed_.empty())) return;
-    std::byte* sum = at(checksum_);
-    const auto before = load_big<uint16_t>(sum);
-    if (is_partial_) {
-      store_big(sum, whole().value_or(addresses_changed_.applied_partial(before)));
-      return;
-    }
-    const bool is_udp = headers_.protocol == decode::kUdp;
-    const auto follow = [&](uint16_t now, const checksum::Delta& delta) {
-      if (delta.empty()) return now;
-      return is_udp ? delta.applied_udp(now) : delta.applied(now);
-    };
-    store_big(sum, follow(follow(before, addresses_changed_), ports_changed_));
+  /// Sums up anew, where all that it covers is there.
+  void complete() noexcept {
+    if (!at_ || (headers_.flags & decode::kFragment) != 0) return;
+    const uint32_t start = headers_.transport_offset;
+    if (size_t{start} + bytes() > frame_.size() || *at_ + 2 > start + bytes()) return;
+    store_big(frame_.data() + *at_, uint16_t{0});
+    const auto covered = frame_.subspan(start, bytes());
+    const uint16_t sum = checksum::of(packet_.pseudo_header(bytes()) + checksum::sum(covered));
+    store_big(frame_.data() + *at_, sum == 0 && headers_.protocol == decode::kUdp ? uint16_t{0xffff} : sum);
   }
 
  private:
-  std::byte* at(uint64_t offset) const noexcept { return bytes_.data() + offset; }
-
-  /// Bytes from the transport header to the end of the packet, as IP has it.
-  uint32_t length() const noexcept {
+  /// From the transport header to the end of the packet, as IP has it.
+  uint32_t bytes() const noexcept {
     const uint32_t end = headers_.network_offset + headers_.total_length;
     return end > headers_.transport_offset ? end - headers_.transport_offset : 0;
   }
 
-  uint64_t pseudo_header() const noexcept {
-    return checksum::pseudo_header(both_addresses(), headers_.protocol, length());
-  }
-
-  /// The checksum, summed up anew; nothing where not all is there.
-  std::optional<uint16_t> whole() const noexcept {
-    const uint32_t bytes = length();
-    if ((headers_.flags & decode::kFragment) != 0 || size_t{headers_.transport_offset} + bytes > bytes_.size() ||
-        checksum_ + 2 > headers_.transport_offset + bytes) {
-      return std::nullopt;
-    }
-    store_big(at(checksum_), uint16_t{0});
-    const uint16_t sum =
-        checksum::of(pseudo_header() + checksum::sum(bytes_.subspan(headers_.transport_offset, bytes)));
-    return sum == 0 && headers_.protocol == decode::kUdp ? uint16_t{0xffff} : sum;
-  }
-
-  const std::span<std::byte> bytes_;
+  const std::span<std::byte> frame_;
+  const Packet& packet_;
   const decode::Headers& headers_;
-  uint32_t addresses_ = 0;
-  uint32_t width_ = 4;
-  uint32_t checksum_ = 0;  // where it lies
-  bool is_partial_ = false;
-  checksum::Delta addresses_changed_;
-  checksum::Delta ports_changed_;
-  checksum::Delta header_changed_;
+  std::optional<uint32_t> at_;
 };
 
-void edit_ip(const Edits& edits, std::span<std::byte> frame, uint32_t wirelen) noexcept {
-  if (edits.addresses.empty() && !edits.src_port && !edits.dst_port && !edits.ttl && !edits.dscp) return;
+/// @returns whether the packet goes on: not if its time is over
+bool edit_ip(const Edits& edits, std::span<std::byte> frame, uint32_t wirelen) noexcept {
+  const bool has_ports = edits.src_port || edits.dst_port;
+  if (edits.addresses.empty() && !has_ports && !edits.ttl && !edits.decrement_ttl && !edits.dscp) return true;
   const decode::Headers headers = decode::decode_packet(frame, wirelen, 1);
-  const bool is_v6 = headers.ip_version == 6;
-  if (headers.ip_version == 0) return;
-  const size_t header = is_v6 ? 40 : 20;
-  if (size_t{headers.network_offset} + header > frame.size()) return;
-  Packet packet(frame, headers);
-  packet.look();
-  packet.map(edits.addresses);
-  packet.set_port(0, edits.src_port);
-  packet.set_port(2, edits.dst_port);
-  std::byte* ip = frame.data() + headers.network_offset;
-  if (edits.dscp) {
-    if (is_v6) {
-      const auto first = load_big<uint16_t>(ip);
-      store_big(ip, static_cast<uint16_t>((first & ~0x0fc0u) | (*edits.dscp & 0x3fu) << 6));
-    } else {
-      packet.set_header4(0, 0x00fc, static_cast<uint16_t>((*edits.dscp & 0x3fu) << 2));
-    }
+  const auto layout = layout_of(frame, headers);
+  if (!layout) return true;
+  if (edits.decrement_ttl && headers.ttl <= 1) return false;
+  Packet packet(frame, *layout);
+  PartialSum partial(frame, packet, headers);
+  map(packet, edits.addresses);
+  if ((headers.flags & decode::kPorts) != 0 && packet.has_ports()) {
+    if (edits.src_port) packet.set_port(End::kSource, *edits.src_port);
+    if (edits.dst_port) packet.set_port(End::kDestination, *edits.dst_port);
   }
-  if (edits.ttl) {
-    if (is_v6) {
-      ip[7] = static_cast<std::byte>(*edits.ttl);
-    } else {
-      packet.set_header4(8, 0xff00, static_cast<uint16_t>(*edits.ttl << 8));
-    }
-  }
-  packet.finish();
+  if (edits.dscp) packet.set_dscp(*edits.dscp);
+  if (edits.ttl) packet.set_ttl(*edits.ttl);
+  if (edits.decrement_ttl) packet.set_ttl(static_cast<uint8_t>(headers.ttl - 1));
+  packet.finish(partial.is_there() ? Packet::Sum::kPartial : Packet::Sum::kWhole);
+  partial.complete();
+  return true;
 }
 
 std::span<std::byte> edit_tag(const Edits& edits, std::span<std::byte> room, std::span<std::byte> frame) noexcept {
@@ -222,13 +146,14 @@ std::span<std::byte> edit_tag(const Edits& edits, std::span<std::byte> room, std
 }  // namespace
 
 bool Edits::empty() const noexcept {
-  return !src_mac && !dst_mac && vlan == Vlan::kKeep && addresses.empty() && !src_port && !dst_port && !ttl && !dscp;
+  return !src_mac && !dst_mac && vlan == Vlan::kKeep && addresses.empty() && !src_port && !dst_port && !ttl &&
+         !decrement_ttl && !dscp;
 }
 
 std::span<std::byte> apply(const Edits& edits, std::span<std::byte> room, uint32_t wirelen) noexcept {
   std::span<std::byte> frame = room.subspan(std::min(kHeadroom, room.size()));
   if (frame.size() < kMacs + 2) return frame;
-  edit_ip(edits, frame, wirelen);
+  if (!edit_ip(edits, frame, wirelen)) return {};
   if (edits.dst_mac) std::copy(edits.dst_mac->begin(), edits.dst_mac->end(), frame.begin());
   if (edits.src_mac) std::copy(edits.src_mac->begin(), edits.src_mac->end(), frame.begin() + 6);
   return edit_tag(edits, room, frame);

@@ -37,7 +37,8 @@ struct Edits {
   std::vector<Mapping> addresses{};  // the first that fits, for sources and destinations
   std::optional<uint16_t> src_port{};
   std::optional<uint16_t> dst_port{};
-  std::optional<uint8_t> ttl{};   // or hop limit
+  std::optional<uint8_t> ttl{};  // or hop limit
+  bool decrement_ttl = false;
   std::optional<uint8_t> dscp{};  // the six bits above ECN
 
   bool empty() const noexcept;
@@ -47,7 +48,8 @@ struct Edits {
 inline constexpr size_t kHeadroom = 4;
 
 /// Edits the frame that lies kHeadroom bytes behind the beginning of `room`, and ends with it. @param wirelen its
-/// length where it was captured, if it was cut @returns where it lies then, still ending with `room`.
+/// length where it was captured, if it was cut @returns where it lies then, still ending with `room`; nothing where its
+/// time to live is over, and it must not be sent: it is as it was.
 ///
 /// What is not there to be edited (no IP, no ports, no tag) is left alone. A checksum that the sender left to its NIC
 /// is summed up where all that it covers is there.

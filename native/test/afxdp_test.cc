@@ -19,7 +19,11 @@
 #include "backends/afxdp/btf.h"
 #include "backends/afxdp/clock.h"
 #include "backends/afxdp/frames.h"
+#include "backends/afxdp/inline_nic.h"
+#include "backends/afxdp/source.h"
 #include "backends/afxdp/xsk.h"
+#include "core/byte_order.h"
+#include "core/checksum.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
 
@@ -314,6 +318,284 @@ TEST_CASE("a capture sends while it receives, and its counts add up all along") 
   CHECK(right->tx()->stats().completed == 2'000);
   CHECK(left->stats().delivered == 2'000);
   CHECK(right->stats().delivered == 2'000);
+}
+
+namespace {
+
+/// Nothing is changed but the last byte, and packets of every seventh number have no time left.
+class LastByte final : public FrameEdit {
+ public:
+  std::span<std::byte> apply(std::span<std::byte> room) noexcept override {
+    if (calls_++ % 7 == 6) return {};
+    room.back() = std::byte{0xee};
+    return room.subspan(kEditRoom);
+  }
+
+ private:
+  uint32_t calls_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("frames that were sent come back from the thread that sends to the one that receives, each once") {
+  constexpr uint32_t kFrames = 64, kRounds = 50'000;
+  afxdp::SentFrames sent(kFrames);
+  std::atomic<uint32_t> room{kFrames};
+  std::thread sender([&] {
+    for (uint64_t next = 0; next < kRounds; next++) {
+      while (room.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+      room.fetch_sub(1, std::memory_order_relaxed);
+      sent.push(next * 2048 + 256);
+    }
+  });
+  uint64_t wrong = 0;
+  for (uint64_t next = 0; next < kRounds;) {
+    const auto address = sent.pop();
+    if (!address) {
+      std::this_thread::yield();
+      continue;
+    }
+    wrong += *address != next++ * 2048 + 256;
+    room.fetch_add(1, std::memory_order_release);
+  }
+  sender.join();
+  CHECK(wrong == 0);
+  CHECK_FALSE(sent.pop());
+  // A frame is free when it was sent and its batch is back, in either order, and once.
+  afxdp::PassedOn passed(2);
+  passed.pass(0);
+  passed.pass(1);
+  CHECK_FALSE(passed.sent(0));
+  CHECK(passed.is_sent(0));
+  CHECK(passed.released(0));
+  CHECK_FALSE(passed.released(1));
+  CHECK(passed.sent(1));
+}
+
+TEST_CASE("a frame that is passed on goes out from where it came in, and each frame is always in one place") {
+  if (!in_lab()) return;
+  Options options;
+  options.set("frames", 128.0);
+  options.set("batchSize", 8.0);
+  const auto left = opened(kSendHere);
+  const auto right = opened(kCaptureHere, options);
+  REQUIRE(left->start());
+  REQUIRE(right->start());
+  auto& through = dynamic_cast<afxdp::AfXdp&>(*right);
+  const auto balanced = [&] { REQUIRE(through.frame_count().all() == through.frames()); };
+  balanced();
+  DescBlock block(64);
+  std::mt19937 random(11);
+  std::vector<Lease> held;
+  uint64_t passed = 0;
+  uint64_t sent = 0;
+  for (int round = 0; round < 400; round++) {
+    const uint64_t next = send_some(*left->tx(), sent, 8);
+    flush_all(*left->tx());
+    for (uint64_t had = sent; had < next;) {
+      const RxBatch batch = right->receive(block, 64);
+      if (batch.rx == Rx::kNoBuffer) {
+        REQUIRE(right->release(held.front()));
+        held.erase(held.begin());
+        continue;
+      }
+      if (batch.rx == Rx::kAgain) continue;
+      REQUIRE(batch.rx == Rx::kOk);
+      balanced();
+      had += batch.count;
+      std::vector<Passing> packets;
+      for (uint32_t i = 0; i < batch.count; i++) {
+        packets.push_back({.index = i, .frame = {right->info().segments[0].base + block.offset[i], block.caplen[i]}});
+      }
+      // What lies elsewhere than the lease has it is not believed.
+      Passing wrong = packets[0];
+      wrong.frame = {wrong.frame.data() + 2048, wrong.frame.size()};
+      CHECK_FALSE(right->can_pass_on(batch.lease, wrong));
+      CHECK_FALSE(right->can_pass_on(batch.lease + 1, packets[0]));
+      CHECK_FALSE(right->can_pass_on(batch.lease, {.index = 64, .frame = packets[0].frame}));
+      wrong.frame = {packets[0].frame.data(), 2048};
+      CHECK_FALSE(right->can_pass_on(batch.lease, wrong));
+      const auto taken = right->pass_on(batch.lease, packets, nullptr);
+      REQUIRE(taken);
+      REQUIRE(*taken == batch.count);
+      passed += *taken;
+      balanced();
+      // It went once, and stays as it is until the batch is back.
+      CHECK_FALSE(right->can_pass_on(batch.lease, packets[0]));
+      const auto again = right->pass_on(batch.lease, packets, nullptr);
+      CHECK((again && *again == 0));
+      CHECK(number_of({packets[0].frame, block.wirelen[0], block.time[0]}) == had - batch.count);
+      if (random() % 2 == 0) {
+        held.push_back(batch.lease);
+      } else {
+        REQUIRE(right->release(batch.lease));
+      }
+      balanced();
+    }
+    CHECK(receive_numbered(*left, sent, next - sent) == next - sent);
+    sent = next;
+  }
+  for (const Lease lease : held) REQUIRE(right->release(lease));
+  balanced();
+  CHECK(passed == 3'200);
+  const TxStats stats = right->tx()->stats();
+  CHECK(stats.zero_copy == passed);
+  CHECK(stats.accepted == passed);
+  CHECK(stats.completed == stats.accepted);
+  CHECK(stats.all_failed() == 0);
+  CHECK(right->stats().dropped == 0);
+  const auto count = through.frame_count();
+  CHECK(count.kernel == 128);
+  CHECK(count.to_send == count.all() - 128);
+}
+
+TEST_CASE("what is changed on its way is changed once, and what must not go on is counted") {
+  if (!in_lab()) return;
+  const auto left = opened(kSendHere);
+  const auto right = opened(kCaptureHere);
+  REQUIRE(left->start());
+  REQUIRE(right->start());
+  REQUIRE(send_some(*left->tx(), 0, 70) == 70);
+  flush_all(*left->tx());
+  DescBlock block(256);
+  RxBatch batch;
+  for (const auto until = Clock::now() + 10s; batch.rx != Rx::kOk && Clock::now() < until;) {
+    if (right->stats().pending == 70) batch = right->receive(block, 256);
+  }
+  REQUIRE(batch.count == 70);
+  std::vector<Passing> packets;
+  for (uint32_t i = 0; i < 70; i++) {
+    packets.push_back({.index = i, .frame = {right->info().segments[0].base + block.offset[i], block.caplen[i]}});
+  }
+  LastByte edit;
+  const auto taken = right->pass_on(batch.lease, packets, &edit);
+  REQUIRE(taken);
+  REQUIRE(*taken == 70);
+  const TxStats stats = right->tx()->stats();
+  CHECK(stats.accepted == 70);
+  CHECK(stats.failed[static_cast<size_t>(TxFailure::kTtl)] == 10);
+  CHECK(stats.zero_copy == 60);
+  CHECK(stats.completed == 60);
+  for (uint32_t i = 0; i < 70; i++) CHECK((packets[i].frame.back() == std::byte{0xee}) == (i % 7 != 6));
+  CHECK(right->can_pass_on(batch.lease, packets[6]));  // it did not go
+  const auto& through = dynamic_cast<const afxdp::AfXdp&>(*right);
+  CHECK(through.frame_count().lent == 70);
+  right->close();
+  CHECK(right->release(batch.lease));
+  CHECK_FALSE(right->can_pass_on(batch.lease, packets[6]));
+}
+
+namespace {
+
+/// To 10.0.0.`to`, with a number, behind so many VLAN tags.
+Bytes packet_to(uint8_t to, uint32_t number, uint32_t tags = 0) {
+  const size_t ip = 14 + size_t{4} * tags;
+  Bytes frame(ip + 60);
+  for (uint32_t i = 0; i < tags; i++) store_big(frame.data() + 12 + size_t{4} * i, uint32_t{0x81000005});
+  store_big(frame.data() + ip - 2, uint16_t{0x0800});
+  frame[ip] = std::byte{0x45};
+  frame[ip + 9] = std::byte{253};
+  store_big(frame.data() + ip + 16, uint32_t{0x0a000000} + to);
+  store_big(frame.data() + ip + 20, number);
+  return frame;
+}
+
+forward::Address address_of(uint8_t last) {
+  forward::Address made;
+  made.bytes = {std::byte{10}, {}, {}, static_cast<std::byte>(last)};
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("interfaces of a forwarder share their frames: what came in goes out from there, and none is lost") {
+  if (!in_lab()) return;
+  auto opened = afxdp::open_inline_nics({kSendHere, kCaptureHere});
+  REQUIRE_MESSAGE(opened, opened.error().message);
+  forward::Nic& left = *(*opened)[0];
+  forward::Nic& right = *(*opened)[1];
+  REQUIRE(left.guard({address_of(1)}));
+  REQUIRE(right.guard({address_of(2)}));
+  // Somebody else may not have them at the same time.
+  CHECK(afxdp::open_inline_nics({kSendHere}).error().code == Code::kBusy);
+
+  uint64_t sent = 0;
+  uint64_t refused = 0;
+  const forward::Nic::Done count = [&](const forward::Frame&, forward::Ledger*, std::optional<forward::Drop> why) {
+    (why ? refused : sent)++;
+  };
+  const auto take = [](forward::Nic& from) {
+    std::span<forward::Frame> frames;
+    for (const auto until = Clock::now() + 5s; frames.empty() && Clock::now() < until;) frames = from.receive();
+    return frames;
+  };
+  const auto number_in = [](const forward::Frame& frame) {
+    return load_big<uint32_t>(frame.data + frame.length - 60 + 20);
+  };
+  uint32_t next = 0;
+  // More often than there are frames.
+  for (int round = 0; round < 700; round++) {
+    std::vector<Bytes> mine;
+    for (uint32_t i = 0; i < 16; i++) mine.push_back(packet_to(2, next + i, i % 3));
+    for (Bytes& one : mine) left.queue({.data = one.data(), .length = static_cast<uint32_t>(one.size())}, nullptr);
+    left.flush(count);
+    for (uint32_t back = 0; back < 16;) {
+      const auto frames = take(right);
+      REQUIRE_FALSE(frames.empty());
+      for (forward::Frame& frame : frames) {
+        REQUIRE(number_in(frame) == next + back);
+        back++;
+        if (back % 5 == 0) continue;  // it is dropped
+        store_big(frame.data + frame.length - 60 + 16, uint32_t{0x0a000001});
+        right.queue(frame, nullptr);
+        if (back % 7 == 0) right.queue(frame, nullptr);  // once more: a copy
+      }
+      right.flush(count);
+    }
+    for (uint32_t back = 0; back < 16 - 3 + 2;) back += static_cast<uint32_t>(take(left).size());
+    next += 16;
+  }
+  CHECK(sent == 700u * (16 + 15));
+  CHECK(refused == 0);
+  CHECK(left.missed() + right.missed() == 0);
+
+  // What is for nobody here is the host's.
+  Bytes other = packet_to(3, 0);
+  left.queue({.data = other.data(), .length = static_cast<uint32_t>(other.size())}, nullptr);
+  left.flush(count);
+  CHECK(right.receive().empty());
+  // No frame is so long, and the others go.
+  Bytes lengthy(9000);
+  left.queue({.data = lengthy.data(), .length = 9000}, nullptr);
+  left.queue({.data = other.data(), .length = static_cast<uint32_t>(other.size())}, nullptr);
+  sent = 0;
+  left.flush([&](const forward::Frame& frame, forward::Ledger*, std::optional<forward::Drop> why) {
+    CHECK((why == forward::Drop::kTooBig) == (frame.length == 9000));
+    sent++;
+  });
+  CHECK(sent == 2);
+}
+
+TEST_CASE("a checksum that was left to the card is told by what it looks like") {
+  Bytes frame(14 + 20 + 20 + 5);
+  store_big(frame.data() + 12, uint16_t{0x0800});
+  frame[14] = std::byte{0x45};
+  store_big(frame.data() + 16, uint16_t{45});
+  frame[23] = std::byte{6};
+  store_big(frame.data() + 26, uint32_t{0x0a000001});
+  store_big(frame.data() + 30, uint32_t{0x0a000002});
+  const uint64_t pseudo = checksum::pseudo_header(std::span(frame).subspan(26, 8), 6, 25);
+  store_big(frame.data() + 34 + 16, checksum::fold(pseudo));
+  forward::Frame seen{.data = frame.data(), .length = static_cast<uint32_t>(frame.size())};
+  forward::find_partial_sum(seen);
+  CHECK(seen.offload.is_partial());
+  CHECK(seen.offload.sum_start == 34);
+  CHECK(seen.offload.sum_offset == 16);
+  forward::complete_sum(seen);
+  CHECK(checksum::of(pseudo + checksum::sum(std::span(frame).subspan(34))) == 0);
+  forward::Frame whole{.data = frame.data(), .length = seen.length};
+  forward::find_partial_sum(whole);
+  CHECK_FALSE(whole.offload.is_partial());
 }
 
 }  // namespace ringtap::test

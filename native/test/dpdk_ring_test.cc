@@ -24,6 +24,9 @@ rte_mbuf* mbuf_of(uint64_t number) { return reinterpret_cast<rte_mbuf*>((number 
 /// Every fifth packet is a joined one.
 bool is_joined(uint64_t number) { return number % 5 == 0; }
 
+/// Some of the others are passed on by their reader.
+bool is_passed_on(uint64_t number) { return number % 7 == 3 && !is_joined(number); }
+
 /// Every third burst says more of each packet.
 bool has_extras(uint64_t burst) { return burst % 3 == 0; }
 
@@ -46,6 +49,8 @@ uint64_t reclaim(PacketRing& ring, uint64_t& reclaimed) {
                              ? mbuf == nullptr && ring.joined_bytes(&mbuf) == static_cast<uint32_t>(reclaimed)
                              : mbuf == mbuf_of(reclaimed);
       wrong += right ? 0 : 1;
+      if (is_passed_on(reclaimed) && !ring.has_passed_on()) wrong++;
+      if (mbuf != nullptr && ring.retrieve(&mbuf) != is_passed_on(reclaimed)) wrong++;
       reclaimed++;
     }
   }
@@ -87,6 +92,11 @@ uint64_t consume(PacketRing& ring, uint32_t most) {
     const Packet expected = packet_of(number);
     wrong += run.packets[i].offset != expected.offset || run.packets[i].length != expected.length;
     wrong += extras && run.extras[i].hash != static_cast<uint32_t>(number);
+    wrong += ring.packet(number).offset != expected.offset;
+    wrong += ring.owner(number) != (is_joined(number) ? nullptr : mbuf_of(number));
+    if (!is_passed_on(number)) continue;
+    ring.pass_on(number);
+    wrong += ring.owner(number) != nullptr;  // once
   }
   return wrong;
 }

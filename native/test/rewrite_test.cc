@@ -176,6 +176,37 @@ TEST_CASE("a tag is pushed, set and popped, and what has none is left alone") {
   CHECK(edited(edits, plain) == plain);
 }
 
+TEST_CASE("a time to live goes down by one, checksums follow, and what would have none left is not sent") {
+  std::mt19937 random(7);
+  Edits edits;
+  edits.decrement_ttl = true;
+  CHECK_FALSE(edits.empty());
+  for (const bool is_v6 : {false, true}) {
+    for (int ttl = 0; ttl < 256; ttl++) {
+      Edits set;
+      set.ttl = static_cast<uint8_t>(ttl);
+      const Bytes before = edited(set, make(is_v6, 17, 20, random));
+      Bytes room(kHeadroom + before.size());
+      std::copy(before.begin(), before.end(), room.begin() + kHeadroom);
+      Bytes after(room.begin() + kHeadroom, room.end());
+      if (ttl <= 1) {
+        CHECK(apply(edits, room, static_cast<uint32_t>(before.size())).empty());
+        CHECK(std::equal(before.begin(), before.end(), room.begin() + kHeadroom));
+        continue;
+      }
+      after = edited(edits, before);
+      const auto headers = decode::decode_packet(after, static_cast<uint32_t>(after.size()), 1);
+      CHECK(headers.ttl == ttl - 1);
+      if (!is_v6) CHECK(ip_is_right(after, 14));
+      CHECK(std::equal(before.begin() + (is_v6 ? 22 : 26), before.end(), after.begin() + (is_v6 ? 22 : 26)));
+    }
+  }
+  // What is no IP has none.
+  Bytes other(60);
+  store_big(other.data() + 12, uint16_t{0x88b5});
+  CHECK(edited(edits, other) == other);
+}
+
 TEST_CASE("of fragments only the first one has ports, and the others are mapped all the same") {
   std::mt19937 random(5);
   Bytes frame = make(false, 17, 24, random);

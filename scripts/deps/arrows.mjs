@@ -18,7 +18,7 @@ export const LAYERS = {
   stages: ['core', 'decode', 'filter'],
   rewrite: ['core', 'decode'],
   replay: ['core', 'decode', 'rewrite'],
-  forward: ['core', 'decode', 'filter'],
+  forward: ['core', 'decode', 'filter', 'rewrite'],
   backends: [
     ...['core', 'linux', 'filter', 'decode', 'format', 'io', 'libpcap'],
     ...['flow', 'protocol', 'stages', 'forward', 'generated'],

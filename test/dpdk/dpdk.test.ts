@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { type Capture, type DpdkOptions, explain, open } from 'ringtap';
+import { type Batch, type Capture, type DpdkOptions, explain, open, openTransmitter } from 'ringtap';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { run, script as runScript, type ScriptOptions } from '../support/child.js';
 import { hugePagesMissing, reserveHugePages } from '../support/hugepages.js';
@@ -54,7 +54,13 @@ describe('dpdk', () => {
       while (!transmitter!.send(frame(i))) await transmitter!.flush();
     }
     await transmitter!.flush();
-    expect(transmitter!.stats()).toEqual({ accepted: count, completed: count, queued: 0, failed: NO_FAILURES });
+    expect(transmitter!.stats()).toEqual({
+      accepted: count,
+      completed: count,
+      queued: 0,
+      zeroCopy: 0,
+      failed: NO_FAILURES,
+    });
   }
 
   /** In a process of its own, as the two share memory by file: in huge pages that takes other arguments. */
@@ -207,6 +213,54 @@ describe('dpdk', () => {
       expect(await drain(from)).toHaveLength(0);
       expect(from.stats()).toMatchObject({ delivered: 5000, dropped: 0, pending: 0 });
     });
+
+    test.each(['net_af_packet0', 'net_af_xdp0'])(
+      '%s passes on the memory that packets came in, changed as it should be, and has all of it back',
+      async (device) => {
+        await using there = await open(`afpacket:${lab!.tx}`, { direction: 'in', filter: 'udp or vlan' });
+        const from = await start(`${device}?iface=${lab!.rx}`, { mbufs: 1024, filter: 'udp', batchSize: 64 });
+        await using sender = await openTransmitter(`afpacket:${lab!.tx}`);
+        const transmitter = from.transmit!;
+        const held: Batch[] = [];
+        const packets = Array.from({ length: 64 }, (_, i) => frame(i + 1, Buffer.alloc(18 + i, i)));
+        const rewrite = { srcMac: '02:bb:00:00:00:01', ttl: 'decrement' } as const;
+        const wanted: string[] = [];
+        for (let round = 0; round < 20; round++) {
+          sender.sendBatch(packets);
+          for (let seen = 0; seen < packets.length; ) {
+            const batch = from.nextSync(5000)!;
+            for (let done = 0; done < batch.length; ) {
+              done += transmitter.forward(batch, { rewrite, from: done });
+              if (done < batch.length) await transmitter.drain();
+            }
+            await transmitter.flush();
+            for (let i = 0; i < batch.length; i++) {
+              const sent = Buffer.from(batch.copy(i));
+              expect(sent.subarray(6, 12).toString('hex')).toBe('02bb00000001');
+              expect(sent[22]).toBe(packets[seen + i]![22]! - 1);
+              expect(sent.subarray(26)).toEqual(packets[seen + i]!.subarray(26));
+              wanted.push(sent.toString('hex'));
+            }
+            seen += batch.length;
+            if (round % 8 === 0 && held.length < 2) held.push(batch.hold());
+          }
+          if (round % 8 === 4) for (const batch of held.splice(0)) batch.release();
+        }
+        for (const batch of held) batch.release();
+        const seen = (await readAll(there, wanted.length)).map(({ data }) => data.toString('hex'));
+        expect(seen).toEqual(wanted);
+        expect(transmitter.stats()).toMatchObject({ completed: 1280, zeroCopy: 1280, failed: NO_FAILURES });
+        sender.sendBatch(packets, { count: 1 });
+        const batch = from.nextSync(5000)!;
+        expect(transmitter.forward(batch, { select: [0, 0], rewrite: { vlanPush: 5 } })).toBe(2);
+        await transmitter.flush();
+        const tagged = (await readAll(there, 2)).map(({ data }) => data.toString('hex'));
+        const plain = packets[0]!.toString('hex');
+        const tag = '81000005';
+        expect(tagged).toEqual([1, 2].map((tags) => plain.slice(0, 24) + tag.repeat(tags) + plain.slice(24)));
+        expect(transmitter.stats()).toMatchObject({ completed: 1282, zeroCopy: 1281 });
+      },
+    );
 
     test.each(['net_af_packet0', 'net_af_xdp0', 'net_pcap0'])(
       '%s leaves promiscuous mode with its capture',

@@ -3,11 +3,11 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AfXdpOptions, type Capture, open, openTransmitter, PacketFlags } from 'ringtap';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { run, script } from '../support/child.js';
 import { planOf } from '../support/explain.js';
 import { lab, send, traffic } from '../support/lab.js';
-import { count, drain, expectBalanced, failure, NO_FAILURES } from '../support/packets.js';
+import { count, drain, expectBalanced, failure, NO_FAILURES, readAll } from '../support/packets.js';
 import { sendRaw, sendTap } from '../support/raw.js';
 import { ethernet, ipv4, udp } from '../support/trace.js';
 import { sleep, until } from '../support/wait.js';
@@ -109,6 +109,39 @@ describe.skipIf(lab === null)('afxdp', () => {
 
   beforeEach(() => pair());
   afterEach(() => ip('link', 'delete', tx).catch(() => {}));
+
+  test('forwards to another interface from the memory that packets came in', async () => {
+    const [from, into] = [tx, rx];
+    await pair(); // the way out, and who is there
+    onTestFinished(async () => void (await ip('link', 'delete', from)));
+    await using there = await open(`afpacket:${rx}`, { direction: 'in', filter: 'udp' });
+    await using capture = await open(`afxdp:${into}`, { transmitOn: tx, frames: 128, batchSize: 16, filter: 'udp' });
+    expect(capture.plan.notes.join()).toContain(`capture.transmit sends on ${tx}`);
+    await using sender = await openTransmitter(`afpacket:${from}`);
+    const packets = Array.from({ length: 16 }, (_, i) => packet(i, 100 + i));
+    const wanted: string[] = [];
+    for (let round = 0; round < 64; round++) {
+      sender.sendBatch(packets);
+      for (let seen = 0; seen < packets.length; ) {
+        const batch = capture.nextSync(2000)!;
+        expect(capture.transmit!.forward(batch, { rewrite: { ttl: 'decrement' } })).toBe(batch.length);
+        for (let i = 0; i < batch.length; i++) wanted.push(Buffer.from(batch.copy(i)).toString('hex'));
+        seen += batch.length;
+      }
+    }
+    const arrived = await readAll(there, 1024);
+    expect(arrived.map(({ data }) => data.toString('hex'))).toEqual(wanted);
+    expect(arrived[0]!.data[22]).toBe(packets[0]![22]! - 1);
+    expect(capture.transmit!.stats()).toMatchObject({ completed: 1024, zeroCopy: 1024, failed: NO_FAILURES });
+    expect(capture.stats()).toMatchObject({ delivered: 1024, dropped: 0 });
+    const refused = (options: AfXdpOptions) => failure(() => open(`afxdp:${into}`, options));
+    expect(await refused({ transmitOn: 'nowhere' })).toMatchObject({
+      code: 'RINGTAP_NO_INTERFACE',
+      message: expect.stringMatching(/transmitOn: interface "nowhere"/),
+    });
+    expect((await refused({ transmitOn: 'lo' })).code).toBe('RINGTAP_UNSUPPORTED');
+    expect((await failure(() => openTransmitter(`afxdp:${into}`, { transmitOn: tx }))).code).toBe('RINGTAP_BAD_OPTION');
+  });
 
   test.each(['native', 'generic'] as const)('receives exactly what was sent, in %s mode', async (mode) => {
     await using capture = await start({ mode, frames: 65536 }); // room for all, however late the reader
@@ -685,7 +718,13 @@ describe.skipIf(lab === null)('afxdp', () => {
     expect(full).toBeGreaterThan(0);
     await transmitter.drain();
     await transmitter.flush();
-    expect(transmitter.stats()).toEqual({ accepted: 5000, completed: 5000, queued: 0, failed: NO_FAILURES });
+    expect(transmitter.stats()).toEqual({
+      accepted: 5000,
+      completed: 5000,
+      queued: 0,
+      zeroCopy: 0,
+      failed: NO_FAILURES,
+    });
     await transmitter.close();
     expect(await drain(other)).toHaveLength(5000);
     for (const call of [() => transmitter.send(packet(1)), () => transmitter.drain(), () => transmitter.flush()]) {

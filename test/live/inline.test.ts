@@ -147,6 +147,35 @@ describe.skipIf(lab === null)('inline', () => {
     expectBalanced(inline.stats());
   });
 
+  test('by AF_XDP all of it arrives as it was sent, sums complete or left to the card, and what is sent has no wrong one', async () => {
+    const uri = file('afxdp.pcapng');
+    await using inline = await openInline(`${RULE}\n${RULE6}`, { method: 'afxdp', capture: { egress: uri } });
+    const { child } = await echo(bump.server);
+    onTestFinished(() => void child.kill());
+    onTestFinished(() => offload(bump, 'on'));
+    const { seen, sent } = await transfer(bump, 4 * MB);
+    expect(seen).toBe(`${OUT} ${sent}`);
+    expect(sent).toMatch(new RegExp(`^${4 * MB} [0-9a-f]{64}$`));
+    const answers = [IN, IN6].flatMap((to) => [datagram(bump.client, to, 7, 1200), datagram(bump.client, to, 9, 10)]);
+    const each = ['answer 1200', 'ECONNREFUSED'];
+    expect(await Promise.all([...answers, datagram(bump.client, IN, 7, 4000)])).toEqual([
+      ...each,
+      ...each,
+      'answer 4000',
+    ]);
+    offload(bump, 'off');
+    const again = await transfer(bump, MB, IN6);
+    expect(again.seen).toBe(`fd82::5 ${again.sent}`);
+    await inline.close();
+    const stats = inline.stats();
+    expectBalanced(stats);
+    for (const { toServer, toClient } of stats.rules) expect([toServer.dropped, toClient.dropped]).toEqual([0, 0]);
+    expect(stats.interfaces.map(({ missed }) => missed)).toEqual([0, 0]);
+    const egress = stats.rules.reduce((all, { toServer, toClient }) => all + toServer.egress + toClient.egress, 0);
+    expect(stats.taps.egress).toMatchObject({ packets: egress, dropped: 0 });
+    expect(wrongSums(uri)).toBe(0);
+  });
+
   test('a packet whose time is over is told of, and one that is too long for the way out, so that its sender cuts it', async () => {
     await using inline = await openInline(RULE);
     const before = bump.client.counter('Icmp', 'InTimeExcds');
@@ -272,6 +301,41 @@ describe.skipIf(lab === null)('inline', () => {
     execFileSync('ip', ['address', 'add', `${IN}/24`, 'dev', 'm0']);
     onTestFinished(() => void execFileSync('ip', ['address', 'del', `${IN}/24`, 'dev', 'm0']));
     expect(await datagram(bump.client, IN, 7, 4)).toBe('ECONNREFUSED');
+  });
+
+  test('by AF_XDP the host keeps what is its own, other hosts keep their addresses, and what is killed leaves no program', async () => {
+    const run = (...args: string[]) => execFileSync(args[0]!, args.slice(1)).toString();
+    run('ip', 'address', 'add', '10.81.0.1/24', 'dev', 'm0');
+    run('sysctl', '-qw', 'net.ipv4.conf.m0.forwarding=1');
+    onTestFinished(() => {
+      run('ip', 'address', 'del', '10.81.0.1/24', 'dev', 'm0');
+      run('sysctl', '-qw', 'net.ipv4.conf.m0.forwarding=0');
+    });
+    const taken = RULE.replace(OUT, SERVER).replace(/\S+$/, '10.82.0.9');
+    expect(await failure(() => openInline(taken, { method: 'afxdp' }))).toMatchObject({
+      code: 'RINGTAP_ADDRESS_IN_USE',
+      message: expect.stringMatching(/10\.82\.0\.2 on m1 belongs to ([0-9a-f]{2}:){5}/),
+    });
+    const script = `import('${new URL('../../dist/index.js', import.meta.url).href}').then(async ({ openInline }) => {
+      await openInline(${JSON.stringify(RULE)}, { method: 'afxdp', probe: false }); console.log('runs'); });`;
+    const forwarder = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(forwarder.stdout!, 'data');
+    const { child: server } = await echo(bump.server);
+    onTestFinished(() => void server.kill());
+    const before = bump.client.counter('Icmp', 'InMsgs');
+    expect(await datagram(bump.client, IN, 7, 40)).toBe('answer 40');
+    expect(bump.client.counter('Icmp', 'InMsgs')).toBe(before); // no redirect
+    expect(await datagram(bump.client, '10.81.0.1', 9, 10)).toBe('ECONNREFUSED'); // by the host
+    const programs = () =>
+      JSON.parse(run('ip', '-j', 'link', 'show')).filter(({ xdp }: { xdp?: unknown }) => xdp !== undefined);
+    expect(programs()).toHaveLength(2);
+    expect((await failure(() => openInline(RULE, { method: 'afxdp', probe: false }))).code).toBe('RINGTAP_BUSY');
+    forwarder.kill('SIGKILL');
+    await once(forwarder, 'close');
+    await until(() => programs().length === 0, 'the programs to go');
+    await using again = await openInline(RULE, { method: 'afxdp', probe: false });
+    expect(await datagram(bump.client, IN, 7, 40)).toBe('answer 40');
+    expectBalanced(again.stats());
   });
 
   test.each<[string, string, string, RegExp]>([

@@ -1,7 +1,7 @@
 // Sending on a veth pair, by every method: what arrives is what was accepted and not counted as failed.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { type Capture, open, openTransmitter, type TransmitStats, type Transmitter } from 'ringtap';
+import { type Batch, type Capture, open, openTransmitter, type TransmitStats, type Transmitter } from 'ringtap';
 import { afterEach, describe, expect, test } from 'vitest';
 import { lab, labMissing } from '../support/lab.js';
 import { failure, NO_FAILURES, readAll } from '../support/packets.js';
@@ -68,7 +68,13 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
       const frames = Array.from({ length: 3000 }, (_, i) => frame(i));
       for (const each of frames.slice(0, 500)) while (!transmitter.send(each)) await transmitter.drain();
       await sendAll(transmitter, frames.slice(500));
-      expect(transmitter.stats()).toEqual({ accepted: 3000, completed: 3000, queued: 0, failed: NO_FAILURES });
+      expect(transmitter.stats()).toEqual({
+        accepted: 3000,
+        completed: 3000,
+        queued: 0,
+        zeroCopy: 0,
+        failed: NO_FAILURES,
+      });
       const seen = await readAll(capture, 3000);
       expect(digest(seen.map(({ data }) => data))).toBe(digest(frames));
     },
@@ -85,7 +91,7 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
       expect(transmitter.sendBatch(frames)).toBe(frames.length);
       await transmitter.flush();
       const failed = { ...NO_FAILURES, tooLong: 2, tooShort: 1 };
-      expect(transmitter.stats()).toEqual({ accepted: 7, completed: 4, queued: 0, failed });
+      expect(transmitter.stats()).toEqual({ accepted: 7, completed: 4, queued: 0, zeroCopy: 0, failed });
       const seen = await readAll(capture, 3); // the tagged one is of another type
       expect(seen.map(({ data }) => data)).toEqual([frame(0, 60), frame(2, 1514), frame(6, 60)]);
       for (const bytes of [13, 1515]) {
@@ -198,6 +204,73 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
     );
   });
 
+  test('afxdp passes on what it has received without a copy, in order, changed as it should be, and loses no frame', async () => {
+    await using there = await open(`afpacket:${tx}`, { direction: 'in', filter: `ether proto ${ETHER_TYPE} or vlan` });
+    await using capture = await open(`afxdp:${rx}?fallback=false&frames=256&batchSize=32`);
+    await using sender = await openTransmitter(`afpacket:${tx}`);
+    const transmit = capture.transmit!;
+    const rewrite = { srcMac: '02:bb:00:00:00:01', dstMac: '02:bb:00:00:00:02' };
+    const sent: Buffer[] = [];
+    const held: Batch[] = [];
+    const wanted: Buffer[] = [];
+    const changed = (number: number) =>
+      Buffer.concat([Buffer.from('02bb0000000202bb00000001', 'hex'), frame(number).subarray(12)]);
+    // Ten times as many as it has frames.
+    for (let number = 0; number < 2560; number += 16) {
+      sender.sendBatch(Array.from({ length: 16 }, (_, i) => frame(number + i)));
+      for (let at = number; at < number + 16; ) {
+        const batch = capture.nextSync(2000)!;
+        expect(transmit.forward(batch, { rewrite })).toBe(batch.length);
+        for (let i = 0; i < batch.length; i++) wanted.push(changed(at + i));
+        expect(Buffer.from(batch.copy(0))).toEqual(changed(at));
+        at += batch.length;
+        if (held.length < 2) held.push(batch.hold());
+      }
+      if (number % 640 === 0) for (const batch of held.splice(0)) batch.release();
+    }
+    for (const batch of held) batch.release();
+    sent.push(...(await readAll(there, 2560)).map(({ data }) => data));
+    expect(digest(sent)).toBe(digest(wanted));
+    expect(transmit.stats()).toEqual({
+      accepted: 2560,
+      completed: 2560,
+      queued: 0,
+      zeroCopy: 2560,
+      failed: NO_FAILURES,
+    });
+    expect(capture.stats()).toMatchObject({ delivered: 2560, dropped: 0 });
+
+    // What is chosen twice goes twice: with a tag as it lies, and as a copy of that.
+    sender.sendBatch([frame(1)]);
+    const batch = capture.nextSync(2000)!;
+    const before = Buffer.from(batch.copy(0));
+    expect(transmit.forward(batch, { select: [0, 0], rewrite: { vlanPush: 77 } })).toBe(2);
+    const tagged = Buffer.concat([before.subarray(0, 12), Buffer.from('8100004d', 'hex'), before.subarray(12)]);
+    const twice = Buffer.concat([tagged.subarray(0, 16), tagged.subarray(12)]);
+    expect([Buffer.from(batch.copy(0)), batch.wirelen[0]]).toEqual([tagged, tagged.length]);
+    expect(transmit.forward(batch)).toBe(1);
+    expect(transmit.sendBatch(batch)).toBe(1);
+    expect((await readAll(there, 4)).map(({ data }) => data)).toEqual([tagged, twice, tagged, tagged]);
+    expect(transmit.stats()).toMatchObject({ accepted: 2564, completed: 2564, zeroCopy: 2561 });
+
+    // On a link that is down they wait; a batch that goes meanwhile takes nothing along.
+    sender.sendBatch([frame(2), frame(3)]);
+    const last = capture.nextSync(2000)!;
+    link(rx, 'down');
+    expect(transmit.forward(last)).toBe(2);
+    expect((await failure(() => transmit.flush())).code).toBe('RINGTAP_INTERFACE_DOWN');
+    last.release();
+    expect(transmit.stats()).toMatchObject({ queued: 2, zeroCopy: 2563 });
+    link(rx, 'up');
+    await carrier();
+    await transmit.flush();
+    expectExact(transmit.stats());
+    expect((await readAll(there, 2)).map(({ data }) => data)).toEqual([frame(2), frame(3)]);
+    expect(transmit.stats()).toMatchObject({ accepted: 2566, completed: 2566, queued: 0 });
+    await capture.close();
+    expectExact(transmit.stats());
+  });
+
   test('a capture sends beside what it receives, whatever its method', async () => {
     const capture = await receive();
     for (const method of METHODS) {
@@ -205,7 +278,13 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
       await sendAll(both.transmit!, [frame(1), frame(2)]);
       expect(await readAll(capture, 2)).toHaveLength(2);
       await both.close();
-      expect(both.transmit!.stats()).toEqual({ accepted: 2, completed: 2, queued: 0, failed: NO_FAILURES });
+      expect(both.transmit!.stats()).toEqual({
+        accepted: 2,
+        completed: 2,
+        queued: 0,
+        zeroCopy: 0,
+        failed: NO_FAILURES,
+      });
     }
   });
 

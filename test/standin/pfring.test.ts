@@ -249,7 +249,7 @@ describe.skipIf(lab === null)('pfring:', () => {
       while (!transmitter.send(frame)) await transmitter.flush();
     }
     await transmitter.flush();
-    expect(transmitter.stats()).toEqual({ accepted: 200, completed: 200, queued: 0, failed: NO_FAILURES });
+    expect(transmitter.stats()).toEqual({ accepted: 200, completed: 200, queued: 0, zeroCopy: 0, failed: NO_FAILURES });
     const seen = await readAll(capture, 200);
     expect(seen.map(({ data }) => data.toString('hex'))).toEqual(frames.map((frame) => frame.toString('hex')));
 

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { until, within } from './wait.js';
 
 /** `failed` of a transmitter that sent everything. */
-export const NO_FAILURES = { tooShort: 0, tooLong: 0, linkDown: 0, noBuffer: 0, malformed: 0, dropped: 0 };
+export const NO_FAILURES = { tooShort: 0, tooLong: 0, linkDown: 0, noBuffer: 0, malformed: 0, dropped: 0, ttl: 0 };
 
 /** A packet, copied out of its batch. */
 export interface Seen {

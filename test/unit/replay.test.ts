@@ -36,7 +36,13 @@ test.each<[string, ReplayOptions]>([
     skipped: 0,
     server: null,
   });
-  expect(transmitter.stats()).toEqual({ accepted: COUNT, completed: COUNT, queued: 0, failed: NO_FAILURES });
+  expect(transmitter.stats()).toEqual({
+    accepted: COUNT,
+    completed: COUNT,
+    queued: 0,
+    zeroCopy: 0,
+    failed: NO_FAILURES,
+  });
   expect(result.transmitter).toEqual(transmitter.stats());
   expect(result.seconds).toBeGreaterThanOrEqual(result.planned);
   const { p50, p90, p99, max } = result.lateness;

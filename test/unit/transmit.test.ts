@@ -11,7 +11,7 @@ test('a sink that compares knows frames in their order and byte for byte, and no
   await using source = await open(`synth:?count=5000&${SAME}`);
   await using sink = await openTransmitter(`synth:?verify=true&${SAME}`);
   for await (const batch of source) expect(sink.sendBatch(batch)).toBe(batch.length);
-  expect(sink.stats()).toEqual({ accepted: 5000, completed: 5000, queued: 0, failed: NO_FAILURES });
+  expect(sink.stats()).toEqual({ accepted: 5000, completed: 5000, queued: 0, zeroCopy: 0, failed: NO_FAILURES });
   expect(sink.sendBatch([frame(1)])).toBe(1);
   expect(sink.stats().failed.malformed).toBe(1);
   await using swapped = await openTransmitter(`synth:?verify=true&${SAME}`);
@@ -39,7 +39,7 @@ test('drain() and flush() are woken when there is room, and when nothing is queu
   expect(performance.now() - began).toBeGreaterThan(100);
   const { user, system } = process.cpuUsage(before);
   expect((user + system) / 1000 / (performance.now() - began)).toBeLessThan(0.8);
-  expect(sink.stats()).toEqual({ accepted: sent, completed: sent, queued: 0, failed: NO_FAILURES });
+  expect(sink.stats()).toEqual({ accepted: sent, completed: sent, queued: 0, zeroCopy: 0, failed: NO_FAILURES });
 });
 
 test('sendBatch() accepts what has room, from the front, and goes on from there', async () => {
@@ -110,10 +110,19 @@ test('forward() passes on what was selected, changed on the way, and leaves the 
   expect(changed.forward(batch, { rewrite: { ttl: 1 }, from: 10 })).toBe(54);
   expect(changed.stats().failed.malformed).toBe(54);
   expect(Array.from({ length: 64 }, (_, i) => Buffer.from(batch.copy(i)))).toEqual(before);
+  // As a router does: 64 hops become 63, and of those that have none left the count says so.
+  expect(changed.forward(batch, { rewrite: { ttl: 'decrement' }, count: 5 })).toBe(5);
+  expect(changed.stats().failed).toMatchObject({ malformed: 59, ttl: 0 });
+  batch.view.setUint8(batch.offset[1]! + 22, 1);
+  batch.view.setUint8(batch.offset[4]! + 22, 0);
+  expect(changed.forward(batch, { rewrite: { ttl: 'decrement' }, count: 5 })).toBe(5);
+  expect(changed.stats().failed).toMatchObject({ malformed: 62, ttl: 2 });
+  expect(changed.stats().accepted).toBe(64);
   for (const [given, options] of [
     [[frame(1)], {}],
     [null, {}],
     [batch, { rewrite: { ttl: 256 } }],
+    [batch, { rewrite: { ttl: 'decrements' } }],
     [batch, { rewrite: 5 }],
     [batch, { select: 'x' }],
   ]) {

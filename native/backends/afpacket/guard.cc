@@ -22,20 +22,10 @@ using namespace bpf_call;
 using namespace ebpf;
 
 constexpr uint32_t kTcxIngress = 46;  // BPF_TCX_INGRESS, which older <linux/bpf.h> lack
-constexpr uint32_t kMostAddresses = 4096;
 constexpr uint32_t kMapLookup = 1, kLoadBytes = 26;
 constexpr Capabilities kNeeded = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
 constexpr int kDrop = 2, kNext = -1;
 constexpr int16_t kKey = -24, kLoaded = -32;  // on the stack
-
-/// An address of a rule, as the program looks it up.
-struct Key {
-  std::array<std::byte, 16> address;
-  uint32_t v6;
-};
-static_assert(sizeof(Key) == 20);
-
-Key key_of(const forward::Address& address) noexcept { return {address.bytes, address.v6 ? 1u : 0u}; }
 
 Error refused(const std::string& what, int err) {
   if (err == EPERM || err == EACCES) {
@@ -114,39 +104,17 @@ bool forwards(const std::string& name) {
   return false;
 }
 
-Result<Ok> change(int map, const forward::Address& of, bool is_there) {
-  const Key key = key_of(of);
-  const uint32_t value = 1;
-  bpf_attr attr = zero_attr();
-  attr.map_fd = static_cast<uint32_t>(map);
-  attr.key = address(&key);
-  attr.value = is_there ? address(&value) : 0;
-  if (bpf(is_there ? BPF_MAP_UPDATE_ELEM : BPF_MAP_DELETE_ELEM, attr) == 0) return Ok{};
-  if (!is_there && errno == ENOENT) return Ok{};
-  if (errno == E2BIG) {
-    return Error{.code = Code::kBadOption,
-                 .message = "more than " + std::to_string(kMostAddresses) + " addresses on one interface",
-                 .hint = "Use fewer rules for each interface."};
-  }
-  return refused("writing to a BPF map", errno);
-}
-
 }  // namespace
 
 Result<Guard> Guard::open(int interface, const std::string& name) {
   Guard guard;
-  bpf_attr attr = zero_attr();
-  attr.map_type = BPF_MAP_TYPE_HASH;
-  attr.key_size = sizeof(Key);
-  attr.value_size = sizeof(uint32_t);
-  attr.max_entries = kMostAddresses;
-  std::strncpy(attr.map_name, "ringtap_inline", sizeof attr.map_name - 1);
-  guard.map_.reset(bpf(BPF_MAP_CREATE, attr));
-  if (!guard.map_) return refused(name + ": a BPF map, to keep the host from answering", errno);
+  auto addresses = AddressSet::create(name + ": a BPF map, to keep the host from answering");
+  if (!addresses) return std::move(addresses).error();
+  guard.addresses_ = *std::move(addresses);
 
-  const auto program = assemble(guard.map_.get());
+  const auto program = assemble(guard.addresses_.map());
   if (!program) return program.error();
-  attr = zero_attr();
+  bpf_attr attr = zero_attr();
   attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
   attr.insns = address(program->data());
   attr.insn_cnt = static_cast<uint32_t>(program->size());
@@ -175,14 +143,9 @@ Result<Guard> Guard::open(int interface, const std::string& name) {
 }
 
 Result<Ok> Guard::set(const std::vector<forward::Address>& addresses) {
-  for (const forward::Address& one : addresses) {
-    if (auto done = change(map_.get(), one, true); !done) return done;
-  }
-  for (const forward::Address& one : std::exchange(addresses_, addresses)) {
-    if (std::find(addresses.begin(), addresses.end(), one) != addresses.end()) continue;
-    if (auto done = change(map_.get(), one, false); !done) return done;
-  }
-  return Ok{};
+  std::vector<AddressSet::Key> keys;
+  for (const forward::Address& one : addresses) keys.push_back({.address = one.bytes, .v6 = one.v6 ? 1u : 0u});
+  return addresses_.set(keys);
 }
 
 }  // namespace ringtap::afpacket

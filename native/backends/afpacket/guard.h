@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/unique_fd.h"
 #include "forward/address.h"
+#include "linux/address_set.h"
 
 namespace ringtap::afpacket {
 
@@ -22,10 +23,9 @@ class Guard {
   Result<Ok> set(const std::vector<forward::Address>& addresses);
 
  private:
-  UniqueFd map_;
+  AddressSet addresses_;
   UniqueFd program_;
   UniqueFd link_;
-  std::vector<forward::Address> addresses_;
 };
 
 }  // namespace ringtap::afpacket

@@ -2,9 +2,7 @@
 
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
-#include <net/if_arp.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -89,14 +87,8 @@ class InlineNic final : public forward::Nic {
 
   State state() noexcept override {
     const LinkNews news = events_.read();
-    State now{.downs = news.downs};
-    ifreq request = request_for(interface_.name);
-    now.is_up = ioctl(events_.fd(), SIOCGIFFLAGS, &request) == 0 &&
-                (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
-    request = request_for(interface_.name);
-    if (ioctl(events_.fd(), SIOCGIFMTU, &request) == 0) interface_.mtu = static_cast<uint32_t>(request.ifr_mtu);
-    now.mtu = interface_.mtu;
-    return now;
+    const bool is_up = is_running(events_.fd(), interface_);
+    return {.is_up = is_up, .mtu = interface_.mtu, .downs = news.downs};
   }
 
   std::span<Frame> receive() noexcept override {
@@ -243,16 +235,6 @@ class InlineNic final : public forward::Nic {
   std::array<mmsghdr, kBatch> outgoing_messages_;
 };
 
-Result<Mac> mac_of(int fd, const Interface& interface) {
-  ifreq request = request_for(interface.name);
-  if (ioctl(fd, SIOCGIFHWADDR, &request) != 0) {
-    return system_error(Code::kSystem, interface.name + ": its address", "ioctl(SIOCGIFHWADDR)", errno);
-  }
-  Mac mac;
-  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
-  return mac;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<forward::Nic>> open_inline_nic(const std::string& name) {
@@ -261,19 +243,9 @@ Result<std::unique_ptr<forward::Nic>> open_inline_nic(const std::string& name) {
     if (errno == EPERM || errno == EACCES) return packet_right_refused(name + ": a packet socket", "socket", errno);
     return system_error(Code::kSystem, name + ": a packet socket", "socket", errno);
   }
-  auto interface = query_interface(socket.get(), name, "inline");
+  auto interface = query_ethernet(socket.get(), name, "inline");
   if (!interface) return std::move(interface).error();
-  if (interface->hardware != ARPHRD_ETHER || interface->loopback) {
-    return Error{.code = Code::kUnsupported,
-                 .message = name + ": packets can be sent on over Ethernet only, and this is none",
-                 .hint = "Name an Ethernet interface: `ringtap list` shows which there are."};
-  }
-  if (!interface->up) {
-    return Error{.code = Code::kInterfaceDown,
-                 .message = name + " is down: nothing can be sent on it",
-                 .hint = "sudo ip link set dev " + interface->name + " up"};
-  }
-  const auto mac = mac_of(socket.get(), *interface);
+  const auto mac = hardware_address(socket.get(), *interface);
   if (!mac) return mac.error();
   auto events = LinkEvents::open(interface->index, name);
   if (!events) return std::move(events).error();

@@ -22,6 +22,7 @@ RxBatch AfXdp::receive(DescBlock& block, uint32_t max) noexcept {
   if (!failed_ && (check || idle_)) hear_of_link();
   if (!failed_ && check) look_after_program();
   idle_ = false;
+  if (under_way_ > 0) take_back_sent();
   if (leases_.full()) return {.rx = Rx::kNoBuffer};
   max = std::min(max, settings_.batch_size);
   const auto count = static_cast<uint32_t>(queues_.size());
@@ -173,7 +174,9 @@ void AfXdp::publish(const Queue& queue) noexcept {
 
 void AfXdp::give_back(Lent& lent) noexcept {
   Queue& queue = *queues_[lent.queue];
-  for (const uint64_t address : lent.addresses) refill(queue, address);
+  for (const uint64_t address : lent.addresses) {
+    if ((address & kPassedOn) == 0 || passed_on_.released(frame_of(address))) refill(queue, address & ~kPassedOn);
+  }
   publish(queue);
   queue.frames.give(static_cast<uint32_t>(lent.addresses.size()));
   joined_quota_.give(static_cast<uint32_t>(lent.joined.size()));
@@ -185,7 +188,9 @@ void AfXdp::give_back(Lent& lent) noexcept {
 bool AfXdp::release(Lease lease) noexcept {
   const auto number = leases_.release(lease);
   if (!number) return false;
-  if (link_) give_back(lent_[*number]);
+  if (!link_) return true;
+  give_back(lent_[*number]);
+  if (under_way_ > 0) take_back_sent();
   return true;
 }
 

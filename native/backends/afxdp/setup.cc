@@ -46,6 +46,22 @@ Result<std::vector<uint32_t>> chosen_queues(const Options& options, const Device
   return queues;
 }
 
+/// The interface that a capture's frames are to be sent on; none where it is the one that is captured.
+Result<std::optional<Interface>> way_out_by(const std::string& name, const OpenRequest& request) {
+  if (request.purpose == Purpose::kTransmit) {
+    return Error{
+        .code = Code::kBadOption,
+        .message = request.uri + ": transmitOn is for captures: a transmitter sends on the interface that it names",
+        .hint = "Use openTransmitter('afxdp:" + name + "')."};
+  }
+  const UniqueFd query = query_socket();
+  if (!query) return system_error(Code::kSystem, request.uri + ": transmitOn", "socket", errno);
+  auto interface = query_ethernet(query.get(), name, request.uri + ": transmitOn");
+  if (!interface) return std::move(interface).error();
+  if (interface->name == request.target) return std::optional<Interface>();
+  return std::optional(*std::move(interface));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
@@ -75,6 +91,11 @@ Result<std::unique_ptr<Source>> AfXdp::open(const OpenRequest& request) {
   settings.promiscuous = options.flag("promiscuous", true);
   settings.purpose = request.purpose;
   settings.cancelled = request.cancelled;
+  if (const std::string name = options.text("transmitOn"); !name.empty()) {
+    auto way_out = way_out_by(name, request);
+    if (!way_out) return std::move(way_out).error();
+    settings.way_out = *std::move(way_out);
+  }
   if (settings.mode == "generic" && settings.zerocopy == "require") {
     return Error{.code = Code::kBadOption,
                  .message = request.uri + ": zerocopy=require contradicts mode=generic: only drivers copy nothing"};
@@ -93,6 +114,7 @@ AfXdp::AfXdp(const OpenRequest& request, Device device, Settings settings)
   info_.epoch_ns = epoch_now_ns();
   info_.notes.push_back("packets that are captured are taken away from " + device_.name +
                         ": the host does not see them; with a filter only what matches is taken");
+  if (settings_.way_out) info_.notes.push_back("capture.transmit sends on " + settings_.way_out->name);
   multi_buffer_ = device_.mtu + kLinkHeader > std::min(settings_.frame_bytes - kXdpHeadroom, kOnePage);
 }
 

@@ -39,6 +39,7 @@ struct Settings {
   bool huge_pages = false;
   bool promiscuous = true;
   Purpose purpose = Purpose::kCapture;
+  std::optional<Interface> way_out;  // where frames are sent, if not on the interface that is captured
   std::shared_ptr<const std::atomic<bool>> cancelled;  // as in OpenRequest
 };
 
@@ -59,11 +60,27 @@ class AfXdp final : public Source {
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
+  bool can_pass_on(Lease lease, const Passing& packet) const noexcept override;
+  Result<uint32_t> pass_on(Lease lease, std::span<const Passing> packets, FrameEdit* edit) noexcept override;
   void close() noexcept override;
+
+  /// Whose the frames are now. One is in one place only, and all of them are in one.
+  struct FrameCount {
+    uint32_t kernel = 0;     // in the fill and RX rings, and between
+    uint32_t lent = 0;       // shown by batches, and not under way
+    uint32_t under_way = 0;  // passed on, and not sent yet
+    uint32_t to_send = 0;    // the sender's own that are free
+    uint32_t sending = 0;    // the sender's own that are under way, or reserved
+    uint32_t all() const noexcept { return kernel + lent + under_way + to_send + sending; }
+  };
+  FrameCount frame_count() const noexcept;
+  uint32_t frames() const noexcept { return umem_.frames; }
 
  private:
   struct Queue {
     Xsk xsk;
+    uint32_t under_way = 0;  // frames of it that were passed on and are not back
+    bool has_refilled = false;
     uint32_t filled = 0;    // our side of the fill ring
     uint32_t consumed = 0;  // our side of the RX ring
     Quota frames{};         // that batches may show; as many again are the kernel's, whatever is held
@@ -81,7 +98,8 @@ class AfXdp final : public Source {
   bool is_given_up() const noexcept;
   Error given_up() const;
   Result<Ok> open_sender();
-  void send_by(const Xsk& xsk);
+  void send_by(const Xsk& xsk, const Ring<uint64_t>& completion);
+  const Interface& way_out() const noexcept { return settings_.way_out ? *settings_.way_out : device_; }
   Result<Ok> watch();
   void wake_for_check() noexcept;
 
@@ -91,6 +109,13 @@ class AfXdp final : public Source {
   void refill(Queue& queue, uint64_t address) noexcept;
   static void publish(const Queue& queue) noexcept;
   void give_back(Lent& lent) noexcept;
+  uint32_t share() const noexcept { return settings_.frames / static_cast<uint32_t>(queues_.size()); }
+  std::optional<uint64_t> place_of(Lease lease, const Passing& packet) const noexcept;
+  std::optional<TxFrame> edited(const Passing& packet, uint64_t place, FrameEdit* edit) noexcept;
+  void take_back_sent() noexcept;
+  uint32_t frame_of(uint64_t address) const noexcept {
+    return static_cast<uint32_t>((address & ~kPassedOn) / settings_.frame_bytes);
+  }
   void hear_of_link() noexcept;
   void look_after_program() noexcept;
   std::optional<std::string> queues_changed() const;
@@ -121,6 +146,9 @@ class AfXdp final : public Source {
   uint32_t turn_ = 0;  // the queue that is served next
   LeaseTable leases_{0};
   std::vector<Lent> lent_;  // by the number of the lease
+  std::optional<SentFrames> sent_frames_;
+  PassedOn passed_on_;
+  uint32_t under_way_ = 0;
   Pool joined_slots_{0};
   Quota joined_quota_;
   ClockOffset clock_;

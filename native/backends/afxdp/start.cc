@@ -1,9 +1,7 @@
 // Starting: the program on the interface, the sockets on its queues. From here on packets arrive.
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include "backends/afxdp/bpf.h"
 #include "backends/afxdp/source.h"
@@ -12,8 +10,7 @@ namespace ringtap::afxdp {
 
 namespace {
 
-constexpr auto kReleaseTime = std::chrono::seconds(2);
-constexpr auto kLongestReleaseTime = std::chrono::seconds(30);
+constexpr uint32_t kFewFilled = 64;  // the fill ring of a queue that nothing is received from
 
 }  // namespace
 
@@ -48,7 +45,7 @@ Result<Ok> AfXdp::start_tx() {
         "bind", err);
   }
   if (queues_.front()->xsk.tx.size() == 0) return open_sender();
-  send_by(queues_.front()->xsk);
+  send_by(queues_.front()->xsk, queues_.front()->xsk.completion);
   return Ok{};
 }
 
@@ -56,19 +53,33 @@ Result<Ok> AfXdp::start_tx() {
 /// it has dropped.
 Result<Ok> AfXdp::open_sender() {
   const Xsk& first = queues_.front()->xsk;
-  auto xsk = Xsk::create(
-      umem_, {.ifindex = device_.index, .queue = first.queue(), .tx_entries = tx_entries_, .shared_with = first.fd()},
-      uri_);
+  XskRequest request{
+      .ifindex = device_.index, .queue = first.queue(), .tx_entries = tx_entries_, .shared_with = first.fd()};
+  if (settings_.way_out) {
+    // Of another interface it has rings of its own.
+    request.ifindex = settings_.way_out->index;
+    request.queue = 0;
+    request.fill_entries = kFewFilled;
+    request.completion_entries = tx_entries_;
+  }
+  auto xsk = Xsk::create(umem_, request, uri_);
   if (!xsk) return std::move(xsk).error();
-  if (const int err = xsk->bind(0); err != 0)
-    return system_error(Code::kSystem, uri_ + ": a socket to send by cannot be bound", "bind", err);
+  const int err = settings_.way_out ? bind_patiently(*xsk, 0) : xsk->bind(0);
+  if (err == ECANCELED) return given_up();
+  if (err != 0) {
+    const Code code = err == EBUSY ? Code::kBusy : settings_.way_out ? Code::kUnsupported : Code::kSystem;
+    return system_error(code, uri_ + ": a socket to send by on " + way_out().name + " cannot be bound", "bind", err);
+  }
   sender_.emplace(*std::move(xsk));
-  send_by(*sender_);
+  sent_frames_.emplace(settings_.frames);
+  passed_on_ = PassedOn(settings_.frames);
+  send_by(*sender_, settings_.way_out ? sender_->completion : first.completion);
   return Ok{};
 }
 
-void AfXdp::send_by(const Xsk& xsk) {
-  tx_.emplace(xsk, queues_.front()->xsk.completion, umem_, settings_.frames, SendingLink(device_));
+void AfXdp::send_by(const Xsk& xsk, const Ring<uint64_t>& completion) {
+  tx_.emplace(xsk, completion, umem_, settings_.frames, SendingLink(way_out()),
+              sent_frames_ ? &*sent_frames_ : nullptr);
 }
 
 // Native first, generic next; what was obtained stands in the plan.
@@ -106,17 +117,8 @@ Result<Ok> AfXdp::attach() {
   return Ok{};
 }
 
-// WHY: the kernel lets go of a queue some time after its socket was closed, on a starved machine after seconds.
-// Somebody who stays is somebody else, if there can be anybody else.
 int AfXdp::bind_patiently(const Xsk& xsk, uint16_t flags) const {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int err = xsk.bind(flags);; err = xsk.bind(flags)) {
-    const auto waited = std::chrono::steady_clock::now() - begin;
-    if (err != EBUSY || waited > kLongestReleaseTime) return err;
-    if (waited > kReleaseTime && !xsk.is_without_rival()) return err;
-    if (is_given_up()) return ECANCELED;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  return xsk.bind_patiently(flags, [this] { return is_given_up(); });
 }
 
 bool AfXdp::is_given_up() const noexcept {
@@ -175,8 +177,7 @@ Result<Ok> AfXdp::bind_sockets(bool native) {
         info_.notes.push_back("no busy polling: " + std::string(std::strerror(errno)));
       }
     }
-    const uint32_t share = settings_.frames / static_cast<uint32_t>(queues_.size());
-    for (uint32_t frame = i * share; frame < (i + 1) * share; frame++) {
+    for (uint32_t frame = i * share(); frame < (i + 1) * share(); frame++) {
       queue.xsk.fill[queue.filled++] = uint64_t{frame} * settings_.frame_bytes;
     }
     queue.xsk.fill.publish(queue.filled);

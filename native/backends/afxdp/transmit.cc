@@ -7,19 +7,24 @@
 
 namespace ringtap::afxdp {
 
-XskTx::XskTx(const Xsk& xsk, const Ring<uint64_t>& completion, const Umem& umem, uint32_t first_frame, SendingLink link)
+XskTx::XskTx(const Xsk& xsk, const Ring<uint64_t>& completion, const Umem& umem, uint32_t first_frame, SendingLink link,
+             SentFrames* sent)
     : xsk_(xsk),
       completion_(completion),
       umem_(umem),
       first_frame_(first_frame),
       link_(std::move(link)),
       zero_copy_(xsk.zero_copy()),
-      slots_(xsk.tx.size()) {}
+      slots_(xsk.tx.size()),
+      sent_(sent) {}
+
+bool XskTx::has_room() const noexcept { return producer_ - xsk_.tx.consumed() + (reserved_ ? 1 : 0) < xsk_.tx.size(); }
 
 std::span<std::byte> XskTx::reserve() noexcept {
   if (!reserved_) {
     if (slots_.empty()) reap();
-    if (slots_.empty()) return {};
+    // WHY only then: without others there is a place in the ring for each free frame.
+    if (slots_.empty() || (others_ > 0 && !has_room())) return {};
     reserved_slot_ = slots_.take();
     reserved_ = true;
   }
@@ -29,7 +34,17 @@ std::span<std::byte> XskTx::reserve() noexcept {
 void XskTx::submit(uint32_t bytes) noexcept {
   if (!reserved_ || bytes > umem_.frame_bytes) return;
   reserved_ = false;
-  xsk_.tx[producer_] = {.addr = address(reserved_slot_), .len = bytes, .options = 0};
+  publish(address(reserved_slot_), bytes);
+}
+
+void XskTx::submit_at(uint64_t address, uint32_t bytes) noexcept {
+  others_++;
+  passed_on_++;
+  publish(address, bytes);
+}
+
+void XskTx::publish(uint64_t address, uint32_t bytes) noexcept {
+  xsk_.tx[producer_] = {.addr = address, .len = bytes, .options = 0};
   xsk_.tx.publish(++producer_);
   submitted_++;
 }
@@ -68,8 +83,14 @@ void XskTx::reap() noexcept {
   const uint32_t produced = completion_.produced();
   const uint32_t count = produced - completed_;
   for (; completed_ != produced; completed_++) {
-    const uint64_t slot = completion_[completed_] / umem_.frame_bytes - first_frame_;
-    if (slot < xsk_.tx.size()) slots_.give(static_cast<uint32_t>(slot));
+    const uint64_t address = completion_[completed_];
+    const uint64_t slot = address / umem_.frame_bytes - first_frame_;
+    if (slot < xsk_.tx.size()) {
+      slots_.give(static_cast<uint32_t>(slot));
+    } else if (others_ > 0) {
+      others_--;
+      sent_->push(address);
+    }
   }
   completion_.retire(completed_);
   returned_ += count;
@@ -89,6 +110,7 @@ void XskTx::refuse(TxFailure failure) noexcept {
 TxStats XskTx::stats() const noexcept {
   TxStats stats = refused_;
   stats.accepted += submitted_;
+  stats.zero_copy = passed_on_;
   stats.completed = returned_ - std::min(lost_, returned_);
   const uint64_t invalid = xsk_.statistics().tx_invalid_descs;
   stats.failed[static_cast<size_t>(TxFailure::kMalformed)] += invalid;

@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cinttypes>
 #include <cstdio>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "backends/afxdp/bpf.h"
@@ -15,6 +17,9 @@
 namespace ringtap::afxdp {
 
 namespace {
+
+constexpr auto kReleaseTime = std::chrono::seconds(2);
+constexpr auto kLongestReleaseTime = std::chrono::seconds(30);
 
 template <class T>
 int set_option(int fd, int name, const T& value) {
@@ -115,6 +120,19 @@ int Xsk::bind(uint16_t flags) const {
   }
   // SAFETY: bind() takes every address family through sockaddr.
   return ::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+}
+
+// WHY: the kernel lets go of a queue some time after its socket was closed, on a starved machine after seconds.
+// Somebody who stays is somebody else, if there can be anybody else.
+int Xsk::bind_patiently(uint16_t flags, const std::function<bool()>& is_given_up) const {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int err = bind(flags);; err = bind(flags)) {
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    if (err != EBUSY || waited > kLongestReleaseTime) return err;
+    if (waited > kReleaseTime && !is_without_rival()) return err;
+    if (is_given_up()) return ECANCELED;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 bool Xsk::is_without_rival() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,9 @@ class Xsk {
   static Result<Xsk> create(const Umem& umem, const XskRequest& request, const std::string& uri);
   /// Binds to the queue. Returns errno, 0 on success.
   int bind(uint16_t flags) const;
+  /// The same, waiting for the kernel to let go of a queue whose socket was closed, until `is_given_up()`: ECANCELED
+  /// then.
+  int bind_patiently(uint16_t flags, const std::function<bool()>& is_given_up) const;
   /// No other socket has the queue: all that live in this namespace are of this process, and none of these is for it.
   bool is_without_rival() const;
 

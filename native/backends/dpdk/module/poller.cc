@@ -213,6 +213,10 @@ void Poller::reclaim() noexcept {
   for (uint32_t left = ring_.reclaimable(); left > 0;) {
     const auto back = ring_.reclaim(left);
     left -= static_cast<uint32_t>(back.size());
+    if (ring_.has_passed_on()) {
+      for (const auto& packet : back) reclaim_shared(&packet);
+      continue;
+    }
     for (auto at = back.begin(); at != back.end();) {
       // WHY not rte_pktmbuf_free_bulk(): it looks at each packet again, in lines that nothing else here touches. They
       // are as a pool wants them: in one piece, with one owner.
@@ -222,6 +226,17 @@ void Poller::reclaim() noexcept {
       joined_.give_back(ring_.joined_bytes(&*joined));
       at = joined + 1;
     }
+  }
+}
+
+/// One that may have another owner, who sends it.
+void Poller::reclaim_shared(rte_mbuf* const* packet) noexcept {
+  if (*packet == nullptr) {
+    joined_.give_back(ring_.joined_bytes(packet));
+  } else if (ring_.retrieve(packet)) {
+    rte_pktmbuf_free(*packet);
+  } else {
+    rte_mempool_put(pool_, *packet);
   }
 }
 

@@ -57,6 +57,7 @@ class Poller {
   size_t place(const rte_mbuf* packet) const noexcept;
   bool take(rte_mbuf* packet, Extra& extra) noexcept;
   void reclaim() noexcept;
+  void reclaim_shared(rte_mbuf* const* packet) noexcept;
   void wake() noexcept;
   bool port_is_gone() noexcept;
 

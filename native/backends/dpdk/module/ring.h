@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 struct rte_mbuf;
 
@@ -42,7 +43,8 @@ class PacketRing {
         extras_(new Extra[size]),
         bursts_(new Published[size]),
         mbufs_(new rte_mbuf*[size]),
-        joined_bytes_(new uint32_t[size]) {}
+        joined_bytes_(new uint32_t[size]),
+        passed_on_(new bool[size]()) {}
 
   uint32_t size() const noexcept { return mask_ + 1; }
 
@@ -77,6 +79,14 @@ class PacketRing {
   }
   /// Of a packet that reclaim() gave.
   uint32_t joined_bytes(rte_mbuf* const* packet) const noexcept { return joined_bytes_[packet - mbufs_.get()]; }
+  /// Some of what comes back was passed on.
+  bool has_passed_on() const noexcept { return passed_.load(std::memory_order_relaxed) != retrieved_; }
+  /// Whether this one was, of a packet that reclaim() gave. It is asked once.
+  bool retrieve(rte_mbuf* const* packet) noexcept {
+    const bool passed = std::exchange(passed_on_[packet - mbufs_.get()], false);
+    retrieved_ += passed;
+    return passed;
+  }
   bool holds_any() const noexcept { return reclaimed_ != next_; }
   /// Everything counts as released: the consumer is gone.
   void abandon() noexcept { released_.store(next_, std::memory_order_relaxed); }
@@ -101,6 +111,17 @@ class PacketRing {
     if (position_ == burst.end) burst_++;
     return {burst.burst, {&packets_[from], count}, {&extras_[from], burst.extras ? count : 0}};
   }
+  /// Of a packet that was read and is not released: where it lies …
+  const Packet& packet(uint64_t position) const noexcept { return packets_[position & mask_]; }
+  /// … and whose it is; null for one that was joined, or passed on.
+  rte_mbuf* owner(uint64_t position) const noexcept {
+    return passed_on_[position & mask_] ? nullptr : mbufs_[position & mask_];
+  }
+  /// Its memory has another owner besides, and goes back to the pool with the last of them.
+  void pass_on(uint64_t position) noexcept {
+    passed_on_[position & mask_] = true;
+    passed_.store(passed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   void release_to(uint64_t position) noexcept { released_.store(position, std::memory_order_release); }
 
  private:
@@ -116,6 +137,8 @@ class PacketRing {
   const std::unique_ptr<Published[]> bursts_;
   const std::unique_ptr<rte_mbuf*[]> mbufs_;
   const std::unique_ptr<uint32_t[]> joined_bytes_;
+  const std::unique_ptr<bool[]> passed_on_;  // handed over with the packets: by publish() and release_to()
+  uint32_t retrieved_ = 0;
   alignas(64) uint64_t next_ = 0;
   uint64_t next_burst_ = 0;
   uint64_t reclaimed_ = 0;
@@ -123,6 +146,7 @@ class PacketRing {
   alignas(64) std::atomic<uint64_t> released_{0};
   alignas(64) uint64_t position_ = 0;
   uint64_t burst_ = 0;
+  std::atomic<uint32_t> passed_{0};
 };
 
 }  // namespace ringtap::dpdk

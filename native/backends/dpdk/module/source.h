@@ -26,6 +26,8 @@ class PortSource final : public Source {
   Stats stats() const noexcept override;
   const Error& error() const noexcept override { return error_; }
   Tx* tx() noexcept override { return tx_ ? &*tx_ : nullptr; }
+  bool can_pass_on(Lease lease, const Passing& packet) const noexcept override;
+  Result<uint32_t> pass_on(Lease lease, std::span<const Passing> packets, FrameEdit* edit) noexcept override;
   void close() noexcept override;
 
  private:
@@ -34,6 +36,8 @@ class PortSource final : public Source {
   Result<Ok> start_port(bool receive);
   void fill(DescBlock& block, uint32_t count) noexcept;
   void collect() const noexcept;
+  std::optional<uint64_t> position_of(Lease lease, const Passing& packet) const noexcept;
+  std::optional<TxFrame> edited(TxFrame frame, FrameEdit* edit) noexcept;
 
   SourceInfo info_;
   std::optional<Port> port_;

@@ -23,9 +23,11 @@ class PortTx final : public Tx {
   Result<Ok> flush() noexcept override;
   TxLimits limits() const noexcept override { return limits_; }
   TxStats stats() const noexcept override { return stats_; }
-
- protected:
   void refuse(TxFailure failure) noexcept override;
+
+  bool has_room() const noexcept { return count_ < kFrames; }
+  /// Queues a packet as it is, as submit() does; it is the port's then. Not without has_room().
+  void take(rte_mbuf* packet) noexcept;
 
  private:
   static constexpr uint32_t kFrames = 256;
