@@ -129,8 +129,8 @@ function account(inline: Inline): string[] {
       `${name}: to the server ${way(toServer)}`,
       `${name}: to the client ${way(toClient)}`,
     ]),
-    ...Object.entries(taps).flatMap(([name, { packets, dropped }]) => [
-      `${name}: ${counted(packets, 'packet')} written${dropped > 0 ? `, ${integer(dropped)} found no room` : ''}`,
+    ...Object.entries(taps).flatMap(([name, { dropped, ...tap }]) => [
+      `${name}: ${counted('packets' in tap ? tap.packets : 0, 'packet')} written${dropped > 0 ? `, ${integer(dropped)} found no room` : ''}`,
     ]),
   ];
 }

@@ -1,26 +1,16 @@
 import { networkInterfaces } from 'node:os';
+import { Capture } from '../capture/capture.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon, type NativeInline, type NativeInlineStats } from '../native/native.js';
+import { planOf } from '../plan/plan.js';
 import { ownOptions } from '../uri/options.js';
-import { openWriter, type WriterOptions } from '../write/open.js';
-import { nativeOf, type Writer } from '../write/writer.js';
+import { nativeOf } from '../write/writer.js';
+import { HealthPorts } from './health.js';
 import { addressBytes, type InlineRule, type ReadRule, readRule, readRules, toNative } from './rules.js';
 import { type InlineStats, toStats } from './stats.js';
-
-/** Where a tap writes to: a URI as `openWriter()` takes it, alone or with options of the writer. */
-export type InlineTap = string | (Pick<WriterOptions, TapOption> & { readonly uri: string });
-type TapOption = (typeof TAP_OPTIONS)[number];
-
-/** Traces of what is sent on. */
-export interface InlineCapture {
-  /** Packets of rules as they came in. */
-  readonly ingress?: InlineTap | undefined;
-  /** Packets of rules as they were sent. */
-  readonly egress?: InlineTap | undefined;
-  /** Packets as if nobody were between: from the client to the server, and back. Their times are those of arrival. */
-  readonly inline?: InlineTap | undefined;
-}
+import { type InlineCapture, type InlineTaps, type OpenTaps, openTaps, TAPS, type Writers } from './taps.js';
+import { parseRules } from './text.js';
 
 /** How packets are sent on. */
 export interface InlineOptions {
@@ -36,23 +26,9 @@ export interface InlineOptions {
 }
 
 const OPTIONS = ['interfaces', 'capture', 'probe'];
-const TAPS = ['ingress', 'egress', 'inline'] as const;
-const TAP_OPTIONS = [
-  ...(['snaplen', 'nanosecond', 'compress', 'comment', 'overwrite', 'rotate', 'fsync', 'flushMs'] as const),
-  ...(['packetBuffered', 'queueBytes', 'direct', 'preallocateBytes', 'format'] as const),
-] as const;
 const MOST_INTERFACES = 64;
-const ETHERNET = 1;
-/** A trace must not hold the packets back: what its disk does not take at once waits in here, and is dropped then. */
-const TAP_QUEUE_BYTES = 2 ** 26;
-const ABOUT: Readonly<Record<(typeof TAPS)[number], string>> = {
-  ingress: 'ringtap inline: packets as they came in',
-  egress: 'ringtap inline: packets as they were sent',
-  inline:
-    'ringtap inline: synthetic. Packets as if nobody were between client and server: one address and the checksums are not those of the wire',
-};
-
-type Taps = Partial<Record<(typeof TAPS)[number], Writer>>;
+/** A forwarder that has not looked up for so long is not at work: it does each second. */
+const MOST_SILENT_MS = 3000;
 
 /**
  * The rules of a forwarder, which may be changed while it runs.
@@ -97,7 +73,7 @@ export class InlineRules {
    * console.log(inline.rules.list().length);
    */
   async set(rules: readonly InlineRule[] | string): Promise<void> {
-    const read = readRules(rules, 'rules.set()');
+    const read = readRules(rules, 'rules.set()', parseRules);
     await this.#change(() => read);
   }
 
@@ -153,8 +129,15 @@ export class Inline implements AsyncDisposable {
   readonly rules: InlineRules;
   /** The interfaces that rules may name. */
   readonly interfaces: readonly string[];
+  /**
+   * Captures of what is sent on, of those taps that `capture` wants as batches. Packets that nobody reads in time are lost to
+   * the tap, and counted in its `stats()`; nothing that is forwarded waits for them. `batch.queue` holds the number of the
+   * interface in `interfaces`. They end when the forwarder is closed, once what is there was read; `close()` ends one before.
+   */
+  readonly taps: InlineTaps;
   readonly #native: NativeInline;
-  readonly #taps: Taps;
+  readonly #writers: Writers;
+  readonly #health: HealthPorts;
   readonly #probes: boolean;
   #read: readonly ReadRule[] = [];
   #changing: Promise<void> = Promise.resolve();
@@ -162,9 +145,11 @@ export class Inline implements AsyncDisposable {
   #last: NativeInlineStats | undefined;
 
   /** @internal */
-  constructor(native: NativeInline, interfaces: readonly string[], taps: Taps, probes: boolean) {
+  constructor(native: NativeInline, interfaces: readonly string[], taps: OpenTaps, probes: boolean) {
     this.#native = native;
-    this.#taps = taps;
+    this.#writers = taps.writers;
+    this.taps = batchesOf(native, taps.buffers);
+    this.#health = new HealthPorts(() => (native.stats()?.silentMs ?? Infinity) < MOST_SILENT_MS);
     this.#probes = probes;
     this.interfaces = interfaces;
     this.rules = new InlineRules(
@@ -194,13 +179,18 @@ export class Inline implements AsyncDisposable {
     }
     const known = new Set(this.#read.flatMap((one) => placesOf(one).map(({ key }) => key)));
     const fresh = rules.flatMap(placesOf).filter(({ key }) => !known.has(key));
+    mustBeHeld(rules);
     await this.#mustBeFree([...new Map(fresh.map((place) => [place.key, place])).values()]);
     this.#mustBeOpen();
     try {
+      await this.#health.add(rules);
+      this.#mustBeOpen();
       await this.#native.set(rules.map((one) => toNative(one, this.interfaces)));
     } catch (error) {
+      this.#health.keep(this.#closing === undefined ? this.#read : []);
       throw wrapNative(error);
     }
+    this.#health.keep(this.#closing === undefined ? rules : []);
     this.#mustBeOpen();
     this.#read = rules;
   }
@@ -240,7 +230,8 @@ export class Inline implements AsyncDisposable {
    * for (const { name, toServer } of inline.stats().rules) console.log(name, toServer.egress, toServer.drops);
    */
   stats(): InlineStats {
-    const taps = Object.fromEntries(Object.entries(this.#taps).map(([name, writer]) => [name, writer.stats()]));
+    const all = { ...this.#writers, ...this.taps };
+    const taps = Object.fromEntries(Object.entries(all).map(([name, tap]) => [name, tap.stats()]));
     return toStats(this.#last ?? this.#native.stats()!, taps);
   }
 
@@ -258,10 +249,11 @@ export class Inline implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#health.close();
     this.#native.stop();
     this.#last = this.#native.stats();
     this.#native.close();
-    const ends = await Promise.allSettled(Object.values(this.#taps).map((writer) => writer.close()));
+    const ends = await Promise.allSettled(Object.values(this.#writers).map((writer) => writer.close()));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
@@ -278,13 +270,45 @@ interface Place {
   readonly bytes: Uint8Array;
 }
 
-function placesOf({ rule, sides }: ReadRule): Place[] {
+function placesOf({ rule, kind, sides }: ReadRule): Place[] {
+  if (kind === 'geneve') return [];
   return sides.map((side) => ({
     key: `${side.interface} ${Buffer.from(side.own).toString('hex')}`,
     rule: rule.name,
     side,
     bytes: side.own,
   }));
+}
+
+/** GENEVE is taken from the host, which answers for its address and for health checks. */
+function mustBeHeld(rules: readonly ReadRule[]): void {
+  const held = heldHere();
+  for (const { rule, kind, sides } of rules) {
+    const [{ own, address, interface: name }] = sides;
+    if (kind !== 'geneve' || held.get(Buffer.from(own).toString('hex')) === name) continue;
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `rule ${rule.name}: ${address} is no address of this host on ${name}`,
+      {
+        hint: `GENEVE is taken from an address of the host's: sudo ip address add ${address} dev ${name}`,
+      },
+    );
+  }
+}
+
+/** Captures over the rings of a forwarder. */
+function batchesOf(native: NativeInline, buffers: OpenTaps['buffers']): InlineTaps {
+  const taps = TAPS.flatMap((name) => {
+    const bufferBytes = buffers[name];
+    if (bufferBytes === undefined) return [];
+    const uri = `inline:${name}`;
+    const session = native.tap(name, uri)!;
+    const info = session.info();
+    const settings = { values: { bufferBytes }, filter: undefined, auth: undefined, tls: undefined, ignored: [] };
+    const plan = planOf({ uri, target: name }, 'afpacket', settings, info, [{ backend: 'afpacket', chosen: true }]);
+    return [[name, new Capture(session, info, plan, null)] as const];
+  });
+  return Object.freeze(Object.fromEntries(taps));
 }
 
 /** Addresses of this host, by their bytes, and the interfaces that have them. */
@@ -297,55 +321,6 @@ function heldHere(): Map<string, string> {
     }
   }
   return held;
-}
-
-function readTap(name: string, value: unknown): { uri: string } & Record<string, unknown> {
-  const bad = (what: string) => new CaptureError('RINGTAP_BAD_OPTION', `openInline(): capture.${name} ${what}`);
-  if (typeof value === 'string') return { uri: value };
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw bad(`must be a URI, or an object with one, not ${show(value)}`);
-  }
-  const tap = Object.assign(Object.create(null), value) as Record<string, unknown>;
-  if (typeof tap.uri !== 'string') throw bad(`has no uri`);
-  const unknown = Object.keys(tap).find((key) => key !== 'uri' && !(TAP_OPTIONS as readonly string[]).includes(key));
-  if (unknown !== undefined) {
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `openInline(): capture.${name} has no option ${show(unknown)}`, {
-      hint: `Its options are uri, ${TAP_OPTIONS.join(', ')}.`,
-    });
-  }
-  return tap as { uri: string } & Record<string, unknown>;
-}
-
-/** Opens the traces; those that are open are closed where one fails. */
-async function openTaps(capture: unknown, interfaces: readonly string[]): Promise<Taps> {
-  if (capture === undefined) return {};
-  if (typeof capture !== 'object' || capture === null || Array.isArray(capture)) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): capture must be an object, not ${show(capture)}`);
-  }
-  const unknown = Object.keys(capture).find((key) => !(TAPS as readonly string[]).includes(key));
-  if (unknown !== undefined) {
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `openInline(): there is no tap ${show(unknown)}`, {
-      hint: `Taps are ${TAPS.join(', ')}.`,
-    });
-  }
-  const given: Record<string, unknown> = Object.assign(Object.create(null), capture);
-  const wanted = TAPS.flatMap((name) =>
-    given[name] === undefined ? [] : [[name, readTap(name, given[name])] as const],
-  );
-  const taps: Taps = {};
-  try {
-    for (const [name, { uri, ...options }] of wanted) {
-      const isPcapng = /pcapng/.test(uri) || options.format === 'pcapng';
-      const told = isPcapng ? { comment: ABOUT[name], interfaces: interfaces.map((one) => ({ name: one })) } : {};
-      const several = isPcapng && interfaces.length > 1 ? { latenessMs: 0 } : {};
-      const fixed = { linkType: ETHERNET, overflow: 'drop' as const };
-      taps[name] = await openWriter(uri, { queueBytes: TAP_QUEUE_BYTES, ...told, ...several, ...options, ...fixed });
-    }
-    return taps;
-  } catch (error) {
-    await Promise.allSettled(Object.values(taps).map((writer) => writer.close()));
-    throw error;
-  }
 }
 
 /**
@@ -386,7 +361,7 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   if (typeof probe !== 'boolean') {
     throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): probe must be true or false, not ${show(probe)}`);
   }
-  const read = readRules(rules, 'openInline()');
+  const read = readRules(rules, 'openInline()', parseRules);
   const named = read.flatMap(({ sides }) => sides.map((side) => side.interface));
   const interfaces = [...new Set([...named, ...(more as string[])])];
   if (interfaces.length === 0 || interfaces.length > MOST_INTERFACES) {
@@ -403,13 +378,13 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   const taps = await openTaps(capture, interfaces);
   let inline: Inline | undefined;
   try {
-    const natives = Object.fromEntries(Object.entries(taps).map(([name, writer]) => [name, nativeOf(writer)]));
-    inline = new Inline(openNative({ interfaces, ...natives }), interfaces, taps, probe);
+    const natives = Object.fromEntries(Object.entries(taps.writers).map(([name, writer]) => [name, nativeOf(writer)]));
+    inline = new Inline(openNative({ interfaces, ...natives, ...taps.buffers }), interfaces, taps, probe);
     await inline.rules.set(read.map(({ rule }) => rule));
     return inline;
   } catch (error) {
     await inline?.close().catch(() => {});
-    await Promise.allSettled(Object.values(taps).map((writer) => writer.close()));
+    await Promise.allSettled(Object.values(taps.writers).map((writer) => writer.close()));
     throw wrapNative(error);
   }
 }

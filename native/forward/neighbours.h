@@ -27,6 +27,9 @@ struct Waiting {
   Frame frame;                   // in it
   std::shared_ptr<std::array<Ledger, 2>> keeps;
   Ledger* ledger = nullptr;
+  // What its sender is told with, and where, if nobody answers.
+  std::optional<std::vector<std::byte>> complaint = {};
+  uint16_t from = 0;
 };
 
 /// Asks for an address three times, a second apart, as the kernel does; keeps what is answered for half a minute, and
