@@ -31,7 +31,8 @@ export class HealthPorts {
    * @throws CaptureError RINGTAP_BUSY, RINGTAP_SYSTEM; none is left of those that are new then
    */
   async add(rules: readonly ReadRule[]): Promise<void> {
-    const fresh = portsOf(rules).filter(({ key }) => !this.#servers.has(key));
+    const wanted = new Map(portsOf(rules).map((port) => [port.key, port]));
+    const fresh = [...wanted.values()].filter(({ key }) => !this.#servers.has(key));
     const opened: string[] = [];
     try {
       for (const { key, ...port } of fresh) {
