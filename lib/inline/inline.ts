@@ -66,7 +66,7 @@ export class InlineRules {
    * on. Where one of them is wrong, or an address is in use, all stays as it was.
    * @param rules objects, or text as `parseRules()` reads it
    * @returns when they are in force
-   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_BUSY, RINGTAP_CLOSED
    * @example
    * await using inline = await openInline([], { interfaces: ['eth0'] });
    * await inline.rules.set('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
@@ -81,7 +81,7 @@ export class InlineRules {
    * One more. Others are not touched.
    * @param rule whose name no other has
    * @returns when it is in force
-   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_BUSY, RINGTAP_CLOSED
    * @example
    * await using inline = await openInline([], { interfaces: ['eth0'] });
    * await inline.rules.add({
@@ -133,6 +133,11 @@ export class Inline implements AsyncDisposable {
    * Captures of what is sent on, of those taps that `capture` wants as batches. Packets that nobody reads in time are lost to
    * the tap, and counted in its `stats()`; nothing that is forwarded waits for them. `batch.queue` holds the number of the
    * interface in `interfaces`. They end when the forwarder is closed, once what is there was read; `close()` ends one before.
+   * @example
+   * const rules = 'web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2';
+   * await using inline = await openInline(rules, { capture: { ingress: true } });
+   * setTimeout(() => inline.close(), 1000);
+   * for await (const batch of inline.taps.ingress ?? []) console.log(batch.length);
    */
   readonly taps: InlineTaps;
   readonly #native: NativeInline;
@@ -329,6 +334,9 @@ function heldHere(): Map<string, string> {
  * none of these addresses: ARP and neighbour discovery are answered here, and the host sees nothing of the packets. A thread
  * of its own forwards; rules may be changed while it does. Linux, Ethernet; CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF.
  *
+ * A rule is for one client; or for many, whose ports are translated (`kind: 'nat'`); or for GENEVE that balancers send to an
+ * address of this host's, and get back (`kind: 'geneve'`): docs/inline.md has it all.
+ *
  * Time to live goes down by one, packets that are too long are cut or their sender is told, ICMP errors pass with what they
  * quote changed back, checksums stay right. All of it ends with the process, however that ends.
  * @example
@@ -339,8 +347,9 @@ function heldHere(): Map<string, string> {
  * @param options interfaces for later rules, and traces
  * @returns when the rules are in force, and new addresses were announced
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE (this host or another has one),
- * RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, or the kernel is too
- * old), RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
+ * RINGTAP_BUSY (another forwarder has one, or somebody listens at the port of health checks), RINGTAP_NO_INTERFACE,
+ * RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, or the kernel is too old),
+ * RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
  */
 export async function openInline(rules: readonly InlineRule[] | string, options: InlineOptions = {}): Promise<Inline> {
   const own = ownOptions({ uri: 'openInline()' }, options) as Readonly<Record<string, unknown>>;

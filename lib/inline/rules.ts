@@ -57,9 +57,9 @@ export interface InlineNatIn {
 
 /** How many conversations there may be. */
 export interface InlineLimits {
-  /** Of all clients together: 1 to 1,048,576; default 65,536. */
+  /** The number of those of all clients together: 1 to 1,048,576; default 65,536. */
   readonly entries?: number | undefined;
-  /** Of each client; default 1,024, or all if that is less. */
+  /** The number of those of each client; default 1,024, or all if that is less. */
   readonly perClient?: number | undefined;
 }
 

@@ -47,7 +47,7 @@ export interface InlineDirection {
 
 /** The table of a rule for many clients. */
 export interface InlineTable {
-  /** Conversations that there are: of TCP, of UDP, and of ICMP. */
+  /** Number of conversations that there are: of TCP, of UDP, and of ICMP. */
   readonly entries: number;
   /** Number of clients that have some. */
   readonly clients: number;

@@ -18,7 +18,7 @@ export interface InlineBatches {
 export type InlineTap = true | string | InlineBatches | (Pick<WriterOptions, TapOption> & { readonly uri: string });
 type TapOption = (typeof TAP_OPTIONS)[number];
 
-/** Traces of what is sent on. */
+/** Traces and batches of what is sent on. */
 export interface InlineCapture {
   /** Packets of rules as they came in. */
   readonly ingress?: InlineTap | undefined;
