@@ -132,12 +132,13 @@ export class Inline implements AsyncDisposable {
   /**
    * Captures of what is sent on, of those taps that `capture` wants as batches. Packets that nobody reads in time are lost to
    * the tap, and counted in its `stats()`; nothing that is forwarded waits for them. `batch.queue` holds the number of the
-   * interface in `interfaces`. They end when the forwarder is closed, once what is there was read; `close()` ends one before.
+   * interface in `interfaces`; `uri` is `inline:ingress` and so on. They end when the forwarder is closed, once what is there was read; `close()` ends one before.
    * @example
    * const rules = 'web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2';
    * await using inline = await openInline(rules, { capture: { ingress: true } });
-   * setTimeout(() => inline.close(), 1000);
+   * setTimeout(() => inline.close(), 100);
    * for await (const batch of inline.taps.ingress ?? []) console.log(batch.length);
+   * console.log(inline.taps.ingress?.stats().received);
    */
   readonly taps: InlineTaps;
   readonly #native: NativeInline;
@@ -184,7 +185,7 @@ export class Inline implements AsyncDisposable {
     }
     const known = new Set(this.#read.flatMap((one) => placesOf(one).map(({ key }) => key)));
     const fresh = rules.flatMap(placesOf).filter(({ key }) => !known.has(key));
-    mustBeHeld(rules);
+    mustBeHeld(rules.filter((one) => !this.#read.some((other) => tunnelOf(other) === tunnelOf(one))));
     await this.#mustBeFree([...new Map(fresh.map((place) => [place.key, place])).values()]);
     this.#mustBeOpen();
     try {
@@ -283,6 +284,11 @@ function placesOf({ rule, kind, sides }: ReadRule): Place[] {
     side,
     bytes: side.own,
   }));
+}
+
+/** Where a rule takes GENEVE from. */
+function tunnelOf({ kind, sides: [near] }: ReadRule): string | undefined {
+  return kind === 'geneve' ? `${near.interface} ${near.address}` : undefined;
 }
 
 /** GENEVE is taken from the host, which answers for its address and for health checks. */
@@ -393,6 +399,7 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
     return inline;
   } catch (error) {
     await inline?.close().catch(() => {});
+    await Promise.allSettled(Object.values(inline?.taps ?? {}).map((tap) => tap.close()));
     await Promise.allSettled(Object.values(taps.writers).map((writer) => writer.close()));
     throw wrapNative(error);
   }

@@ -92,11 +92,12 @@ void Engine::neighbour_told(uint16_t port, const Frame& frame, const Link& link,
 
 std::optional<Table::Match> Engine::find(uint16_t port, const Frame& frame, const Network& ip) const noexcept {
   const Address to = ip.destination(frame.bytes());
-  if (const auto match = table_->find(port, ip.source(frame.bytes()), to)) return match;
-  // An error on the way, of somebody between: whom was it sent to?
+  // An error is about what was sent to somebody, whoever says so on the way.
   const auto quote = read_quote(frame.bytes(), ip);
-  if (!quote || quote->source(frame.bytes()) != to) return std::nullopt;
-  return table_->find(port, quote->destination(frame.bytes()), to);
+  if (quote && quote->source(frame.bytes()) == to) {
+    if (const auto match = table_->find(port, quote->destination(frame.bytes()), to)) return match;
+  }
+  return table_->find(port, ip.source(frame.bytes()), to);
 }
 
 void Engine::packet(uint16_t port, Frame& frame, const Link& link, int64_t now) {

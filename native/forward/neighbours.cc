@@ -7,7 +7,7 @@ namespace ringtap::forward {
 std::optional<Mac> Neighbours::find(const Hop& hop, const Address& own, int64_t now, std::vector<Request>& requests) {
   auto found = entries_.find(hop);
   if (found == entries_.end()) {
-    // WHY bounded: next hops are addresses of rules, but a VLAN tag is the sender's.
+    // WHY bounded: next hops are addresses of rules, but a VLAN tag is the sender's, and of many clients the address.
     if (entries_.size() >= kMostHops) return std::nullopt;
     found = entries_.emplace(hop, Entry{}).first;
   }

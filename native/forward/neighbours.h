@@ -38,7 +38,7 @@ class Neighbours {
  public:
   static constexpr int64_t kRetryNs = 1'000'000'000, kFreshNs = 30'000'000'000, kForgetNs = 120'000'000'000;
   static constexpr int kTries = 3;
-  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10, kMostHops = 4096;
+  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10, kMostHops = 65536;
 
   struct Request {
     Hop hop;

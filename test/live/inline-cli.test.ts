@@ -42,6 +42,13 @@ describe.skipIf(lab === null)('ringtap inline', () => {
       code: 2,
       stderr: expect.stringContaining('two rules have the name "other"'),
     });
+    const many = `many: nat m0 10.81.0.0/24 -> 10.81.0.8 => m1 10.82.0.8 -> ${SERVER} entries 9`;
+    expect(await ask('add', many)).toMatchObject({ code: 0 });
+    expect(await datagram(bump.client, '10.81.0.8', 7, 43)).toBe('answer 43');
+    const { rules: counters } = JSON.parse((await ask('counters')).stdout);
+    expect(counters[2].nat).toEqual({ entries: 1, clients: 1, created: 1, expired: 0 });
+    expect((await ask('list')).stdout).toBe(`${RULE}\n${other}\n${many}\n`);
+    expect(await ask('remove', 'many')).toMatchObject({ code: 0 });
     expect(await ask('remove', 'other')).toMatchObject({ code: 0 });
     expect(await ask('list')).toMatchObject({ stdout: `${RULE}\n` });
 

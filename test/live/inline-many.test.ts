@@ -215,6 +215,7 @@ print(first, at(103), at(103))`,
     // What is no GENEVE stays the host's, who has nobody at that port.
     expect(await datagram(bump.client, HOST, 9, 4)).toBe('ECONNREFUSED');
     expect(bump.client.counter('Icmp', 'InDestUnreachs')).toBe(before + 1);
+    expect(await failure(() => openInline(rule.replace(/health.*/, '')))).toMatchObject({ code: 'RINGTAP_BUSY' });
     const { toServer } = inline.stats().rules[0]!;
     expect(toServer).toMatchObject({ ingress: 21, egress: 20, dropped: 1, drops: { geneve: 1 } });
     await inline.close();

@@ -207,13 +207,20 @@ Result<Guard> Guard::open(int interface, const std::string& name) {
 }
 
 Result<Ok> Guard::set(const std::vector<forward::Address>& addresses, What what) {
-  std::vector<forward::Address>& before = what == What::kAll ? addresses_ : tunnels_;
+  const bool is_all = what == What::kAll;
+  const std::vector<forward::Address>& others = is_all ? tunnels_ : addresses_;
+  const auto is_in = [](const std::vector<forward::Address>& list, const forward::Address& one) {
+    return std::find(list.begin(), list.end(), one) != list.end();
+  };
   for (const forward::Address& one : addresses) {
+    // What is kept away altogether stays so, while one rule takes the place of another.
+    if (!is_all && is_in(others, one)) continue;
     if (auto done = change(map_.get(), one, what, true); !done) return done;
   }
-  for (const forward::Address& one : std::exchange(before, addresses)) {
-    if (std::find(addresses.begin(), addresses.end(), one) != addresses.end()) continue;
-    if (auto done = change(map_.get(), one, what, false); !done) return done;
+  for (const forward::Address& one : std::exchange(is_all ? addresses_ : tunnels_, addresses)) {
+    if (is_in(addresses, one)) continue;
+    const bool stays = is_in(others, one);
+    if (auto done = change(map_.get(), one, is_all ? What::kGeneve : What::kAll, stays); !done) return done;
   }
   return Ok{};
 }
