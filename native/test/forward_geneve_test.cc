@@ -37,9 +37,9 @@ struct Bench final : Output, Taps {
   std::shared_ptr<std::array<Ledger, 2>> ledgers = std::make_shared<std::array<Ledger, 2>>();
   std::vector<Bytes> sent, images;
 
-  Bench() {
+  explicit Bench(bool v6 = false) {
     ports[0].mac = mac(1);
-    const Side side{.port = 0, .peer = ipv4(0x0a010000), .own = kOwn};
+    const Side side{.port = 0, .peer = v6 ? ipv6(0) : ipv4(0x0a010000), .own = v6 ? ipv6(5) : kOwn};
     auto table = Table::create(
         {{.name = "gw", .sides = {side, side}, .kind = Kind::kGeneve, .client_bits = 24, .ledgers = ledgers}});
     REQUIRE(table);
@@ -99,6 +99,22 @@ TEST_CASE("an UDP checksum of 0 stays 0, and a whole frame within GENEVE is show
   CHECK(load_big<uint16_t>(bench.sent[0].data() + 40) == 0);
   REQUIRE(bench.images.size() == 1);
   CHECK(bench.images[0] == frame);
+}
+
+TEST_CASE("GENEVE over IPv6 goes back, too") {
+  Bench bench(true);
+  Made made = from_balancer(datagram(kOptions, inner_packet()));
+  made.source = ipv6(2);
+  made.destination = ipv6(5);
+  const Bytes came = frame_of(made);
+  bench.receive(came);
+  REQUIRE(bench.sent.size() == 1);
+  const Bytes& sent = bench.sent[0];
+  CHECK(network_of(sent).source(sent) == ipv6(5));
+  CHECK(network_of(sent).destination(sent) == ipv6(2));
+  CHECK(has_right_sums(sent));
+  CHECK(std::equal(sent.begin() + 54, sent.end(), came.begin() + 54));
+  CHECK(bench.images.size() == 1);
 }
 
 TEST_CASE("GENEVE that contradicts itself is counted, and what is none stays the host's") {

@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr uint8_t kFin = 1, kSyn = 2, kReset = 4, kAck = 16;
 const Address kIn = ipv4(0x0a010005), kOut = ipv4(0x0a020005), kServer = ipv4(0x0a020002);
+const Address kIn6 = ipv6(0x10005), kOut6 = ipv6(0x20005), kServer6 = ipv6(0x20002);
 
 Address client(uint32_t number) { return ipv4(0x0a010100 + number); }
 
@@ -42,14 +43,15 @@ struct Bench final : Output, Taps {
   std::vector<Bytes> images;
   int64_t now = kSecond;
 
-  explicit Bench(const NatSettings& settings = {}) : nat(std::make_shared<Nat>(settings, 7)) {
+  explicit Bench(const NatSettings& settings = {}, bool v6 = false) : nat(std::make_shared<Nat>(settings, 7)) {
     ports[0].mac = mac(1);
     ports[1].mac = mac(2);
+    const Side near{.port = 0, .peer = v6 ? ipv6(0) : ipv4(0x0a010000), .own = v6 ? kIn6 : kIn};
+    const Side far{.port = 1, .peer = v6 ? kServer6 : kServer, .own = v6 ? kOut6 : kOut};
     auto table = Table::create({{.name = "many",
-                                 .sides = {Side{.port = 0, .peer = ipv4(0x0a010000), .own = kIn},
-                                           Side{.port = 1, .peer = kServer, .own = kOut}},
+                                 .sides = {near, far},
                                  .kind = Kind::kNat,
-                                 .client_bits = 16,
+                                 .client_bits = static_cast<uint8_t>(v6 ? 64 : 16),
                                  .settings = settings,
                                  .ledgers = ledgers,
                                  .nat = nat}});
@@ -84,10 +86,14 @@ struct Bench final : Output, Taps {
       return link->type != kEtherArp && !is_discovery(one.second, network_of(one.second));
     };
     for (const auto& [at, bytes] : std::vector(sent)) {
-      if (load_big<uint16_t>(bytes.data() + 12) != kEtherArp) continue;
-      const auto told = read_arp(bytes, *read_link(bytes));
-      receive(at, neighbour_reply({.to = ports[at].mac, .from = mac(static_cast<uint8_t>(30 + at))}, told->target,
-                                  told->sender, ports[at].mac, true));
+      if (is_packet(std::pair(at, bytes))) continue;
+      Bytes asked = bytes;
+      const auto link = read_link(asked);
+      const Frame frame{.data = asked.data(), .length = static_cast<uint32_t>(asked.size())};
+      const auto told = link->type == kEtherArp ? read_arp(asked, *link) : read_discovery(frame, network_of(asked));
+      if (!told || told->kind != NeighbourTold::Kind::kRequest || told->sender == told->target) continue;
+      const Envelope envelope{.to = ports[at].mac, .from = mac(static_cast<uint8_t>(30 + at))};
+      receive(at, neighbour_reply(envelope, told->target, told->sender, ports[at].mac, true));
     }
     const auto found = std::find_if(sent.begin(), sent.end(), is_packet);
     engine.flushed();
@@ -355,6 +361,50 @@ TEST_CASE("an ICMP error reaches the client whose packet it quotes, with the por
   made.payload = error_about(strange, 11);
   CHECK_FALSE(bench.pass(1, made));
   CHECK(bench.dropped(Drop::kUnmapped, 1) == 1);
+  bench.check_balance();
+}
+
+TEST_CASE("IPv6 is translated as IPv4 is: datagrams, echoes, and what errors quote") {
+  Bench bench({}, true);
+  const auto from = [&](uint64_t number, uint8_t carried, Bytes payload) {
+    return bench.pass(0,
+                      {.source = ipv6(number), .destination = kIn6, .carried = carried, .payload = std::move(payload)});
+  };
+  const auto back = [&](const Address& who, uint8_t carried, Bytes payload) {
+    return bench.pass(1, {.source = who, .destination = kOut6, .carried = carried, .payload = std::move(payload)});
+  };
+  REQUIRE(from(1, protocol::kUdp, udp(5000, 53, 20)));
+  const auto sent = from(2, protocol::kUdp, udp(5000, 53, 20));
+  REQUIRE(sent);
+  CHECK(network_of(*sent).source(*sent) == kOut6);
+  CHECK(has_right_sums(*sent));
+  const uint16_t port = ports_of(*sent).source;
+  CHECK(port != 5000);
+  const auto answer = back(kServer6, protocol::kUdp, udp(53, port, 9));
+  REQUIRE(answer);
+  CHECK(network_of(*answer).destination(*answer) == ipv6(2));
+  CHECK(ports_of(*answer).destination == 5000);
+  CHECK(has_right_sums(*answer));
+  REQUIRE(from(1, protocol::kIcmp6, ping(128, 7)));
+  const auto asked = from(2, protocol::kIcmp6, ping(128, 7));
+  REQUIRE(asked);
+  CHECK(has_right_sums(*asked));
+  const auto echoed = back(kServer6, protocol::kIcmp6, ping(129, ports_of(*asked).source));
+  REQUIRE(echoed);
+  CHECK(network_of(*echoed).destination(*echoed) == ipv6(2));
+  CHECK(ports_of(*echoed).source == 7);
+  CHECK(has_right_sums(*echoed));
+  Bytes too_big(8);
+  too_big[0] = std::byte{2};
+  too_big.insert(too_big.end(), sent->begin() + 14, sent->end());
+  const auto error = back(ipv6(0x30001), protocol::kIcmp6, too_big);
+  REQUIRE(error);
+  CHECK(network_of(*error).destination(*error) == ipv6(2));
+  const auto quote = read_quote(*error, network_of(*error));
+  REQUIRE(quote);
+  CHECK(quote->source(*error) == ipv6(2));
+  CHECK(read_ports(*error, *quote)->source == 5000);
+  CHECK(has_right_sums(*error));
   bench.check_balance();
 }
 

@@ -2,7 +2,20 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { type Capture, type InlineStats, open, openInline } from 'ringtap';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Bump, CLIENT, closeBump, datagram, echo, IN, makeBump, OUT, RULE, SERVER } from '../support/bump.js';
+import {
+  type Bump,
+  CLIENT,
+  closeBump,
+  datagram,
+  echo,
+  IN,
+  makeBump,
+  OUT,
+  offload,
+  RULE,
+  SERVER,
+  transfer,
+} from '../support/bump.js';
 import { temporaryFolder } from '../support/folder.js';
 import { lab } from '../support/lab.js';
 import { failure, readAll } from '../support/packets.js';
@@ -263,6 +276,12 @@ print(first, at(103), at(103))`,
     await first.close();
     await second.rules.set(NAT);
     await second.rules.set(`${other}\n${NAT}`);
+    // With every checksum on the wire as it will be looked at.
+    offload(bump, 'off');
+    onTestFinished(() => offload(bump, 'on'));
+    const { seen, sent } = await transfer(bump, 2 ** 21);
+    expect(seen).toBe(`${OUT} ${sent}`);
+    expectBalanced(second.stats());
   });
 
   test.each<[string, RegExp]>([
