@@ -1,5 +1,7 @@
 // Many clients behind one address, balancers that speak GENEVE, and taps that are read as batches.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
 import { type Capture, type InlineStats, open, openInline } from 'ringtap';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -229,9 +231,12 @@ print(first, at(103), at(103))`,
     expect(await datagram(bump.client, HOST, 9, 4)).toBe('ECONNREFUSED');
     expect(bump.client.counter('Icmp', 'InDestUnreachs')).toBe(before + 1);
     expect(await failure(() => openInline(rule.replace(/health.*/, '')))).toMatchObject({ code: 'RINGTAP_BUSY' });
+    const heard = await failure(() => openInline(rule));
+    expect(heard).toMatchObject({ code: 'RINGTAP_BUSY', message: expect.stringContaining('health checks at') });
     const { toServer } = inline.stats().rules[0]!;
     expect(toServer).toMatchObject({ ingress: 21, egress: 20, dropped: 1, drops: { geneve: 1 } });
     await inline.close();
+    await expect(once(createConnection(8080, HOST), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     const inner = await packetsOf(inline.taps.inline!);
     expect(inner).toHaveLength(20);
     expect(inner[0]!.subarray(14).toString('hex')).toBe(
