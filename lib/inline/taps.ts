@@ -89,10 +89,10 @@ function readTap(name: string, value: unknown): ReadTap {
     const isGood = Number.isInteger(bytes) && Number(bytes) >= LEAST_BUFFER_BYTES && Number(bytes) <= MOST_BUFFER_BYTES;
     if (isGood) return Number(bytes);
     throw bad(
-      `: bufferBytes must be a whole number from ${LEAST_BUFFER_BYTES} to ${MOST_BUFFER_BYTES}, not ${show(bytes)}`,
+      `needs bufferBytes from ${LEAST_BUFFER_BYTES} to ${MOST_BUFFER_BYTES}, a whole number, not ${show(bytes)}`,
     );
   }
-  if (typeof tap.uri !== 'string') throw bad(`: uri must be a string, not ${show(tap.uri)}`);
+  if (typeof tap.uri !== 'string') throw bad(`needs a uri that is a string, not ${show(tap.uri)}`);
   return tap as { uri: string } & Record<string, unknown>;
 }
 

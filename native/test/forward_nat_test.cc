@@ -408,6 +408,28 @@ TEST_CASE("IPv6 is translated as IPv4 is: datagrams, echoes, and what errors quo
   bench.check_balance();
 }
 
+TEST_CASE("what waits for the next hops of many clients has a bound, whichever they are") {
+  Neighbours neighbours;
+  std::vector<Neighbours::Request> requests;
+  size_t kept = 0, bytes = 0;
+  for (uint32_t i = 0; i < 1000; i++) {
+    const Hop hop{.port = 0, .address = client(i)};
+    CHECK_FALSE(neighbours.find(hop, kIn, kSecond, requests));
+    Waiting waiting{.bytes = Bytes(60'000), .frame = {}, .keeps = {}};
+    if (!neighbours.wait(hop, std::move(waiting))) continue;
+    kept++;
+    bytes += 60'000;
+  }
+  CHECK(bytes <= Neighbours::kMostBytes);
+  CHECK(kept == Neighbours::kMostBytes / 60'000);
+  CHECK(neighbours.learn({.port = 0, .address = client(0)}, mac(9), kSecond).size() == 1);
+  CHECK(neighbours.wait({.port = 0, .address = client(999)}, {.bytes = Bytes(60'000), .frame = {}, .keeps = {}}));
+  std::vector<Waiting> failed;
+  for (int64_t i = 1; i <= 5; i++) neighbours.tick(kSecond + i * Neighbours::kRetryNs, requests, failed);
+  CHECK(failed.size() == kept);
+  CHECK(neighbours.wait({.port = 0, .address = client(5)}, {.bytes = Bytes(60'000), .frame = {}, .keeps = {}}));
+}
+
 TEST_CASE("the longest network has a client, and a rule for him alone comes first") {
   const auto rule = [](const char* name, Kind kind, uint32_t peer, uint8_t bits, uint32_t out) {
     return Rule{

@@ -1,4 +1,4 @@
-import { type CaptureError, formatRule, parseRules } from 'ringtap';
+import { type CaptureError, formatRule, openInline, parseRules } from 'ringtap';
 import { describe, expect, test } from 'vitest';
 import { failure } from '../support/packets.js';
 
@@ -131,6 +131,21 @@ describe('the rules of a forwarder', () => {
     expect(error.code).toBe('RINGTAP_BAD_OPTION');
     expect(error.message).toMatch(message);
     expect(error.hint).toContain('NAME: INTERFACE CLIENT -> ADDRESS');
+  });
+
+  test.each<[unknown, string, RegExp]>([
+    [{ bufferBytes: 5 }, 'RINGTAP_BAD_OPTION', /capture.ingress needs bufferBytes from 1048576 to/],
+    [
+      { bufferBytes: 2 ** 21, snaplen: 5 },
+      'RINGTAP_UNKNOWN_OPTION',
+      /capture.ingress, having no uri, has no option "snaplen"/,
+    ],
+    [{ uri: 'in.pcap', bufferBytes: 2 ** 21 }, 'RINGTAP_UNKNOWN_OPTION', /has no option "bufferBytes"/],
+    [{ uri: 7 }, 'RINGTAP_BAD_OPTION', /capture.ingress needs a uri that is a string, not 7/],
+    [false, 'RINGTAP_BAD_OPTION', /capture.ingress must be a URI, an object, or true, not false/],
+  ])('a tap that is none is refused before anything is opened: %j', async (ingress, code, message) => {
+    const error = await failure(() => openInline(WEB, { capture: { ingress: ingress as never } }));
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
   });
 
   test('whatever is written, what is not refused reads back the same', () => {
