@@ -126,9 +126,12 @@ function account(inline: Inline): string[] {
     ].join(', ');
   const { rules, taps } = inline.stats();
   return [
-    ...rules.flatMap(({ name, toServer, toClient }) => [
+    ...rules.flatMap(({ name, toServer, toClient, nat }) => [
       `${name}: to the server ${way(toServer)}`,
       `${name}: to the client ${way(toClient)}`,
+      ...(nat === undefined
+        ? []
+        : [`${name}: ${counted(nat.created, 'conversation')}, ${integer(nat.entries)} still kept`]),
     ]),
     ...Object.entries(taps).flatMap(([name, { dropped, ...tap }]) => [
       `${name}: ${counted('packets' in tap ? tap.packets : 0, 'packet')} written${dropped > 0 ? `, ${integer(dropped)} found no room` : ''}`,

@@ -614,7 +614,6 @@ TEST_CASE("what cannot be opened says why") {
 
 // ---- the guard of a forwarder ------------------------------------------------------------------------------------
 
-#ifdef __x86_64__
 namespace {
 
 /// A kernel before 6.6, for this thread: it knows no such place to attach a program to.
@@ -662,4 +661,3 @@ TEST_CASE("where the kernel cannot keep the host from answering, a host that for
     CHECK(refused.error().hint.find("Linux 6.6") != std::string::npos);
   }).join();
 }
-#endif

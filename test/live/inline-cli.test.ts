@@ -57,9 +57,9 @@ describe.skipIf(lab === null)('ringtap inline', () => {
     await until(() => said.includes('goes on as it was'), 'the file to be read');
     expect(said).toContain(`${rules}:2:11: expected the client's address, not "here"`);
     expect(await datagram(bump.client, IN, 7, 42)).toBe('answer 42');
-    writeFileSync(rules, `${RULE}\n${other}\n`);
+    writeFileSync(rules, `${RULE}\n${other}\n${many}\n`);
     child.kill('SIGHUP');
-    await until(() => said.includes('read its rules again: 2 rules'), 'the file to be read');
+    await until(() => said.includes('read its rules again: 3 rules'), 'the file to be read');
 
     const busy = await ringtap('inline', rules, '--control', socket);
     expect(busy.code).toBe(1);
@@ -67,6 +67,7 @@ describe.skipIf(lab === null)('ringtap inline', () => {
     const { code, stderr } = await outcome;
     expect(code).toBe(0);
     expect(stderr).toContain('web: to the server 2 packets came, 2 were sent');
+    expect(stderr).toContain('many: 0 conversations, 0 still kept');
     expect(() => statSync(socket)).toThrow();
     expect((await ringtap('info', trace)).stdout).toContain('synthetic');
     server.child.kill();

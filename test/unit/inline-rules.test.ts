@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { type CaptureError, formatRule, openInline, parseRules } from 'ringtap';
 import { describe, expect, test } from 'vitest';
+import { HealthPorts } from '../../dist/inline/health.js';
+import { readRules } from '../../dist/inline/rules.js';
 import { failure } from '../support/packets.js';
 
 const WEB = 'web: eth1 10.1.0.2 -> 10.1.0.5/24 => eth2 10.2.0.5/24 -> 10.2.0.2';
@@ -183,5 +187,41 @@ describe('the rules of a forwarder', () => {
       }
     }
     expect(taken).toBeGreaterThan(100);
+  });
+});
+
+describe('ports of health checks', () => {
+  const rulesAt = (port: number) =>
+    readRules(parseRules(GW.replace('10.1.0.5', '10.9.9.9').replace('8080', String(port))), 'rules', parseRules).map(
+      // An address of every host's: rules themselves take none of 127.0.0.0/8.
+      (rule) => ({ ...rule, sides: [{ ...rule.sides[0], address: '127.0.0.1' }, rule.sides[1]] as const }),
+    );
+  const ask = (port: number) =>
+    fetch(`http://127.0.0.1:${port}/anything`, { headers: { connection: 'close' } }).then(
+      ({ status }) => status,
+      ({ cause }) => cause.code as string,
+    );
+
+  test('answer while the forwarder is at work, reset connections when it stands still, and go with their rules', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const taken = (other.address() as AddressInfo).port;
+    let isWell = true;
+    const ports = new HealthPorts(() => isWell);
+    const busy = await failure(() => ports.add(rulesAt(taken)));
+    expect(busy).toMatchObject({ code: 'RINGTAP_BUSY', message: expect.stringContaining(`port ${taken}`) });
+    other.close();
+    await once(other, 'close');
+    await ports.add(rulesAt(taken));
+    await ports.add([...rulesAt(taken), ...rulesAt(taken)]);
+    expect(await ask(taken)).toBe(200);
+    isWell = false;
+    expect(await ask(taken)).toMatch(/ECONNRESET|UND_ERR_SOCKET/);
+    isWell = true;
+    ports.keep(rulesAt(taken));
+    expect(await ask(taken)).toBe(200);
+    ports.keep([]);
+    expect(await ask(taken)).toBe('ECONNREFUSED');
+    ports.close();
   });
 });
