@@ -13,22 +13,30 @@ export type { ErrorCode } from './generated/errors.js';
 export { LINKTYPE, type LinkType, type LinkTypeName, linkTypeName } from './generated/link_types.js';
 export type * from './generated/options.js';
 export type { CaptureMode, DropCause, FilterPlacement, TimestampSource } from './generated/vocabulary.js';
-export {
-  type Inline,
-  type InlineCapture,
-  type InlineOptions,
-  type InlineRules,
-  type InlineTap,
-  openInline,
-} from './inline/inline.js';
-export { formatRule, type InlineIn, type InlineOut, type InlineRule, parseRules } from './inline/rules.js';
+export { type Inline, type InlineOptions, type InlineRules, openInline } from './inline/inline.js';
+export type {
+  InlineGeneveIn,
+  InlineGeneveRule,
+  InlineIn,
+  InlineLimits,
+  InlineNatIn,
+  InlineNatRule,
+  InlineOut,
+  InlinePairRule,
+  InlineRule,
+  InlineTimeouts,
+} from './inline/rules.js';
 export type {
   InlineDirection,
   InlineDrop,
   InlineInterfaceStats,
   InlineRuleStats,
   InlineStats,
+  InlineTable,
+  InlineTapStats,
 } from './inline/stats.js';
+export type { InlineBatches, InlineCapture, InlineTap, InlineTaps } from './inline/taps.js';
+export { formatRule, parseRules } from './inline/text.js';
 export { open, openTransmitter } from './open.js';
 export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';

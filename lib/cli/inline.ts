@@ -25,7 +25,7 @@ export function addInline(program: Command): void {
   addHelp(
     program
       .command('inline')
-      .description('forward packets between a client and a server under other addresses, and capture them')
+      .description('forward packets between clients and servers under other addresses, and capture them')
       .argument('[rules]', 'file of rules, read again at SIGHUP; with --control alone: list, counters, add or remove')
       .argument('[words...]', 'of add: a rule, in quotes; of remove: its name')
       .option('--ingress <file>', 'write packets as they came in')
@@ -48,7 +48,8 @@ export function addInline(program: Command): void {
       ],
       notes: [
         'A rule is a line: web: eth1 10.1.0.2 -> 10.1.0.5/24 => eth2 10.2.0.5/24 -> 10.2.0.2, and means: what the client 10.1.0.2 sends to 10.1.0.5 on eth1 goes to the server 10.2.0.2 on eth2, from 10.2.0.5; and back. "via ADDRESS" behind either side names a gateway. # begins a comment.',
-        'The host must hold neither of the two addresses in the middle. SIGHUP reads the file again: rules that stay the same lose no packet, and where a line is wrong all stays as it was. SIGINT and SIGTERM end it.',
+        'many: nat eth1 10.1.0.0/24 -> 10.1.0.7/24 => eth2 10.2.0.7/24 -> 10.2.0.2 is for the clients of a network, or for any, with a port of ours for each conversation; behind it ports 20000-59999, entries 65536, per-client 1024, and how long conversations are kept: established 7440s, transitory 240s, closing 120s, udp 120s, icmp 60s. gw: geneve eth1 10.1.0.0/24 -> 10.1.0.9 health 8080 gives GENEVE back to balancers, from an address of the host.',
+        'The host must hold neither of the two addresses in the middle, and no other forwarder. SIGHUP reads the file again: rules that stay the same lose no packet, and where a line is wrong all stays as it was. SIGINT and SIGTERM end it.',
       ],
     },
   ).action(async (rules: string | undefined, words: string[], flags: InlineFlags) => {
@@ -130,12 +131,15 @@ function account(inline: Inline): string[] {
     ].join(', ');
   const { rules, taps } = inline.stats();
   return [
-    ...rules.flatMap(({ name, toServer, toClient }) => [
+    ...rules.flatMap(({ name, toServer, toClient, nat }) => [
       `${name}: to the server ${way(toServer)}`,
       `${name}: to the client ${way(toClient)}`,
+      ...(nat === undefined
+        ? []
+        : [`${name}: ${counted(nat.created, 'conversation')}, ${integer(nat.entries)} still kept`]),
     ]),
-    ...Object.entries(taps).flatMap(([name, { packets, dropped }]) => [
-      `${name}: ${counted(packets, 'packet')} written${dropped > 0 ? `, ${integer(dropped)} found no room` : ''}`,
+    ...Object.entries(taps).flatMap(([name, { dropped, ...tap }]) => [
+      `${name}: ${counted('packets' in tap ? tap.packets : 0, 'packet')} written${dropped > 0 ? `, ${integer(dropped)} found no room` : ''}`,
     ]),
   ];
 }

@@ -1,26 +1,16 @@
 import { networkInterfaces } from 'node:os';
+import { Capture } from '../capture/capture.js';
 import { CaptureError, wrapNative } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
 import { addon, type NativeInline, type NativeInlineStats } from '../native/native.js';
+import { planOf } from '../plan/plan.js';
 import { ownOptions } from '../uri/options.js';
-import { openWriter, type WriterOptions } from '../write/open.js';
-import { nativeOf, type Writer } from '../write/writer.js';
+import { nativeOf } from '../write/writer.js';
+import { HealthPorts } from './health.js';
 import { addressBytes, type InlineRule, type ReadRule, readRule, readRules, toNative } from './rules.js';
 import { type InlineStats, toStats } from './stats.js';
-
-/** Where a tap writes to: a URI as `openWriter()` takes it, alone or with options of the writer. */
-export type InlineTap = string | (Pick<WriterOptions, TapOption> & { readonly uri: string });
-type TapOption = (typeof TAP_OPTIONS)[number];
-
-/** Traces of what is sent on. */
-export interface InlineCapture {
-  /** Packets of rules as they came in. */
-  readonly ingress?: InlineTap | undefined;
-  /** Packets of rules as they were sent. */
-  readonly egress?: InlineTap | undefined;
-  /** Packets as if nobody were between: from the client to the server, and back. Their times are those of arrival. */
-  readonly inline?: InlineTap | undefined;
-}
+import { type InlineCapture, type InlineTaps, type OpenTaps, openTaps, TAPS, type Writers } from './taps.js';
+import { parseRules } from './text.js';
 
 /** How packets are sent on. */
 export interface InlineOptions {
@@ -43,23 +33,9 @@ export interface InlineOptions {
 
 const OPTIONS = ['interfaces', 'capture', 'probe', 'method'];
 const METHODS = ['afpacket', 'afxdp'] as const;
-const TAPS = ['ingress', 'egress', 'inline'] as const;
-const TAP_OPTIONS = [
-  ...(['snaplen', 'nanosecond', 'compress', 'comment', 'overwrite', 'rotate', 'fsync', 'flushMs'] as const),
-  ...(['packetBuffered', 'queueBytes', 'direct', 'preallocateBytes', 'format'] as const),
-] as const;
 const MOST_INTERFACES = 64;
-const ETHERNET = 1;
-/** A trace must not hold the packets back: what its disk does not take at once waits in here, and is dropped then. */
-const TAP_QUEUE_BYTES = 2 ** 26;
-const ABOUT: Readonly<Record<(typeof TAPS)[number], string>> = {
-  ingress: 'ringtap inline: packets as they came in',
-  egress: 'ringtap inline: packets as they were sent',
-  inline:
-    'ringtap inline: synthetic. Packets as if nobody were between client and server: one address and the checksums are not those of the wire',
-};
-
-type Taps = Partial<Record<(typeof TAPS)[number], Writer>>;
+/** A forwarder that has not looked up for so long is not at work: it does each second. */
+const MOST_SILENT_MS = 3000;
 
 /**
  * The rules of a forwarder, which may be changed while it runs.
@@ -97,14 +73,14 @@ export class InlineRules {
    * on. Where one of them is wrong, or an address is in use, all stays as it was.
    * @param rules objects, or text as `parseRules()` reads it
    * @returns when they are in force
-   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_BUSY, RINGTAP_CLOSED
    * @example
    * await using inline = await openInline([], { interfaces: ['eth0'] });
    * await inline.rules.set('web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2');
    * console.log(inline.rules.list().length);
    */
   async set(rules: readonly InlineRule[] | string): Promise<void> {
-    const read = readRules(rules, 'rules.set()');
+    const read = readRules(rules, 'rules.set()', parseRules);
     await this.#change(() => read);
   }
 
@@ -112,7 +88,7 @@ export class InlineRules {
    * One more. Others are not touched.
    * @param rule whose name no other has
    * @returns when it is in force
-   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_CLOSED
+   * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE, RINGTAP_BUSY, RINGTAP_CLOSED
    * @example
    * await using inline = await openInline([], { interfaces: ['eth0'] });
    * await inline.rules.add({
@@ -160,8 +136,21 @@ export class Inline implements AsyncDisposable {
   readonly rules: InlineRules;
   /** The interfaces that rules may name. */
   readonly interfaces: readonly string[];
+  /**
+   * Captures of what is sent on, of those taps that `capture` wants as batches. Packets that nobody reads in time are lost to
+   * the tap, and counted in its `stats()`; nothing that is forwarded waits for them. `batch.queue` holds the number of the
+   * interface in `interfaces`; `uri` is `inline:ingress` and so on. They end when the forwarder is closed, once what is there was read; `close()` ends one before.
+   * @example
+   * const rules = 'web: eth0 10.1.0.2 -> 10.1.0.5 => eth0 10.2.0.5 -> 10.2.0.2';
+   * await using inline = await openInline(rules, { capture: { ingress: true } });
+   * setTimeout(() => inline.close(), 100);
+   * for await (const batch of inline.taps.ingress ?? []) console.log(batch.length);
+   * console.log(inline.taps.ingress?.stats().received);
+   */
+  readonly taps: InlineTaps;
   readonly #native: NativeInline;
-  readonly #taps: Taps;
+  readonly #writers: Writers;
+  readonly #health: HealthPorts;
   readonly #probes: boolean;
   #read: readonly ReadRule[] = [];
   #changing: Promise<void> = Promise.resolve();
@@ -169,9 +158,11 @@ export class Inline implements AsyncDisposable {
   #last: NativeInlineStats | undefined;
 
   /** @internal */
-  constructor(native: NativeInline, interfaces: readonly string[], taps: Taps, probes: boolean) {
+  constructor(native: NativeInline, interfaces: readonly string[], taps: OpenTaps, probes: boolean) {
     this.#native = native;
-    this.#taps = taps;
+    this.#writers = taps.writers;
+    this.taps = batchesOf(native, taps.buffers);
+    this.#health = new HealthPorts(() => (native.stats()?.silentMs ?? Infinity) < MOST_SILENT_MS);
     this.#probes = probes;
     this.interfaces = interfaces;
     this.rules = new InlineRules(
@@ -201,13 +192,18 @@ export class Inline implements AsyncDisposable {
     }
     const known = new Set(this.#read.flatMap((one) => placesOf(one).map(({ key }) => key)));
     const fresh = rules.flatMap(placesOf).filter(({ key }) => !known.has(key));
+    mustBeHeld(rules.filter((one) => !this.#read.some((other) => tunnelOf(other) === tunnelOf(one))));
     await this.#mustBeFree([...new Map(fresh.map((place) => [place.key, place])).values()]);
     this.#mustBeOpen();
     try {
+      await this.#health.add(rules);
+      this.#mustBeOpen();
       await this.#native.set(rules.map((one) => toNative(one, this.interfaces)));
     } catch (error) {
+      this.#health.keep(this.#closing === undefined ? this.#read : []);
       throw wrapNative(error);
     }
+    this.#health.keep(this.#closing === undefined ? rules : []);
     this.#mustBeOpen();
     this.#read = rules;
   }
@@ -247,7 +243,8 @@ export class Inline implements AsyncDisposable {
    * for (const { name, toServer } of inline.stats().rules) console.log(name, toServer.egress, toServer.drops);
    */
   stats(): InlineStats {
-    const taps = Object.fromEntries(Object.entries(this.#taps).map(([name, writer]) => [name, writer.stats()]));
+    const all = { ...this.#writers, ...this.taps };
+    const taps = Object.fromEntries(Object.entries(all).map(([name, tap]) => [name, tap.stats()]));
     return toStats(this.#last ?? this.#native.stats()!, taps);
   }
 
@@ -265,10 +262,11 @@ export class Inline implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#health.close();
     this.#native.stop();
     this.#last = this.#native.stats();
     this.#native.close();
-    const ends = await Promise.allSettled(Object.values(this.#taps).map((writer) => writer.close()));
+    const ends = await Promise.allSettled(Object.values(this.#writers).map((writer) => writer.close()));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
@@ -285,13 +283,50 @@ interface Place {
   readonly bytes: Uint8Array;
 }
 
-function placesOf({ rule, sides }: ReadRule): Place[] {
+function placesOf({ rule, kind, sides }: ReadRule): Place[] {
+  if (kind === 'geneve') return [];
   return sides.map((side) => ({
     key: `${side.interface} ${Buffer.from(side.own).toString('hex')}`,
     rule: rule.name,
     side,
     bytes: side.own,
   }));
+}
+
+/** Where a rule takes GENEVE from. */
+function tunnelOf({ kind, sides: [near] }: ReadRule): string | undefined {
+  return kind === 'geneve' ? `${near.interface} ${near.address}` : undefined;
+}
+
+/** GENEVE is taken from the host, which answers for its address and for health checks. */
+function mustBeHeld(rules: readonly ReadRule[]): void {
+  const held = heldHere();
+  for (const { rule, kind, sides } of rules) {
+    const [{ own, address, interface: name }] = sides;
+    if (kind !== 'geneve' || held.get(Buffer.from(own).toString('hex')) === name) continue;
+    throw new CaptureError(
+      'RINGTAP_BAD_OPTION',
+      `rule ${rule.name}: ${address} is no address of this host on ${name}`,
+      {
+        hint: `GENEVE is taken from an address of the host's: sudo ip address add ${address} dev ${name}`,
+      },
+    );
+  }
+}
+
+/** Captures over the rings of a forwarder. */
+function batchesOf(native: NativeInline, buffers: OpenTaps['buffers']): InlineTaps {
+  const taps = TAPS.flatMap((name) => {
+    const bufferBytes = buffers[name];
+    if (bufferBytes === undefined) return [];
+    const uri = `inline:${name}`;
+    const session = native.tap(name, uri)!;
+    const info = session.info();
+    const settings = { values: { bufferBytes }, filter: undefined, auth: undefined, tls: undefined, ignored: [] };
+    const plan = planOf({ uri, target: name }, 'afpacket', settings, info, [{ backend: 'afpacket', chosen: true }]);
+    return [[name, new Capture(session, info, plan, null)] as const];
+  });
+  return Object.freeze(Object.fromEntries(taps));
 }
 
 /** Addresses of this host, by their bytes, and the interfaces that have them. */
@@ -306,60 +341,14 @@ function heldHere(): Map<string, string> {
   return held;
 }
 
-function readTap(name: string, value: unknown): { uri: string } & Record<string, unknown> {
-  const bad = (what: string) => new CaptureError('RINGTAP_BAD_OPTION', `openInline(): capture.${name} ${what}`);
-  if (typeof value === 'string') return { uri: value };
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw bad(`must be a URI, or an object with one, not ${show(value)}`);
-  }
-  const tap = Object.assign(Object.create(null), value) as Record<string, unknown>;
-  if (typeof tap.uri !== 'string') throw bad(`has no uri`);
-  const unknown = Object.keys(tap).find((key) => key !== 'uri' && !(TAP_OPTIONS as readonly string[]).includes(key));
-  if (unknown !== undefined) {
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `openInline(): capture.${name} has no option ${show(unknown)}`, {
-      hint: `Its options are uri, ${TAP_OPTIONS.join(', ')}.`,
-    });
-  }
-  return tap as { uri: string } & Record<string, unknown>;
-}
-
-/** Opens the traces; those that are open are closed where one fails. */
-async function openTaps(capture: unknown, interfaces: readonly string[]): Promise<Taps> {
-  if (capture === undefined) return {};
-  if (typeof capture !== 'object' || capture === null || Array.isArray(capture)) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `openInline(): capture must be an object, not ${show(capture)}`);
-  }
-  const unknown = Object.keys(capture).find((key) => !(TAPS as readonly string[]).includes(key));
-  if (unknown !== undefined) {
-    throw new CaptureError('RINGTAP_UNKNOWN_OPTION', `openInline(): there is no tap ${show(unknown)}`, {
-      hint: `Taps are ${TAPS.join(', ')}.`,
-    });
-  }
-  const given: Record<string, unknown> = Object.assign(Object.create(null), capture);
-  const wanted = TAPS.flatMap((name) =>
-    given[name] === undefined ? [] : [[name, readTap(name, given[name])] as const],
-  );
-  const taps: Taps = {};
-  try {
-    for (const [name, { uri, ...options }] of wanted) {
-      const isPcapng = /pcapng/.test(uri) || options.format === 'pcapng';
-      const told = isPcapng ? { comment: ABOUT[name], interfaces: interfaces.map((one) => ({ name: one })) } : {};
-      const several = isPcapng && interfaces.length > 1 ? { latenessMs: 0 } : {};
-      const fixed = { linkType: ETHERNET, overflow: 'drop' as const };
-      taps[name] = await openWriter(uri, { queueBytes: TAP_QUEUE_BYTES, ...told, ...several, ...options, ...fixed });
-    }
-    return taps;
-  } catch (error) {
-    await Promise.allSettled(Object.values(taps).map((writer) => writer.close()));
-    throw error;
-  }
-}
-
 /**
  * A bump in the wire: packets that a client sends to an address of ours go on to a server, from another address of ours,
  * and its answers back; traces of it are taken as they came, as they left, and as if nobody were between. The kernel holds
  * none of these addresses: ARP and neighbour discovery are answered here, and the host sees nothing of the packets. A thread
  * of its own forwards; rules may be changed while it does. Linux, Ethernet; CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF.
+ *
+ * A rule is for one client; or for many, whose ports are translated (`kind: 'nat'`); or for GENEVE that balancers send to an
+ * address of this host's, and get back (`kind: 'geneve'`): docs/inline.md has it all.
  *
  * Time to live goes down by one, packets that are too long are cut or their sender is told, ICMP errors pass with what they
  * quote changed back, checksums stay right. All of it ends with the process, however that ends.
@@ -371,8 +360,9 @@ async function openTaps(capture: unknown, interfaces: readonly string[]): Promis
  * @param options interfaces for later rules, and traces
  * @returns when the rules are in force, and new addresses were announced
  * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_ADDRESS_IN_USE (this host or another has one),
- * RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, the kernel is too
- * old, or by `afxdp` the driver has no XDP), RINGTAP_BUSY (another XDP program is there), RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
+ * RINGTAP_BUSY (another forwarder has one, somebody listens at the port of health checks, or by `afxdp` another XDP program is
+ * there), RINGTAP_NO_INTERFACE, RINGTAP_INTERFACE_DOWN, RINGTAP_NO_PERMISSION, RINGTAP_UNSUPPORTED (no Ethernet, the kernel is too
+ * old, or by `afxdp` the driver has no XDP), RINGTAP_BACKEND_MISSING (not on this platform), and what `openWriter()` fails with
  */
 export async function openInline(rules: readonly InlineRule[] | string, options: InlineOptions = {}): Promise<Inline> {
   const own = ownOptions({ uri: 'openInline()' }, options) as Readonly<Record<string, unknown>>;
@@ -400,7 +390,7 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
       `openInline(): method must be one of ${METHODS.join(', ')}, not ${show(given)}`,
     );
   }
-  const read = readRules(rules, 'openInline()');
+  const read = readRules(rules, 'openInline()', parseRules);
   const named = read.flatMap(({ sides }) => sides.map((side) => side.interface));
   const interfaces = [...new Set([...named, ...(more as string[])])];
   if (interfaces.length === 0 || interfaces.length > MOST_INTERFACES) {
@@ -417,13 +407,14 @@ export async function openInline(rules: readonly InlineRule[] | string, options:
   const taps = await openTaps(capture, interfaces);
   let inline: Inline | undefined;
   try {
-    const natives = Object.fromEntries(Object.entries(taps).map(([name, writer]) => [name, nativeOf(writer)]));
-    inline = new Inline(openNative({ interfaces, method, ...natives }), interfaces, taps, probe);
+    const natives = Object.fromEntries(Object.entries(taps.writers).map(([name, writer]) => [name, nativeOf(writer)]));
+    inline = new Inline(openNative({ interfaces, method, ...natives, ...taps.buffers }), interfaces, taps, probe);
     await inline.rules.set(read.map(({ rule }) => rule));
     return inline;
   } catch (error) {
     await inline?.close().catch(() => {});
-    await Promise.allSettled(Object.values(taps).map((writer) => writer.close()));
+    await Promise.allSettled(Object.values(inline?.taps ?? {}).map((tap) => tap.close()));
+    await Promise.allSettled(Object.values(taps.writers).map((writer) => writer.close()));
     throw wrapNative(error);
   }
 }

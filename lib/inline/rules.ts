@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { CaptureError } from '../errors/errors.js';
 import { show } from '../errors/printable.js';
-import type { NativeInlineRule, NativeInlineSide } from '../native/native.js';
+import type { NativeInlineNat, NativeInlineRule, NativeInlineSide } from '../native/native.js';
 
 /** Where the client is: packets from it to `address` are for the server. */
 export interface InlineIn {
@@ -32,19 +32,102 @@ export interface InlineOut {
 }
 
 /** One client, one server, and the two addresses between them. */
-export interface InlineRule {
+export interface InlinePairRule {
   /** It is known by: 1 to 64 letters, digits, `_`, `.` or `-`. */
   readonly name: string;
+  /** What kind of rule it is; this kind needs not say so. */
+  readonly kind?: 'pair' | undefined;
   /** The client's side. */
   readonly in: InlineIn;
   /** The server's side. */
   readonly out: InlineOut;
 }
 
+/** Where many clients are: what they send to `address` is for the server. */
+export interface InlineNatIn {
+  /** An Ethernet interface. */
+  readonly interface: string;
+  /** Who they are: a network (`10.1.0.0/24`), one address, or `any`. */
+  readonly clients: string;
+  /** Whom they speak to, as {@link InlineIn.address}. */
+  readonly address: string;
+  /** Who is asked to send on what is for clients. Default: they are on the link. */
+  readonly gateway?: string | undefined;
+}
+
+/** How many conversations there may be. */
+export interface InlineLimits {
+  /** The number of those of all clients together: 1 to 1,048,576; default 65,536. */
+  readonly entries?: number | undefined;
+  /** The number of those of each client; default 1,024, or all if that is less. */
+  readonly perClient?: number | undefined;
+}
+
+/** How long a conversation in which nobody says anything is kept, in ms: 100 to 604,800,000. Its port is free only then. */
+export interface InlineTimeouts {
+  /** TCP, open at both ends. Default 7,440,000: two hours and four minutes (RFC 5382). */
+  readonly establishedMs?: number | undefined;
+  /** TCP, on its way to be. Default 240,000 (RFC 5382). */
+  readonly transitoryMs?: number | undefined;
+  /** TCP, closed by both ends or reset. Default 120,000. */
+  readonly closingMs?: number | undefined;
+  /** UDP. Default 120,000 (RFC 4787). */
+  readonly udpMs?: number | undefined;
+  /** ICMP: an echo and its answer. Default 60,000 (RFC 5508). */
+  readonly icmpMs?: number | undefined;
+}
+
+/** Many clients behind one address, and one server: address and port translation. */
+export interface InlineNatRule {
+  /** It is known by, as {@link InlinePairRule.name}. */
+  readonly name: string;
+  /** What kind of rule it is. */
+  readonly kind: 'nat';
+  /** The clients' side. */
+  readonly in: InlineNatIn;
+  /** The server's side. */
+  readonly out: InlineOut;
+  /** The first and the last of our ports, 1 to 65,535, that clients may get; default 1,024 to 65,535. Of ICMP all ids. */
+  readonly ports?: readonly [number, number] | undefined;
+  /** How many conversations there may be. */
+  readonly limits?: InlineLimits | undefined;
+  /** How long they are kept. */
+  readonly timeouts?: InlineTimeouts | undefined;
+}
+
+/** Where balancers are that send GENEVE. */
+export interface InlineGeneveIn {
+  /** An Ethernet interface. */
+  readonly interface: string;
+  /** Who they are: a network (`10.1.0.0/24`), one address, or `any`. */
+  readonly balancers: string;
+  /** Whom they send to: an address of this host on that interface. Only GENEVE to it is taken from the host. */
+  readonly address: string;
+}
+
+/** Packets that a gateway load balancer sends in GENEVE, and gets back as it sent them. */
+export interface InlineGeneveRule {
+  /** It is known by, as {@link InlinePairRule.name}. */
+  readonly name: string;
+  /** What kind of rule it is. */
+  readonly kind: 'geneve';
+  /** The only side. */
+  readonly in: InlineGeneveIn;
+  /** TCP port of the address at which health checks are answered, also of HTTP; default: none is. */
+  readonly healthPort?: number | undefined;
+}
+
+/** Which packets are sent on, and as what. `kind` tells the kinds apart. */
+export type InlineRule = InlinePairRule | InlineNatRule | InlineGeneveRule;
+
 /** A rule that was looked through. */
 export interface ReadRule {
   readonly rule: InlineRule;
+  readonly kind: 'pair' | 'nat' | 'geneve';
   readonly sides: readonly [ReadSide, ReadSide];
+  /** Of the network of clients or balancers. */
+  readonly clientBits: number;
+  readonly nat?: NativeInlineNat;
 }
 
 export interface ReadSide {
@@ -59,22 +142,67 @@ export interface ReadSide {
   readonly gatewayText: string | undefined;
 }
 
-const NAME = /^[\w.-]{1,64}$/;
-const INTERFACE = /^[^\s/:]{1,15}$/;
-const RULE = ['name', 'in', 'out'];
-const SIDES = { in: ['interface', 'client', 'address', 'gateway'], out: ['interface', 'address', 'server', 'gateway'] };
-const FORM =
-  'NAME: INTERFACE CLIENT -> ADDRESS[/BITS] [via GATEWAY] => INTERFACE ADDRESS[/BITS] -> SERVER [via GATEWAY]';
-const HINT = `A rule is ${FORM}`;
+export const NAME = /^[\w.-]{1,64}$/;
+export const INTERFACE = /^[^\s/:]{1,15}$/;
+const RULES = {
+  pair: ['name', 'kind', 'in', 'out'],
+  nat: ['name', 'kind', 'in', 'out', 'ports', 'limits', 'timeouts'],
+  geneve: ['name', 'kind', 'in', 'healthPort'],
+};
+export const KINDS = Object.keys(RULES) as ReadRule['kind'][];
+const OUT = ['interface', 'address', 'server', 'gateway'];
+const HINT =
+  'A rule is NAME: INTERFACE CLIENT -> ADDRESS[/BITS] [via GATEWAY] => INTERFACE ADDRESS[/BITS] -> SERVER [via GATEWAY]; for many clients NAME: nat INTERFACE CLIENTS -> … with bounds behind it, and for balancers NAME: geneve INTERFACE BALANCERS -> ADDRESS [health PORT]';
+export const LIMITS = { entries: 'entries', perClient: 'per-client' } as const;
+export const TIMEOUTS = {
+  establishedMs: 'established',
+  transitoryMs: 'transitory',
+  closingMs: 'closing',
+  udpMs: 'udp',
+  icmpMs: 'icmp',
+} as const;
+const DEFAULTS = {
+  establishedMs: 7_440_000,
+  transitoryMs: 240_000,
+  closingMs: 120_000,
+  udpMs: 120_000,
+  icmpMs: 60_000,
+};
+const DEFAULT_PORTS = [1024, 65_535] as const;
+const MOST_ENTRIES = 1_048_576;
+const [DEFAULT_ENTRIES, DEFAULT_PER_CLIENT] = [65_536, 1024];
+const [LEAST_MS, MOST_MS] = [100, 604_800_000];
 /** Of rules, together. */
 const MOST_RULES = 1024;
 
 /** The bytes of an address, 4 or 16; undefined where it is none, or that of no single host. */
 export function addressBytes(text: unknown): Uint8Array | undefined {
+  const bytes = bytesOf(text);
+  return bytes !== undefined && isHost(bytes) ? bytes : undefined;
+}
+
+function bytesOf(text: unknown): Uint8Array | undefined {
   if (typeof text !== 'string') return undefined;
   const kind = isIP(text);
-  const bytes = kind === 4 ? Uint8Array.from(text.split('.'), Number) : kind === 6 ? bytesOf6(text) : undefined;
-  return bytes !== undefined && isHost(bytes) ? bytes : undefined;
+  return kind === 4 ? Uint8Array.from(text.split('.'), Number) : kind === 6 ? bytesOf6(text) : undefined;
+}
+
+interface Network {
+  readonly bytes: Uint8Array;
+  readonly bits: number;
+}
+
+/** A network, one host, or `any`, of a family of so many bytes; undefined where it is none, or has bits behind its prefix. */
+export function networkOf(text: unknown, width?: number): Network | undefined {
+  if (typeof text !== 'string') return undefined;
+  if (text === 'any') return { bytes: new Uint8Array(width ?? 4), bits: 0 };
+  const [, plain = '', prefix = undefined] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const bytes = prefix === undefined ? addressBytes(plain) : bytesOf(plain);
+  if (bytes === undefined) return undefined;
+  const bits = prefix === undefined ? bytes.length * 8 : Number(prefix);
+  if (bits > bytes.length * 8) return undefined;
+  const isClean = bytes.every((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) === 0);
+  return isClean || bits === bytes.length * 8 ? { bytes, bits } : undefined;
 }
 
 function bytesOf6(text: string): Uint8Array | undefined {
@@ -100,7 +228,10 @@ function isHost(bytes: Uint8Array): boolean {
   return first !== 255 && !isLinkLocal && !isMapped && !(isSmall && bytes[15]! < 2);
 }
 
-function bad(what: string, hint = HINT): CaptureError {
+const ONE_FAMILY = 'addresses of one rule are all of IPv4, or all of IPv6';
+const NO_GATEWAY = { gateway: undefined, gatewayText: undefined };
+
+export function bad(what: string, hint = HINT): CaptureError {
   return new CaptureError('RINGTAP_BAD_OPTION', what, { hint });
 }
 
@@ -117,23 +248,12 @@ function ownFields(value: unknown, allowed: readonly string[], what: string): Re
   return Object.assign(Object.create(null), value);
 }
 
-/** Reads a side: `peerName` is what it calls the one who is there. */
-function readSide(value: unknown, which: 'in' | 'out', peerName: 'client' | 'server', where: string): ReadSide {
-  const fields = ownFields(value, SIDES[which], `${where}: ${which}`);
-  const { interface: name, address, gateway } = fields;
+type Fields = Readonly<Record<string, unknown>>;
+
+/** An interface, and an address of ours there. */
+function readOwn({ interface: name, address }: Fields, which: 'in' | 'out', where: string) {
   if (typeof name !== 'string' || !INTERFACE.test(name)) {
     throw bad(`${where}: ${which}.interface must be the name of an interface, not ${show(name)}`);
-  }
-  const peer = addressBytes(fields[peerName]);
-  if (peer === undefined) {
-    if (/^[^/]+\/\d{1,3}$/.test(String(fields[peerName]))) {
-      throw new CaptureError(
-        'RINGTAP_UNSUPPORTED',
-        `${where}: ${which}.${peerName} is a network, and a rule is for one ${peerName}: address translation for many is not there`,
-        { hint: `Give each ${peerName} a rule of its own, with addresses of its own.` },
-      );
-    }
-    throw bad(`${where}: ${which}.${peerName} must be the IP address of a host, not ${show(fields[peerName])}`);
   }
   const [, plain = undefined, bits = undefined] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(String(address)) ?? [];
   const own = addressBytes(plain);
@@ -144,23 +264,87 @@ function readSide(value: unknown, which: 'in' | 'out', peerName: 'client' | 'ser
   if (ownBits > own.length * 8 || (bits !== undefined && ownBits === 0)) {
     throw bad(`${where}: ${which}.address has a prefix from 1 to ${own.length * 8}, not ${bits}`);
   }
+  return { interface: name, own, ownBits, address: plain! };
+}
+
+/** Who is asked to send on. */
+function readGateway({ gateway }: Fields, own: Uint8Array, which: 'in' | 'out', where: string) {
   const via = gateway === undefined ? undefined : addressBytes(gateway);
   if (gateway !== undefined && via === undefined) {
     throw bad(`${where}: ${which}.gateway must be the IP address of a host, not ${show(gateway)}`);
   }
-  if (peer.length !== own.length || (via !== undefined && via.length !== own.length)) {
-    throw bad(`${where}: addresses of one rule are all of IPv4, or all of IPv6`);
+  if (via !== undefined && via.length !== own.length) throw bad(`${where}: ${ONE_FAMILY}`);
+  return { gateway: via, gatewayText: gateway as string | undefined };
+}
+
+/** Reads a side with one peer, by its name. */
+function readSide(fields: Fields, which: 'in' | 'out', peerName: 'client' | 'server', where: string): ReadSide {
+  const peer = addressBytes(fields[peerName]);
+  if (peer === undefined) {
+    const isNetwork = peerName === 'client' && /^[^/]+\/\d{1,3}$/.test(String(fields[peerName]));
+    throw bad(
+      `${where}: ${which}.${peerName} must be the IP address of a host, not ${show(fields[peerName])}`,
+      isNetwork ? "For many clients a rule has kind: 'nat', and in: { interface, clients, address }." : HINT,
+    );
   }
-  if (Buffer.compare(peer, own) === 0) throw bad(`${where}: ${which}.address is that of the ${peerName} itself`);
+  const own = readOwn(fields, which, where);
+  const via = readGateway(fields, own.own, which, where);
+  if (peer.length !== own.own.length) throw bad(`${where}: ${ONE_FAMILY}`);
+  if (Buffer.compare(peer, own.own) === 0) throw bad(`${where}: ${which}.address is that of the ${peerName} itself`);
+  return { ...own, ...via, peer, peerText: fields[peerName] as string };
+}
+
+/** Reads a side with many peers, by their name. */
+function readMany(
+  fields: Fields,
+  peersName: 'clients' | 'balancers',
+  where: string,
+): ReadSide & { clientBits: number } {
+  const own = readOwn(fields, 'in', where);
+  const network = networkOf(fields[peersName], own.own.length);
+  if (network === undefined) {
+    throw bad(
+      `${where}: in.${peersName} must be a network such as 10.1.0.0/24 without bits behind its prefix, an IP address, or any, not ${show(fields[peersName])}`,
+    );
+  }
+  if (network.bytes.length !== own.own.length) throw bad(`${where}: ${ONE_FAMILY}`);
+  const via = peersName === 'clients' ? readGateway(fields, own.own, 'in', where) : NO_GATEWAY;
+  return { ...own, ...via, peer: network.bytes, clientBits: network.bits, peerText: fields[peersName] as string };
+}
+
+function whole(value: unknown, least: number, most: number, what: string): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  throw bad(`${what} must be a whole number from ${least} to ${most}, not ${show(value)}`);
+}
+
+/** The bounds of a rule for many clients: as they were given, and all of them. */
+function readBounds({ ports, limits = {}, timeouts = {} }: Fields, where: string) {
+  const given = ownFields(limits, Object.keys(LIMITS), `${where}: limits`);
+  const times = ownFields(timeouts, Object.keys(TIMEOUTS), `${where}: timeouts`);
+  const isPair = ports === undefined || (Array.isArray(ports) && ports.length === 2);
+  if (!isPair) throw bad(`${where}: ports must be the first and the last, not ${show(ports)}`);
+  const first = whole(ports?.[0] ?? DEFAULT_PORTS[0], 1, 65_535, `${where}: the first of ports`);
+  const last = whole(ports?.[1] ?? DEFAULT_PORTS[1], first, 65_535, `${where}: the last of ports`);
+  const entries = whole(given.entries ?? DEFAULT_ENTRIES, 1, MOST_ENTRIES, `${where}: limits.entries`);
+  const most = given.perClient ?? Math.min(DEFAULT_PER_CLIENT, entries);
+  const perClient = whole(most, 1, MOST_ENTRIES, `${where}: limits.perClient`);
+  const names = Object.keys(TIMEOUTS) as (keyof typeof TIMEOUTS)[];
+  const timeoutsMs = names.map((name) =>
+    whole(times[name] ?? DEFAULTS[name], LEAST_MS, MOST_MS, `${where}: timeouts.${name}`),
+  );
+  const kept = <T extends string>(from: Fields, keys: readonly T[]) =>
+    Object.freeze(
+      Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key] as number]]))),
+    ) as { readonly [key in T]?: number };
+  const limited = kept(given, Object.keys(LIMITS) as (keyof typeof LIMITS)[]);
+  const timed = kept(times, names);
   return {
-    interface: name,
-    peer,
-    own,
-    ownBits,
-    gateway: via,
-    address: plain!,
-    peerText: fields[peerName] as string,
-    gatewayText: gateway as string | undefined,
+    nat: { ports: Uint32Array.of(first, last), entries, perClient, timeoutsMs: Float64Array.from(timeoutsMs) },
+    rule: {
+      ...(ports === undefined ? {} : { ports: Object.freeze([first, last] as const) }),
+      ...(Object.keys(limited).length === 0 ? {} : { limits: limited }),
+      ...(Object.keys(timed).length === 0 ? {} : { timeouts: timed }),
+    },
   };
 }
 
@@ -180,148 +364,83 @@ export function readRule(value: unknown, where: string): ReadRule {
 }
 
 function look(value: unknown, where: string): ReadRule {
-  const { name, in: client, out } = ownFields(value, RULE, where);
+  const asked = (value as { kind?: unknown } | null | undefined)?.kind ?? 'pair';
+  if (!KINDS.includes(asked as ReadRule['kind'])) {
+    throw bad(`${where}: kind must be ${KINDS.join(', ')}, not ${show(asked)}`);
+  }
+  const kind = asked as ReadRule['kind'];
+  const fields = ownFields(value, RULES[kind], where);
+  const { name } = fields;
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw bad(`${where}: name must be 1 to 64 letters, digits, _, . or -, not ${show(name)}`);
   }
-  const sides = [
-    readSide(client, 'in', 'client', `rule ${name}`),
-    readSide(out, 'out', 'server', `rule ${name}`),
-  ] as const;
-  if (sides[0].own.length !== sides[1].own.length) {
-    throw bad(`rule ${name}: addresses of one rule are all of IPv4, or all of IPv6`);
+  const side = (which: 'in' | 'out', allowed: readonly string[]) =>
+    ownFields(fields[which], allowed, `rule ${name}: ${which}`);
+  const called = `rule ${name}`;
+  if (kind === 'geneve') {
+    const near = readMany(side('in', ['interface', 'balancers', 'address']), 'balancers', called);
+    const health = fields.healthPort;
+    const healthPort = health === undefined ? {} : { healthPort: whole(health, 1, 65_535, `${called}: healthPort`) };
+    const inside = Object.freeze({ ...ownText(near), balancers: near.peerText });
+    return {
+      rule: Object.freeze({ name, kind, in: inside, ...healthPort }),
+      kind,
+      sides: [near, near],
+      clientBits: near.clientBits,
+    };
   }
-  return { rule: ruleOf(name, sides), sides: [...sides] };
+  const far = () => readSide(side('out', OUT), 'out', 'server', called);
+  if (kind === 'nat') {
+    const near = readMany(side('in', ['interface', 'clients', 'address', 'gateway']), 'clients', called);
+    const sides = oneFamily(near, far(), called);
+    const bounds = readBounds(fields, called);
+    const inside = Object.freeze({ ...ownText(near), clients: near.peerText });
+    const out = Object.freeze({ ...ownText(sides[1]), server: sides[1].peerText });
+    return {
+      rule: Object.freeze({ name, kind, in: inside, out, ...bounds.rule }),
+      kind,
+      sides,
+      clientBits: near.clientBits,
+      nat: bounds.nat,
+    };
+  }
+  const near = readSide(side('in', ['interface', 'client', 'address', 'gateway']), 'in', 'client', called);
+  const sides = oneFamily(near, far(), called);
+  const inside = Object.freeze({ ...ownText(near), client: near.peerText });
+  const out = Object.freeze({ ...ownText(sides[1]), server: sides[1].peerText });
+  return { rule: Object.freeze({ name, in: inside, out }), kind, sides, clientBits: 0 };
+}
+
+function oneFamily(near: ReadSide, far: ReadSide, where: string): readonly [ReadSide, ReadSide] {
+  if (near.own.length !== far.own.length) throw bad(`${where}: ${ONE_FAMILY}`);
+  return [near, far];
 }
 
 /** As it was read: what the caller does with his object afterwards changes nothing. */
-function ruleOf(name: string, [near, far]: readonly [ReadSide, ReadSide]): InlineRule {
-  const of = (side: ReadSide) => ({
+function ownText(side: ReadSide) {
+  return {
     interface: side.interface,
     address: side.address + (side.ownBits > 0 ? `/${side.ownBits}` : ''),
     ...(side.gatewayText === undefined ? {} : { gateway: side.gatewayText }),
-  });
-  return Object.freeze({
-    name,
-    in: Object.freeze({ ...of(near), client: near.peerText }),
-    out: Object.freeze({ ...of(far), server: far.peerText }),
-  });
+  };
 }
 
-/** Looks through rules that are to be in force together. */
-export function readRules(value: unknown, where: string): ReadRule[] {
-  return looked(where, () => lookAll(value, where));
+/** Looks through rules that are to be in force together; text is read by `parse`. */
+export function readRules(value: unknown, where: string, parse: (text: string) => InlineRule[]): ReadRule[] {
+  return looked(where, () => lookAll(typeof value === 'string' ? parse(value) : value, where));
 }
 
 function lookAll(value: unknown, where: string): ReadRule[] {
-  const list = typeof value === 'string' ? parseRules(value) : value;
-  if (!Array.isArray(list)) throw bad(`${where}: rules are an array, or text, not ${show(value)}`);
-  if (list.length > MOST_RULES) throw bad(`${where}: ${list.length} rules are more than ${MOST_RULES}`);
-  return Array.from(list, (one, i) => readRule(one, `${where}: rule ${i + 1}`));
-}
-
-/** What a line of rules is made of, and where. */
-interface Word {
-  readonly text: string;
-  readonly column: number;
-}
-
-/**
- * Reads rules that are written one a line, `web: eth1 10.1.0.2 -> 10.1.0.5/24 => eth2 10.2.0.5/24 -> 10.2.0.2`, with
- * `via GATEWAY` behind either side where the peer is not on the link. `#` begins a comment.
- * @example
- * for (const rule of parseRules('web: eth1 10.1.0.2 -> 10.1.0.5 => eth2 10.2.0.5 -> 10.2.0.2')) {
- *   console.log(rule.in.client, rule.out.server); // 10.1.0.2 10.2.0.2
- * }
- * @param text all of a file
- * @param source what messages call it, such as the file's name
- * @returns the rules, in their order
- * @throws CaptureError RINGTAP_BAD_OPTION, which names line and column
- */
-export function parseRules(text: string, source = 'rules'): InlineRule[] {
-  if (typeof source !== 'string') throw bad(`parseRules(): source is what messages call the text, not ${show(source)}`);
-  if (typeof text !== 'string') throw bad(`${source}: rules are text, not ${show(text)}`);
-  const rules: InlineRule[] = [];
-  const names = new Set<string>();
-  for (const [i, whole] of text.split(/\r?\n/).entries()) {
-    const line = whole.replace(/#.*/, '');
-    if (line.trim() === '') continue;
-    const rule = parseRule(line, `${source}:${i + 1}`);
-    if (names.has(rule.name)) throw bad(`${source}:${i + 1}:1: another rule has the name ${rule.name}`);
-    names.add(rule.name);
-    rules.push(rule);
-  }
-  return rules;
-}
-
-/** One of them. `where` is its source and line. */
-function parseRule(line: string, where: string): InlineRule {
-  const words: Word[] = [...line.matchAll(/\S+/g)].map(({ 0: word, index }) => ({ text: word, column: index + 1 }));
-  const fail = (what: string, word: Word | undefined) =>
-    bad(
-      `${where}:${word?.column ?? line.trimEnd().length + 1}: ${what}${word === undefined ? '' : `, not ${show(word.text)}`}`,
-    );
-  let at = 0;
-  const take = (what: string, is: (text: string) => boolean): string => {
-    const word = words[at];
-    if (word === undefined || !is(word.text)) throw fail(`expected ${what}`, word);
-    at++;
-    return word.text;
-  };
-  const address = (text: string) => addressBytes(text) !== undefined;
-  const withBits = (text: string) => /^[^/]+(\/\d{1,3})?$/.test(text) && address(text.split('/')[0]!);
-  const via = () => {
-    if (words[at]?.text !== 'via') return {};
-    at++;
-    return { gateway: take('the address of a gateway', address) };
-  };
-  const begin = words[0];
-  const name = take('NAME:', (word) => word.endsWith(':') && NAME.test(word.slice(0, -1))).slice(0, -1);
-  const from = take('an interface', (word) => INTERFACE.test(word));
-  const client = take("the client's address", address);
-  take('->', (word) => word === '->');
-  const near = {
-    interface: from,
-    client,
-    address: take('an address of ours, such as 10.1.0.5/24', withBits),
-    ...via(),
-  };
-  take(near.address.includes('/') || 'gateway' in near ? '=>' : '=> or via', (word) => word === '=>');
-  const to = take('an interface', (word) => INTERFACE.test(word));
-  const own = take('an address of ours, such as 10.2.0.5/24', withBits);
-  take('->', (word) => word === '->');
-  const server = take("the server's address", address);
-  const far = { interface: to, address: own, server, ...via() };
-  if (words[at] !== undefined) throw fail('expected the end of the line', words[at]);
-  const rule = { name, in: near, out: far };
-  try {
-    readRule(rule, where);
-  } catch (error) {
-    if (error instanceof CaptureError) throw bad(`${where}:${begin?.column ?? 1}: ${error.message}`);
-    throw error;
-  }
-  return rule;
-}
-
-/**
- * Writes a rule as {@link parseRules} reads it.
- * @example
- * const near = { interface: 'eth1', client: '10.1.0.2', address: '10.1.0.5/24' };
- * const far = { interface: 'eth2', address: '10.2.0.5/24', server: '10.2.0.2' };
- * console.log(formatRule({ name: 'web', in: near, out: far }));
- * @param rule as `openInline()` takes it
- * @returns one line, without its end
- * @throws CaptureError RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION: it is no rule
- */
-export function formatRule(rule: InlineRule): string {
-  const { name, in: near, out: far } = readRule(rule, 'formatRule()').rule;
-  const via = (gateway: string | undefined) => (gateway === undefined ? '' : ` via ${gateway}`);
-  const from = `${near.interface} ${near.client} -> ${near.address}${via(near.gateway)}`;
-  return `${name}: ${from} => ${far.interface} ${far.address} -> ${far.server}${via(far.gateway)}`;
+  if (!Array.isArray(value)) throw bad(`${where}: rules are an array, or text, not ${show(value)}`);
+  if (value.length > MOST_RULES) throw bad(`${where}: ${value.length} rules are more than ${MOST_RULES}`);
+  return Array.from(value, (one, i) => readRule(one, `${where}: rule ${i + 1}`));
 }
 
 /** For the addon, by the numbers of its interfaces. */
-export function toNative({ rule, sides }: ReadRule, interfaces: readonly string[]): NativeInlineRule {
+export function toNative(
+  { rule, kind, sides, clientBits, nat }: ReadRule,
+  interfaces: readonly string[],
+): NativeInlineRule {
   const side = (one: ReadSide): NativeInlineSide => ({
     port: interfaces.indexOf(one.interface),
     peer: one.peer,
@@ -329,5 +448,11 @@ export function toNative({ rule, sides }: ReadRule, interfaces: readonly string[
     ownBits: one.ownBits,
     ...(one.gateway === undefined ? {} : { gateway: one.gateway }),
   });
-  return { name: rule.name, sides: [side(sides[0]), side(sides[1])] };
+  return {
+    name: rule.name,
+    kind,
+    sides: [side(sides[0]), side(sides[1])],
+    clientBits,
+    ...(nat === undefined ? {} : { nat }),
+  };
 }

@@ -1,4 +1,5 @@
 // What a forwarder has counted.
+import type { CaptureStats } from '../capture/stats.js';
 import type { NativeInlineStats } from '../native/native.js';
 import type { WriterStats } from '../write/writer.js';
 
@@ -13,7 +14,14 @@ export type InlineDrop =
   | 'noBuffer'
   | 'refused'
   | 'redirect'
-  | 'closed';
+  | 'closed'
+  | 'protocol'
+  | 'unmapped'
+  | 'tableFull'
+  | 'clientFull'
+  | 'noPort'
+  | 'fragment'
+  | 'geneve';
 
 /** One direction of a rule: `ingress = egress + dropped + waiting`, to the packet. */
 export interface InlineDirection {
@@ -37,14 +45,28 @@ export interface InlineDirection {
   readonly drops: Readonly<Record<InlineDrop, number>>;
 }
 
+/** The table of a rule for many clients. */
+export interface InlineTable {
+  /** Number of conversations that there are: of TCP, of UDP, and of ICMP. */
+  readonly entries: number;
+  /** Number of clients that have some. */
+  readonly clients: number;
+  /** Number of conversations that ever began. */
+  readonly created: number;
+  /** Number of those that were forgotten, nobody having said anything for their time. */
+  readonly expired: number;
+}
+
 /** What a rule has counted since it is in force. */
 export interface InlineRuleStats {
   /** The rule's. */
   readonly name: string;
-  /** From the client to the server. */
+  /** From the client to the server. Of a rule for GENEVE: all that balancers have sent, and got back. */
   readonly toServer: InlineDirection;
-  /** From the server to the client. */
+  /** From the server to the client. Of a rule for GENEVE: nothing. */
   readonly toClient: InlineDirection;
+  /** Its table, of a rule for many clients. */
+  readonly nat?: InlineTable;
 }
 
 /** What an interface of a forwarder has counted. */
@@ -69,19 +91,27 @@ export interface InlineInterfaceStats {
   readonly downs: number;
 }
 
+/** What a tap has counted: a trace, or a capture. */
+export type InlineTapStats = WriterStats | CaptureStats;
+
 /** The ledger of a forwarder. */
 export interface InlineStats {
   /** Of each rule that is in force. */
   readonly rules: readonly InlineRuleStats[];
   /** Of each interface that was opened. */
   readonly interfaces: readonly InlineInterfaceStats[];
-  /** Of each tap that there is: `dropped` are packets that its writer had no room for. */
-  readonly taps: { readonly ingress?: WriterStats; readonly egress?: WriterStats; readonly inline?: WriterStats };
+  /** Of each tap that there is: `dropped` are packets that its writer, or the reader of its batches, had no room for. */
+  readonly taps: {
+    readonly ingress?: InlineTapStats;
+    readonly egress?: InlineTapStats;
+    readonly inline?: InlineTapStats;
+  };
 }
 
 const DROPS = [
   ...(['ttl', 'tooBig', 'malformed', 'checksum', 'unresolved'] as const),
   ...(['linkDown', 'noBuffer', 'refused', 'redirect', 'closed'] as const),
+  ...(['protocol', 'unmapped', 'tableFull', 'clientFull', 'noPort', 'fragment', 'geneve'] as const),
 ] as const satisfies InlineDrop[];
 
 type NativeDirection = NativeInlineStats['rules'][number]['directions'][number];
@@ -95,10 +125,11 @@ function direction(native: NativeDirection): InlineDirection {
 /** Of the addon's numbers. */
 export function toStats(native: NativeInlineStats, taps: InlineStats['taps']): InlineStats {
   return {
-    rules: native.rules.map(({ name, directions: [toServer, toClient] }) => ({
+    rules: native.rules.map(({ name, directions: [toServer, toClient], nat }) => ({
       name,
       toServer: direction(toServer),
       toClient: direction(toClient),
+      ...(nat === undefined ? {} : { nat }),
     })),
     interfaces: native.interfaces,
     taps,

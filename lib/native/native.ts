@@ -514,9 +514,9 @@ export interface Addon {
   openInline?(request: {
     interfaces: readonly string[];
     method: 'afpacket' | 'afxdp';
-    ingress?: NativeWriter;
-    egress?: NativeWriter;
-    inline?: NativeWriter;
+    ingress?: NativeWriter | number;
+    egress?: NativeWriter | number;
+    inline?: NativeWriter | number;
   }): NativeInline;
   open(request: OpenRequest): Promise<NativeSession>;
   /** Nobody waits for that open() any more: it rejects, or has opened by then. */
@@ -634,14 +634,29 @@ export interface NativeInlineSide {
 
 export interface NativeInlineRule {
   name: string;
+  kind: string;
   sides: [NativeInlineSide, NativeInlineSide];
+  /** Of the network that `sides[0].peer` is, where there are many. */
+  clientBits: number;
+  nat?: NativeInlineNat;
+}
+
+/** Bounds of a table. Times: established, transitory, closing, UDP, ICMP. */
+export interface NativeInlineNat {
+  ports: Uint32Array;
+  entries: number;
+  perClient: number;
+  timeoutsMs: Float64Array;
 }
 
 export interface NativeInlineStats {
   rules: {
     name: string;
     directions: [NativeInlineDirection, NativeInlineDirection];
+    nat?: { entries: number; clients: number; created: number; expired: number };
   }[];
+  /** Since the thread has looked up. */
+  silentMs: number;
   interfaces: {
     name: string;
     frames: number;
@@ -670,6 +685,8 @@ export interface NativeInlineDirection {
 export interface NativeInline {
   set(rules: readonly NativeInlineRule[]): Promise<void>;
   probe(places: readonly { port: number; address: Uint8Array }[]): Promise<{ index: number; mac: string } | undefined>;
+  /** Of a tap that was asked for by a number of bytes; once. */
+  tap(name: string, uri: string): NativeSession | undefined;
   /** Undefined once it is closed. */
   stats(): NativeInlineStats | undefined;
   /** Nothing is forwarded any more; what was counted stays. */

@@ -1,5 +1,7 @@
 #include "addon/inline.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include "addon/elements.h"
 #include "addon/errors.h"
 #include "addon/inline_taps.h"
+#include "addon/session.h"
 #include "addon/writer.h"
 #include "backends/afpacket/inline_nic.h"
 #include "backends/afxdp/inline_nic.h"
@@ -17,7 +20,16 @@ namespace ringtap::addon {
 
 namespace {
 
+constexpr uint32_t kTapBatch = 256;
+
+uint64_t random_seed() noexcept {
+  uint64_t seed = 0;
+  static_cast<void>(getrandom(&seed, sizeof seed, GRND_NONBLOCK));
+  return seed;
+}
+
 using forward::Address;
+using forward::Kind;
 using forward::Ledger;
 using forward::Rule;
 using forward::Side;
@@ -28,6 +40,39 @@ Address address_of(const Napi::Value& value) {
   const auto bytes = elements<std::byte>(value);
   if (bytes.size() != 4 && bytes.size() != 16) return {};
   return Address::from(bytes.data(), bytes.size() == 16);
+}
+
+void set(Napi::Object& object, const char* name, const forward::Counter& counter) {
+  object.Set(name, static_cast<double>(counter.get()));
+}
+
+/// {clientBits, ports, entries, perClient, timeoutsMs}
+void read_settings(const Napi::Object& object, Rule& rule) {
+  forward::NatSettings& settings = rule.settings;
+  const auto ports = elements<uint32_t>(object.Get("ports"));
+  const auto timeouts = elements<double>(object.Get("timeoutsMs"));
+  if (ports.size() != 2 || timeouts.size() != forward::kStages) return;
+  settings.first_port = static_cast<uint16_t>(ports[0]);
+  settings.last_port = static_cast<uint16_t>(std::max(ports[0], ports[1]));
+  settings.most_entries = word(object.Get("entries"));
+  settings.most_per_client = word(object.Get("perClient"));
+  constexpr double kMostMs = 1e12;
+  for (size_t i = 0; i < forward::kStages; i++) {
+    settings.timeouts_ns[i] = static_cast<int64_t>(std::clamp(timeouts[i], 1.0, kMostMs) * 1e6);
+  }
+}
+
+Kind kind_of(const std::string& name) {
+  return name == "nat" ? Kind::kNat : name == "geneve" ? Kind::kGeneve : Kind::kPair;
+}
+
+Napi::Object from_nat(Napi::Env env, const forward::NatLedger& ledger) {
+  Napi::Object object = Napi::Object::New(env);
+  set(object, "entries", ledger.entries);
+  set(object, "clients", ledger.clients);
+  set(object, "created", ledger.created);
+  set(object, "expired", ledger.expired);
+  return object;
 }
 
 Side side_of(const Napi::Value& value, size_t ports) {
@@ -49,10 +94,6 @@ std::string to_text(const forward::Mac& mac) {
   std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", byte(0), byte(1), byte(2), byte(3), byte(4),
                 byte(5));
   return text.data();
-}
-
-void set(Napi::Object& object, const char* name, const forward::Counter& counter) {
-  object.Set(name, static_cast<double>(counter.get()));
 }
 
 using Nics = std::vector<std::unique_ptr<forward::Nic>>;
@@ -105,8 +146,8 @@ Napi::Object from_port(Napi::Env env, const forward::PortLedger& ledger) {
 Napi::Function InlineHandle::define(Napi::Env env) {
   return DefineClass(env, "Inline",
                      {InstanceMethod<&InlineHandle::set>("set"), InstanceMethod<&InlineHandle::probe>("probe"),
-                      InstanceMethod<&InlineHandle::stats>("stats"), InstanceMethod<&InlineHandle::stop>("stop"),
-                      InstanceMethod<&InlineHandle::close>("close")});
+                      InstanceMethod<&InlineHandle::tap>("tap"), InstanceMethod<&InlineHandle::stats>("stats"),
+                      InstanceMethod<&InlineHandle::stop>("stop"), InstanceMethod<&InlineHandle::close>("close")});
 }
 
 Napi::Value InlineHandle::open(const Napi::CallbackInfo& info) {
@@ -122,10 +163,22 @@ Napi::Value InlineHandle::open(const Napi::CallbackInfo& info) {
     return {};
   }
   for (const auto& nic : *nics) made->names_.push_back(nic->name());
-  TapWriters writers{.ingress = Writer::of(request.Get("ingress")),
-                     .egress = Writer::of(request.Get("egress")),
-                     .synthetic = Writer::of(request.Get("inline"))};
-  auto taps = writers.any() ? make_taps(std::move(writers), nics->size()) : nullptr;
+  TapsWanted wanted;
+  for (const auto& [name, tap] : {std::pair("ingress", &wanted.ingress), std::pair("egress", &wanted.egress),
+                                  std::pair("inline", &wanted.synthetic)}) {
+    const Napi::Value given = request.Get(name);
+    if (given.IsNumber()) {
+      auto ring = forward::TapRing::create(static_cast<size_t>(number(given)));
+      if (!ring) {
+        raise(env, ring.error());
+        return {};
+      }
+      made->rings_[name] = tap->ring = *std::move(ring);
+    } else {
+      tap->writer = Writer::of(given);
+    }
+  }
+  auto taps = wanted.any() ? make_taps(std::move(wanted), nics->size()) : nullptr;
   auto forwarder = forward::Forwarder::start(*std::move(nics), std::move(taps));
   if (!forwarder) {
     raise(env, forwarder.error());
@@ -143,7 +196,8 @@ uint32_t InlineHandle::add(Deferred deferred) {
   return promises_;
 }
 
-/// set(rules) → Promise: when they are in force. A rule: {name, sides: [{port, peer, own, ownBits, gateway?}, …]}.
+/// set(rules) → Promise: when they are in force. A rule: {name, kind, sides: [{port, peer, own, ownBits, gateway?}, …],
+/// clientBits, nat?}.
 Napi::Value InlineHandle::set(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Deferred deferred(env);
@@ -160,11 +214,20 @@ Napi::Value InlineHandle::set(const Napi::CallbackInfo& info) {
     const auto sides = object.Get("sides").As<Napi::Array>();
     Rule rule{.name = text(object.Get("name")),
               .sides = {side_of(sides.Get(0U), names_.size()), side_of(sides.Get(1U), names_.size())},
+              .kind = kind_of(text(object.Get("kind"))),
+              .client_bits = static_cast<uint8_t>(word(object.Get("clientBits"))),
               .ledgers = {}};
+    if (const Napi::Value nat = object.Get("nat"); nat.IsObject()) read_settings(nat.As<Napi::Object>(), rule);
     // What a rule has counted goes on for as long as it is the same.
     const auto& before = table_->rules();
     const auto same = std::find_if(before.begin(), before.end(), [&](const Rule& one) { return one.is_same(rule); });
-    rule.ledgers = same == before.end() ? std::make_shared<std::array<Ledger, 2>>() : same->ledgers;
+    if (same != before.end()) {
+      rule.ledgers = same->ledgers;
+      rule.nat = same->nat;
+    } else {
+      rule.ledgers = std::make_shared<std::array<Ledger, 2>>();
+      if (rule.kind == Kind::kNat) rule.nat = std::make_shared<forward::Nat>(rule.settings, random_seed());
+    }
     rules.push_back(std::move(rule));
   }
   auto table = Table::create(std::move(rules));
@@ -225,7 +288,19 @@ Napi::Value InlineHandle::probe(const Napi::CallbackInfo& info) {
   return deferred.promise();
 }
 
-/// stats() → {rules: [{name, directions: [ledger, ledger]}], interfaces: [{name, …}]}; undefined once it is closed.
+/// tap(name) → Session: of packets that it asked for by a number of bytes; undefined where there is none, or it was
+/// taken.
+Napi::Value InlineHandle::tap(const Napi::CallbackInfo& info) {
+  auto ring = rings_.extract(text(info[0]));
+  if (ring.empty()) return info.Env().Undefined();
+  return Session::make(info.Env(), {.uri = text(info[1]),
+                                    .source = std::make_unique<forward::TapSource>(ring.mapped()),
+                                    .filter = {},
+                                    .batch_size = kTapBatch});
+}
+
+/// stats() → {rules: [{name, directions: [ledger, ledger], nat?}], interfaces: [{name, …}], silentMs}; undefined once
+/// it is closed.
 Napi::Value InlineHandle::stats(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!forwarder_) return env.Undefined();
@@ -237,6 +312,7 @@ Napi::Value InlineHandle::stats(const Napi::CallbackInfo& info) {
     directions.Set(1U, from_ledger(env, (*rule.ledgers)[1]));
     object.Set("name", rule.name);
     object.Set("directions", directions);
+    if (rule.nat) object.Set("nat", from_nat(env, rule.nat->ledger()));
     rules.Set(rules.Length(), object);
   }
   Napi::Array interfaces = Napi::Array::New(env);
@@ -249,6 +325,7 @@ Napi::Value InlineHandle::stats(const Napi::CallbackInfo& info) {
   Napi::Object all = Napi::Object::New(env);
   all.Set("rules", rules);
   all.Set("interfaces", interfaces);
+  all.Set("silentMs", static_cast<double>(forwarder_->silent_ns()) / 1e6);
   return all;
 }
 

@@ -62,42 +62,65 @@ class Gathered {
   std::vector<double> time_, rest_;
 };
 
-class Taps final : public forward::Taps {
+/// One of the three.
+class OneTap {
  public:
-  Taps(TapWriters writers, size_t ports) : writers_(std::move(writers)) {
-    const int64_t epoch_ns = epoch_now_ns();
-    for (auto* of : {&ingress_, &egress_, &synthetic_}) of->assign(ports, Gathered(epoch_ns));
+  OneTap(Tap tap, size_t ports) : tap_(std::move(tap)) {
+    if (tap_.writer) gathered_.assign(ports, Gathered(epoch_now_ns()));
+  }
+  ~OneTap() {
+    if (tap_.ring) tap_.ring->end();
+  }
+  OneTap(const OneTap&) = delete;
+  OneTap& operator=(const OneTap&) = delete;
+
+  bool is_wanted() const noexcept { return bool(tap_); }
+
+  void add(uint16_t port, const Frame& frame, int64_t time_ns, uint32_t flags) {
+    if (tap_.writer) gathered_[port].add(frame, time_ns, flags);
+    if (tap_.ring) tap_.ring->push(port, frame, time_ns, flags);
   }
 
-  void ingress(uint16_t port, const Frame& frame) override {
-    if (writers_.ingress) ingress_[port].add(frame, frame.time_ns, 0);
-  }
-  void synthetic(uint16_t port, const Frame& frame) override { synthetic_[port].add(frame, frame.time_ns, 0); }
-  bool wants_synthetic() const noexcept override { return writers_.synthetic != nullptr; }
-  void egress(uint16_t port, const Frame& frame) override {
-    if (writers_.egress) egress_[port].add(frame, unix_now_ns(), kFlagOutgoing);
-  }
-
-  void flush() override {
-    flush(writers_.ingress, ingress_);
-    flush(writers_.egress, egress_);
-    flush(writers_.synthetic, synthetic_);
+  void flush() {
+    if (tap_.ring) tap_.ring->flush();
+    for (uint32_t port = 0; port < gathered_.size(); port++) gathered_[port].flush(*tap_.writer, port);
   }
 
  private:
-  static void flush(const std::shared_ptr<TraceWriter>& writer, std::vector<Gathered>& of) {
-    if (!writer) return;
-    for (uint32_t port = 0; port < of.size(); port++) of[port].flush(*writer, port);
+  const Tap tap_;
+  std::vector<Gathered> gathered_;
+};
+
+class Taps final : public forward::Taps {
+ public:
+  Taps(TapsWanted wanted, size_t ports)
+      : ingress_(std::move(wanted.ingress), ports),
+        egress_(std::move(wanted.egress), ports),
+        synthetic_(std::move(wanted.synthetic), ports) {}
+
+  void ingress(uint16_t port, const Frame& frame) override {
+    if (ingress_.is_wanted()) ingress_.add(port, frame, frame.time_ns, 0);
+  }
+  void synthetic(uint16_t port, const Frame& frame) override { synthetic_.add(port, frame, frame.time_ns, 0); }
+  bool wants_synthetic() const noexcept override { return synthetic_.is_wanted(); }
+  void egress(uint16_t port, const Frame& frame) override {
+    if (egress_.is_wanted()) egress_.add(port, frame, unix_now_ns(), kFlagOutgoing);
   }
 
-  const TapWriters writers_;
-  std::vector<Gathered> ingress_, egress_, synthetic_;
+  void flush() override {
+    ingress_.flush();
+    egress_.flush();
+    synthetic_.flush();
+  }
+
+ private:
+  OneTap ingress_, egress_, synthetic_;
 };
 
 }  // namespace
 
-std::unique_ptr<forward::Taps> make_taps(TapWriters writers, size_t ports) {
-  return std::make_unique<Taps>(std::move(writers), ports);
+std::unique_ptr<forward::Taps> make_taps(TapsWanted wanted, size_t ports) {
+  return std::make_unique<Taps>(std::move(wanted), ports);
 }
 
 }  // namespace ringtap::addon

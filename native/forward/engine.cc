@@ -9,7 +9,7 @@ namespace ringtap::forward {
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000'000;
+constexpr uint8_t kFreshTtl = 64;
 
 Mac destination_of(const Frame& frame) noexcept {
   Mac mac;
@@ -37,16 +37,6 @@ uint64_t vlans_of(const Frame& frame, const Link& link) noexcept {
   return vlans;
 }
 
-Bytes tags_from(uint64_t vlans) {
-  Bytes tags;
-  for (const uint32_t tag : {static_cast<uint32_t>(vlans >> 32), static_cast<uint32_t>(vlans)}) {
-    if (tag == 0) continue;
-    tags.resize(tags.size() + 4);
-    store_big<uint32_t>(tags.data() + tags.size() - 4, tag);
-  }
-  return tags;
-}
-
 /// How long the packets are that the way out gets, in bytes of their network layer.
 uint32_t sent_bytes(const Frame& frame, const Network& ip) noexcept {
   if (!frame.offload.is_aggregate()) return ip.end - ip.start;
@@ -58,16 +48,6 @@ uint32_t sent_bytes(const Frame& frame, const Network& ip) noexcept {
 }
 
 }  // namespace
-
-void Engine::adopt(std::shared_ptr<const Table> table) {
-  const std::shared_ptr<const Table> before = std::exchange(table_, std::move(table));
-  const auto count = static_cast<uint16_t>(ports_.size());
-  for (uint16_t port = 0; port < count; port++) {
-    for (const Address& own : table_->owned(port)) {
-      if (!before->owns(port, own)) announce(port, own);
-    }
-  }
-}
 
 void Engine::receive(uint16_t port, Frame& frame, int64_t now) {
   Port& at = ports_[port];
@@ -112,11 +92,12 @@ void Engine::neighbour_told(uint16_t port, const Frame& frame, const Link& link,
 
 std::optional<Table::Match> Engine::find(uint16_t port, const Frame& frame, const Network& ip) const noexcept {
   const Address to = ip.destination(frame.bytes());
-  if (const auto match = table_->find(port, ip.source(frame.bytes()), to)) return match;
-  // An error on the way, of somebody between: whom was it sent to?
+  // An error is about what was sent to somebody, whoever says so on the way.
   const auto quote = read_quote(frame.bytes(), ip);
-  if (!quote || quote->source(frame.bytes()) != to) return std::nullopt;
-  return table_->find(port, quote->destination(frame.bytes()), to);
+  if (quote && quote->source(frame.bytes()) == to) {
+    if (const auto match = table_->find(port, quote->destination(frame.bytes()), to)) return match;
+  }
+  return table_->find(port, ip.source(frame.bytes()), to);
 }
 
 void Engine::packet(uint16_t port, Frame& frame, const Link& link, int64_t now) {
@@ -130,7 +111,12 @@ void Engine::packet(uint16_t port, Frame& frame, const Link& link, int64_t now) 
     return;
   }
   const Address to = ip->destination(frame.bytes());
-  if (destination_of(frame) != at.mac || !table_->owns(port, to)) return;
+  if (destination_of(frame) != at.mac) return;
+  if (const Rule* tunnel = table_->tunnel(port, to)) {
+    if (is_geneve(frame.bytes(), *ip)) tunnelled(port, frame, *ip, *tunnel);
+    return;
+  }
+  if (!table_->owns(port, to)) return;
   const auto match = find(port, frame, *ip);
   if (!match) {
     at.ledger.unmatched.add();
@@ -171,22 +157,97 @@ std::optional<Drop> Engine::refusal(Packet& packet) {
   return std::nullopt;
 }
 
+/// Balancers know each datagram again by its addresses, ports and options: it goes back as it came.
+void Engine::tunnelled(uint16_t port, Frame& frame, const Network& ip, const Rule& rule) {
+  Port& at = ports_[port];
+  const Address from = ip.source(frame.bytes());
+  if (!from.is_host() || !from.is_in(rule.sides[0].peer, rule.client_bits)) {
+    at.ledger.unmatched.add();
+    return;
+  }
+  at.ledger.matched.add();
+  Ledger& ledger = (*rule.ledgers)[0];
+  ledger.ingress.add();
+  ledger.ingress_bytes.add(frame.length);
+  if (taps_ != nullptr) taps_->ingress(port, frame);
+  const bool is_whole = read_network(frame.bytes(), ip.start, ip.v6) && can_rewrite(frame.bytes(), ip);
+  if (!is_whole) return ledger.drop(Drop::kMalformed);
+  if (!has_good_header(frame.bytes(), ip)) return ledger.drop(Drop::kChecksum);
+  if (ip.is_fragment) return ledger.drop(Drop::kFragment);
+  if (frame.offload.is_aggregate()) return ledger.drop(Drop::kTooBig);
+  const auto told = read_geneve(frame.bytes(), ip);
+  if (!told) return ledger.drop(Drop::kGeneve);
+  if (!at.is_up) return ledger.drop(Drop::kLinkDown);
+  if (taps_ != nullptr && taps_->wants_synthetic()) show_inner(port, frame, *told);
+  rewrite(frame, ip, {.source = rule.sides[0].own, .destination = from, .ttl = kFreshTtl});
+  // WHY no question after the next hop: whoever has brought it takes it back.
+  const Mac back = source_of(frame);
+  std::copy(back.begin(), back.end(), frame.data);
+  std::copy(at.mac.begin(), at.mac.end(), frame.data + 6);
+  frame.is_forwarded = true;
+  output_.send(port, frame, &ledger);
+}
+
+/// The packet that a datagram carries, behind a link header where it has none.
+void Engine::show_inner(uint16_t port, const Frame& frame, const Geneve& told) {
+  image_.clear();
+  if (told.type != kGeneveEthernet) {
+    image_.assign(frame.data, frame.data + kEthernetBytes);
+    store_big<uint16_t>(image_.data() + 12, told.type);
+  }
+  image_.insert(image_.end(), frame.data + told.inner, frame.data + told.end);
+  taps_->synthetic(port,
+                   {.data = image_.data(), .length = static_cast<uint32_t>(image_.size()), .time_ns = frame.time_ns});
+}
+
+/// Whose conversation it is of.
+std::optional<Drop> Engine::map(Packet& packet, const std::optional<Network>& quote) {
+  Nat& nat = *packet.match.rule->nat;
+  const uint8_t direction = packet.match.direction;
+  const auto bytes = packet.frame.bytes();
+  Nat::Outcome outcome;
+  if (quote) {
+    // An error about something that we did not send: whom would it reach?
+    const bool is_ours = quote->source(bytes) == packet.near().own &&
+                         (direction == 0 || quote->destination(bytes) == packet.near().peer);
+    if (!is_ours) return Drop::kUnmapped;
+    outcome = nat.of_quote(direction, bytes, *quote, packet.now);
+  } else {
+    outcome = nat.translate(direction, bytes, packet.ip, packet.now);
+  }
+  if (!outcome.drop) packet.mapping = outcome.mapping;
+  return outcome.drop;
+}
+
 void Engine::forward(Packet& packet) {
   Frame& frame = packet.frame;
   const auto quote = read_quote(frame.bytes(), packet.ip);
+  if (packet.match.rule->nat) {
+    if (const auto why = map(packet, quote)) {
+      packet.ledger().drop(*why);
+      return;
+    }
+  }
   // An error about something that we did not send is none about a packet of this rule: its quote stays as it is.
   const bool is_ours = quote && quote->source(frame.bytes()) == packet.near().own &&
-                       quote->destination(frame.bytes()) == packet.near().peer;
+                       quote->destination(frame.bytes()) == packet.near_peer();
   const std::optional<Network> edited = is_ours ? quote : std::nullopt;
   if (taps_ != nullptr && taps_->wants_synthetic()) show_synthetic(packet, edited);
   const Side& far = packet.far();
-  if (edited) rewrite_quote(frame, packet.ip, *edited, {.source = far.peer, .destination = far.own});
-  rewrite(frame, packet.ip,
-          {.source = far.own, .destination = far.peer, .ttl = static_cast<uint8_t>(packet.ip.ttl - 1)});
+  Way way = way_of(packet);
+  Edit there{.source = far.own, .destination = packet.far_peer(), .ttl = static_cast<uint8_t>(packet.ip.ttl - 1)};
+  Edit back{.source = packet.far_peer(), .destination = far.own};
+  if (packet.mapping && packet.match.direction == 0) {
+    there.source_port = back.destination_port = packet.mapping->port;
+  } else if (packet.mapping) {
+    there.destination_port = back.source_port = packet.mapping->client_port;
+  }
+  if (edited) rewrite_quote(frame, packet.ip, *edited, back);
+  rewrite(frame, packet.ip, there);
   if (packet.ip.end - packet.ip.start > ports_[far.port].mtu && !frame.offload.is_aggregate()) {
-    cut(packet);
+    cut(packet, way);
   } else {
-    leave(packet, frame, &packet.ledger());
+    leave(packet, frame, &packet.ledger(), way);
   }
 }
 
@@ -194,31 +255,48 @@ void Engine::show_synthetic(const Packet& packet, const std::optional<Network>& 
   image_.assign(packet.frame.data, packet.frame.data + packet.frame.length);
   Frame image = packet.frame;
   image.data = image_.data();
-  const Side& far = packet.far();
-  if (quote) rewrite_quote(image, packet.ip, *quote, {.source = far.peer, .destination = packet.near().peer});
-  rewrite(image, packet.ip, {.source = packet.ip.source(image.bytes()), .destination = far.peer});
+  Edit there{.source = packet.ip.source(image.bytes()), .destination = packet.far_peer()};
+  Edit back{.source = packet.far_peer(), .destination = packet.near_peer()};
+  if (packet.mapping && packet.match.direction == 1) {
+    there.destination_port = back.source_port = packet.mapping->client_port;
+  }
+  if (quote) rewrite_quote(image, packet.ip, *quote, back);
+  rewrite(image, packet.ip, there);
   taps_->synthetic(packet.port, image);
 }
 
-/// On its way to the next hop, or to wait for that.
-void Engine::leave(Packet& packet, Frame& frame, Ledger* ledger) {
+/// While the packet is as it came: that is what its sender knows it by.
+Engine::Way Engine::way_of(const Packet& packet) {
   const Side& far = packet.far();
-  frame.is_forwarded = true;
-  const Hop hop{.port = far.port, .tags = vlans_of(frame, packet.link), .address = far.next_hop(far.peer)};
-  std::copy(ports_[far.port].mac.begin(), ports_[far.port].mac.end(), frame.data + 6);
+  const uint64_t vlans = vlans_of(packet.frame, packet.link);
+  Way way{
+      .hop = {.port = far.port, .tags = vlans, .address = far.next_hop(packet.far_peer())}, .mac = {}, .complaint = {}};
   requests_.clear();
-  const auto mac = neighbours_.find(hop, far.own, packet.now, requests_);
+  way.mac = neighbours_.find(way.hop, far.own, packet.now, requests_);
   ask(requests_);
-  if (mac) {
-    std::copy(mac->begin(), mac->end(), frame.data);
-    output_.send(far.port, frame, ledger);
+  if (!way.mac) way.complaint = complaint(packet, kHostUnreachable);
+  return way;
+}
+
+/// On its way to the next hop, or to wait for that.
+void Engine::leave(const Packet& packet, Frame& frame, Ledger* ledger, Way& way) {
+  const uint16_t port = way.hop.port;
+  frame.is_forwarded = true;
+  std::copy(ports_[port].mac.begin(), ports_[port].mac.end(), frame.data + 6);
+  if (way.mac) {
+    std::copy(way.mac->begin(), way.mac->end(), frame.data);
+    output_.send(port, frame, ledger);
     return;
   }
-  Waiting waiting{
-      .bytes = Bytes(kHeadroom + frame.length), .frame = frame, .keeps = packet.match.rule->ledgers, .ledger = ledger};
+  Waiting waiting{.bytes = Bytes(kHeadroom + frame.length),
+                  .frame = frame,
+                  .keeps = packet.match.rule->ledgers,
+                  .ledger = ledger,
+                  .complaint = ledger == nullptr ? std::nullopt : std::exchange(way.complaint, std::nullopt),
+                  .from = packet.port};
   std::copy_n(frame.data, frame.length, waiting.bytes.begin() + kHeadroom);
   waiting.frame.data = waiting.bytes.data() + kHeadroom;
-  const bool waits = neighbours_.wait(hop, std::move(waiting));
+  const bool waits = neighbours_.wait(way.hop, std::move(waiting));
   if (ledger == nullptr) return;
   if (waits) {
     ledger->waiting.add();
@@ -227,7 +305,7 @@ void Engine::leave(Packet& packet, Frame& frame, Ledger* ledger) {
   }
 }
 
-void Engine::cut(Packet& packet) {
+void Engine::cut(Packet& packet, Way& way) {
   Ledger& ledger = packet.ledger();
   complete_sum(packet.frame);
   std::vector<Bytes> pieces = fragments(packet.frame.bytes(), packet.ip, ports_[packet.far().port].mtu);
@@ -238,80 +316,7 @@ void Engine::cut(Packet& packet) {
     Frame piece{.data = scratch_.back().data(),
                 .length = static_cast<uint32_t>(scratch_.back().size()),
                 .time_ns = packet.frame.time_ns};
-    leave(packet, piece, i + 1 == pieces.size() ? &ledger : nullptr);
-  }
-}
-
-/// The sender hears why, not too often.
-void Engine::tell(const Packet& packet, const IcmpError& error) {
-  if (packet.now - errors_since_ >= kSecond) {
-    errors_since_ = packet.now;
-    errors_ = 0;
-  }
-  if (errors_ >= kMostErrorsASecond) return;
-  const Envelope envelope{
-      .to = source_of(packet.frame), .from = ports_[packet.port].mac, .tags = tags_of(packet.frame, packet.link)};
-  auto made = icmp_error(envelope, packet.frame.bytes(), packet.ip, packet.near().own, error);
-  if (!made) return;
-  errors_++;
-  packet.ledger().errors.add();
-  make(packet.port, *std::move(made));
-}
-
-void Engine::make(uint16_t port, Bytes bytes) {
-  scratch_.push_back(std::move(bytes));
-  output_.send(port, {.data = scratch_.back().data(), .length = static_cast<uint32_t>(scratch_.back().size())},
-               nullptr);
-}
-
-void Engine::ask(const std::vector<Neighbours::Request>& requests) {
-  for (const Neighbours::Request& request : requests) {
-    Port& port = ports_[request.hop.port];
-    if (!port.is_up) continue;
-    port.ledger.asked.add();
-    const Bytes tags = tags_from(request.hop.tags);
-    const Envelope envelope{
-        .to = request.told.value_or(request_group(request.hop.address)), .from = port.mac, .tags = tags};
-    make(request.hop.port, neighbour_request(envelope, request.hop.address, request.own));
-  }
-}
-
-void Engine::announce(uint16_t port, const Address& own) {
-  const Envelope envelope{.to = everybody(own.v6), .from = ports_[port].mac};
-  make(port, neighbour_reply(envelope, own, own, Mac{}, false));
-}
-
-void Engine::tick(int64_t now) {
-  requests_.clear();
-  std::vector<Waiting> failed;
-  neighbours_.tick(now, requests_, failed);
-  ask(requests_);
-  for (const Waiting& packet : failed) {
-    if (packet.ledger == nullptr) continue;
-    packet.ledger->waiting.subtract(1);
-    packet.ledger->drop(Drop::kUnresolved);
-  }
-}
-
-void Engine::probe(uint16_t port, const Address& address) {
-  const auto is_it = [&](const Probe& one) { return one.port == port && one.address == address; };
-  if (std::none_of(probes_.begin(), probes_.end(), is_it)) probes_.push_back({port, address, std::nullopt});
-  const Envelope envelope{.to = request_group(address), .from = ports_[port].mac};
-  make(port, neighbour_request(envelope, address, std::nullopt));
-}
-
-std::optional<Mac> Engine::conflict(uint16_t port, const Address& address) const noexcept {
-  for (const Probe& probe : probes_) {
-    if (probe.port == port && probe.address == address) return probe.conflict;
-  }
-  return std::nullopt;
-}
-
-void Engine::close() {
-  for (const Waiting& packet : neighbours_.take_all()) {
-    if (packet.ledger == nullptr) continue;
-    packet.ledger->waiting.subtract(1);
-    packet.ledger->drop(Drop::kClosed);
+    leave(packet, piece, i + 1 == pieces.size() ? &ledger : nullptr, way);
   }
 }
 

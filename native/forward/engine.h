@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "forward/frame.h"
+#include "forward/geneve.h"
 #include "forward/ledger.h"
 #include "forward/messages.h"
 #include "forward/neighbours.h"
@@ -88,20 +89,38 @@ class Engine {
     Network ip;
     Table::Match match;
     int64_t now;
+    std::optional<Nat::Mapping> mapping = {};  // of a rule for many clients
 
     const Side& near() const noexcept { return match.rule->sides[match.direction]; }
     const Side& far() const noexcept { return match.rule->sides[1 - match.direction]; }
     Ledger& ledger() const noexcept { return (*match.rule->ledgers)[match.direction]; }
+    const Address& peer(uint8_t side) const noexcept {
+      return side == 0 && mapping ? mapping->client : match.rule->sides[side].peer;
+    }
+    const Address& near_peer() const noexcept { return peer(match.direction); }
+    const Address& far_peer() const noexcept { return peer(1 - match.direction); }
+  };
+  /// Where a packet goes next.
+  struct Way {
+    Hop hop;
+    std::optional<Mac> mac;          // if it is known
+    std::optional<Bytes> complaint;  // else: what its sender hears if nobody answers
   };
 
   void neighbour_told(uint16_t port, const Frame& frame, const Link& link, const NeighbourTold& told, int64_t now);
   void packet(uint16_t port, Frame& frame, const Link& link, int64_t now);
+  void tunnelled(uint16_t port, Frame& frame, const Network& ip, const Rule& rule);
   std::optional<Table::Match> find(uint16_t port, const Frame& frame, const Network& ip) const noexcept;
   void forward(Packet& packet);
   std::optional<Drop> refusal(Packet& packet);
+  std::optional<Drop> map(Packet& packet, const std::optional<Network>& quote);
   void show_synthetic(const Packet& packet, const std::optional<Network>& quote);
-  void leave(Packet& packet, Frame& frame, Ledger* ledger);
-  void cut(Packet& packet);
+  void show_inner(uint16_t port, const Frame& frame, const Geneve& told);
+  Way way_of(const Packet& packet);
+  void leave(const Packet& packet, Frame& frame, Ledger* ledger, Way& way);
+  void cut(Packet& packet, Way& way);
+  std::optional<Bytes> complaint(const Packet& packet, const IcmpError& error) const;
+  bool may_tell(int64_t now) noexcept;
   void tell(const Packet& packet, const IcmpError& error);
   void make(uint16_t port, Bytes bytes);
   void ask(const std::vector<Neighbours::Request>& requests);

@@ -56,6 +56,7 @@ Result<std::unique_ptr<Forwarder>> Forwarder::start(std::vector<std::unique_ptr<
     if (auto done = watch(made->epoll_.get(), nic.fd(), port); !done) return std::move(done).error();
     if (auto done = watch(made->epoll_.get(), nic.news_fd(), port | kNews); !done) return std::move(done).error();
   }
+  made->seen_.store(now_ns(), std::memory_order_relaxed);
   auto thread = start_thread([forwarder = made.get()] { forwarder->run(); });
   if (!thread) return std::move(thread).error();
   made->thread_ = *std::move(thread);
@@ -79,6 +80,11 @@ Result<Ok> Forwarder::guard(const Table& table, const Table& also) {
       if (!table.owns(port, one)) addresses.push_back(one);
     }
     if (auto done = nics_[port]->guard(addresses); !done) return done;
+    std::vector<Address> tunnels = table.tunnels(port);
+    for (const Address& one : also.tunnels(port)) {
+      if (table.tunnel(port, one) == nullptr) tunnels.push_back(one);
+    }
+    if (auto done = nics_[port]->guard_tunnels(tunnels); !done) return done;
   }
   return Ok{};
 }
@@ -87,7 +93,10 @@ Result<Ok> Forwarder::set(std::shared_ptr<const Table> table, std::function<void
   uint64_t number = 0;
   {
     const std::lock_guard lock(guarding_);
-    if (auto guarded = guard(*table, *table_); !guarded) return guarded;
+    if (auto guarded = guard(*table, *table_); !guarded) {
+      static_cast<void>(guard(*table_, *table_));  // what was taken of these is given back
+      return guarded;
+    }
     number = ++tables_;
   }
   table_ = table;
@@ -116,6 +125,8 @@ void Forwarder::stop() noexcept {
   engine_.close();
 }
 
+int64_t Forwarder::silent_ns() const noexcept { return now_ns() - seen_.load(std::memory_order_relaxed); }
+
 void Forwarder::run() noexcept {
   block_signals();
   int64_t ticked = 0;
@@ -125,6 +136,7 @@ void Forwarder::run() noexcept {
     const int count = epoll_wait(epoll_.get(), events, kMostEvents, is_busy ? kBusyMs : kIdleMs);
     for (int i = 0; i < count; i++) serve(events[i].data.u64);
     const int64_t now = now_ns();
+    seen_.store(now, std::memory_order_relaxed);
     if (now - ticked < kTickNs) continue;
     ticked = now;
     engine_.tick(now);

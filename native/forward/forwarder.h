@@ -47,6 +47,9 @@ class Forwarder final : private Output {
   /// called.
   void stop() noexcept;
 
+  /// For how long the thread has not looked up from its work, which it does each second.
+  int64_t silent_ns() const noexcept;
+
   const PortLedger& port_ledger(uint16_t port) const noexcept { return ports_[port].ledger; }
   const std::string& port_name(uint16_t port) const noexcept { return nics_[port]->name(); }
   size_t ports() const noexcept { return nics_.size(); }
@@ -79,6 +82,7 @@ class Forwarder final : private Output {
   std::vector<Probing> probing_;
   UniqueFd epoll_, wakes_;
   std::atomic<bool> stopping_{false};
+  std::atomic<int64_t> seen_{0};
   std::thread thread_;
 
   std::mutex guarding_;  // guards the next, and Nic::guard()

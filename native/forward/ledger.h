@@ -7,7 +7,7 @@
 
 namespace ringtap::forward {
 
-/// Why a packet of a rule was not sent on. lib/native/inline.ts has the same list.
+/// Why a packet of a rule was not sent on. lib/inline/stats.ts has the same list.
 enum class Drop : uint8_t {
   kTtl,         // its time to live was over; the sender was told
   kTooBig,      // for the way out; the sender was told, where it asked not to be cut
@@ -19,11 +19,19 @@ enum class Drop : uint8_t {
   kRefused,     // the kernel refused the frame
   kRedirect,    // an ICMP redirect, which means nothing on the other side
   kClosed,      // it waited when all was closed
+  kProtocol,    // address translation knows no ports of it
+  kUnmapped,    // it is about no conversation that the table knows, and begins none
+  kTableFull,   // the table of conversations
+  kClientFull,  // the client has as many conversations as one may have
+  kNoPort,      // no port of ours is free
+  kFragment,    // the first fragment, which has the ports, has not come before; or GENEVE came in fragments
+  kGeneve,      // it is no GENEVE that makes sense
   kCount
 };
 inline constexpr size_t kDrops = static_cast<size_t>(Drop::kCount);
 inline constexpr std::array<const char*, kDrops> kDropNames = {
-    "ttl", "tooBig", "malformed", "checksum", "unresolved", "linkDown", "noBuffer", "refused", "redirect", "closed"};
+    "ttl",    "tooBig",   "malformed", "checksum",  "unresolved", "linkDown", "noBuffer", "refused", "redirect",
+    "closed", "protocol", "unmapped",  "tableFull", "clientFull", "noPort",   "fragment", "geneve"};
 
 /// Written by the thread that forwards, read by any.
 class Counter {

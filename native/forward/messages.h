@@ -48,6 +48,7 @@ struct IcmpError {
   uint32_t word;  // of IPv4 "fragmentation needed" and IPv6 "packet too big": the MTU
 };
 inline constexpr IcmpError kTimeExceeded = {11, 0, 3, 0, 0};
+inline constexpr IcmpError kHostUnreachable = {3, 1, 1, 3, 0};
 inline constexpr IcmpError too_big(uint32_t mtu) noexcept { return {3, 4, 2, 0, mtu}; }
 
 /// The error about a packet, from `own` to whom it came from; nothing where none may be sent: of errors, of fragments

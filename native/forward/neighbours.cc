@@ -7,7 +7,7 @@ namespace ringtap::forward {
 std::optional<Mac> Neighbours::find(const Hop& hop, const Address& own, int64_t now, std::vector<Request>& requests) {
   auto found = entries_.find(hop);
   if (found == entries_.end()) {
-    // WHY bounded: next hops are addresses of rules, but a VLAN tag is the sender's.
+    // WHY bounded: next hops are addresses of rules, but a VLAN tag is the sender's, and of many clients the address.
     if (entries_.size() >= kMostHops) return std::nullopt;
     found = entries_.emplace(hop, Entry{}).first;
   }
@@ -29,7 +29,9 @@ bool Neighbours::wait(const Hop& hop, Waiting&& packet) {
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
   if (entry.waiting.size() >= kMostWaiting || entry.bytes + packet.bytes.size() > kMostWaitingBytes) return false;
+  if (bytes_ + packet.bytes.size() > kMostBytes) return false;
   entry.bytes += packet.bytes.size();
+  bytes_ += packet.bytes.size();
   entry.waiting.push_back(std::move(packet));
   return true;
 }
@@ -42,7 +44,7 @@ std::deque<Waiting> Neighbours::learn(const Hop& hop, const Mac& mac, int64_t no
   entry.learned = now;
   if (entry.tries > 0) asking_--;
   entry.tries = 0;
-  entry.bytes = 0;
+  bytes_ -= std::exchange(entry.bytes, 0);
   return std::exchange(entry.waiting, {});
 }
 
@@ -58,7 +60,7 @@ void Neighbours::tick(int64_t now, std::vector<Request>& requests, std::vector<W
         entry.tries = 0;
         asking_--;
         entry.mac.reset();
-        entry.bytes = 0;
+        bytes_ -= std::exchange(entry.bytes, 0);
         for (Waiting& packet : entry.waiting) failed.push_back(std::move(packet));
         entry.waiting.clear();
       }
@@ -73,7 +75,7 @@ std::vector<Waiting> Neighbours::take_all() {
   for (auto& [hop, entry] : entries_) {
     for (Waiting& packet : entry.waiting) all.push_back(std::move(packet));
     entry.waiting.clear();
-    entry.bytes = 0;
+    bytes_ -= std::exchange(entry.bytes, 0);
   }
   return all;
 }

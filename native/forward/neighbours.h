@@ -27,6 +27,9 @@ struct Waiting {
   Frame frame;                   // in it
   std::shared_ptr<std::array<Ledger, 2>> keeps;
   Ledger* ledger = nullptr;
+  // What its sender is told with, and where, if nobody answers.
+  std::optional<std::vector<std::byte>> complaint = {};
+  uint16_t from = 0;
 };
 
 /// Asks for an address three times, a second apart, as the kernel does; keeps what is answered for half a minute, and
@@ -35,7 +38,8 @@ class Neighbours {
  public:
   static constexpr int64_t kRetryNs = 1'000'000'000, kFreshNs = 30'000'000'000, kForgetNs = 120'000'000'000;
   static constexpr int kTries = 3;
-  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10, kMostHops = 4096;
+  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10, kMostHops = 65536;  // of each hop, and all
+  static constexpr size_t kMostBytes = 16 << 20;  // that wait, for all hops together
 
   struct Request {
     Hop hop;
@@ -78,6 +82,7 @@ class Neighbours {
   };
   std::unordered_map<Hop, Entry, Hash> entries_;
   size_t asking_ = 0;
+  size_t bytes_ = 0;  // that wait
 };
 
 }  // namespace ringtap::forward

@@ -14,7 +14,7 @@
 
 namespace ringtap::forward {
 
-/// Used by one thread, but for guard().
+/// Used by one thread, but for guard() and guard_tunnels().
 class Nic {
  public:
   virtual ~Nic() = default;
@@ -48,6 +48,8 @@ class Nic {
   /// From now on the host sees nothing that is for these addresses; any thread. It does again when this object is gone,
   /// or the process.
   virtual Result<Ok> guard(const std::vector<Address>& addresses) = 0;
+  /// The same of GENEVE to these addresses, which are the host's; all else that is for them stays its own.
+  virtual Result<Ok> guard_tunnels(const std::vector<Address>& addresses) = 0;
 };
 
 }  // namespace ringtap::forward

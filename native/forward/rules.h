@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "forward/address.h"
 #include "forward/ledger.h"
+#include "forward/nat.h"
 
 namespace ringtap::forward {
 
@@ -30,14 +31,29 @@ struct Side {
   bool operator==(const Side&) const = default;
 };
 
-/// `sides[0]` has the client, `sides[1]` the server.
+enum class Kind : uint8_t {
+  kPair,    // one client, one server
+  kNat,     // the clients of a network, and one server
+  kGeneve,  // datagrams of balancers, that go back to where they came from
+};
+
+/// `sides[0]` has the client, `sides[1]` the server. Of GENEVE `sides[0]` has the balancers and an address of the
+/// host's; the other one is the same.
 struct Rule {
   std::string name;
   std::array<Side, 2> sides;
+  Kind kind = Kind::kPair;
+  uint8_t client_bits = 0;  // clients, or balancers, are the network of `sides[0].peer` that has so many bits
+  NatSettings settings = {};
   /// Direction 0 goes to the server. Kept as long as the rule is the same, whichever others come and go.
   std::shared_ptr<std::array<Ledger, 2>> ledgers;
+  /// Of kNat: its conversations, which are kept as long as the ledgers.
+  std::shared_ptr<Nat> nat = {};
 
-  bool is_same(const Rule& other) const { return name == other.name && sides == other.sides; }
+  bool is_same(const Rule& other) const {
+    return name == other.name && sides == other.sides && kind == other.kind && client_bits == other.client_bits &&
+           settings == other.settings;
+  }
 };
 
 /// Rules that are in force together. Never changed: another one takes its place.
@@ -53,8 +69,12 @@ class Table {
   /// Of packets that arrive there, from a peer to an address of ours.
   std::optional<Match> find(uint16_t port, const Address& from, const Address& to) const noexcept;
   bool owns(uint16_t port, const Address& address) const noexcept { return owned_.contains({port, address, {}}); }
-  /// An address of ours there, of the same family.
+  /// Addresses of ours there.
   std::vector<Address> owned(uint16_t port) const;
+  /// The rule for GENEVE to this address; null where there is none.
+  const Rule* tunnel(uint16_t port, const Address& to) const noexcept;
+  /// Addresses of the host's there that GENEVE is taken from.
+  std::vector<Address> tunnels(uint16_t port) const;
   const std::vector<Rule>& rules() const noexcept { return rules_; }
   bool has(const Ledger* ledger) const noexcept;
 
@@ -69,9 +89,19 @@ class Table {
     size_t operator()(const Key& key) const noexcept { return hash_of(key.peer, hash_of(key.own, key.port)); }
   };
 
+  struct Clients {
+    Address network;
+    uint8_t bits;
+    const Rule* rule;
+  };
+  Result<Ok> add(const Rule& rule);
+  Result<Ok> add_clients(const Rule& rule);
+
   std::vector<Rule> rules_;
   std::unordered_map<Key, Match, Hash> matches_;
+  std::unordered_map<Key, std::vector<Clients>, Hash> clients_;  // of an address of ours, the longest network first
   std::unordered_map<Key, uint32_t, Hash> owned_;
+  std::unordered_map<Key, const Rule*, Hash> tunnels_;
 };
 
 }  // namespace ringtap::forward

@@ -22,8 +22,8 @@ Error refused(const std::string& what, int err) {
   return system_error(Code::kSystem, what, "bpf", err);
 }
 
-Result<Ok> change(int map, const AddressSet::Key& key, bool is_there) {
-  const uint32_t value = 1;
+Result<Ok> change(int map, const AddressSet::Key& key, AddressSet::What what, bool is_there) {
+  const auto value = static_cast<uint32_t>(what);
   bpf_attr attr = zero_attr();
   attr.map_fd = static_cast<uint32_t>(map);
   attr.key = address(&key);
@@ -53,13 +53,21 @@ Result<AddressSet> AddressSet::create(const std::string& what) {
   return made;
 }
 
-Result<Ok> AddressSet::set(const std::vector<Key>& addresses) {
+Result<Ok> AddressSet::set(const std::vector<Key>& addresses, What what) {
+  const bool is_all = what == What::kAll;
+  const std::vector<Key>& others = is_all ? geneve_ : all_;
+  const auto is_in = [](const std::vector<Key>& list, const Key& one) {
+    return std::find(list.begin(), list.end(), one) != list.end();
+  };
   for (const Key& one : addresses) {
-    if (auto done = change(map_.get(), one, true); !done) return done;
+    // What is there for all stays so, while one rule takes the place of another.
+    if (!is_all && is_in(others, one)) continue;
+    if (auto done = change(map_.get(), one, what, true); !done) return done;
   }
-  for (const Key& one : std::exchange(now_, addresses)) {
-    if (std::find(addresses.begin(), addresses.end(), one) != addresses.end()) continue;
-    if (auto done = change(map_.get(), one, false); !done) return done;
+  for (const Key& one : std::exchange(is_all ? all_ : geneve_, addresses)) {
+    if (is_in(addresses, one)) continue;
+    const bool stays = is_in(others, one);
+    if (auto done = change(map_.get(), one, is_all ? What::kGeneve : What::kAll, stays); !done) return done;
   }
   return Ok{};
 }

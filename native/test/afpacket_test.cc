@@ -2,8 +2,12 @@
 #include "backends/afpacket/afpacket.h"
 
 #include <doctest/doctest.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +15,8 @@
 #include <random>
 #include <thread>
 
+#include "backends/afpacket/guard.h"
+#include "backends/afpacket/inline_nic.h"
 #include "backends/afpacket/ring.h"
 #include "filter/opcodes.h"
 #include "test/conformance_lab.h"
@@ -604,4 +610,54 @@ TEST_CASE("what cannot be opened says why") {
   shell("ip link add cf0 type veth peer name cf1");
   CHECK(code("cf0", options()) == Code::kInterfaceDown);
   shell("ip link del cf0");
+}
+
+// ---- the guard of a forwarder ------------------------------------------------------------------------------------
+
+namespace {
+
+/// A kernel before 6.6, for this thread: it knows no such place to attach a program to.
+void refuse_links() {
+  constexpr uint32_t kLinkCreate = 28;
+  const auto field = [](size_t at) { return static_cast<uint32_t>(at); };
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, field(offsetof(seccomp_data, nr))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, field(offsetof(seccomp_data, args))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kLinkCreate, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = static_cast<unsigned short>(std::size(program)), .filter = program};
+  REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("where the kernel cannot keep the host from answering, a host that forwards is refused, and GENEVE is") {
+  NEEDS_LAB();
+  const std::string forwarding = "/proc/sys/net/ipv4/conf/" + kCaptureHere + "/forwarding";
+  const int interface = static_cast<int>(if_nametoindex(kCaptureHere.c_str()));
+  std::thread([&] {
+    refuse_links();
+    const auto plain = afpacket::Guard::open(interface, kCaptureHere);
+    REQUIRE(plain);
+    CHECK_FALSE(plain->is_there());
+    auto nic = afpacket::open_inline_nic(kCaptureHere);
+    REQUIRE(nic);
+    forward::Address address;
+    address.bytes[0] = std::byte{10};
+    CHECK((*nic)->guard({address}));
+    const auto tunnels = (*nic)->guard_tunnels({address});
+    REQUIRE_FALSE(tunnels);
+    CHECK(tunnels.error().code == Code::kUnsupported);
+    shell("echo 1 > " + forwarding);
+    const auto refused = afpacket::Guard::open(interface, kCaptureHere);
+    shell("echo 0 > " + forwarding);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::kUnsupported);
+    CHECK(refused.error().err == EINVAL);
+    CHECK(refused.error().hint.find("Linux 6.6") != std::string::npos);
+  }).join();
 }

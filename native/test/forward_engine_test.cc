@@ -111,7 +111,23 @@ TEST_CASE("of packets for a next hop that nobody has, sixteen wait, and all are 
     bench.now += Neighbours::kRetryNs;
     bench.engine.tick(bench.now);
   }
-  CHECK(bench.take().size() == 3);  // requests
+  std::vector<Sent> requests = bench.take();
+  const auto errors =
+      std::stable_partition(requests.begin(), requests.end(), [](const Sent& one) { return one.port == 1; });
+  CHECK(errors - requests.begin() == 3);
+  // Those that have waited are told of.
+  CHECK(requests.end() - errors == Neighbours::kMostWaiting);
+  CHECK((*bench.ledgers)[0].errors.get() == Neighbours::kMostWaiting);
+  const Network ip = network_of(errors->bytes);
+  CHECK(ip.source(errors->bytes) == kIn);
+  CHECK(ip.destination(errors->bytes) == kClient);
+  CHECK(load_big<uint16_t>(errors->bytes.data() + ip.transport) == 0x0301);
+  CHECK(has_right_sums(errors->bytes));
+  const auto quote = read_quote(errors->bytes, ip);
+  REQUIRE(quote);
+  CHECK(quote->source(errors->bytes) == kClient);  // as it came
+  CHECK(quote->destination(errors->bytes) == kIn);
+  CHECK(quote->ttl == 64);
   CHECK((*bench.ledgers)[0].waiting.get() == 0);
   CHECK(bench.dropped(Drop::kUnresolved) == 20);
 }

@@ -42,6 +42,13 @@ describe.skipIf(lab === null)('ringtap inline', () => {
       code: 2,
       stderr: expect.stringContaining('two rules have the name "other"'),
     });
+    const many = `many: nat m0 10.81.0.0/24 -> 10.81.0.8 => m1 10.82.0.8 -> ${SERVER} entries 9`;
+    expect(await ask('add', many)).toMatchObject({ code: 0 });
+    expect(await datagram(bump.client, '10.81.0.8', 7, 43)).toBe('answer 43');
+    const { rules: counters } = JSON.parse((await ask('counters')).stdout);
+    expect(counters[2].nat).toEqual({ entries: 1, clients: 1, created: 1, expired: 0 });
+    expect((await ask('list')).stdout).toBe(`${RULE}\n${other}\n${many}\n`);
+    expect(await ask('remove', 'many')).toMatchObject({ code: 0 });
     expect(await ask('remove', 'other')).toMatchObject({ code: 0 });
     expect(await ask('list')).toMatchObject({ stdout: `${RULE}\n` });
 
@@ -50,9 +57,9 @@ describe.skipIf(lab === null)('ringtap inline', () => {
     await until(() => said.includes('goes on as it was'), 'the file to be read');
     expect(said).toContain(`${rules}:2:11: expected the client's address, not "here"`);
     expect(await datagram(bump.client, IN, 7, 42)).toBe('answer 42');
-    writeFileSync(rules, `${RULE}\n${other}\n`);
+    writeFileSync(rules, `${RULE}\n${other}\n${many}\n`);
     child.kill('SIGHUP');
-    await until(() => said.includes('read its rules again: 2 rules'), 'the file to be read');
+    await until(() => said.includes('read its rules again: 3 rules'), 'the file to be read');
 
     const busy = await ringtap('inline', rules, '--control', socket);
     expect(busy.code).toBe(1);
@@ -60,6 +67,7 @@ describe.skipIf(lab === null)('ringtap inline', () => {
     const { code, stderr } = await outcome;
     expect(code).toBe(0);
     expect(stderr).toContain('web: to the server 2 packets came, 2 were sent');
+    expect(stderr).toContain('many: 0 conversations, 0 still kept');
     expect(() => statSync(socket)).toThrow();
     expect((await ringtap('info', trace)).stdout).toContain('synthetic');
     server.child.kill();

@@ -280,10 +280,13 @@ describe.skipIf(lab === null)('inline', () => {
     expectBalanced(inline.stats());
   });
 
-  test('packets for a server that nobody is are counted, once nobody has answered', async () => {
+  test('packets for a server that nobody is are counted, once nobody has answered, and their sender hears of it', async () => {
+    const before = bump.client.counter('Icmp', 'InDestUnreachs');
     await using inline = await openInline(`lost: m0 ${CLIENT} -> ${IN} => m1 ${OUT} -> 10.82.0.77`);
     expect(await datagram(bump.client, IN, 7, 4)).toBe('nothing');
     await until(() => inline.stats().rules[0]!.toServer.drops.unresolved === 1, 'it to be given up');
+    await until(() => bump.client.counter('Icmp', 'InDestUnreachs') === before + 1, 'the sender to hear of it');
+    expect(inline.stats().rules[0]!.toServer.errors).toBe(1);
     expectBalanced(inline.stats());
   });
 

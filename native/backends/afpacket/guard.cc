@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "filter/ebpf_asm.h"
+#include "forward/geneve.h"
 #include "linux/bpf_call.h"
 #include "linux/rights.h"
 
@@ -35,7 +36,7 @@ Error refused(const std::string& what, int err) {
 }
 
 /// Loads bytes of the packet onto the stack; what is too short passes.
-void load(Assembler& as, int at, int16_t to, int bytes, Label pass) {
+void load(Assembler& as, Operand at, int16_t to, int bytes, Label pass) {
   as.mov64(R1, R6);
   as.mov64(R2, at);
   as.mov64(R3, R10);
@@ -45,8 +46,9 @@ void load(Assembler& as, int at, int16_t to, int bytes, Label pass) {
   as.jump64(Jump::kNotEqual, R0, 0, pass);
 }
 
-/// Goes to `drop` if the address at this place of the packet is one of ours.
-void look_up(Assembler& as, int map, int at, bool v6, Label drop, Label pass) {
+/// Goes to `drop` if the address at this place of the packet is one of ours, and to `some` if only GENEVE to it is.
+void look_up(Assembler& as, int map, int at, bool v6, Label drop, Label some, Label pass) {
+  const Label none = as.label();
   as.store(Size::kDouble, R10, kKey, 0);
   as.store(Size::kDouble, R10, kKey + 8, 0);
   as.store(Size::kWord, R10, kKey + 16, v6 ? 1 : 0);
@@ -55,35 +57,65 @@ void look_up(Assembler& as, int map, int at, bool v6, Label drop, Label pass) {
   as.mov64(R2, R10);
   as.alu64(Alu::kAdd, R2, kKey);
   as.call(kMapLookup);
-  as.jump64(Jump::kNotEqual, R0, 0, drop);
+  as.jump64(Jump::kEqual, R0, 0, none);
+  as.load(Size::kWord, R0, R0, 0);
+  as.jump64(Jump::kEqual, R0, static_cast<int>(AddressSet::What::kAll), drop);
+  as.jump(some);
+  as.bind(none);
+}
+
+/// Goes on only if these bytes of the packet are these; `at` is a place, or a register that holds one.
+void expect(Assembler& as, Operand at, Size size, uint32_t mask, uint32_t value, Label pass) {
+  load(as, at, kLoaded, static_cast<int>(bytes(size)), pass);
+  as.load(size, R8, R10, kLoaded);
+  if (size != Size::kByte) as.from_network(size, R8);
+  as.alu64(Alu::kAnd, R8, mask);
+  as.jump64(Jump::kNotEqual, R8, value, pass);
 }
 
 Result<EbpfProgram> assemble(int map) {
   constexpr int kType = 12, kIpv4To = 14 + 16, kArpTarget = 14 + 24, kIpv6To = 14 + 24, kIpv6Next = 14 + 6,
-                kIcmp6Type = 14 + 40, kSolicited = 14 + 40 + 8;
+                kIcmp6Type = 14 + 40, kSolicited = 14 + 40 + 8, kIpv4 = 14, kIpv4Fragment = 14 + 6,
+                kIpv4Carried = 14 + 9, kPort = 2, kUdp = 17;
   Assembler as;
-  const Label drop = as.label(), pass = as.label(), not_ip = as.label(), not_arp = as.label();
+  const Label drop = as.label(), pass = as.label(), not_ip = as.label(), not_arp = as.label(), some4 = as.label(),
+              some6 = as.label();
   as.mov64(R6, R1);
   load(as, kType, kLoaded, 2, pass);
   as.load(Size::kHalf, R7, R10, kLoaded);
   as.from_network(Size::kHalf, R7);
   as.jump64(Jump::kNotEqual, R7, 0x0800, not_ip);
-  look_up(as, map, kIpv4To, false, drop, pass);
+  look_up(as, map, kIpv4To, false, drop, some4, pass);
   as.jump(pass);
   as.bind(not_ip);
   as.jump64(Jump::kNotEqual, R7, 0x0806, not_arp);
-  look_up(as, map, kArpTarget, false, drop, pass);
+  look_up(as, map, kArpTarget, false, drop, pass, pass);
   as.jump(pass);
   as.bind(not_arp);
   as.jump64(Jump::kNotEqual, R7, 0x86dd, pass);
-  look_up(as, map, kIpv6To, true, drop, pass);
+  look_up(as, map, kIpv6To, true, drop, some6, pass);
   load(as, kIpv6Next, kLoaded, 1, pass);
   as.load(Size::kByte, R7, R10, kLoaded);
   as.jump64(Jump::kNotEqual, R7, 58, pass);
   load(as, kIcmp6Type, kLoaded, 1, pass);
   as.load(Size::kByte, R7, R10, kLoaded);
   as.jump64(Jump::kNotEqual, R7, 135, pass);
-  look_up(as, map, kSolicited, true, drop, pass);
+  look_up(as, map, kSolicited, true, drop, pass, pass);
+  as.jump(pass);
+  as.bind(some4);
+  expect(as, kIpv4Carried, Size::kByte, 0xff, kUdp, pass);
+  expect(as, kIpv4Fragment, Size::kHalf, 0x1fff, 0, pass);
+  load(as, kIpv4, kLoaded, 1, pass);
+  as.load(Size::kByte, R7, R10, kLoaded);
+  as.alu64(Alu::kAnd, R7, 15);
+  as.alu64(Alu::kLsh, R7, 2);
+  as.alu64(Alu::kAdd, R7, kIpv4 + kPort);
+  expect(as, R7, Size::kHalf, 0xffff, forward::kGenevePort, pass);
+  as.jump(drop);
+  as.bind(some6);
+  expect(as, kIpv6Next, Size::kByte, 0xff, kUdp, pass);
+  expect(as, kIcmp6Type + kPort, Size::kHalf, 0xffff, forward::kGenevePort, pass);
+  as.jump(drop);
   as.bind(pass);
   as.mov32(R0, kNext);
   as.exit();
@@ -142,10 +174,8 @@ Result<Guard> Guard::open(int interface, const std::string& name) {
   return error;
 }
 
-Result<Ok> Guard::set(const std::vector<forward::Address>& addresses) {
-  std::vector<AddressSet::Key> keys;
-  for (const forward::Address& one : addresses) keys.push_back({.address = one.bytes, .v6 = one.v6 ? 1u : 0u});
-  return addresses_.set(keys);
+Result<Ok> Guard::set(const std::vector<AddressSet::Key>& addresses, AddressSet::What what) {
+  return addresses_.set(addresses, what);
 }
 
 }  // namespace ringtap::afpacket

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "linux/address_claims.h"
 #include "backends/afpacket/guard.h"
 #include "core/byte_order.h"
 #include "core/clock.h"
@@ -76,6 +77,8 @@ class InlineNic final : public forward::Nic {
         socket_(std::move(socket)),
         events_(std::move(events)),
         guard_(std::move(guard)),
+        claims_(interface_.index, interface_.name, "inline"),
+        tunnel_claims_(interface_.index, interface_.name, "geneve"),
         memory_(std::make_unique_for_overwrite<std::byte[]>(size_t{kBatch} * kSlot)) {
     queue_.reserve(kBatch);
   }
@@ -133,7 +136,19 @@ class InlineNic final : public forward::Nic {
         return system_error(Code::kSystem, name() + ": frames to groups", "setsockopt(PACKET_ADD_MEMBERSHIP)", errno);
       }
     }
-    return guard_.is_there() ? guard_.set(addresses) : Result<Ok>(Ok{});
+    const auto keys = keys_of(addresses);
+    if (auto done = claims_.set(keys); !done) return done;
+    return guard_.is_there() ? guard_.set(keys, AddressSet::What::kAll) : Result<Ok>(Ok{});
+  }
+
+  Result<Ok> guard_tunnels(const std::vector<forward::Address>& addresses) override {
+    if (addresses.empty() && !guard_.is_there()) return Ok{};
+    const auto keys = keys_of(addresses);
+    if (auto done = tunnel_claims_.set(keys); !done) return done;
+    if (guard_.is_there()) return guard_.set(keys, AddressSet::What::kGeneve);
+    return Error{.code = Code::kUnsupported,
+                 .message = name() + ": this kernel cannot keep GENEVE from the host, which would refuse it",
+                 .hint = "Linux 6.6 can."};
   }
 
  private:
@@ -219,6 +234,7 @@ class InlineNic final : public forward::Nic {
   UniqueFd socket_;
   LinkEvents events_;
   Guard guard_;
+  AddressClaims claims_, tunnel_claims_;
   bool hears_groups_ = false;
   uint64_t missed_ = 0;
 

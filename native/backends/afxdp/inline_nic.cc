@@ -17,6 +17,7 @@
 #include "backends/afxdp/inline_program.h"
 #include "backends/afxdp/memory.h"
 #include "core/clock.h"
+#include "linux/address_claims.h"
 #include "linux/address_set.h"
 #include "linux/link_news.h"
 #include "linux/sending_link.h"
@@ -73,7 +74,11 @@ class InlineNic final : public forward::Nic {
   };
 
   InlineNic(Parts parts, std::shared_ptr<InlineFrames> frames)
-      : frames_(std::move(frames)), parts_(std::move(parts)), link_(parts_.device) {
+      : frames_(std::move(frames)),
+        parts_(std::move(parts)),
+        claims_(parts_.device.index, parts_.device.name, "inline"),
+        tunnel_claims_(parts_.device.index, parts_.device.name, "geneve"),
+        link_(parts_.device) {
     queue_.reserve(kBatch);
     in_hand_.reserve(kBatch);
     for (Queue& queue : parts_.queues) fill(queue);
@@ -126,16 +131,20 @@ class InlineNic final : public forward::Nic {
   }
 
   Result<Ok> guard(const std::vector<forward::Address>& addresses) override {
-    std::vector<AddressSet::Key> keys;
-    bool hears_groups = false;
-    for (const forward::Address& one : addresses) {
-      keys.push_back({.address = one.bytes, .v6 = one.v6 ? 1u : 0u});
-      hears_groups |= one.v6;
-    }
+    const bool hears_groups =
+        std::any_of(addresses.begin(), addresses.end(), [](const forward::Address& one) { return one.v6; });
     if (hears_groups) {
       if (auto done = parts_.ear.hear_groups(name()); !done) return done;
     }
-    return parts_.addresses.set(keys);
+    const auto keys = keys_of(addresses);
+    if (auto done = claims_.set(keys); !done) return done;
+    return parts_.addresses.set(keys, AddressSet::What::kAll);
+  }
+
+  Result<Ok> guard_tunnels(const std::vector<forward::Address>& addresses) override {
+    const auto keys = keys_of(addresses);
+    if (auto done = tunnel_claims_.set(keys); !done) return done;
+    return parts_.addresses.set(keys, AddressSet::What::kGeneve);
   }
 
  private:
@@ -252,6 +261,7 @@ class InlineNic final : public forward::Nic {
 
   const std::shared_ptr<InlineFrames> frames_;
   Parts parts_;
+  AddressClaims claims_, tunnel_claims_;
   SendingLink link_;
   size_t turn_ = 0;  // the queue that is served first
 

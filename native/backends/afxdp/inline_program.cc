@@ -2,6 +2,7 @@
 
 #include <linux/bpf.h>
 
+#include "forward/geneve.h"
 #include "linux/address_set.h"
 
 namespace ringtap::afxdp {
@@ -33,8 +34,9 @@ void load_type(Assembler& as) {
   as.from_network(Size::kHalf, kCarried);
 }
 
-/// Goes to `ours` if the address at this place is one of ours. Its bytes are there.
-void look_up(Assembler& as, int addresses, int16_t at, bool v6, Label ours) {
+/// Goes to `ours` if the address at this place is one of ours, and to `some` if only GENEVE to it is. Its bytes are there.
+void look_up(Assembler& as, int addresses, int16_t at, bool v6, Label ours, Label some) {
+  const Label none = as.label();
   for (int16_t word = 0; word < 16; word += 4) {
     if (v6 || word == 0) {
       as.load(Size::kWord, R1, kPacket, static_cast<int16_t>(at + word));
@@ -48,18 +50,43 @@ void look_up(Assembler& as, int addresses, int16_t at, bool v6, Label ours) {
   as.mov64(R2, R10);
   as.alu64(Alu::kAdd, R2, kKey);
   as.call(kMapLookup);
-  as.jump64(Jump::kNotEqual, R0, 0, ours);
+  as.jump64(Jump::kEqual, R0, 0, none);
+  as.load(Size::kWord, R0, R0, 0);
+  as.jump64(Jump::kEqual, R0, static_cast<int>(AddressSet::What::kAll), ours);
+  as.jump(some);
+  as.bind(none);
+}
+
+/// Goes on only if the byte at this place, which is there, is this one.
+void expect_byte(Assembler& as, int16_t at, int value, Label pass) {
+  as.load(Size::kByte, R1, kPacket, at);
+  as.jump64(Jump::kNotEqual, R1, value, pass);
+}
+
+/// Ends at `ours` if the transport header behind the Ethernet and the IP header, which is R1 bytes long, is to GENEVE's port.
+void expect_geneve(Assembler& as, Label ours, Label pass) {
+  constexpr int16_t kPort = 2, kPortEnd = 4;
+  as.alu64(Alu::kAdd, R1, kPacket);
+  as.mov64(R2, R1);
+  as.alu64(Alu::kAdd, R2, kEthernet + kPortEnd);
+  as.jump64(Jump::kGreater, R2, kEnd, pass);
+  as.load(Size::kHalf, R1, R1, kEthernet + kPort);
+  as.from_network(Size::kHalf, R1);
+  as.jump64(Jump::kEqual, R1, forward::kGenevePort, ours);
+  as.jump(pass);
 }
 
 }  // namespace
 
 Result<EbpfProgram> assemble_inline(int addresses, int xsk_map) {
   constexpr int16_t kIpv4To = kEthernet + 16, kArpTarget = kEthernet + 24, kIpv6To = kEthernet + 24,
-                    kIpv6Next = kEthernet + 6, kIcmp6Type = kEthernet + 40, kSolicited = kEthernet + 40 + 8;
-  constexpr int kIcmp6 = 58, kSolicitation = 135;
+                    kIpv6Next = kEthernet + 6, kIcmp6Type = kEthernet + 40, kSolicited = kEthernet + 40 + 8,
+                    kIpv4Fragment = kEthernet + 6, kIpv4Carried = kEthernet + 9;
+  constexpr int kIcmp6 = 58, kSolicitation = 135, kUdp = 17, kIpv6Header = 40;
   static_assert(sizeof(AddressSet::Key) == 20);
   Assembler as;
-  const Label ours = as.label(), pass = as.label(), known = as.label(), not_ip = as.label(), not_arp = as.label();
+  const Label ours = as.label(), pass = as.label(), known = as.label(), not_ip = as.label(), not_arp = as.label(),
+              some4 = as.label(), some6 = as.label();
   as.mov64(kContext, R1);
   as.load(Size::kWord, kPacket, kContext, kContextData);
   as.load(Size::kWord, kEnd, kContext, kContextEnd);
@@ -77,23 +104,36 @@ Result<EbpfProgram> assemble_inline(int addresses, int xsk_map) {
   as.bind(known);
   as.jump64(Jump::kNotEqual, kCarried, 0x0800, not_ip);
   need(as, kIpv4To + 4, pass);
-  look_up(as, addresses, kIpv4To, false, ours);
+  look_up(as, addresses, kIpv4To, false, ours, some4);
   as.jump(pass);
   as.bind(not_ip);
   as.jump64(Jump::kNotEqual, kCarried, 0x0806, not_arp);
   need(as, kArpTarget + 4, pass);
-  look_up(as, addresses, kArpTarget, false, ours);
+  look_up(as, addresses, kArpTarget, false, ours, pass);
   as.jump(pass);
   as.bind(not_arp);
   as.jump64(Jump::kNotEqual, kCarried, 0x86dd, pass);
   need(as, kIpv6To + 16, pass);
-  look_up(as, addresses, kIpv6To, true, ours);
-  as.load(Size::kByte, R1, kPacket, kIpv6Next);
-  as.jump64(Jump::kNotEqual, R1, kIcmp6, pass);
+  look_up(as, addresses, kIpv6To, true, ours, some6);
+  expect_byte(as, kIpv6Next, kIcmp6, pass);
   need(as, kSolicited + 16, pass);
-  as.load(Size::kByte, R1, kPacket, kIcmp6Type);
-  as.jump64(Jump::kNotEqual, R1, kSolicitation, pass);
-  look_up(as, addresses, kSolicited, true, ours);
+  expect_byte(as, kIcmp6Type, kSolicitation, pass);
+  look_up(as, addresses, kSolicited, true, ours, pass);
+  as.jump(pass);
+  as.bind(some4);
+  expect_byte(as, kIpv4Carried, kUdp, pass);
+  as.load(Size::kHalf, R1, kPacket, kIpv4Fragment);
+  as.from_network(Size::kHalf, R1);
+  as.alu64(Alu::kAnd, R1, 0x1fff);
+  as.jump64(Jump::kNotEqual, R1, 0, pass);
+  as.load(Size::kByte, R1, kPacket, kEthernet);
+  as.alu64(Alu::kAnd, R1, 15);
+  as.alu64(Alu::kLsh, R1, 2);
+  expect_geneve(as, ours, pass);
+  as.bind(some6);
+  expect_byte(as, kIpv6Next, kUdp, pass);
+  as.mov64(R1, kIpv6Header);
+  expect_geneve(as, ours, pass);
   as.bind(pass);
   as.mov32(R0, XDP_PASS);
   as.exit();
