@@ -30,6 +30,18 @@ export type {
   InlineStats,
 } from './inline/stats.js';
 export { open, openTransmitter } from './open.js';
+export type { ParallelContext, ParallelHandler } from './parallel/handler.js';
+export type { ParallelOptions, Reduce } from './parallel/options.js';
+export { openParallel, type ParallelCapture } from './parallel/parallel.js';
+export type {
+  KeptTogether,
+  ParallelHash,
+  ParallelSharing,
+  ParallelStats,
+  Report,
+  WorkerFault,
+  WorkerStats,
+} from './parallel/types.js';
 export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';
 export type { Candidate, Plan } from './plan/plan.js';

@@ -54,6 +54,8 @@ export interface BackendSchema {
   readonly takesTraffic: boolean;
   /** Whether it can send, on some of its targets at least. */
   readonly transmits: boolean;
+  /** Whether it shares packets out itself, among readers with a ring each. */
+  readonly shares: boolean;
   /** Its place among the methods that `auto:` tries. */
   readonly auto?: number;
   /** The option that takes the URI's parameters which are no options. */
@@ -84,6 +86,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": false,
     "transmits": true,
+    "shares": true,
     "auto": 1,
     "options": [
       {
@@ -253,6 +256,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": true,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -425,6 +429,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "rest": "devargs",
     "options": [
       {
@@ -627,6 +632,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -777,6 +783,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -892,6 +899,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "auto": 2,
     "options": [
       {
@@ -1009,6 +1017,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1178,6 +1187,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1347,6 +1357,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1538,6 +1549,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",

@@ -59,6 +59,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openShares", Napi::Function::New<open_shares>(env));
   exports.Set("attachShare", Napi::Function::New<SharesHandle::attach>(env));
   exports.Set("threadCpu", Napi::Function::New<thread_cpu>(env));
+  exports.Set("cpus", Napi::Function::New<cpus>(env));
   exports.Set("pin", Napi::Function::New<pin>(env));
   exports.Set("openInline", Napi::Function::New<InlineHandle::open>(env));
   exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));

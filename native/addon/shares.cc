@@ -199,6 +199,17 @@ Napi::Value thread_cpu(const Napi::CallbackInfo& info) {
                            static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6);
 }
 
+Napi::Value cpus(const Napi::CallbackInfo& info) {
+  Napi::Array list = Napi::Array::New(info.Env());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return list;
+  for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &set)) list.Set(list.Length(), cpu);
+  }
+  return list;
+}
+
 Napi::Value pin(const Napi::CallbackInfo& info) {
   cpu_set_t set;
   CPU_ZERO(&set);

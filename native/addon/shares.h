@@ -43,6 +43,8 @@ class SharesHandle final : public Napi::ObjectWrap<SharesHandle>, private Tenant
 
 /// threadCpu() → ms of processor time that this thread has used.
 Napi::Value thread_cpu(const Napi::CallbackInfo& info);
+/// cpus(): those that this thread may run on.
+Napi::Value cpus(const Napi::CallbackInfo& info);
 /// pin(cpus): this thread runs on these processors. Gives false where it may not.
 Napi::Value pin(const Napi::CallbackInfo& info);
 
