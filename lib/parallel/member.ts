@@ -25,6 +25,9 @@ export interface MemberFailure {
   readonly error: Error;
 }
 
+/** WHY: a program given as text (--input-type, -e) leaves its flags to workers, which refuse them for a file. */
+const isText = () => process.execArgv.some((flag) => flag.startsWith('--input-type'));
+
 const ENTRY = new URL('./worker.js', import.meta.url);
 
 export class Member {
@@ -62,7 +65,11 @@ export class Member {
     this.#isReady = false;
     this.#hung = false;
     this.#beatAt = performance.now();
-    const worker = new Worker(ENTRY, { workerData, name: `ringtap ${this.number}` });
+    const worker = new Worker(ENTRY, {
+      workerData,
+      name: `ringtap ${this.number}`,
+      ...(isText() ? { execArgv: [] } : {}),
+    });
     this.#worker = worker;
     let hasEnded = false;
     let failure: MemberFailure | undefined;

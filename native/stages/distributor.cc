@@ -96,8 +96,7 @@ class Dealer {
 
   /// A reader has given something back.
   void came_back() noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (awaits_.load(std::memory_order_relaxed) && awaits_.exchange(false)) wake_.raise();
+    if (awaits_.load() && awaits_.exchange(false)) wake_.raise();
   }
 
   End end() const noexcept { return end_.load(std::memory_order_acquire); }
@@ -317,7 +316,6 @@ class Dealer {
 
   void wait_for_cells() noexcept {
     awaits_.store(true);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     bool any = stopping();
     for (const auto& lane : lanes_) any |= !lane->returned.empty();
     if (!any) {

@@ -37,7 +37,9 @@ struct Cell {
   bool wide = false;  // rest is set
 };
 
-/// One writer and one reader. No index is written more often than once a cell.
+/// One writer and one reader. No index is written more often than once a cell. WHY in one order with all else: who
+/// sleeps says so and looks once more, and who writes looks then whether somebody sleeps. One of the two sees the
+/// other.
 class CellRing {
  public:
   explicit CellRing(uint32_t least) {
@@ -50,12 +52,12 @@ class CellRing {
   void push(uint32_t cell) noexcept {
     const uint32_t head = head_.load(std::memory_order_relaxed);
     slots_[head & mask()] = cell;
-    head_.store(head + 1, std::memory_order_release);
+    head_.store(head + 1);
   }
-  bool empty() const noexcept { return tail_.load(std::memory_order_relaxed) == head_.load(std::memory_order_acquire); }
+  bool empty() const noexcept { return tail_.load(std::memory_order_relaxed) == head_.load(); }
   std::optional<uint32_t> pop() noexcept {
     const uint32_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail == head_.load(std::memory_order_acquire)) return std::nullopt;
+    if (tail == head_.load()) return std::nullopt;
     const uint32_t cell = slots_[tail & mask()];
     tail_.store(tail + 1, std::memory_order_release);
     return cell;
@@ -85,9 +87,7 @@ class Lane {
   /// The dealing thread: the reader may have it.
   void send(uint32_t cell) noexcept {
     sent.push(cell);
-    // The reader looks once more after it has said that it sleeps: one of the two sees the other.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (sleeps.load(std::memory_order_relaxed) && sleeps.exchange(false)) signal.raise();
+    if (sleeps.load() && sleeps.exchange(false)) signal.raise();
   }
 
   /// The reader: what was sent, or nothing, and then `signal` will be raised.
@@ -95,7 +95,6 @@ class Lane {
     if (const auto cell = sent.pop()) return cell;
     sleeps.store(true);
     signal.clear();
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     const auto cell = sent.pop();
     if (cell) sleeps.store(false);
     return cell;

@@ -89,6 +89,7 @@ class ShareSet::Reader final : public Source {
     lent_.clear();
     info_.segments.clear();
     member_.attached = false;
+    if (member_.orphaned) member_.source.reset();
   }
 
  private:
@@ -101,12 +102,16 @@ class ShareSet::Reader final : public Source {
   bool closed_ = false;
 };
 
-ShareSet::ShareSet(Shares shares) : shares_(std::move(shares)) {
-  for (auto& source : shares_.sources) {
+ShareSet::ShareSet(Shares shares)
+    : method_(std::move(shares.method)),
+      hash_(shares.hash),
+      dealt_(shares.before != nullptr),
+      count_orphans_(std::move(shares.orphans)),
+      before_(std::move(shares.before)) {
+  for (auto& source : shares.sources) {
     members_.push_back(std::make_unique<Member>());
     members_.back()->source = std::move(source);
   }
-  shares_.sources.clear();
 }
 
 std::shared_ptr<ShareSet> ShareSet::make(Shares shares) {
@@ -116,7 +121,7 @@ std::shared_ptr<ShareSet> ShareSet::make(Shares shares) {
 SourceInfo ShareSet::info(uint32_t share) const {
   const Member& member = *members_[share];
   const std::scoped_lock lock(member.mutex);
-  return member.source->info();
+  return member.source ? member.source->info() : SourceInfo{};
 }
 
 Result<Ok> ShareSet::start() {
@@ -139,7 +144,10 @@ Result<std::unique_ptr<Source>> ShareSet::attach(uint32_t share) {
   return std::unique_ptr<Source>(std::make_unique<Reader>(shared_from_this(), member));
 }
 
-Stats ShareSet::stats_of(const Member& member) const { return member.closed ? member.last : member.source->stats(); }
+/// What was given up is dealt packets all the same, which are counted there.
+Stats ShareSet::stats_of(const Member& member) const {
+  return member.source && (dealt_ || !member.closed) ? member.source->stats() : member.last;
+}
 
 Stats ShareSet::stats(uint32_t share) const {
   const Member& member = *members_[share];
@@ -150,9 +158,10 @@ Stats ShareSet::stats(uint32_t share) const {
 Stats ShareSet::total() const {
   Stats sum;
   for (uint32_t share = 0; share < size(); share++) add_stats(sum, stats(share));
-  if (!shares_.before) return sum;
+  if (!dealt_) return sum;
   // Read last: it has received no less than what shares tell of.
-  const Stats before = shares_.before();
+  const std::scoped_lock lock(mutex_);
+  const Stats before = before_ ? before_() : last_before_;
   sum.received = std::max(before.received, sum.delivered + sum.dropped + before.filtered + before.dropped);
   sum.filtered = before.filtered;
   sum.dropped += before.dropped;
@@ -173,11 +182,31 @@ void ShareSet::close(Member& member) noexcept {
 void ShareSet::give_up(uint32_t share) noexcept {
   // WHY not what the kernel shares out: a socket that leaves its group moves the flows of all others. Its ring runs
   // full.
-  if (shares_.before) close(*members_[share]);
+  if (dealt_) close(*members_[share]);
 }
 
 void ShareSet::close() noexcept {
   for (const auto& member : members_) close(*member);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (before_) last_before_ = before_();
+    if (count_orphans_) orphans_ = count_orphans_();
+    before_ = nullptr;
+    count_orphans_ = nullptr;
+  }
+  // What is dealt out is at rest when the last share is closed.
+  for (const auto& member : members_) {
+    const std::scoped_lock lock(member->mutex);
+    if (!member->source) continue;
+    member->last = member->source->stats();
+    member->orphaned = member->attached;  // its reader frees it
+    if (!member->attached) member->source.reset();
+  }
+}
+
+uint64_t ShareSet::orphans() const {
+  const std::scoped_lock lock(mutex_);
+  return count_orphans_ ? count_orphans_() : orphans_;
 }
 
 }  // namespace ringtap

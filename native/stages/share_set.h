@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "core/sharing.h"
@@ -23,8 +25,8 @@ class ShareSet : public std::enable_shared_from_this<ShareSet> {
   // Any thread, all of these.
 
   uint32_t size() const noexcept { return static_cast<uint32_t>(members_.size()); }
-  const std::string& method() const noexcept { return shares_.method; }
-  ShareHash hash() const noexcept { return shares_.hash; }
+  const std::string& method() const noexcept { return method_; }
+  ShareHash hash() const noexcept { return hash_; }
   SourceInfo info(uint32_t share) const;
 
   /// From here on packets arrive. When it fails the set is of no more use.
@@ -40,7 +42,7 @@ class ShareSet : public std::enable_shared_from_this<ShareSet> {
   /// What became of the packets of one share; and of all, those included that were not dealt out yet.
   Stats stats(uint32_t share) const;
   Stats total() const;
-  uint64_t orphans() const { return shares_.orphans ? shares_.orphans() : 0; }
+  uint64_t orphans() const;
 
   /// Everything ends. Readers that are still there find nothing more. Idempotent.
   void close() noexcept;
@@ -48,18 +50,26 @@ class ShareSet : public std::enable_shared_from_this<ShareSet> {
  private:
   class Reader;
   struct Member {
-    std::unique_ptr<Source> source;
-    mutable std::mutex mutex;  // guards calls of the source, and what follows
+    mutable std::mutex mutex;        // guards calls of the source, and what follows
+    std::unique_ptr<Source> source;  // null once the set is closed, and nobody reads it any more
     bool attached = false;
     bool closed = false;
-    Stats last;  // once it is closed
+    bool orphaned = false;  // the set is closed, and a reader is still there
+    Stats last;             // once it is closed
   };
 
   explicit ShareSet(Shares shares);
   Stats stats_of(const Member& member) const;
   static void close(Member& member) noexcept;
 
-  Shares shares_;
+  const std::string method_;
+  const ShareHash hash_;
+  const bool dealt_;                         // by a thread of ours
+  mutable std::mutex mutex_;                 // guards what follows; taken after a member's
+  std::function<uint64_t()> count_orphans_;  // null once it is closed
+  std::function<Stats()> before_;
+  uint64_t orphans_ = 0;
+  Stats last_before_;
   std::vector<std::unique_ptr<Member>> members_;
 };
 
