@@ -82,7 +82,7 @@ class Run {
   /** Until nothing comes any more, or it is to stop. */
   async read(): Promise<void> {
     const later = await this.#readBlocking();
-    if (later !== undefined) await this.#readWaiting(later);
+    if (later !== undefined) await this.#readWaiting(later.result);
   }
 
   async end(): Promise<void> {
@@ -91,8 +91,8 @@ class Run {
     control.cpuMs = addon().threadCpu?.() ?? 0;
   }
 
-  /** Gives the promise of the first batch whose handler returns one. WHY: the loop of events stands still until then. */
-  async #readBlocking(): Promise<Promise<void> | undefined> {
+  /** Until a handler returns a promise, which is given: it needs the loop of events, which stands still here. */
+  async #readBlocking(): Promise<{ readonly result: Promise<void> } | undefined> {
     const { onBatch, onIdle } = this.#handler;
     while (!control.isStopped) {
       const batch = this.#next();
@@ -100,7 +100,7 @@ class Run {
       const now = performance.now();
       if (batch !== null) {
         const result = this.#call(onBatch, batch);
-        if (result !== undefined) return result;
+        if (result !== undefined) return { result };
       } else if (this.#capture.ended) {
         return undefined;
       } else if (onIdle !== undefined) {

@@ -328,7 +328,9 @@ class Dealer {
 
   void wait_for_packets() noexcept {
     const Readiness readiness = source_->readiness();
-    const uint32_t nap = std::max(readiness.gather_ms, readiness.again_ms);
+    // WHY: many small batches use up the cells of readers that are busy anyway.
+    const bool busy = std::none_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->sleeps.load(); });
+    const uint32_t nap = std::max({readiness.gather_ms, readiness.again_ms, busy ? 1u : 0u});
     pollfd requests[] = {{wake_.fd(), POLLIN, 0}, {readiness.fd, POLLIN, 0}};
     if (nap > 0) {
       poll(requests, 1, static_cast<int>(nap));
