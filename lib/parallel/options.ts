@@ -8,13 +8,25 @@ import { bad, ownOptions } from '../uri/options.js';
 import { HASHES } from './sharing.js';
 import type { ParallelHash, WorkerFault } from './types.js';
 
-/** Values of all workers made into one. */
+/**
+ * Values of all workers made into one.
+ * @example
+ * const reduce: Reduce<number, number> = { initial: 0, merge: (sum, packets) => sum + packets };
+ * console.log(reduce.merge(reduce.initial, 3, 0));
+ */
 export interface Reduce<Sum = unknown, Value = unknown> {
   /** What there is before the first one. */
   readonly initial: Sum;
   /**
    * Adds what a worker's `onReduce` gave. Runs where `openParallel()` was called.
+   * @param sum what there is so far
+   * @param value what the worker has found since it was asked last: a copy
+   * @param worker its number
    * @returns what there is then
+   * @throws nothing that is caught: it ends the capture, which fails with it
+   * @example
+   * const total = reduce.merge(0, 3, 0);
+   * console.log(total);
    */
   merge(sum: Sum, value: Value, worker: number): Sum;
   /** How often workers are asked, in ms; default 1000. They are asked once more at their end. */
@@ -25,7 +37,7 @@ export interface Reduce<Sum = unknown, Value = unknown> {
 export interface ParallelOptions<Sum = unknown> {
   /** The module that runs in each worker: its URL, or a path. See {@link ParallelHandler}. */
   readonly handler: string | URL;
-  /** How many workers, 1 to 256; default as many as there are processors for this process. */
+  /** The number of workers, 1 to 256; default as many as there are CPUs for this process. */
   readonly workers?: number | 'auto' | undefined;
   /** What decides which worker gets a packet; default bidirectional: both directions of a conversation. */
   readonly hash?: ParallelHash | undefined;
@@ -33,17 +45,17 @@ export interface ParallelOptions<Sum = unknown> {
   readonly data?: unknown;
   /** What happens when a worker throws, ends or hangs: another one goes on with its share (default), or all stop. */
   readonly onWorkerExit?: 'restart' | 'stop' | undefined;
-  /** How often each worker may be started again; default 5. Then all stop. */
+  /** The number of times that each worker may be started again; default 5. Then all stop. */
   readonly restarts?: number | undefined;
   /** The silence after which a worker counts as hanging, in ms; default 10000, and 0 is never. */
   readonly hangMs?: number | undefined;
-  /** Called of each worker that ended when it was not to; default a process warning (`RINGTAP_WORKER`). */
+  /** Called of each worker that ended when it was not to; default a process warning. */
   readonly onFault?: ((fault: WorkerFault) => void) | undefined;
-  /** Processors that workers run on, one each in turn; `auto` is those that this process may use. Default: wherever. */
+  /** Numbers of CPUs that workers run on, one each in turn; `auto` is those that this process may use. Default: any. */
   readonly cpus?: 'auto' | readonly number[] | undefined;
   /** Makes one value of what workers find: {@link ParallelCapture.reduced}. */
   readonly reduce?: Reduce<Sum> | undefined;
-  /** Values of one worker that may wait to be read from `reports()`; default 1024. More are dropped, and counted. */
+  /** The limit of values of one worker that wait to be read from `reports()`; default 1024. More are dropped, and counted. */
   readonly reportLimit?: number | undefined;
 }
 

@@ -37,7 +37,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
   readonly plan: Plan;
   /** How packets are dealt out to workers, and what is kept together. */
   readonly sharing: ParallelSharing;
-  /** How many workers there are. */
+  /** The number of workers. */
   readonly workers: number;
 
   readonly #native: NativeShares;

@@ -20,7 +20,7 @@ export interface ParallelSharing {
 
 /** What became of a worker that ended when it was not to. */
 export interface WorkerFault {
-  /** Which one. */
+  /** Its number. */
   readonly worker: number;
   /** It threw, ended by itself, or was silent for `hangMs`. */
   readonly kind: 'throw' | 'exit' | 'hang';
@@ -34,11 +34,11 @@ export interface WorkerFault {
 export interface WorkerStats extends CaptureStats {
   /** Processor time of the worker and those before it, in ms, as of some 100 ms ago. */
   readonly cpuMs: number;
-  /** How often it was started again. */
+  /** The number of times that it was started again. */
   readonly restarts: number;
-  /** Values that it has reported. */
+  /** The number of values that it has reported. */
   readonly reports: number;
-  /** Values that it could not report, because too many waited to be read. */
+  /** The number of values that it could not report, because too many waited to be read. */
   readonly reportsDropped: number;
 }
 
@@ -48,13 +48,13 @@ export interface ParallelStats extends CaptureStats {
   readonly workers: readonly WorkerStats[];
   /** Packets of the busiest worker, divided by what each would have if all had the same: 1 is even. */
   readonly imbalance: number;
-  /** Fragments that came before the first one of their datagram: their worker may be another one. */
+  /** Packets that are fragments and came before the first one of their datagram: their worker may be another one. */
   readonly orphanFragments: number;
 }
 
 /** A value that a worker has reported. */
 export interface Report<Value = unknown> {
-  /** Which one. */
+  /** Its number. */
   readonly worker: number;
   /** A copy. */
   readonly value: Value;
