@@ -181,7 +181,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   },
   RINGTAP_BAD_HANDLER: {
     meaning: "The handler module of `openParallel()` cannot be loaded, or does not export what it must.",
-    hint: "Give the URL or path of a module that exports `onBatch(batch, context)`: new URL('./handler.js', import.meta.url).",
+    hint: "Give the URL or path of a module that exports `onBatch(batch, context)`: new URL('./handler.mjs', import.meta.url).",
   },
   RINGTAP_WORKER_FAILED: {
     meaning: "A worker of `openParallel()` threw, ended or hung more often than it is started again.",

@@ -4,9 +4,14 @@ import type { Plan } from '../plan/plan.js';
 /**
  * What the functions of a handler are given beside a batch.
  * @example
- * export function onStart({ worker, workers, data }) {
- *   console.log(`${worker + 1} of ${workers}`, data);
- * }
+ * const { plan, linkType, epoch } = capture;
+ * const report = (value: unknown) => {
+ *   console.log(value);
+ *   return true;
+ * };
+ * // What to try out a handler with, without workers.
+ * const context: ParallelContext = { worker: 0, workers: 1, data: null, plan, linkType, epoch, report };
+ * context.report('all is well');
  */
 export interface ParallelContext {
   /** Which worker this is: a number from 0. */
@@ -26,10 +31,6 @@ export interface ParallelContext {
    * @param value anything that can be cloned: no batch, and no view of its memory, which would be copied whole
    * @returns false when it was dropped, and counted, because too many wait to be read
    * @throws nothing but the DataCloneError of a value that cannot be cloned
-   * @example
-   * export function onBatch(batch, context) {
-   *   if (batch.length > 1000) console.log(context.report({ packets: batch.length }));
-   * }
    */
   report(value: unknown): boolean;
 }
@@ -38,17 +39,35 @@ export interface ParallelContext {
  * What a handler module exports, by name or together as its default: functions that run in each worker. Only `onBatch` has to
  * be there. What one of them throws ends the worker ({@link WorkerFault}).
  * @example
- * import type { ParallelHandler } from 'ringtap';
  * let packets = 0;
- * const handler: ParallelHandler = {
- *   onBatch(batch) {
+ * const handler = {
+ *   onStart({ worker, workers }: ParallelContext) {
+ *     console.log(`worker ${worker} of ${workers}`);
+ *   },
+ *   onBatch(batch: Batch) {
  *     packets += batch.length;
  *   },
- *   onEnd(context) {
- *     console.log(context.worker, packets);
+ *   onIdle() {
+ *     console.log('nothing comes');
  *   },
- * };
- * export default handler;
+ *   onReduce() {
+ *     const found = packets;
+ *     packets = 0;
+ *     return found;
+ *   },
+ *   onEnd({ report }: ParallelContext) {
+ *     report('done');
+ *   },
+ * } satisfies ParallelHandler;
+ * // export default handler;
+ * const { plan, linkType, epoch } = capture;
+ * const context = { worker: 0, workers: 1, data: null, plan, linkType, epoch, report: () => true };
+ * // What becomes of it in a worker:
+ * handler.onStart(context);
+ * for await (const batch of capture) handler.onBatch(batch);
+ * handler.onIdle();
+ * console.log(handler.onReduce());
+ * handler.onEnd(context);
  */
 export interface ParallelHandler {
   /**
@@ -56,10 +75,6 @@ export interface ParallelHandler {
    * calls it, too.
    * @param context what there is to know
    * @throws nothing that is caught: it ends the worker
-   * @example
-   * export async function onStart({ data }) {
-   *   console.log('ready with', data);
-   * }
    */
   onStart?(context: ParallelContext): void | Promise<void>;
   /**
@@ -69,10 +84,6 @@ export interface ParallelHandler {
    * @param batch the packets
    * @param context what else there is to know
    * @throws nothing that is caught: it ends the worker
-   * @example
-   * export function onBatch(batch, context) {
-   *   console.log(context.worker, batch.length);
-   * }
    */
   onBatch(batch: Batch, context: ParallelContext): void | Promise<void>;
   /**
@@ -80,10 +91,6 @@ export interface ParallelHandler {
    * their timers run.
    * @param context what there is to know
    * @throws nothing that is caught: it ends the worker
-   * @example
-   * export function onIdle({ worker }) {
-   *   console.log(worker, 'has nothing to do');
-   * }
    */
   onIdle?(context: ParallelContext): void;
   /**
@@ -91,17 +98,6 @@ export interface ParallelHandler {
    * @param context what there is to know
    * @returns a value that can be cloned; undefined where there is nothing to merge
    * @throws nothing that is caught: it ends the worker
-   * @example
-   * let packets = 0;
-   * export function onBatch(batch) {
-   *   packets += batch.length;
-   * }
-   * export function onReduce() {
-   *   const found = packets;
-   *   packets = 0;
-   *   console.log(found);
-   *   return found;
-   * }
    */
   onReduce?(context: ParallelContext): unknown;
   /**
@@ -109,10 +105,6 @@ export interface ParallelHandler {
    * asynchronous.
    * @param context what there is to know
    * @throws nothing that is caught: it ends the worker
-   * @example
-   * export function onEnd({ worker, report }) {
-   *   console.log(report(`worker ${worker} is done`));
-   * }
    */
   onEnd?(context: ParallelContext): void | Promise<void>;
 }

@@ -24,9 +24,6 @@ export interface Reduce<Sum = unknown, Value = unknown> {
    * @param worker its number
    * @returns what there is then
    * @throws nothing that is caught: it ends the capture, which fails with it
-   * @example
-   * const total = reduce.merge(0, 3, 0);
-   * console.log(total);
    */
   merge(sum: Sum, value: Value, worker: number): Sum;
   /** How often workers are asked, in ms; default 1000. They are asked once more at their end. */
@@ -104,12 +101,12 @@ export function splitOptions(uri: string, options: unknown): [ParallelSettings, 
 
 function settingsOf(uri: string, ours: Readonly<Record<string, unknown>>): ParallelSettings {
   const whole = (name: string, usual: number, least: number, most: number) => {
-    const value = ours[name] ?? usual;
+    const { [name]: value = usual } = ours;
     if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
     throw bad({ uri }, name, `must be a whole number of ${least} to ${most}, not ${show(value)}`, helpOf(name));
   };
   const choice = <T extends string>(name: string, usual: T, values: readonly T[]): T => {
-    const value = ours[name] ?? usual;
+    const { [name]: value = usual } = ours;
     if (values.includes(value as T)) return value as T;
     const near = typeof value === 'string' ? nearestName(value, values) : undefined;
     const hint = near === undefined ? helpOf(name) : `Did you mean "${near}"? ${helpOf(name)}`;

@@ -23,7 +23,7 @@ const PATIENCE_MS = 1000;
  * @example
  * await using parallel = await openParallel('synth:?count=100000', {
  *   workers: 2,
- *   handler: new URL('./handler.js', import.meta.url),
+ *   handler: new URL('./handler.mjs', import.meta.url),
  * });
  * for await (const { worker, value } of parallel.reports()) console.log(worker, value);
  * console.log(parallel.stats().imbalance);
@@ -187,6 +187,9 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
    * @throws nothing that a caller could mend
    * @example
    * process.once('SIGTERM', () => parallel.close());
+   * await parallel.finished();
+   * await parallel.close();
+   * console.log(parallel.stats().received);
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -302,11 +305,11 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
  * where `onStart` throws, RINGTAP_BAD_OPTION, RINGTAP_NO_MEMORY where the rings of all workers are more than there is,
  * RINGTAP_UNSUPPORTED, and what {@link open} is rejected with; or the signal's reason
  * @example
- * const parallel = await openParallel('afpacket:eth0', {
- *   handler: new URL('./handler.js', import.meta.url), // exports onBatch, and onReduce for the sum
+ * const parallel = await openParallel('synth:?count=100000', {
+ *   workers: 2,
+ *   handler: new URL('./handler.mjs', import.meta.url), // exports onBatch, and onReduce for the sum
  *   reduce: { initial: 0, merge: (sum: number, packets: number) => sum + packets },
  * });
- * setTimeout(() => parallel.close(), 10_000);
  * await parallel.finished();
  * console.log(parallel.reduced, parallel.stats().dropped);
  */
