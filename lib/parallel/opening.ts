@@ -48,7 +48,7 @@ function checkSharing({ uri }: Request, method: MethodName, { values }: Settings
       { uri },
       'share',
       'is chosen by openParallel(): leave it out',
-      'shares() gives URIs for processes of your own.',
+      'Processes of your own share packets by the option share of open().',
     );
   }
   const bytes = Number(values.bufferBytes ?? 0) * workers;
