@@ -299,8 +299,10 @@ describe.skipIf(process.platform !== 'linux')('parallel', () => {
   });
 
   test('`ringtap stats --workers` counts what one thread counts, and says what each had', async () => {
-    const alone = JSON.parse((await ringtap('stats', file('mix.pcap'), 'udp', '--json')).stdout);
-    const { code, stdout } = await ringtap('stats', file('mix.pcap'), 'udp', '--workers', '3', '--json');
+    const path = file('count.pcap');
+    traceOf(path, flowMix(500));
+    const alone = JSON.parse((await ringtap('stats', path, 'udp', '--json')).stdout);
+    const { code, stdout } = await ringtap('stats', path, 'udp', '--workers', '3', '--json');
     const { workers, imbalance, ...together } = JSON.parse(stdout);
     expect({ code, ...together }).toEqual({ code: 0, ...alone, drops: { ring: 0 } });
     expect(workers).toHaveLength(3);
