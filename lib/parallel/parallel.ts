@@ -1,8 +1,9 @@
 import { onAbort } from '../errors/abort.js';
-import { CaptureError, warn, withoutUri, wrapNative } from '../errors/errors.js';
+import { CaptureError, warn, wrapNative } from '../errors/errors.js';
 import type { BackendName, OptionsOf } from '../generated/options.js';
 import { addon, type NativeShares } from '../native/native.js';
 import type { Plan } from '../plan/plan.js';
+import { warnOfPlan } from '../plan/warnings.js';
 import { resolve } from '../uri/request.js';
 import { Member, type MemberFailure } from './member.js';
 import { openShares } from './opening.js';
@@ -322,11 +323,7 @@ export async function openParallel<Uri extends string, Sum = unknown>(
   const followed = await openShares(request, settings);
   if (!followed.ok) throw followed.error;
   const { session: native, info, plan, ignored } = followed;
-  const first = plan.candidates[0];
-  if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    const left = ignored.length === 0 ? '' : `; ignored: ${plan.backend} ${ignored.join(', ')}`;
-    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}${left}`);
-  }
+  warnOfPlan(request, plan, ignored);
   const { method, hash, number } = native.info();
   const notes = [...plan.notes];
   if (hash !== settings.hash) {

@@ -78,7 +78,24 @@ uint32_t address6(const Bytes& bytes, uint64_t at) noexcept {
 ShareHasher::ShareHasher(ShareHash how)
     : how_(how), ports_(uses_ports(how)), quotes_(uses_quotes(how)), pieces_(uses_ports(how) ? kFragments : 0) {}
 
+/// The same as hash() of what most packets are, at half the cost: TCP or UDP over IPv4 over Ethernet, and nothing else.
+inline bool ShareHasher::hash_plain(const Bytes& bytes, uint32_t& hash) const noexcept {
+  constexpr uint64_t kIp = 14, kPorts = kIp + 20;
+  if (!bytes.has(kPorts, 4) || bytes.u16(12) != kIpv4Type || bytes.u8(kIp) != 0x45) return false;
+  if ((bytes.u16(kIp + 6) & 0x3fff) != 0) return false;
+  const uint8_t protocol = pinned(bytes.u8(kIp + 9));
+  if (protocol != kTcpProtocol && protocol != kUdp) return false;
+  const uint16_t source = pinned(bytes.u16(kPorts));
+  const uint16_t destination = pinned(bytes.u16(kPorts + 2));
+  if (protocol == kUdp && (is_tunnel(source) || is_tunnel(destination))) return false;
+  hash = of(how_, end(bytes.u32(kIp + 12), source), end(bytes.u32(kIp + 16), destination));
+  return true;
+}
+
 uint32_t ShareHasher::hash(const Bytes& bytes, uint32_t link_type) noexcept {
+  uint32_t plain = 0;
+  if (ports_ && link_type == kLinkEthernet && hash_plain(bytes, plain)) [[likely]]
+    return plain;
   const Network network = network_of(bytes, link_type);
   Ends ends;
   Found found = Found::kNothing;

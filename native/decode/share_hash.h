@@ -39,6 +39,7 @@ class ShareHasher {
   };
   enum class Found : uint8_t { kNothing, kWhole, kFirst, kLater };
 
+  bool hash_plain(const Bytes& bytes, uint32_t& hash) const noexcept;
   Found read4(const Bytes& bytes, uint64_t at, bool quoted, Ends& ends) noexcept;
   Found read6(const Bytes& bytes, uint64_t at, bool quoted, Ends& ends) noexcept;
   void read_transport(const Bytes& bytes, uint64_t at, uint8_t protocol, bool is6, bool quoted, Ends& ends) noexcept;

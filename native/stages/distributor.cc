@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/byte_order.h"
 #include "core/thread.h"
 #include "decode/share_hash.h"
 #include "stages/lane.h"
@@ -24,6 +25,8 @@ constexpr uint32_t kFewestCells = 4;
 constexpr uint32_t kMostCells = 64;
 /// How long the thread sleeps at most before it looks for what came back, or whether it is to stop.
 constexpr int kLookMs = 20;
+/// Packets whose headers are asked for before their turn.
+constexpr uint32_t kAhead = 8;
 
 enum class End : uint8_t { kNone, kEof, kError };
 
@@ -150,9 +153,11 @@ class Dealer {
           deal(batch, block);
           break;
         case Rx::kAgain:
+          wake_all();
           wait_for_packets();
           break;
         case Rx::kNoBuffer:
+          wake_all();
           wait_for_cells();
           break;
         case Rx::kNotice:
@@ -197,6 +202,8 @@ class Dealer {
     const Segment& segment = segments_[batch.segment];
     if (hash_ == ShareHash::kBalanced) turn_++;
     for (uint32_t i = 0; i < batch.count; i++) {
+      // From the cache of whoever has written the packet.
+      if (i + kAhead < batch.count) prefetch(segment.base + block.offset[i + kAhead]);
       const uint32_t share = share_of(block, i, segment, batch.link_type);
       Cell* cell = cell_for(share, batch, pin);
       if (cell == nullptr) {
@@ -228,27 +235,32 @@ class Dealer {
 
   /// What packets of that share go into. Null: it has no room, or nobody.
   Cell* cell_for(uint32_t share, const RxBatch& batch, uint32_t pin) noexcept {
+    if (filling_[share] == kNone) [[unlikely]]
+      return begin_cell(share, batch, pin);
+    return &lanes_[share]->cells[filling_[share]];
+  }
+
+  Cell* begin_cell(uint32_t share, const RxBatch& batch, uint32_t pin) noexcept {
     Lane& lane = *lanes_[share];
-    if (filling_[share] == kNone) {
-      if (lane.closed.load(std::memory_order_acquire)) return nullptr;
-      if (lane.free.empty()) take_back();
-      while (waits_ && lane.free.empty() && !stopping() && !lane.closed.load(std::memory_order_acquire)) {
-        send_all();
-        wait_for_cells();
-        take_back();
-      }
-      if (lane.free.empty() || lane.closed.load(std::memory_order_acquire)) return nullptr;
-      filling_[share] = lane.free.back();
-      lane.free.pop_back();
-      Cell& cell = lane.cells[filling_[share]];
-      cell.count = 0;
-      cell.wide = false;
-      cell.segment = batch.segment;
-      cell.link_type = batch.link_type;
-      cell.pin = pin;
-      pins_[pin].cells++;
+    if (lane.closed.load(std::memory_order_acquire)) return nullptr;
+    if (lane.free.empty()) take_back();
+    while (waits_ && lane.free.empty() && !stopping() && !lane.closed.load(std::memory_order_acquire)) {
+      send_all();
+      wake_all();
+      wait_for_cells();
+      take_back();
     }
-    return &lane.cells[filling_[share]];
+    if (lane.free.empty() || lane.closed.load(std::memory_order_acquire)) return nullptr;
+    filling_[share] = lane.free.back();
+    lane.free.pop_back();
+    Cell& cell = lane.cells[filling_[share]];
+    cell.count = 0;
+    cell.wide = false;
+    cell.segment = batch.segment;
+    cell.link_type = batch.link_type;
+    cell.pin = pin;
+    pins_[pin].cells++;
+    return &cell;
   }
 
   static void put(Cell& cell, const DescBlock& block, uint32_t i) noexcept {
@@ -274,6 +286,9 @@ class Dealer {
     const uint32_t cell = std::exchange(filling_[share], kNone);
     add(lane.dealt, lane.cells[cell].count);
     lane.send(cell);
+  }
+  void wake_all() noexcept {
+    for (const auto& lane : lanes_) lane->wake();
   }
   void send_all() noexcept {
     for (uint32_t share = 0; share < lanes_.size(); share++) {
@@ -499,7 +514,7 @@ class Outlet final : public Source {
   void let_go(uint32_t cell) noexcept {
     if (--parts_[cell] > 0) return;
     lane_.returned.push(cell);
-    dealer_->came_back();
+    if (lane_.is_worth_waking()) dealer_->came_back();
   }
 
   std::shared_ptr<Dealer> dealer_;

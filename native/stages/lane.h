@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/desc.h"
@@ -55,6 +56,7 @@ class CellRing {
     head_.store(head + 1);
   }
   bool empty() const noexcept { return tail_.load(std::memory_order_relaxed) == head_.load(); }
+  size_t size() const noexcept { return head_.load() - tail_.load(); }
   std::optional<uint32_t> pop() noexcept {
     const uint32_t tail = tail_.load(std::memory_order_relaxed);
     if (tail == head_.load()) return std::nullopt;
@@ -84,10 +86,14 @@ class Lane {
     for (uint32_t i = count; i-- > 0;) free.push_back(i);
   }
 
-  /// The dealing thread: the reader may have it.
+  /// The dealing thread: the reader may have it. One that sleeps is woken for several, or by wake(): to wake it costs
+  /// as much as thousands of packets.
   void send(uint32_t cell) noexcept {
     sent.push(cell);
-    if (sleeps.load() && sleeps.exchange(false)) signal.raise();
+    if (++unheard_ >= kWorthwhile) wake();
+  }
+  void wake() noexcept {
+    if (std::exchange(unheard_, 0) > 0 && sleeps.load() && sleeps.exchange(false)) signal.raise();
   }
 
   /// The reader: what was sent, or nothing, and then `signal` will be raised.
@@ -99,6 +105,9 @@ class Lane {
     if (cell) sleeps.store(false);
     return cell;
   }
+
+  /// The reader: cells are back that are worth waking the dealing thread for, or it is about to have nothing.
+  bool is_worth_waking() const noexcept { return returned.size() * 2 >= cells.size() || sent.empty(); }
 
   std::vector<Cell> cells;
   CellRing sent;
@@ -113,6 +122,11 @@ class Lane {
   std::atomic<uint64_t> delivered{0};  // written by the reader, as is
   std::atomic<uint64_t> left{0};       // … what it had taken, and gave up
   std::atomic<uint64_t> delivered_bytes{0};
+
+ private:
+  static constexpr uint32_t kWorthwhile = 4;
+
+  uint32_t unheard_ = 0;  // cells since the reader was woken last
 };
 
 }  // namespace ringtap

@@ -100,6 +100,19 @@ describe.skipIf(lab === null)('parallel', () => {
     expect(notes.join()).toContain('by hash addresses, not bidirectional');
   });
 
+  test.each(['afxdp', 'pcap'])('what no kernel shares is dealt out by a thread: %s', async (method) => {
+    await using parallel = await openParallel(`${method}:${rx}`, { workers: 2, handler, reduce: gather() });
+    expect(parallel.sharing.method).toBe('distributor');
+    const frames = flowMix(1000);
+    await sendAll(frames);
+    await until(() => parallel.stats().delivered === frames.length, 'all frames');
+    await parallel.close();
+    expectBalanced(parallel.stats());
+    expect(parallel.stats()).toMatchObject({ received: frames.length, dropped: 0, orphanFragments: 0 });
+    expect(parallel.reduced.packets).toBe(frames.length);
+    expect(split(parallel.reduced)).toEqual({});
+  });
+
   test('workers that end under load are replaced, each packet comes once or is counted, and nothing is left open', async () => {
     const warm = await open(`afpacket:${rx}`);
     await warm.close();
