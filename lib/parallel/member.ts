@@ -8,6 +8,9 @@ import type { WorkerFault } from './types.js';
 /** How long a worker that has ended may take until its thread has: handlers may have left timers. */
 const LINGER_MS = 500;
 
+/** How long one that goes on where another has ended may take to begin. */
+const START_MS = 10_000;
+
 /** What a member tells of its worker. */
 export interface MemberEvents {
   ready(): void;
@@ -124,10 +127,11 @@ export class Member {
   watch(hangMs: number): void {
     const { beats } = this.control;
     const now = performance.now();
-    if (beats !== this.#beats || !this.#isReady) {
+    const limit = this.#isReady ? hangMs : Math.max(hangMs, START_MS);
+    if (beats !== this.#beats) {
       this.#beats = beats;
       this.#beatAt = now;
-    } else if (now - this.#beatAt > hangMs && this.#worker !== undefined && !this.#hung) {
+    } else if (now - this.#beatAt > limit && this.#worker !== undefined && !this.#hung) {
       this.#hung = true;
       void this.#worker.terminate();
     }

@@ -149,7 +149,7 @@ ShareHasher::Found ShareHasher::read4(const Bytes& bytes, uint64_t at, bool quot
     if (!quoted && ports_) found = piece_of(ends, bytes.u16(at + 4), protocol | 4u << 8, later);
     if (later) return found;
   }
-  read_transport(bytes, at + (first & 15) * 4u, protocol, false, quoted, ends);
+  read_transport(bytes, at + uint64_t{first & 15u} * 4, protocol, false, quoted, ends);
   return found;
 }
 
