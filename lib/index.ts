@@ -38,6 +38,18 @@ export type {
 export type { InlineBatches, InlineCapture, InlineTap, InlineTaps } from './inline/taps.js';
 export { formatRule, parseRules } from './inline/text.js';
 export { open, openTransmitter } from './open.js';
+export type { ParallelContext, ParallelHandler } from './parallel/handler.js';
+export type { ParallelOptions, Reduce } from './parallel/options.js';
+export { openParallel, type ParallelCapture } from './parallel/parallel.js';
+export type {
+  KeptTogether,
+  ParallelHash,
+  ParallelSharing,
+  ParallelStats,
+  Report,
+  WorkerFault,
+  WorkerStats,
+} from './parallel/types.js';
 export { type Device, devices } from './plan/devices.js';
 export { type Explanation, explain } from './plan/explain.js';
 export type { Candidate, Plan } from './plan/plan.js';

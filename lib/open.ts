@@ -1,9 +1,9 @@
 import { Capture } from './capture/capture.js';
-import { CaptureError, warn, withoutUri } from './errors/errors.js';
+import { CaptureError } from './errors/errors.js';
 import type { OptionsOf } from './generated/options.js';
 import { BACKENDS } from './generated/schema.js';
 import { follow } from './plan/candidates.js';
-import type { Plan } from './plan/plan.js';
+import { warnOfPlan } from './plan/warnings.js';
 import { SessionTransmitter, type Transmitter } from './transmit/transmit.js';
 import { resolve } from './uri/request.js';
 
@@ -33,25 +33,9 @@ export async function open<Uri extends string>(uri: Uri, options?: OptionsOf<Uri
   const followed = await follow(request, 'capture');
   if (!followed.ok) throw followed.error;
   const { session, info, plan, ignored } = followed;
-  const first = plan.candidates[0];
-  if (request.scheme !== 'auto' && first !== undefined && !first.chosen) {
-    // What was asked for and is not done must not stand in the plan alone.
-    const left = ignored.length === 0 ? '' : `; ignored: ${plan.backend} ${ignored.join(', ')}`;
-    warn('RINGTAP_FALLBACK', `${uri}: using ${plan.backend}: because ${withoutUri(uri, first.reason ?? '')}${left}`);
-  }
-  if (plan.takesTraffic) warnOfTraffic(plan);
+  warnOfPlan(request, plan, ignored);
   const transmit = info.transmits ? new SessionTransmitter(session, plan.uri, plan.backend) : null;
   return new Capture(session, info, plan, transmit, request.signal);
-}
-
-let warnedOfTraffic = false;
-
-/** Once a process: a capture that starves the host's own programs must not come as a surprise. */
-function warnOfTraffic({ backend, target, filter }: Plan): void {
-  if (warnedOfTraffic) return;
-  warnedOfTraffic = true;
-  const what = filter === 'none' || filter === 'user' ? 'every packet' : 'every packet that matches the filter';
-  warn('RINGTAP_TAKES_TRAFFIC', `${backend}: takes ${what} away from the host's network stack on ${target}`);
 }
 
 const SENDERS = BACKENDS.filter(({ transmits }) => transmits)

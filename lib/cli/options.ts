@@ -26,6 +26,14 @@ export function parseCount(text: string): number {
   return count;
 }
 
+/** A number of threads. */
+export function parseWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return text;
+  const workers = Number(text);
+  if (/^\d+$/.test(text) && workers >= 1 && workers <= 256) return workers;
+  throw new InvalidArgumentError('Expected a number of 1 to 256, or auto.');
+}
+
 /** @returns milliseconds */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);

@@ -1,17 +1,20 @@
 import type { Command } from 'commander';
 import type { Batch, Capture, CaptureStats } from '../index.js';
+import { UsageError } from './errors.js';
 import { causes, integer, scaled } from './format.js';
 import { addHelp } from './help.js';
-import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration } from './options.js';
+import { addOpenOptions, type OpenFlags, openOptions, parseCount, parseDuration, parseWorkers } from './options.js';
 import { print, printJson } from './output.js';
 import { showRate } from './rate.js';
 import { Run } from './run.js';
 import { announce, withCapture } from './session.js';
 import { addSource, type SourceFlags, sourceOf, wordsOf } from './source.js';
+import { statsParallel } from './stats-parallel.js';
 
 interface StatsFlags extends OpenFlags, SourceFlags {
   count?: number;
   duration?: number;
+  workers?: number | 'auto';
   json?: true;
 }
 
@@ -37,6 +40,11 @@ export function addStats(program: Command): void {
     .description('count packets, bytes and loss, without a look at the packets')
     .option('-c, --count <packets>', 'stop after so many', parseCount)
     .option('--duration <time>', 'stop after this time, such as 10s, 500ms or 2m', parseDuration)
+    .option(
+      '--workers <n>',
+      'read in so many threads, auto is one for each processor; flows stay together',
+      parseWorkers,
+    )
     .option('--json', 'print the result as one line of JSON');
   addHelp(addOpenOptions(command), {
     examples: [
@@ -44,6 +52,7 @@ export function addStats(program: Command): void {
       'ringtap stats eth0 udp port 53',
       'ringtap stats afpacket:eth0 --duration 10s --json | jq .pps',
       'ringtap stats trace.pcapng',
+      'ringtap stats afpacket:eth0 --workers auto --duration 10s',
     ],
     notes: [
       'Of a trace the seconds are those from its earliest packet to its latest, and the rate is theirs.',
@@ -72,6 +81,11 @@ class Span {
 
 async function stats(words: string[], flags: StatsFlags): Promise<void> {
   const { uri, filter } = sourceOf('stats', words, flags);
+  if (flags.workers !== undefined) {
+    if (flags.count !== undefined)
+      throw new UsageError('workers cannot stop together after so many packets: --count is for one');
+    return statsParallel(uri, filter, { ...flags, workers: flags.workers });
+  }
   await withCapture(uri, openOptions(flags, filter), async (capture) => {
     const run = new Run([capture], { count: flags.count, durationMs: flags.duration });
     const endRate = showRate([capture], run);

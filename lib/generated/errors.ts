@@ -36,6 +36,8 @@ export type ErrorCode =
   | 'RINGTAP_REMOTE_TLS'
   | 'RINGTAP_INJECTED'
   | 'RINGTAP_SYSTEM'
+  | 'RINGTAP_BAD_HANDLER'
+  | 'RINGTAP_WORKER_FAILED'
   | 'RINGTAP_ADDON_MISSING'
   | 'RINGTAP_INTERNAL';
 
@@ -176,6 +178,14 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { readonly meaning: string;
   RINGTAP_SYSTEM: {
     meaning: "A system or library call failed in a way that has no code of its own.",
     hint: "The call and its errno, which `syscall` and `errno` hold, say what the system refused.",
+  },
+  RINGTAP_BAD_HANDLER: {
+    meaning: "The handler module of `openParallel()` cannot be loaded, or does not export what it must.",
+    hint: "Give the URL or path of a module that exports `onBatch(batch, context)`: new URL('./handler.mjs', import.meta.url).",
+  },
+  RINGTAP_WORKER_FAILED: {
+    meaning: "A worker of `openParallel()` threw, ended or hung more often than it is started again.",
+    hint: "See `cause` for what the handler threw; `restarts` says how often a worker is started again, `hangMs` after which silence it counts as hanging.",
   },
   RINGTAP_ADDON_MISSING: {
     meaning: "The native addon cannot be loaded.",

@@ -54,6 +54,8 @@ export interface BackendSchema {
   readonly takesTraffic: boolean;
   /** Whether it can send, on some of its targets at least. */
   readonly transmits: boolean;
+  /** Whether it shares packets out itself, among readers with a ring each. */
+  readonly shares: boolean;
   /** Its place among the methods that `auto:` tries. */
   readonly auto?: number;
   /** The option that takes the URI's parameters which are no options. */
@@ -84,6 +86,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": false,
     "transmits": true,
+    "shares": true,
     "auto": 1,
     "options": [
       {
@@ -253,6 +256,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": true,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -432,6 +436,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "rest": "devargs",
     "options": [
       {
@@ -634,6 +639,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -784,6 +790,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -899,6 +906,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "auto": 2,
     "options": [
       {
@@ -1016,6 +1024,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     ],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1185,6 +1194,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1354,6 +1364,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": true,
+    "shares": false,
     "options": [
       {
         "name": "filter",
@@ -1545,6 +1556,7 @@ export const BACKENDS: readonly BackendSchema[] = [
     "fallback": [],
     "takesTraffic": false,
     "transmits": false,
+    "shares": false,
     "options": [
       {
         "name": "filter",

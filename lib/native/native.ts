@@ -511,6 +511,16 @@ export interface NativeDevice {
 
 export interface Addon {
   /** Not on every platform. */
+  /** Sources that share a target's packets, opened and not started. Not on every platform. */
+  openShares?(request: OpenRequest & { shares: number; hash: string }): Promise<NativeShares>;
+  /** The reader of a share, in whatever thread; one at a time. */
+  attachShare?(set: number, share: number): NativeSession;
+  /** Processor time that this thread has used, in ms. */
+  threadCpu?(): number;
+  /** Those that this thread may run on. */
+  cpus?(): number[];
+  /** This thread runs on these processors; false where it may not. */
+  pin?(cpus: readonly number[]): boolean;
   openInline?(request: {
     interfaces: readonly string[];
     method: 'afpacket' | 'afxdp';
@@ -692,6 +702,18 @@ export interface NativeInline {
   /** Nothing is forwarded any more; what was counted stays. */
   stop(): void;
   close(): void;
+}
+
+/** Sources that share a target's packets. */
+export interface NativeShares {
+  /** `number` is what {@link Addon.attachShare} takes; there are no segments. */
+  info(): NativeInfo & { shares: number; method: string; hash: string };
+  start(): Promise<void>;
+  /** Also once it is closed. */
+  stats(): { total: NativeStats; shares: NativeStats[]; orphans: number };
+  /** Nobody will read that share any more. */
+  giveUp(share: number): void;
+  close(): Promise<void>;
 }
 
 let loaded: Addon | undefined;

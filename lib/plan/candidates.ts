@@ -2,16 +2,17 @@ import { CaptureError, type CaptureErrorFields, withoutUri, wrapNative } from '.
 import type { BackendName, MethodName } from '../generated/options.js';
 import type { NativeInfo, NativeSession, Purpose } from '../native/native.js';
 import type { Request } from '../uri/request.js';
+import type { Settings } from '../uri/settings.js';
 import { schemaOf } from '../uri/uri.js';
 import { devices, nearestDevice } from './devices.js';
 import { openSession } from './opening.js';
 import { type Candidate, type Plan, planOf } from './plan.js';
 
 /** What became of a request. */
-export type Followed =
+export type Followed<Session = NativeSession> =
   | {
       readonly ok: true;
-      readonly session: NativeSession;
+      readonly session: Session;
       readonly info: NativeInfo;
       readonly plan: Plan;
       /** What was given but means nothing to the method chosen. */
@@ -23,14 +24,22 @@ export type Followed =
  * Follows the candidates to the first that opens. Every rejection is kept with its reason. When the signal aborts it
  * rejects with the signal's reason, once nothing is left of what was being opened.
  */
-export async function follow(request: Request, purpose: Purpose): Promise<Followed> {
+export function follow(request: Request, purpose: Purpose): Promise<Followed> {
+  return followWith(request, (method, settings) => openSession(request, method, settings, purpose));
+}
+
+/** The same with another way to open a method. */
+export async function followWith<Session extends { info(): NativeInfo }>(
+  request: Request,
+  open: (method: MethodName, settings: Settings) => Promise<Session>,
+): Promise<Followed<Session>> {
   request.signal?.throwIfAborted();
   const candidates: Candidate[] = [];
   const rejections: CaptureError[] = [];
   for (const method of request.candidates) {
     try {
       const settings = request.settings(method);
-      const session = await openSession(request, method, settings, purpose);
+      const session = await open(method, settings);
       const info = session.info();
       const backend = method as BackendName; // what is reserved has not opened
       const plan = planOf(request, backend, settings, info, [...candidates, ...chosen(request.candidates, method)]);

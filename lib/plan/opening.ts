@@ -20,17 +20,7 @@ export async function openSession(
   purpose: Purpose,
 ): Promise<NativeSession> {
   const { uri } = request;
-  const schema = schemaOf(method);
-  if (schema === undefined || !schema.platforms.includes(process.platform)) {
-    const where =
-      schema === undefined
-        ? 'this version of ringtap does not have it yet'
-        : `it does not exist on ${process.platform}`;
-    throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, {
-      backend: method,
-      uri,
-    });
-  }
+  checkPlatform(uri, method);
   // WHY loaded here: most captures are of this host, and what speaks to others takes longer to load than a trace to read.
   if (method === 'tcp') {
     const { openTcp } = await import('../tcp/opening.js');
@@ -45,6 +35,15 @@ export async function openSession(
   );
 }
 
+/** That this host could have the method at all. */
+export function checkPlatform(uri: string, method: MethodName): void {
+  const schema = schemaOf(method);
+  if (schema?.platforms.includes(process.platform)) return;
+  const where =
+    schema === undefined ? 'this version of ringtap does not have it yet' : `it does not exist on ${process.platform}`;
+  throw new CaptureError('RINGTAP_BACKEND_MISSING', `${uri}: ${method}: ${where}`, { backend: method, uri });
+}
+
 /** Opens what native code has of a method. */
 export async function openNative(
   { uri, target, signal }: Pick<Request, 'uri' | 'target' | 'signal'>,
@@ -53,19 +52,31 @@ export async function openNative(
   purpose: Purpose,
   connection?: NativeConnection,
 ): Promise<NativeSession> {
-  const number = ++lastOpening;
-  const opening = addon().open({
-    number,
+  return opened(signal, (number) =>
+    addon().open({ ...requestOf({ uri, target }, method, settings), number, connection, purpose }),
+  );
+}
+
+/** What native code is asked for, but for its number and purpose. */
+export function requestOf({ uri, target }: Pick<Request, 'uri' | 'target'>, method: MethodName, settings: Settings) {
+  return {
     backend: schemaOf(method)?.native ?? method,
     uri,
     target,
-    connection,
     options: settings.values,
     filter: flatten(settings.filter),
-    purpose,
     batchSize: Number(settings.values.batchSize ?? 256),
     external: process.env.RINGTAP_NO_EXTERNAL_BUFFERS !== '1',
-  });
+  };
+}
+
+/** What is being opened, under a number that it is given up by when the signal aborts. */
+export async function opened<Session extends { close(): Promise<void> }>(
+  signal: AbortSignal | undefined,
+  open: (number: number) => Promise<Session>,
+): Promise<Session> {
+  const number = ++lastOpening;
+  const opening = open(number);
   if (signal === undefined) return opening;
   const forget = onAbort(signal, () => addon().cancel(number));
   try {

@@ -20,6 +20,7 @@
 #include "addon/convert.h"
 #include "addon/errors.h"
 #include "addon/inline.h"
+#include "addon/shares.h"
 #include "linux/user.h"
 #endif
 
@@ -54,6 +55,12 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));
   environment.inline_constructor = Napi::Persistent(InlineHandle::define(env));
+  environment.shares_constructor = Napi::Persistent(SharesHandle::define(env));
+  exports.Set("openShares", Napi::Function::New<open_shares>(env));
+  exports.Set("attachShare", Napi::Function::New<SharesHandle::attach>(env));
+  exports.Set("threadCpu", Napi::Function::New<thread_cpu>(env));
+  exports.Set("cpus", Napi::Function::New<cpus>(env));
+  exports.Set("pin", Napi::Function::New<pin>(env));
   exports.Set("openInline", Napi::Function::New<InlineHandle::open>(env));
   exports.Set("openOutlet", Napi::Function::New<OutletHandle::open>(env));
   exports.Set("becomeUser", Napi::Function::New<become>(env));

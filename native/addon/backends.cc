@@ -9,8 +9,10 @@ namespace ringtap::addon {
 const std::vector<Backend>& backends() {
   static const std::vector<Backend> table = {
 #define RINGTAP_BACKEND(name) {#name, probe_##name, open_##name, devices_##name},
+#define RINGTAP_SHARING_BACKEND(name) {#name, probe_##name, open_##name, devices_##name, open_shares_##name},
 #include "generated/backends.inc"
 #undef RINGTAP_BACKEND
+#undef RINGTAP_SHARING_BACKEND
   };
   return table;
 }

@@ -86,6 +86,32 @@ const char* name_of(FilterPlace place) {
   return "none";
 }
 
+const char* name_of(Readiness::Kind kind) {
+  switch (kind) {
+    case Readiness::Kind::kFd:
+      return "fd";
+    case Readiness::Kind::kPoll:
+      return "poll";
+    case Readiness::Kind::kAlways:
+      break;
+  }
+  return "always";
+}
+
+void set_info(Napi::Object& object, const SourceInfo& info, const FilterPlacement& filter) {
+  object.Set("linkType", info.link_type);
+  object.Set("epochSeconds", static_cast<double>(int64_t{info.epoch_ns / 1'000'000'000}));
+  object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
+  object.Set("snaplen", info.snaplen);
+  object.Set("maxLeases", info.max_leases);
+  object.Set("copies", info.copies);
+  object.Set("mode", info.mode);
+  object.Set("timestamp", info.timestamp_source);
+  object.Set("notes", from_strings(object.Env(), info.notes));
+  object.Set("filterWhere", name_of(filter.where));
+  object.Set("filterReason", filter.reason);
+}
+
 Program to_program(const Napi::Uint32Array& flat) {
   Program program;
   for (size_t i = 0; i + 3 < flat.ElementLength(); i += 4) {

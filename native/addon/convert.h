@@ -27,6 +27,10 @@ Purpose to_purpose(const Napi::Value& value);
 Program to_program(const Napi::Uint32Array& flat);  // code, jt, jf, k, code, jt …
 /// As plan.filter says it.
 const char* name_of(FilterPlace place);
+const char* name_of(Readiness::Kind kind);
+
+/// What is known of an opened source.
+void set_info(Napi::Object& object, const SourceInfo& info, const FilterPlacement& filter);
 
 Napi::Object from_stats(Napi::Env env, const Stats& stats);
 Napi::Object from_probe(Napi::Env env, const Probe& probe);

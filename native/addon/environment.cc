@@ -81,6 +81,7 @@ void Environment::teardown(napi_async_cleanup_hook_handle, void* self) {
   environment->writer_constructor.SuppressDestruct();
   environment->meter_constructor.SuppressDestruct();
   environment->exporter_constructor.SuppressDestruct();
+  environment->shares_constructor.SuppressDestruct();
   environment->ending_ = true;
   environment->handles_++;
   environment->handle_closed();

@@ -81,6 +81,7 @@ class Environment final : public Handles {
   Napi::FunctionReference outlet_constructor;
   Napi::FunctionReference replay_constructor;
   Napi::FunctionReference inline_constructor;
+  Napi::FunctionReference shares_constructor;
 
  private:
   explicit Environment(napi_env env);

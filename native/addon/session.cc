@@ -9,22 +9,6 @@
 
 namespace ringtap::addon {
 
-namespace {
-
-const char* readiness_name(Readiness::Kind kind) {
-  switch (kind) {
-    case Readiness::Kind::kFd:
-      return "fd";
-    case Readiness::Kind::kPoll:
-      return "poll";
-    case Readiness::Kind::kAlways:
-      return "always";
-  }
-  return "always";
-}
-
-}  // namespace
-
 Napi::Function Session::define(Napi::Env env) {
   return DefineClass(env, "Session",
                      {
@@ -97,18 +81,8 @@ Napi::Value Session::info(const Napi::CallbackInfo& call) {
   if (!source_) return object;
   const SourceInfo& info = source_->info();
   object.Set("number", number_);
-  object.Set("linkType", info.link_type);
-  object.Set("epochSeconds", static_cast<double>(int64_t{info.epoch_ns / 1'000'000'000}));
-  object.Set("epochNanos", static_cast<double>(info.epoch_ns % 1'000'000'000));
-  object.Set("snaplen", info.snaplen);
-  object.Set("maxLeases", info.max_leases);
-  object.Set("copies", info.copies);
-  object.Set("mode", info.mode);
-  object.Set("timestamp", info.timestamp_source);
-  object.Set("notes", from_strings(env, info.notes));
-  object.Set("filterWhere", name_of(filter_.where));
-  object.Set("filterReason", filter_.reason);
-  object.Set("readiness", readiness_name(source_->readiness().kind));
+  set_info(object, info, filter_);
+  object.Set("readiness", name_of(source_->readiness().kind));
   object.Set("external", external_);
   object.Set("transmits", sending_ != nullptr);
   object.Set("batchSize", batch_size_);

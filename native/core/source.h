@@ -14,6 +14,7 @@
 #include "core/options.h"
 #include "core/program.h"
 #include "core/region.h"
+#include "core/sharing.h"
 #include "core/snaplen.h"
 #include "core/stats.h"
 #include "core/trace_block.h"
@@ -189,6 +190,8 @@ struct Backend {
   Probe (*probe)();
   Result<std::unique_ptr<Source>> (*open)(const OpenRequest& request);
   std::vector<Device> (*devices)();
+  /// Several sources among which the method itself shares packets out. Null: it has no such thing.
+  Result<Shares> (*open_shares)(const OpenRequest& request, const Sharing& sharing) = nullptr;
 };
 
 }  // namespace ringtap

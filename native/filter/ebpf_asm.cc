@@ -11,8 +11,8 @@ namespace {
 // class
 constexpr unsigned kLd = 0x00, kLdx = 0x01, kSt = 0x02, kStx = 0x03, kAlu32 = 0x04, kJmp = 0x05, kJmp32 = 0x06,
                    kAlu64 = 0x07;
-constexpr unsigned kImm = 0x00, kMem = 0x60;  // mode of a load or store
-constexpr unsigned kX = 0x08;                 // the operand is a register
+constexpr unsigned kImm = 0x00, kMem = 0x60, kAtomic = 0xc0;  // mode of a load or store
+constexpr unsigned kX = 0x08;                                 // the operand is a register
 constexpr unsigned kJa = 0x00, kCall = 0x80, kExit = 0x90;
 constexpr unsigned kToBigEndian = 0xd8;
 constexpr unsigned kDouble = 0x18;
@@ -66,6 +66,10 @@ void Assembler::load(Size size, Reg to, Reg base, int16_t off) { add(kLdx | kMem
 
 void Assembler::store(Size size, Reg base, int16_t off, Operand value) {
   add((value.is_reg ? kStx : kSt) | kMem | code_of(size), base, value.reg, off, value.imm);
+}
+
+void Assembler::add_atomically(Size size, Reg base, int16_t off, Reg by) {
+  add(kStx | kAtomic | code_of(size), base, by, off, 0);
 }
 
 void Assembler::from_network(Size size, Reg reg) {

@@ -83,6 +83,8 @@ class Assembler {
   void mov64(Reg to, Operand from) { alu64(Alu::kMov, to, from); }
   void load(Size size, Reg to, Reg base, int16_t off);
   void store(Size size, Reg base, int16_t off, Operand value);
+  /// Adds a register to a word or double word in memory, of which other processors may be adding at the same time.
+  void add_atomically(Size size, Reg base, int16_t off, Reg by);
   /// From network byte order to the host's; the upper bits become zero.
   void from_network(Size size, Reg reg);
 

@@ -21,7 +21,9 @@ export const errnoHints = `// ${note}\n${errors
   .join('\n')}\n`;
 
 export const backendHeaders = ifBuilt(({ name }) => `#include "backends/${name}/${name}.h"`);
-export const backendTable = ifBuilt(({ name }) => `RINGTAP_BACKEND(${name})`);
+export const backendTable = ifBuilt(
+  ({ name, shares }) => `RINGTAP_${shares === true ? 'SHARING_' : ''}BACKEND(${name})`,
+);
 
 export const errorTypes = `// ${note}
 

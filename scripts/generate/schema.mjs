@@ -13,6 +13,7 @@ const schemas = backends.map((b) => ({
   fallback: b.fallback ?? [],
   takesTraffic: b.takesTraffic ?? false,
   transmits: b.transmits ?? false,
+  shares: b.shares ?? false,
   auto: b.auto,
   rest: b.rest,
   options: b.options,
@@ -74,6 +75,8 @@ export interface BackendSchema {
   readonly takesTraffic: boolean;
   /** Whether it can send, on some of its targets at least. */
   readonly transmits: boolean;
+  /** Whether it shares packets out itself, among readers with a ring each. */
+  readonly shares: boolean;
   /** Its place among the methods that \`auto:\` tries. */
   readonly auto?: number;
   /** The option that takes the URI's parameters which are no options. */

@@ -22,6 +22,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/events.md',
   'docs/flows.md',
   'docs/installing.md',
+  'docs/parallel.md',
   'docs/tunnels.md',
   'docs/writing-and-sending.md',
   ...inFolder('docs/api'),
@@ -80,6 +81,8 @@ const CONTEXT: Readonly<Record<string, string>> = {
   capture: "const capture = await open('synth:?count=2000&protocols=udp,tcp6&sizes=imix');",
   batch: "const batch = (await open('synth:?count=200&protocols=udp,tcp6')).nextSync()!.copy();",
   listener: "const listener = await listen('rpcap://127.0.0.1:0');",
+  parallel:
+    "const parallel = await openParallel('synth:?count=2000', { workers: 2, handler: new URL('./handler.mjs', import.meta.url) });",
   writer: "const writer = await openWriter('context.pcapng');",
   frames: 'const frames: Uint8Array[] = Array.from({ length: 8 }, () => new Uint8Array(60));',
 };
@@ -118,12 +121,20 @@ export function programOf({ code }: Block): { readonly text: string; readonly be
   return { text: [...before, code, 'export {};'].join('\n'), before: before.length };
 }
 
+/** The handler that documents speak of. */
+const HANDLER = `let packets = 0;
+export const onBatch = (batch) => void (packets += batch.length);
+export const onReduce = () => [packets, (packets = 0)][0];
+export const onEnd = ({ report }) => void report(packets);
+`;
+
 /** A folder in which 'ringtap' is ours, and `ringtap`, `npx ringtap` and `sudo` are, too. */
 export function workshop(folder: string): void {
   chmodSync(folder, 0o755); // for blocks that give up their rights
   mkdirSync(join(folder, 'node_modules'), { recursive: true });
   symlinkSync(root, join(folder, 'node_modules/ringtap'));
   symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'));
+  writeFileSync(join(folder, 'handler.mjs'), HANDLER);
   mkdirSync(join(folder, 'bin'));
   const command = (name: string, line: string) =>
     writeFileSync(join(folder, 'bin', name), `#!/bin/sh\nexec ${line}\n`, { mode: 0o755 });

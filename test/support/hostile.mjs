@@ -276,6 +276,7 @@ async function plantInPrototypes() {
 // --- Functions and methods -----------------------------------------------------------------------------------------------
 
 /** A good call of every exported function. What is exported and not listed is a fault. */
+const HANDLER = new URL('./count-flows.mjs', import.meta.url);
 const GOOD = {
   open: ['synth:?count=1', {}],
   explain: ['synth:?count=1', {}],
@@ -288,6 +289,7 @@ const GOOD = {
   indexTrace: ['nowhere/trace.pcap'],
   serve: [{}],
   replay: ['synth:?count=1', 'synth:', {}],
+  openParallel: ['synth:?count=1', { handler: HANDLER, workers: 1 }],
   openInline: ['x: lo 10.1.0.2 -> 10.1.0.5 => lo 10.2.0.5 -> 10.2.0.2', {}],
   parseRules: ['x', 'rules'],
   formatRule: [{}],
@@ -334,6 +336,19 @@ async function plantArguments() {
         const isText = name === 'userLine' && typeof planted === 'string'; // any password, and most names
         await attempt(`${name}(): ${place} is ${what}`, call, good.length === 0 || isBlank || isText ? 'open' : '');
       }
+    }
+  }
+}
+
+/** What workers are told, option by option. */
+async function plantInParallel() {
+  const names = ['handler', 'workers', 'hash', 'onWorkerExit', 'restarts', 'hangMs', 'onFault', 'cpus', 'reduce'];
+  for (const [what, value] of entriesOf(THINGS, NUMBERS, TEXTS)) {
+    for (const name of [...names, 'reportLimit']) {
+      if (name === 'handler' && typeof value === 'string' && what !== 'a path') continue; // each takes a thread to refuse
+      const options = { handler: HANDLER, workers: 1, [name]: value };
+      const may = name === 'onFault' && typeof value === 'function' ? 'open' : '';
+      await attempt(`openParallel({ ${name}: ${what} })`, () => ringtap.openParallel('synth:?count=1', options), may);
     }
   }
 }
@@ -585,6 +600,7 @@ if (what === 'options') {
   await watched(async () => {
     await plantArguments();
     await plantInServing();
+    await plantInParallel();
     await plantInDecoding();
     await plantInFlows();
     await plantInExports();

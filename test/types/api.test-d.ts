@@ -15,6 +15,7 @@ import type {
   LinkType,
   MethodName,
   Packet,
+  ParallelCapture,
   Plan,
   ProbeResult,
   Selection,
@@ -32,6 +33,7 @@ import {
   LINKTYPE,
   linkTypeName,
   open,
+  openParallel,
   openTransmitter,
   openWriter,
   PacketFlags,
@@ -263,4 +265,17 @@ test('an error has a code that can be switched on', () => {
   expectTypeOf<CaptureError['syscall' | 'uri']>().toEqualTypeOf<string | undefined>();
   expectTypeOf<CaptureError['backend'] | Candidate['backend']>().toEqualTypeOf<MethodName | undefined>();
   expectTypeOf<CaptureError['errno' | 'position']>().toEqualTypeOf<number | undefined>();
+});
+
+test('a parallel capture takes the options of its scheme, and knows the type of what it adds up', () => {
+  const reduce = { initial: 0, merge: (sum: number, more: number) => sum + more };
+  const opened = openParallel('synth:?count=1', { handler: new URL('file:///handler.mjs'), seed: 7, reduce });
+  expectTypeOf(opened).resolves.toEqualTypeOf<ParallelCapture<number>>();
+  expectTypeOf<ParallelCapture['stats']>().returns.toExtend<CaptureStats>();
+  // @ts-expect-error synth: asks no interface
+  void openParallel('synth:', { handler: 'handler.mjs', promiscuous: true });
+  // @ts-expect-error there is no such hash
+  void openParallel('synth:', { handler: 'handler.mjs', hash: 'random' });
+  // @ts-expect-error without a handler there is nothing to do
+  void openParallel('synth:', { workers: 2 });
 });

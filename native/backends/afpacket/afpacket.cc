@@ -33,27 +33,24 @@ Result<std::unique_ptr<Source>> open_sender(const Target& target, const OpenRequ
   return std::unique_ptr<Source>(std::make_unique<SendingSource>(std::move(info), std::move(tx)));
 }
 
-}  // namespace
-
-}  // namespace afpacket
-
-Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
+/// `group`: what a capture shares packets with, or null.
+Result<std::unique_ptr<Source>> open_one(const OpenRequest& request, std::shared_ptr<FanoutGroup> group) {
   const std::string& uri = request.uri;
-  auto fd = afpacket::open_socket(SOCK_RAW, uri);
+  auto fd = open_socket(SOCK_RAW, uri);
   if (!fd) return std::move(fd).error();
-  auto target = afpacket::query_target(fd->get(), request.target, uri);
+  auto target = query_target(fd->get(), request.target, uri);
   if (!target) return std::move(target).error();
   if (!target->up)
     return Error{.code = Code::kInterfaceDown, .message = uri + ": interface \"" + request.target + "\" is down"};
-  if (request.purpose == Purpose::kTransmit) return afpacket::open_sender(*target, request);
+  if (request.purpose == Purpose::kTransmit) return open_sender(*target, request);
   if (target->cooked) {
-    fd = afpacket::open_socket(SOCK_DGRAM, uri);
+    fd = open_socket(SOCK_DGRAM, uri);
     if (!fd) return std::move(fd).error();
   }
 
   SourceInfo info;
-  afpacket::choose_clock(fd->get(), *target, request, info);
-  auto mapped = afpacket::map_ring(fd->get(), request.options, uri);
+  choose_clock(fd->get(), *target, request, info);
+  auto mapped = map_ring(fd->get(), request.options, uri);
   if (!mapped) return std::move(mapped).error();
   info.epoch_ns = epoch_now_ns();
   info.link_type = target->link_type;
@@ -66,8 +63,34 @@ Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
     info.notes.push_back(request.target +
                          " has no link-level header that we know: packets carry an SLL2 header instead");
   }
-  return std::unique_ptr<Source>(std::make_unique<afpacket::AfPacket>(
-      *std::move(fd), *std::move(target), std::move(mapped->ring), std::move(info), request));
+  return std::unique_ptr<Source>(std::make_unique<AfPacket>(*std::move(fd), *std::move(target), std::move(mapped->ring),
+                                                            std::move(info), request, std::move(group)));
+}
+
+}  // namespace
+
+}  // namespace afpacket
+
+Result<std::unique_ptr<Source>> open_afpacket(const OpenRequest& request) {
+  return afpacket::open_one(request, nullptr);
+}
+
+Result<Shares> open_shares_afpacket(const OpenRequest& request, const Sharing& sharing) {
+  auto group = afpacket::FanoutGroup::create(sharing, request.uri);
+  if (!group) return std::move(group).error();
+  Shares shares;
+  for (uint32_t i = 0; i < sharing.shares; i++) {
+    auto source = afpacket::open_one(request, *group);
+    if (!source) return std::move(source).error();
+    shares.sources.push_back(*std::move(source));
+    if (request.is_cancelled()) return Error{.code = Code::kClosed, .message = "opening was given up"};
+  }
+  shares.method = (*group)->method();
+  shares.hash = (*group)->hash();
+  if ((*group)->looks_for_orphans()) {
+    shares.orphans = [group = *group] { return group->orphans(); };
+  }
+  return shares;
 }
 
 Probe probe_afpacket() {

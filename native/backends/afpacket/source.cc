@@ -31,8 +31,10 @@ uint64_t clock_us() noexcept {
 }
 
 /// How long packets gather under load. WHY five timeouts: 64 MiB take 10 Gbit/s for 50 ms, should it begin meanwhile.
-uint32_t most_ms(const Options& options) {
-  return static_cast<uint32_t>(std::min<int64_t>(kGatherTimeouts * options.integer("timeoutMs", 10), kMostGatherMs));
+/// Of several that share the packets each gets a part of them, so that its ring takes as much longer to fill.
+uint32_t most_ms(const Options& options, uint32_t shares) {
+  const int64_t wanted = kGatherTimeouts * shares * options.integer("timeoutMs", 10);
+  return static_cast<uint32_t>(std::min<int64_t>(wanted, kMostGatherMs));
 }
 
 Error cannot_start(const std::string& what, const char* call, int err) {
@@ -45,7 +47,8 @@ Error cannot_start(const std::string& what, const char* call, int err) {
 
 }  // namespace
 
-AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request)
+AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request,
+                   std::shared_ptr<FanoutGroup> group)
     : uri_(request.uri),
       name_(request.target),
       target_(std::move(target)),
@@ -55,12 +58,13 @@ AfPacket::AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, Sourc
       inline_vlan_(request.options.text("vlan", "inline") == "inline"),
       fanout_(static_cast<uint32_t>(request.options.integer("share"))),
       fanout_mode_(request.options.text("shareMode", "hash")),
+      group_(std::move(group)),
       fd_(std::move(fd)),
       tx_(request.purpose == Purpose::kCapture ? sender_on(target_, request.options.flag("bypass", true)) : nullptr),
       ring_(std::move(ring)),
       info_(std::move(info)),
       leases_(info_.max_leases),
-      gather_(most_ms(request.options), 0, ring_->block_count()),
+      gather_(most_ms(request.options, group_ ? group_->members() : 1), 0, ring_->block_count()),
       retire_us_(static_cast<uint64_t>(request.options.integer("timeoutMs", 10)) * 1000) {}
 
 Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
@@ -82,7 +86,7 @@ Result<FilterPlacement> AfPacket::set_filter(std::shared_ptr<Filter> filter) {
 
 Result<Ok> AfPacket::start() {
   // WHY: fanout can be joined only after bind; a filter that rejects everything closes the gap in between.
-  const bool gate = fanout_ != 0;
+  const bool gate = fanout_ != 0 || group_;
   const Program program = kernel_program(kernel_filter_ ? &*kernel_filter_ : nullptr);
   if (const int err = gate ? reject_all(fd_.get()) : attach_filter(fd_.get(), program); err != 0) {
     return cannot_start(uri_ + ": cannot attach the filter", "setsockopt(SO_ATTACH_FILTER)", err);
@@ -95,6 +99,7 @@ Result<Ok> AfPacket::start() {
       return cannot_start(uri_ + ": promiscuous mode", "setsockopt(PACKET_ADD_MEMBERSHIP)", err);
     }
   }
+  if (group_) return group_->join(fd_.get(), program);
   return gate ? join_group(program) : Ok{};
 }
 

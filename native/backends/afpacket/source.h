@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "backends/afpacket/fanout.h"
 #include "backends/afpacket/restore.h"
 #include "backends/afpacket/ring.h"
 #include "backends/afpacket/target.h"
@@ -21,8 +22,9 @@ namespace ringtap::afpacket {
 
 class AfPacket final : public Source {
  public:
-  /// `fd` is the socket that `ring` belongs to, not bound yet.
-  AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request);
+  /// `fd` is the socket that `ring` belongs to, not bound yet. `group`: one of our own to join, or null.
+  AfPacket(UniqueFd fd, Target target, std::unique_ptr<Ring> ring, SourceInfo info, const OpenRequest& request,
+           std::shared_ptr<FanoutGroup> group = nullptr);
   ~AfPacket() override { close(); }
 
   const SourceInfo& info() const noexcept override { return info_; }
@@ -65,6 +67,7 @@ class AfPacket final : public Source {
   const bool inline_vlan_;
   const uint32_t fanout_;
   const std::string fanout_mode_;
+  const std::shared_ptr<FanoutGroup> group_;
   UniqueFd fd_;
   std::unique_ptr<PacketTx> tx_;
   Promiscuous promiscuous_;
