@@ -29,7 +29,7 @@ inline Mac mac(uint8_t last) { return {std::byte{2}, {}, {}, {}, {}, std::byte{l
 struct Made {
   Address source, destination;
   uint8_t carried = protocol::kUdp;
-  std::vector<std::byte> payload;  // with the transport header, sums in it 0
+  std::vector<std::byte> payload = {};  // with the transport header, sums in it 0
   uint8_t ttl = 64;
   uint16_t fragment = 0;
   std::vector<std::byte> tags = {};

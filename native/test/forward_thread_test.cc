@@ -71,6 +71,7 @@ class Machine final : public Nic {
     }
   }
   Result<Ok> guard(const std::vector<Address>&) override { return Ok{}; }
+  Result<Ok> guard_tunnels(const std::vector<Address>&) override { return Ok{}; }
 
  private:
   const std::string name_;
