@@ -38,8 +38,8 @@ class Neighbours {
  public:
   static constexpr int64_t kRetryNs = 1'000'000'000, kFreshNs = 30'000'000'000, kForgetNs = 120'000'000'000;
   static constexpr int kTries = 3;
-  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10, kMostHops = 65536;  // of each hop, and all
-  static constexpr size_t kMostBytes = 16 << 20;  // that wait, for all hops together
+  static constexpr size_t kMostWaiting = 16, kMostWaitingBytes = 256 << 10;  // for each hop
+  static constexpr size_t kMostHops = 65536, kMostBytes = 16 << 20;          // that wait, for all of them
 
   struct Request {
     Hop hop;
