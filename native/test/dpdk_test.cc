@@ -208,4 +208,60 @@ TEST_CASE("a wake-up that came when the reader was awake already does not wake i
   CHECK(poll(&wake, 1, 0) == 0);
 }
 
+TEST_CASE("a packet that is passed on has two owners, and goes back to its pool with the last of them") {
+  need_eal();
+  Options options;
+  options.set("mbufs", 512.0);
+  options.set("hugePages", std::string("off"));
+  // What it sends it receives.
+  auto opened = PortSource::open({.uri = "dpdk:net_ring7", .target = "net_ring7", .options = options});
+  REQUIRE_MESSAGE(opened, opened.error().message);
+  Source& source = **opened;
+  REQUIRE(source.start());
+  const std::byte* base = source.info().segments[0].base;
+  DescBlock block(64);
+  const auto receive = [&] {
+    RxBatch batch;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (batch.rx != Rx::kOk && std::chrono::steady_clock::now() < until) batch = source.receive(block, 64);
+    REQUIRE(batch.rx == Rx::kOk);
+    REQUIRE(batch.count == 1);
+    return batch;
+  };
+  Bytes frame(60);
+  for (size_t i = 0; i < frame.size(); i++) frame[i] = static_cast<std::byte>(i * 5);
+  const TxFrame one[] = {frame};
+  REQUIRE(source.tx()->send(one));
+  Lease held = 0;
+  // More often than there are buffers.
+  for (int round = 0; round < 3'000; round++) {
+    const RxBatch batch = receive();
+    const Passing packet{.index = 0, .frame = {base + block.offset[0], block.caplen[0]}};
+    REQUIRE(std::equal(frame.begin(), frame.end(), packet.frame.begin(), packet.frame.end()));
+    // What lies elsewhere than the lease has it is not believed.
+    CHECK_FALSE(source.can_pass_on(batch.lease, {.index = 1, .frame = packet.frame}));
+    CHECK_FALSE(source.can_pass_on(batch.lease, {.index = 0, .frame = {packet.frame.data() + 1, 60}}));
+    CHECK_FALSE(source.can_pass_on(batch.lease + 1, packet));
+    REQUIRE(source.can_pass_on(batch.lease, packet));
+    const auto passed = source.pass_on(batch.lease, {&packet, 1}, nullptr);
+    REQUIRE(passed);
+    REQUIRE(*passed == 1);
+    REQUIRE_FALSE(source.can_pass_on(batch.lease, packet));
+    // Before it comes back, or after.
+    if (held != 0) REQUIRE(source.release(std::exchange(held, 0)));
+    if (round % 3 == 0) {
+      held = batch.lease;
+    } else {
+      REQUIRE(source.release(batch.lease));
+    }
+  }
+  const TxStats stats = source.tx()->stats();
+  CHECK(stats.accepted == 3'001);
+  CHECK(stats.zero_copy == 3'000);
+  CHECK(stats.completed == 3'001);
+  CHECK(source.stats().delivered == 3'000);
+  source.close();
+  if (held != 0) CHECK(source.release(held));
+}
+
 }  // namespace ringtap
