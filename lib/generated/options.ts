@@ -79,7 +79,7 @@ export interface OpenOptions extends OpeningOptions {
   decap?: 'auto' | readonly TunnelKind[] | (string & {}) | undefined;
   /** With decap: what comes out of no tunnel is delivered as it is, which is usual, or rejected and counted as filtered. (taken by afpacket, afxdp, dpdk, file, mirror, pcap, pfring, rpcap, synth, tcp) */
   decapOthers?: 'pass' | 'drop' | undefined;
-  /** afpacket: How the fanout group splits packets, in packet(7)'s words. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
+  /** afpacket: How the fanout group splits packets, in packet(7)'s words. hash puts IPv4 fragments together first, so that whole datagrams are captured, and keeps neither ICMP errors nor VXLAN with their flows; `openParallel()` has a hash of its own. pfring: How the cluster splits packets; flow is the 6-tuple with the VLAN. (default hash (afpacket), flow (pfring)) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | 'flow' | 'round-robin' | '2-tuple' | '4-tuple' | '5-tuple' | 'tcp-5-tuple' | undefined;
   /** afxdp: Put the buffers on huge pages; ordinary ones, with a note in the plan, where there are none. dpdk: auto takes huge pages when there are any free, and ordinary memory otherwise, which the plan says. (default false (afxdp), auto (dpdk)) */
   hugePages?: boolean | 'auto' | 'require' | 'off' | undefined;
@@ -117,7 +117,7 @@ export interface AfPacketOptions extends OpeningOptions {
   blockBytes?: number | undefined;
   /** Fanout group that shares the interface's packets with other captures, each packet going to one of them; 0 joins none. (range 0 – 65535; default 0) */
   share?: number | undefined;
-  /** How the fanout group splits packets, in packet(7)'s words. (default hash) */
+  /** How the fanout group splits packets, in packet(7)'s words. hash puts IPv4 fragments together first, so that whole datagrams are captured, and keeps neither ICMP errors nor VXLAN with their flows; `openParallel()` has a hash of its own. (default hash) */
   shareMode?: 'hash' | 'lb' | 'cpu' | 'rollover' | 'rnd' | 'qm' | undefined;
   /** Frames are sent past the interface's queueing discipline, which is faster: nothing shapes them, and nobody who captures on this host's end sees them. false sends them as others are. (default true) */
   bypass?: boolean | undefined;

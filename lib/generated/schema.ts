@@ -203,7 +203,7 @@ export const BACKENDS: readonly BackendSchema[] = [
           "qm"
         ],
         "default": "hash",
-        "doc": "How the fanout group splits packets, in packet(7)'s words."
+        "doc": "How the fanout group splits packets, in packet(7)'s words. hash puts IPv4 fragments together first, so that whole datagrams are captured, and keeps neither ICMP errors nor VXLAN with their flows; `openParallel()` has a hash of its own."
       },
       {
         "name": "bypass",

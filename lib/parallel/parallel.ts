@@ -1,5 +1,5 @@
 import { onAbort } from '../errors/abort.js';
-import { CaptureError, warn, wrapNative } from '../errors/errors.js';
+import { CaptureError, warn, withoutUri, wrapNative } from '../errors/errors.js';
 import type { BackendName, OptionsOf } from '../generated/options.js';
 import { addon, type NativeShares } from '../native/native.js';
 import type { Plan } from '../plan/plan.js';
@@ -52,6 +52,8 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
   #allReady!: () => void;
   readonly #readiness: Promise<void>;
   #isStarting = true;
+  /** Whether somebody hears of a failure. */
+  #isHeard = false;
   #sum: unknown;
   #isComplete = true;
   #ended = 0;
@@ -72,7 +74,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
     this.#finished = new Promise((done, fail) => {
       this.#settle = (failure) => (failure === undefined ? done() : fail(failure.reason));
     });
-    this.#finished.catch(() => {}); // who does not ask hears of it by reports(), or by a fault
+    this.#finished.catch(() => {}); // of which nobody may have asked: it is told by a warning then
     this.#readiness = new Promise((done) => {
       this.#allReady = done;
     });
@@ -155,6 +157,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
    * for await (const { worker, value } of parallel.reports()) console.log(`worker ${worker}:`, value);
    */
   reports(): AsyncIterableIterator<Report, undefined> {
+    this.#isHeard = true;
     return this.#reports.iterate();
   }
 
@@ -167,6 +170,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
    * console.log(parallel.reduced, parallel.stats().received);
    */
   finished(): Promise<void> {
+    this.#isHeard = true;
     return this.#finished;
   }
 
@@ -285,6 +289,9 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
   }
 
   #fail(reason: unknown): void {
+    if (this.#failure === undefined && !this.#isStarting && !this.#isHeard && reason instanceof CaptureError) {
+      warn('RINGTAP_WORKER', `${this.uri}: all workers end: ${withoutUri(this.uri, reason.message)}`);
+    }
     this.#failure ??= { reason };
     if (this.#isStarting) this.#settle(this.#failure);
     else void this.close();

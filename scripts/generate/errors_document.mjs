@@ -41,7 +41,7 @@ What does not end a capture, but must not pass in silence, is a process warning 
 
 - \`RINGTAP_FALLBACK\`: the method asked for does not work here; the message says which is used instead, and why.
 - \`RINGTAP_TAKES_TRAFFIC\`: the capture takes packets away from the host's network stack. Once a process.
-- \`RINGTAP_WORKER\`: a worker of \`openParallel()\` has ended when it was not to, and another one goes on with its share. Not where \`onFault\` is told.
+- \`RINGTAP_WORKER\`: a worker of \`openParallel()\` has ended when it was not to, and another one goes on with its share, unless \`onFault\` is told; or all have ended so, and nobody has asked by \`finished()\` or \`reports()\`.
 - \`RINGTAP_RENAMED_OPTION\` (of the type \`DeprecationWarning\`): an option was given by an older name. Once a name.
 - \`RINGTAP_INTERFACE_DOWN\`: the interface of an \`afxdp:\` capture went down; it goes on when it is up again.
 - \`RINGTAP_REMOTE_SILENT\`: the daemon of an \`rpcap:\` capture sends packets, and none arrives; or it counts packets, and sends none.

@@ -1,4 +1,5 @@
 // Workers that share a trace or packets that were made up: each packet once, faults, and how it ends.
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { open, openParallel, openWriter, type ParallelCapture, type WorkerFault } from 'ringtap';
@@ -146,6 +147,15 @@ describe.skipIf(process.platform !== 'linux')('parallel', () => {
       ).toBe('RINGTAP_WORKER_FAILED');
       expectBalanced(parallel.stats());
     }
+  });
+
+  test('a failure that nobody asks for is a process warning', async () => {
+    const warned = once(process, 'warning') as Promise<[Error & { code: string }]>;
+    const data = { victim: 0, how: 'throw', after: 1 };
+    await using _ = await openParallel('synth:?seed=1', { workers: 1, handler: counting, data, onWorkerExit: 'stop' });
+    const [warning] = await within(warned, 'a warning');
+    expect(warning).toMatchObject({ name: 'RingtapWarning', code: 'RINGTAP_WORKER' });
+    expect(warning.message).toContain('synth:?seed=1: all workers end: worker 0 has ended (throw): on purpose');
   });
 
   test('what the capture fails with ends all', async () => {
