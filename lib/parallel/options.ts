@@ -32,8 +32,8 @@ export interface Reduce<Sum = unknown, Value = unknown> {
 
 /** What `openParallel()` takes beside the options of the URI's scheme. */
 export interface ParallelOptions<Sum = unknown> {
-  /** The module that runs in each worker: its URL, or a path. See {@link ParallelHandler}. */
-  readonly handler: string | URL;
+  /** The module that runs in each worker: a URL object, or a path. See {@link ParallelHandler}. */
+  readonly handler: string | { readonly href: string };
   /** The number of workers, 1 to 256; default as many as there are CPUs for this process. */
   readonly workers?: number | 'auto' | undefined;
   /** What decides which worker gets a packet; default bidirectional: both directions of a conversation. */
