@@ -8,6 +8,7 @@ import type { Capture } from '../index.js';
 import { tell, UsageError } from './errors.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';
+import { refuseInput } from './trace/output-file.js';
 
 export interface FlowOutputFlags extends TlsFlags {
   json?: true;
@@ -66,6 +67,8 @@ export class FlowOutput {
 
   /** @throws CaptureError */
   static async open(flags: FlowOutputFlags, capture: Capture, meter: FlowMeter): Promise<FlowOutput> {
+    const { write } = flags;
+    if (write !== undefined && capture.backend === 'file') refuseInput(write, [capture.plan.target]);
     const module = await exporting();
     const exporters: FlowExporter[] = [];
     try {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { fstatSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { CaptureError } from '../errors/errors.js';
 import { printableJson, printableLines } from '../errors/printable.js';
@@ -12,11 +13,32 @@ const terminals = [0, 1, 2].filter((fd) => isatty(fd));
  */
 export function endWithOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
+    if (isFile(stream.fd)) writeWhole(stream);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EIO') return endWithTerminal();
       process.exit(error.code === 'EPIPE' ? (process.exitCode ?? EXIT.done) : report(faultOf(error)));
     });
   }
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false; // it is closed
+  }
+}
+
+/** WHY: of a file, Node takes what a disk that fills up has taken for all of it, and the end is lost unnoticed. */
+function writeWhole(stream: NodeJS.WriteStream & { fd: number }): void {
+  stream._write = (chunk: Buffer, _encoding, done) => {
+    try {
+      for (let at = 0; at < chunk.length; ) at += writeSync(stream.fd, chunk, at);
+    } catch (error) {
+      return done(error as Error);
+    }
+    done();
+  };
 }
 
 /** With its place, which a stream does not know, and what helps. */

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { CaptureError } from '../errors/errors.js';
 import { type ReplayOptions, type ReplayProgress, type Rewrite, replay } from '../index.js';
-import { blameData, UsageError } from './errors.js';
+import { UsageError } from './errors.js';
 import { integer, scaled } from './format.js';
 import { addHelp } from './help.js';
 import { parseCount } from './options.js';
@@ -142,6 +143,7 @@ async function run(named: string[], flags: ReplayFlags): Promise<void> {
   const stopped = new Error('stopped');
   onSignal(() => controller.abort(stopped));
   let last: ReplayProgress | undefined;
+  let wasStopped = false;
   const { speed, pps, bps, filter, count, oversize, late } = flags;
   try {
     last = await replay(tracesUri(tracesAmong(named)), to, {
@@ -162,20 +164,35 @@ async function run(named: string[], flags: ReplayFlags): Promise<void> {
       signal: controller.signal,
       onProgress: (progress) => {
         last = progress;
-        if (process.stderr.isTTY) process.stderr.write(`${CLEAR_LINE}${rateLine(progress)}`);
+        const room = (process.stderr.columns || 80) - 1;
+        if (process.stderr.isTTY)
+          process.stderr.write(`${CLEAR_LINE}${rateLine(progress, progress.sent).slice(0, room)}`);
       },
     });
   } catch (error) {
-    if (error !== stopped) throw blameData(error);
+    if (error !== stopped) throw error;
+    wasStopped = true;
   } finally {
     if (process.stderr.isTTY) process.stderr.write(CLEAR_LINE);
     if (last !== undefined) tell(last, flags);
   }
+  if (last === undefined) return;
+  const lost = lostOf(last) + (wasStopped ? 0 : last.unsent);
+  if (lost > 0)
+    throw new CaptureError('RINGTAP_SYSTEM', `${integer(lost)} of ${integer(last.sent)} frames were not sent`);
 }
 
-function rateLine({ sent, bytes, seconds }: ReplayProgress): string {
+/** @param count of frames, on the wire or not */
+function rateLine({ sent, bytes, seconds }: ReplayProgress, count: number): string {
   const per = (amount: number, unit: string) => scaled(seconds > 0 ? amount / seconds : 0, unit);
-  return `${integer(sent)} frames  ${per(sent, 'pps')}  ${per(bytes * 8, 'bit/s')}`;
+  const share = sent > 0 ? count / sent : 0;
+  return `${integer(count)} ${count === 1 ? 'frame' : 'frames'}  ${per(count, 'pps')}  ${per(bytes * 8 * share, 'bit/s')}`;
+}
+
+/** Frames that were accepted, and did not get out. WHY without those whose time was over: that was asked for. */
+function lostOf({ transmitter, server }: ReplayProgress): number {
+  const failed = [transmitter, server].flatMap((stats) => Object.entries(stats?.failed ?? {}));
+  return failed.reduce((sum, [cause, count]) => sum + (cause === 'ttl' ? 0 : count), 0);
 }
 
 const FAILURES: Readonly<Record<string, string>> = {
@@ -194,7 +211,10 @@ function tell(progress: ReplayProgress, flags: ReplayFlags): void {
     return;
   }
   const { sent, seconds, planned, loops, lateness } = progress;
-  const lines = [`${rateLine(progress)}  in ${seconds.toFixed(3)} s${loops > 1 ? `, ${integer(loops)} loops` : ''}`];
+  const gone = Math.max(0, sent - lostOf(progress));
+  const lines = [
+    `${rateLine(progress, gone)}  in ${seconds.toFixed(3)} s${loops > 1 ? `, ${integer(loops)} loops` : ''}`,
+  ];
   if (!flags.topspeed && sent > 0) {
     const [p50, p90, p99, max] = [lateness.p50, lateness.p90, lateness.p99, lateness.max].map(span);
     lines.push(

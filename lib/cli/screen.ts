@@ -37,8 +37,9 @@ export class Screen {
 
   readonly redraw = (): void => {
     if (this.#left) return;
-    const { columns = 80, rows = 24 } = process.stdout;
-    const lines = this.#draw({ columns, rows }).split('\n');
+    const { columns, rows } = process.stdout;
+    // A terminal that does not know its size says 0.
+    const lines = this.#draw({ columns: columns || 80, rows: rows || 24 }).split('\n');
     process.stdout.write(`${HOME}${lines.map((line) => `${line}${CLEAR_LINE}`).join('\n')}${CLEAR_REST}`);
   };
 

@@ -1,3 +1,4 @@
+import type { Batch } from '../capture/batch.js';
 import { Capture } from '../capture/capture.js';
 import { onAbort } from '../errors/abort.js';
 import { CaptureError, type CaptureErrorFields, wrapNative } from '../errors/errors.js';
@@ -119,6 +120,8 @@ const NAMES = [
   ...['speed', 'pps', 'bps', 'topSpeed', 'loop', 'filter', 'from', 'to', 'count', 'oversize', 'late', 'memoryBytes'],
   ...['rewrite', 'server', 'serverRewrite', 'clients', 'onProgress', 'progressMs', 'signal'],
 ];
+/** Stands for the source, where that is no URI. */
+const NO_URI = 'replay()';
 const PACES = ['speed', 'pps', 'bps', 'topSpeed'] as const;
 const MEMORY_BYTES = 2 * 1024 ** 3;
 const PROGRESS_MS = 500;
@@ -138,7 +141,7 @@ export class Replay {
   readonly #closers: (() => Promise<void>)[] = [];
 
   constructor(source: ReplaySource, options: unknown, openers: Openers) {
-    this.#uri = isA(source, Capture) ? source.uri : typeof source === 'string' ? source : 'replay()';
+    this.#uri = isA(source, Capture) ? source.uri : typeof source === 'string' ? source : NO_URI;
     this.#own = callOptions({ uri: this.#uri }, 'replay', options, NAMES);
     this.#openers = openers;
     this.#request = this.#read();
@@ -230,9 +233,25 @@ export class Replay {
 
   /** Everything into memory first: a slow disk must not disturb what is sent. */
   async #load(native: NativeReplay, capture: Capture): Promise<void> {
+    const { signal } = this.#own;
+    const batches = capture[Symbol.asyncIterator]();
+    // The capture may be somebody else's, and stay open; who waits for its packets is told that there are none.
+    const forget = signal === undefined ? () => {} : onAbort(signal, () => void batches.return?.());
+    try {
+      await this.#loadFrom(batches, native, capture);
+    } finally {
+      forget();
+    }
+    signal?.throwIfAborted();
+    if (native.progress().kept > 0) return;
+    throw this.#error('RINGTAP_UNSUPPORTED', 'there is no packet to send', {
+      hint: 'See what the trace holds with `ringtap info`, and what filter and times leave of it.',
+    });
+  }
+
+  async #loadFrom(batches: AsyncIterable<Batch>, native: NativeReplay, capture: Capture): Promise<void> {
     let left = this.#count;
-    for await (const batch of capture) {
-      this.#own.signal?.throwIfAborted();
+    for await (const batch of batches) {
       if (batch.linkType !== capture.linkType) {
         throw this.#error(
           'RINGTAP_UNSUPPORTED',
@@ -245,10 +264,6 @@ export class Replay {
       left -= count;
       if (left === 0) break;
     }
-    if (native.progress().kept > 0) return;
-    throw this.#error('RINGTAP_UNSUPPORTED', 'there is no packet to send', {
-      hint: 'See what the trace holds with `ringtap info`, and what filter and times leave of it.',
-    });
   }
 
   async #play(native: NativeReplay, ways: readonly SessionTransmitter[]): Promise<ReplayProgress> {
@@ -260,7 +275,7 @@ export class Replay {
     try {
       await native.play();
     } catch (error) {
-      throw this.#wrap(error);
+      throw this.#wrap(error, uriOf(error, ways));
     } finally {
       clearInterval(timer);
       forget();
@@ -344,7 +359,9 @@ export class Replay {
   }
 
   #error(code: ErrorCode, message: string, fields: CaptureErrorFields = {}): CaptureError {
-    return new CaptureError(code, `${this.#uri}: ${message}`, { uri: this.#uri, ...fields });
+    const { uri = this.#uri } = fields;
+    const isTold = uri === NO_URI && message.startsWith(NO_URI);
+    return new CaptureError(code, isTold ? message : `${uri}: ${message}`, { ...fields, uri });
   }
 
   #call<T>(ask: () => T): T {
@@ -356,12 +373,19 @@ export class Replay {
   }
 
   /** What native code says of the trace does not name it; what it says of an interface names that. */
-  #wrap(error: unknown): unknown {
-    const wrapped = wrapNative(error, undefined, this.#uri);
+  #wrap(error: unknown, uri = this.#uri): unknown {
+    const wrapped = wrapNative(error, undefined, uri);
     if (!(wrapped instanceof CaptureError) || /^[a-z]+:/.test(wrapped.message)) return wrapped;
     const { code, message, syscall, errno, hint } = wrapped;
-    return this.#error(code, message, { syscall, errno, hint });
+    return this.#error(code, message, { uri, syscall, errno, hint });
   }
+}
+
+/** The way that an error is of: it names the interface. */
+function uriOf(error: unknown, ways: readonly SessionTransmitter[]): string {
+  const { message } = error as Error;
+  const [, named] = /^([^:]+):/.exec(message) ?? [];
+  return (ways.find(({ sender }) => named !== undefined && sender.uri.includes(named)) ?? ways[0]!).sender.uri;
 }
 
 function progressOf(native: NativeReplay, ways: readonly SessionTransmitter[]): ReplayProgress {

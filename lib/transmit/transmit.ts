@@ -25,7 +25,7 @@ export interface TransmitFailures {
   readonly tooLong: number;
   /** Frames for a link without a carrier: nobody was at its other end. */
   readonly linkDown: number;
-  /** Frames that there was no memory for. */
+  /** Frames that there was no memory for, or that were refused for a second while nothing else went out. */
   readonly noBuffer: number;
   /** Frames refused by the kernel or the NIC for another reason. */
   readonly malformed: number;

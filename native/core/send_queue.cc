@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -33,17 +34,33 @@ SendQueue::Passed SendQueue::pass(std::span<const TxFrame> frames) noexcept {
     const uint32_t taken = hand_over(rest, err);
     stats_.completed += taken;
     passed += taken;
+    if (taken > 0) {
+      refused_since_ = 0;
+      if (rest[taken - 1].size() >= hopeless_) hopeless_ = SIZE_MAX;
+    }
     if (taken == rest.size() || err == 0) continue;
     Verdict verdict = judge(err);
-    if (verdict.kind == Verdict::Kind::kWait) break;
+    if (verdict.kind == Verdict::Kind::kRefused && is_hopeless(rest[taken].size())) {
+      verdict = {.kind = Verdict::Kind::kSkip, .failure = TxFailure::kNoBuffer};
+    }
+    if (verdict.kind == Verdict::Kind::kWait || verdict.kind == Verdict::Kind::kRefused) break;
     if (verdict.kind == Verdict::Kind::kFail) {
       if (passed > 0) break;  // it fails again, when nothing is in front of it
       return {.error = std::move(verdict.error)};
     }
     stats_.failed[static_cast<size_t>(verdict.failure)]++;
+    refused_since_ = 0;
     passed++;
   }
   return {.frames = passed};
+}
+
+bool SendQueue::is_hopeless(size_t bytes) noexcept {
+  const int64_t now = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  if (refused_since_ == 0) refused_since_ = now;
+  if (now - refused_since_ < (bytes >= hopeless_ ? kLittlePatienceNs : kPatienceNs)) return false;
+  hopeless_ = std::min(hopeless_, bytes);
+  return true;
 }
 
 Result<Ok> SendQueue::flush() noexcept {

@@ -1,6 +1,7 @@
 // Sending by calls that take frames from anywhere in memory: what cannot go out at once is copied and waits here.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -20,7 +21,8 @@ class SendQueue : public Tx {
  protected:
   /// What to do about a frame that was not taken.
   struct Verdict {
-    enum class Kind : uint8_t { kWait, kSkip, kFail } kind = Kind::kWait;
+    /// kRefused: for want of room, or for good: who is asked does not say which.
+    enum class Kind : uint8_t { kWait, kRefused, kSkip, kFail } kind = Kind::kWait;
     TxFailure failure = TxFailure::kMalformed;  // kSkip: what it counts as
     Error error = {};                           // kFail: it stays queued, and nothing goes out any more for now
   };
@@ -40,6 +42,9 @@ class SendQueue : public Tx {
   static constexpr uint32_t kFrames = 256;
   static constexpr uint32_t kFrameBytes = 65536 + 64;
   static constexpr uint32_t kTogether = 64;
+  /// How long a frame may be refused while nothing goes out, and one that is no shorter than one that was given up.
+  static constexpr int64_t kPatienceNs = 1'000'000'000;
+  static constexpr int64_t kLittlePatienceNs = 10'000'000;
 
   /// What became of frames in front: so many are done with, in whatever way. With an error none is.
   struct Passed {
@@ -47,6 +52,8 @@ class SendQueue : public Tx {
     std::optional<Error> error = {};
   };
   Passed pass(std::span<const TxFrame> frames) noexcept;
+  /// Whether a frame that is refused again is to be given up.
+  bool is_hopeless(size_t bytes) noexcept;
   std::optional<Error> pass_queued() noexcept;
   /// Keeps the first frame that could not go out now; until it has, there is room for no other. WHY: who waits for room
   /// would else find it at once, and try again, and again.
@@ -58,6 +65,8 @@ class SendQueue : public Tx {
   std::unique_ptr<std::byte[]> memory_;  // from the first frame on: few captures send
   bool starved_ = false;
   bool held_up_ = false;
+  int64_t refused_since_ = 0;   // the frame in front; 0: it is not
+  size_t hopeless_ = SIZE_MAX;  // bytes of the shortest frame that was given up
   uint32_t bytes_[kFrames] = {};
   uint64_t submitted_ = 0;
   uint64_t done_ = 0;

@@ -90,7 +90,7 @@ Result<bool> Player::add(std::span<const std::byte> frame, uint32_t wirelen, int
     return Error{.code = Code::kNoMemory,
                  .message = "the trace does not fit into " + std::to_string(settings_.memory_bytes) +
                             " bytes of memory, which it is played from",
-                 .hint = "Take a part of it (from, to, filter, count), or allow more (memoryBytes)."};
+                 .hint = "Take a part of it (from, to, filter, count), or allow more (memoryBytes, --memory)."};
   }
   std::byte* at = room(edited.size());
   chunk_left_ -= edited.size();

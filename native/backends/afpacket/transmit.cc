@@ -62,9 +62,10 @@ SendQueue::Verdict PacketTx::judge(int err) noexcept {
     case ENOMEM:
       return {};
     case ENOBUFS:
-      // Of a NIC whose queue is full it says the same, and has not taken the frame either.
+      // Of a NIC whose queue is full it says the same as of one whose other end does not take the frame, such as a veth
+      // whose peer has a smaller MTU.
       if (link_.lost()) return {.kind = Kind::kSkip, .failure = TxFailure::kLinkDown};
-      return {};
+      return {.kind = Kind::kRefused};
     case EMSGSIZE:
       return {.kind = Kind::kSkip, .failure = TxFailure::kTooLong};
     case EINVAL:

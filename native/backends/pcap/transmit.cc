@@ -114,7 +114,7 @@ SendQueue::Verdict PcapTx::judge(int err) noexcept {
 #if defined(__linux__)
       if (link_ && link_->lost()) return {.kind = Kind::kSkip, .failure = TxFailure::kLinkDown};
 #endif
-      return {};
+      return {.kind = Kind::kRefused};
     case EMSGSIZE:
       return {.kind = Kind::kSkip, .failure = TxFailure::kTooLong};
     case EINVAL:

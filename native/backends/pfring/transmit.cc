@@ -35,7 +35,7 @@ SendQueue::Verdict RingTx::judge(int err) noexcept {
       return {};
     case ENOBUFS:
       if (link_.lost()) return {.kind = Kind::kSkip, .failure = TxFailure::kLinkDown};
-      return {};
+      return {.kind = Kind::kRefused};
     case EMSGSIZE:
       return {.kind = Kind::kSkip, .failure = TxFailure::kTooLong};
     default:
