@@ -187,6 +187,7 @@ Napi::Value InlineHandle::open(const Napi::CallbackInfo& info) {
   made->forwarder_ = *std::move(forwarder);
   made->environment_ = &environment;
   made->number_ = environment.add(made);
+  made->Ref();  // until close(): it forwards, whether or not anybody keeps it
   environment.mailbox()->hold();
   return object;
 }
@@ -338,6 +339,7 @@ void InlineHandle::stop(const Napi::CallbackInfo&) {
 void InlineHandle::close(const Napi::CallbackInfo& info) {
   if (!forwarder_) return;
   end();
+  Unref();
   for (auto& [key, deferred] : *pending_) deferred.resolve(info.Env().Undefined());
   pending_->clear();
 }
