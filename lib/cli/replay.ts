@@ -165,8 +165,7 @@ async function run(named: string[], flags: ReplayFlags): Promise<void> {
       onProgress: (progress) => {
         last = progress;
         const room = (process.stderr.columns || 80) - 1;
-        if (process.stderr.isTTY)
-          process.stderr.write(`${CLEAR_LINE}${rateLine(progress, progress.sent).slice(0, room)}`);
+        if (process.stderr.isTTY) process.stderr.write(`${CLEAR_LINE}${rateLine(progress).slice(0, room)}`);
       },
     });
   } catch (error) {
@@ -182,11 +181,9 @@ async function run(named: string[], flags: ReplayFlags): Promise<void> {
     throw new CaptureError('RINGTAP_SYSTEM', `${integer(lost)} of ${integer(last.sent)} frames were not sent`);
 }
 
-/** @param count of frames, on the wire or not */
-function rateLine({ sent, bytes, seconds }: ReplayProgress, count: number): string {
+function rateLine({ sent, bytes, seconds }: ReplayProgress): string {
   const per = (amount: number, unit: string) => scaled(seconds > 0 ? amount / seconds : 0, unit);
-  const share = sent > 0 ? count / sent : 0;
-  return `${integer(count)} ${count === 1 ? 'frame' : 'frames'}  ${per(count, 'pps')}  ${per(bytes * 8 * share, 'bit/s')}`;
+  return `${integer(sent)} ${sent === 1 ? 'frame' : 'frames'}  ${per(sent, 'pps')}  ${per(bytes * 8, 'bit/s')}`;
 }
 
 /** Frames that were accepted, and did not get out. WHY without those whose time was over: that was asked for. */
@@ -211,10 +208,7 @@ function tell(progress: ReplayProgress, flags: ReplayFlags): void {
     return;
   }
   const { sent, seconds, planned, loops, lateness } = progress;
-  const gone = Math.max(0, sent - lostOf(progress));
-  const lines = [
-    `${rateLine(progress, gone)}  in ${seconds.toFixed(3)} s${loops > 1 ? `, ${integer(loops)} loops` : ''}`,
-  ];
+  const lines = [`${rateLine(progress)}  in ${seconds.toFixed(3)} s${loops > 1 ? `, ${integer(loops)} loops` : ''}`];
   if (!flags.topspeed && sent > 0) {
     const [p50, p90, p99, max] = [lateness.p50, lateness.p90, lateness.p99, lateness.max].map(span);
     lines.push(

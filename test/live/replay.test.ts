@@ -159,7 +159,11 @@ describe.skipIf(lab === null)(`replay${labMissing ? ` (skipped: ${labMissing})` 
     const down = failure(() => replay(trace, `afpacket:${tx}`, options));
     await until(() => (last?.sent ?? 0) > 50, 'frames');
     ip('link', 'set', tx, 'down');
-    expect((await down).code).toBe('RINGTAP_INTERFACE_DOWN');
+    expect(await down).toMatchObject({
+      code: 'RINGTAP_INTERFACE_DOWN',
+      message: expect.stringMatching(new RegExp(`^afpacket:${tx}: `)),
+      uri: `afpacket:${tx}`,
+    });
     expect(last!.sent).toBeLessThan(COUNT);
     ip('link', 'set', tx, 'up');
     await carrier(tx);
@@ -173,6 +177,35 @@ describe.skipIf(lab === null)(`replay${labMissing ? ` (skipped: ${labMissing})` 
     expect(sent).toBe(COUNT);
     expect(transmitter.accepted).toBe(COUNT);
     expect(transmitter.completed + transmitter.failed.linkDown).toBe(COUNT);
+  });
+
+  test('a signal ends it while a capture that it waits for has nothing, and the capture stays open', async () => {
+    await using idle = await open(`afpacket:${rx}`, { filter: 'ether proto 0x88b6' });
+    const signal = AbortSignal.timeout(50);
+    const begin = performance.now();
+    await expect(replay(idle, `afpacket:${tx}`, { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(idle.tryNext()).toBeNull();
+  });
+
+  test('frames that did not get out are a failure, and wrong options are wrong usage', async () => {
+    ip('link', 'set', rx, 'down');
+    const lost = await ringtap('replay', trace, '-o', `afpacket:${tx}`, '--topspeed');
+    ip('link', 'set', rx, 'up');
+    expect(lost).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`${COUNT.toLocaleString('en')} frames not sent: no carrier`),
+      stderr: expect.stringContaining(
+        `${COUNT.toLocaleString('en')} of ${COUNT.toLocaleString('en')} frames were not sent`,
+      ),
+    });
+    for (const wrong of [
+      ['--dscp', '64'],
+      ['--src-mac', 'zz'],
+      ['--pps', '1k', '--bps', '1M'],
+      ['-f', 'tcp port'],
+    ])
+      expect((await ringtap('replay', trace, '-o', tx, ...wrong)).code).toBe(2);
   });
 
   test('Ctrl-C ends it at once, with its account', async () => {

@@ -183,6 +183,25 @@ describe.skipIf(lab === null)(`sending${labMissing ? ` (skipped: ${labMissing})`
     },
   );
 
+  test.each(['afpacket', 'pcap'])(
+    '%s: a frame that the other end never takes is given up in time, and those behind it go',
+    async (method) => {
+      const capture = await receive();
+      link(tx, 'mtu', '9000');
+      try {
+        await using transmitter = await openTransmitter(`${method}:${tx}?fallback=false`);
+        const frames = [frame(0, 60), ...[1, 2, 3].map((number) => frame(number, 3000)), frame(4, 60)];
+        await sendAll(transmitter, frames);
+        const failed = { ...NO_FAILURES, noBuffer: 3 };
+        expect(transmitter.stats()).toEqual({ accepted: 5, completed: 2, queued: 0, zeroCopy: 0, failed });
+        const seen = await readAll(capture, 2);
+        expect(seen.map(({ data }) => data)).toEqual([frame(0, 60), frame(4, 60)]);
+      } finally {
+        link(tx, 'mtu', '1500');
+      }
+    },
+  );
+
   test('what is received is forwarded, with other addresses and a tag', async () => {
     const capture = await receive();
     await using source = await open('synth:?count=64&batchSize=64&sizes=100&protocols=udp');

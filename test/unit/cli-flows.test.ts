@@ -1,5 +1,5 @@
 // `ringtap flows` on traces.
-import { existsSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { lines, ringtap, shell, startRingtap } from '../support/cli.js';
 import { Collector } from '../support/exporting.js';
@@ -100,6 +100,32 @@ describe('ringtap flows', () => {
     expect(stderr).toMatch(/standard output: .*ENOSPC|standard output: .*no space/i);
     expect(stderr).toContain('hint: ');
   });
+
+  test('a disk that takes the end of the output in part is told', async () => {
+    // A limit of 64 KiB stands for it: what goes over it is written in part first.
+    const limited = `trap '' XFSZ; ulimit -f 64; ringtap flows 'synth:?count=2000' --json > ${path('cut.json')}; echo $?`;
+    const { stdout, stderr } = await shell(limited);
+    expect(stdout).toBe('1\n');
+    expect(stderr).toMatch(/standard output: /);
+    expect(statSync(path('cut.json')).size).toBe(64 * 1024);
+  });
+
+  test.each(['csv', 'parquet'])(
+    'the trace that is read is not written over, whatever it is called: .%s',
+    async (suffix) => {
+      const own = path(`own.${suffix}`);
+      copyFileSync(file, own);
+      symlinkSync(own, path(`link.${suffix}`));
+      for (const written of [own, path(`link.${suffix}`)]) {
+        const outcome = await ringtap('flows', '-r', own, '-w', written, '--force');
+        expect(outcome).toMatchObject({
+          code: 2,
+          stderr: expect.stringContaining('is one of the traces that are read'),
+        });
+      }
+      expect(readFileSync(own)).toEqual(readFileSync(file));
+    },
+  );
 
   test('-w - is standard output, of lines', async () => {
     for (const form of ['--json', '--csv']) {
