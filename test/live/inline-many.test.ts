@@ -103,6 +103,8 @@ async function packetsOf(capture: Capture): Promise<Buffer[]> {
   return packets;
 }
 
+const METHODS = ['afpacket', 'afxdp'] as const;
+
 describe.skipIf(lab === null)('inline for many', () => {
   let bump: Bump;
   const file = temporaryFolder();
@@ -115,55 +117,59 @@ describe.skipIf(lab === null)('inline for many', () => {
   });
   afterAll(() => closeBump(bump));
 
-  test('fifty clients with the same ports speak with a server at once, by TCP, UDP, in fragments, and by echoes', async () => {
-    const trace = file('inline.pcapng');
-    await using inline = await openInline(`${NAT}\n${NAT6}`, {
-      capture: { ingress: true, egress: { bufferBytes: 2 ** 20 }, inline: trace },
-    });
-    const { child } = await bump.server.serve(SERVE);
-    onTestFinished(() => void child.kill());
-    const packets = Promise.all([packetsOf(inline.taps.ingress!), packetsOf(inline.taps.egress!)]);
-    const heard = JSON.parse(bump.client.run('python3', '-c', SPEAK)) as [string, string, string, [number, string]][];
-    const [tcpPorts, udpPorts] = [new Set<string>(), new Set<string>()];
-    for (const [i, [tcp, udp, refused, echoed]] of heard.entries()) {
-      expect(tcp).toMatch(new RegExp(`^${OUT} \\d+ tcp ${i}$`));
-      expect(udp).toMatch(new RegExp(`^${OUT} \\d+ udp ${i}$`));
-      expect(refused).toBe('refused');
-      expect(echoed).toEqual([7, `ping ${String(i).padStart(3, '0')}`]);
-      tcpPorts.add(tcp.split(' ')[1]!);
-      udpPorts.add(udp.split(' ')[1]!);
-    }
-    expect([heard.length, tcpPorts.size, udpPorts.size]).toEqual([CLIENTS, CLIENTS, CLIENTS]);
-    expect(tcpPorts).toContain('40000'); // of who came first
-    expect(await datagram(bump.client, 'fd81::5', 7, 4)).toBe('answer 18');
-
-    const stats = inline.stats();
-    expectBalanced(stats);
-    const [many, six] = stats.rules;
-    expect(many!.nat).toEqual({ entries: CLIENTS * 4, clients: CLIENTS, created: CLIENTS * 4, expired: 0 });
-    expect(six!.nat).toMatchObject({ entries: 1, clients: 1 });
-    expect([many!.toServer.dropped, many!.toClient.dropped]).toEqual([0, 0]);
-    await inline.close();
-    const [ingress, egress] = await packets;
-    const { toServer, toClient } = inline.stats().rules[0]!;
-    const six2 = inline.stats().rules[1]!;
-    expect(ingress.length).toBe(toServer.ingress + toClient.ingress + six2.toServer.ingress + six2.toClient.ingress);
-    expect(inline.taps.ingress!.stats()).toMatchObject({ delivered: ingress.length, dropped: 0, pending: 0 });
-    expect(inline.stats().taps.egress).toMatchObject({ delivered: egress.length, dropped: 0 });
-    expect(new Set(egress.map(flowOf))).toContain(`${SERVER}:5000 > 10.81.0.100:40000`.replace(SERVER, IN));
-    // As if nobody were between: each client with his own port, and the server.
-    await using capture = await open(`file:${trace}`);
-    const flows = new Set((await readAll(capture)).map(({ data }) => flowOf(data)));
-    for (let i = 0; i < CLIENTS; i++) {
-      for (const [port, server] of [
-        [40000, 5000],
-        [40001, 7],
-      ]) {
-        expect(flows).toContain(`10.81.0.${100 + i}:${port} > ${SERVER}:${server}`);
-        expect(flows).toContain(`${SERVER}:${server} > 10.81.0.${100 + i}:${port}`);
+  test.each(METHODS)(
+    '%s: fifty clients with the same ports speak with a server at once, by TCP, UDP, in fragments, and by echoes',
+    async (method) => {
+      const trace = file(`${method}.pcapng`);
+      await using inline = await openInline(`${NAT}\n${NAT6}`, {
+        method,
+        capture: { ingress: true, egress: { bufferBytes: 2 ** 20 }, inline: trace },
+      });
+      const { child } = await bump.server.serve(SERVE);
+      onTestFinished(() => void child.kill());
+      const packets = Promise.all([packetsOf(inline.taps.ingress!), packetsOf(inline.taps.egress!)]);
+      const heard = JSON.parse(bump.client.run('python3', '-c', SPEAK)) as [string, string, string, [number, string]][];
+      const [tcpPorts, udpPorts] = [new Set<string>(), new Set<string>()];
+      for (const [i, [tcp, udp, refused, echoed]] of heard.entries()) {
+        expect(tcp).toMatch(new RegExp(`^${OUT} \\d+ tcp ${i}$`));
+        expect(udp).toMatch(new RegExp(`^${OUT} \\d+ udp ${i}$`));
+        expect(refused).toBe('refused');
+        expect(echoed).toEqual([7, `ping ${String(i).padStart(3, '0')}`]);
+        tcpPorts.add(tcp.split(' ')[1]!);
+        udpPorts.add(udp.split(' ')[1]!);
       }
-    }
-  });
+      expect([heard.length, tcpPorts.size, udpPorts.size]).toEqual([CLIENTS, CLIENTS, CLIENTS]);
+      expect(tcpPorts).toContain('40000'); // of who came first
+      expect(await datagram(bump.client, 'fd81::5', 7, 4)).toBe('answer 18');
+
+      const stats = inline.stats();
+      expectBalanced(stats);
+      const [many, six] = stats.rules;
+      expect(many!.nat).toEqual({ entries: CLIENTS * 4, clients: CLIENTS, created: CLIENTS * 4, expired: 0 });
+      expect(six!.nat).toMatchObject({ entries: 1, clients: 1 });
+      expect([many!.toServer.dropped, many!.toClient.dropped]).toEqual([0, 0]);
+      await inline.close();
+      const [ingress, egress] = await packets;
+      const { toServer, toClient } = inline.stats().rules[0]!;
+      const six2 = inline.stats().rules[1]!;
+      expect(ingress.length).toBe(toServer.ingress + toClient.ingress + six2.toServer.ingress + six2.toClient.ingress);
+      expect(inline.taps.ingress!.stats()).toMatchObject({ delivered: ingress.length, dropped: 0, pending: 0 });
+      expect(inline.stats().taps.egress).toMatchObject({ delivered: egress.length, dropped: 0 });
+      expect(new Set(egress.map(flowOf))).toContain(`${SERVER}:5000 > 10.81.0.100:40000`.replace(SERVER, IN));
+      // As if nobody were between: each client with his own port, and the server.
+      await using capture = await open(`file:${trace}`);
+      const flows = new Set((await readAll(capture)).map(({ data }) => flowOf(data)));
+      for (let i = 0; i < CLIENTS; i++) {
+        for (const [port, server] of [
+          [40000, 5000],
+          [40001, 7],
+        ]) {
+          expect(flows).toContain(`10.81.0.${100 + i}:${port} > ${SERVER}:${server}`);
+          expect(flows).toContain(`${SERVER}:${server} > 10.81.0.${100 + i}:${port}`);
+        }
+      }
+    },
+  );
 
   test('a table that is full, a client who has too much, and ports that are used up are counted, until their time is over', async () => {
     const rule = `${NAT} ports 30000-30002 entries 4 per-client 2 udp 700ms`;
@@ -205,11 +211,13 @@ print(first, at(103), at(103))`,
     expectBalanced(inline.stats());
   });
 
-  test('GENEVE goes back to its balancer with its options, the inner packet is shown, and health checks are answered', async () => {
-    const rule = `gw: geneve m0 10.81.0.0/24 -> ${HOST} health 8080`;
-    await using inline = await openInline(rule, { capture: { inline: true } });
-    const before = bump.client.counter('Icmp', 'InDestUnreachs');
-    const said = await bump.client.node(`
+  test.each(METHODS)(
+    '%s: GENEVE goes back to its balancer with its options, the inner packet is shown, and health checks are answered',
+    async (method) => {
+      const rule = `gw: geneve m0 10.81.0.0/24 -> ${HOST} health 8080`;
+      await using inline = await openInline(rule, { method, capture: { inline: true } });
+      const before = bump.client.counter('Icmp', 'InDestUnreachs');
+      const said = await bump.client.node(`
       const options = '0108010211111111222222220108020233333333444444440108030155555555';
       const inner = '450000200001000040116ec40101010102020202' + '0001000200' + '0c0000' + '74657374';
       const header = (words, version = 0) => (version << 6 | words).toString(16).padStart(2, '0') + '0008000000ab00';
@@ -226,27 +234,33 @@ print(first, at(103), at(103))`,
         for (let i = 0; i < 20; i++) from.send(good, 6081, '${HOST}');
       }));
       setTimeout(() => process.exit(), 5000);`);
-    expect(said).toBe(`20 ${HOST} 40000 200`);
-    // What is no GENEVE stays the host's, who has nobody at that port.
-    expect(await datagram(bump.client, HOST, 9, 4)).toBe('ECONNREFUSED');
-    expect(bump.client.counter('Icmp', 'InDestUnreachs')).toBe(before + 1);
-    expect(await failure(() => openInline(rule.replace(/health.*/, '')))).toMatchObject({ code: 'RINGTAP_BUSY' });
-    const heard = await failure(() => openInline(rule));
-    expect(heard).toMatchObject({ code: 'RINGTAP_BUSY', message: expect.stringContaining('health checks at') });
-    const { toServer } = inline.stats().rules[0]!;
-    expect(toServer).toMatchObject({ ingress: 21, egress: 20, dropped: 1, drops: { geneve: 1 } });
-    await inline.close();
-    await expect(once(createConnection(8080, HOST), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-    const inner = await packetsOf(inline.taps.inline!);
-    expect(inner).toHaveLength(20);
-    expect(inner[0]!.subarray(14).toString('hex')).toBe(
-      '450000200001000040116ec401010101020202020001000200' + '0c0000' + '74657374',
-    );
-    const missing = await failure(() => openInline('gw: geneve m0 any -> 10.81.0.77'));
-    expect(missing).toMatchObject({ code: 'RINGTAP_BAD_OPTION', hint: expect.stringContaining('ip address add') });
-    const taken = await failure(() => openInline(`${rule}\nsame: ${rule.slice(4)}`));
-    expect(taken).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringContaining('"gw" and "same"') });
-  });
+      expect(said).toBe(`20 ${HOST} 40000 200`);
+      // What is no GENEVE stays the host's, who has nobody at that port.
+      expect(await datagram(bump.client, HOST, 9, 4)).toBe('ECONNREFUSED');
+      expect(bump.client.counter('Icmp', 'InDestUnreachs')).toBe(before + 1);
+      expect(await failure(() => openInline(rule.replace(/health.*/, ''), { method }))).toMatchObject({
+        code: 'RINGTAP_BUSY',
+      });
+      const heard = await failure(() => openInline(rule, { method }));
+      expect(heard).toMatchObject({
+        code: 'RINGTAP_BUSY',
+        message: expect.stringContaining(method === 'afxdp' ? 'another XDP program' : 'health checks at'),
+      });
+      const { toServer } = inline.stats().rules[0]!;
+      expect(toServer).toMatchObject({ ingress: 21, egress: 20, dropped: 1, drops: { geneve: 1 } });
+      await inline.close();
+      await expect(once(createConnection(8080, HOST), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      const inner = await packetsOf(inline.taps.inline!);
+      expect(inner).toHaveLength(20);
+      expect(inner[0]!.subarray(14).toString('hex')).toBe(
+        '450000200001000040116ec401010101020202020001000200' + '0c0000' + '74657374',
+      );
+      const missing = await failure(() => openInline('gw: geneve m0 any -> 10.81.0.77'));
+      expect(missing).toMatchObject({ code: 'RINGTAP_BAD_OPTION', hint: expect.stringContaining('ip address add') });
+      const taken = await failure(() => openInline(`${rule}\nsame: ${rule.slice(4)}`));
+      expect(taken).toMatchObject({ code: 'RINGTAP_BAD_OPTION', message: expect.stringContaining('"gw" and "same"') });
+    },
+  );
 
   test('a reader who does not read loses packets of his tap, counted to the packet, and holds nothing up', async () => {
     await using inline = await openInline(NAT, { capture: { ingress: { bufferBytes: 2 ** 20 } }, probe: false });
