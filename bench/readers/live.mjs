@@ -5,6 +5,7 @@
 //   --timer          measures how late a 10 ms timer fires meanwhile
 //   --stall MS,EVERY stands still, synchronously, for so long
 //   --clock NS       CLOCK_TAI - CLOCK_MONOTONIC: measures how long stamped frames take to get here
+//   --arrival        the same until the kernel had them, by its stamps
 //   --seconds S      ends after this time, however much has come
 import { parseArgs } from 'node:util';
 import { open } from 'ringtap';
@@ -15,6 +16,7 @@ import { rehearse } from './rehearse.mjs';
 import { Meter, NumberedWork, print, sayReady, Work } from './work.mjs';
 
 const PATIENCE_MS = 1000;
+const SECOND_NS = 1_000_000_000n;
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -23,6 +25,7 @@ const { values: flags, positionals } = parseArgs({
     timer: { type: 'boolean' },
     stall: { type: 'string', default: '0,0' },
     clock: { type: 'string' },
+    arrival: { type: 'boolean' },
     seconds: { type: 'string' },
   },
 });
@@ -64,9 +67,19 @@ function lookAtStamps({ length, offset, view }) {
   for (let i = 0; i < length; i++) latencyUs.push(Number(now - view.getBigUint64(offset[i] + 50)) / 1000);
 }
 
+/** WHY modulo a second: the sender's clock is this one's, and some leap seconds. */
+function lookAtArrivals(batch) {
+  const { length, offset, view } = batch;
+  for (let i = 0; i < length; i++) {
+    const ns = Number(BigInt.asIntN(64, batch.timeNs(i) - view.getBigUint64(offset[i] + 50)) % SECOND_NS);
+    latencyUs.push((ns < 0 ? ns + Number(SECOND_NS) : ns) / 1000);
+  }
+}
+
 /** Reads a batch; how many packets there were so far. */
 function take(batch) {
-  if (clock !== undefined) lookAtStamps(batch);
+  if (flags.arrival) lookAtArrivals(batch);
+  else if (clock !== undefined) lookAtStamps(batch);
   work.look(batch);
   batches++;
   if (batch.length > largest) largest = batch.length;
@@ -140,6 +153,6 @@ print({
   largest,
   stalls,
   lateness: lateness?.result(),
-  latency: clock === undefined ? undefined : percentiles(latencyUs),
+  latency: latencyUs.length === 0 ? undefined : percentiles(latencyUs),
 });
 await capture.close();

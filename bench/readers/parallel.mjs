@@ -12,6 +12,10 @@ async function once() {
   const before = process.memoryUsage().rss;
   const called = performance.timeOrigin + performance.now();
   const spans = [];
+  let most = 0;
+  const timer = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().rss);
+  }, 5);
   const parallel = await openParallel(uri, {
     workers: Number(workers),
     handler: new URL('./parallel-handler.mjs', import.meta.url),
@@ -19,7 +23,8 @@ async function once() {
   });
   for await (const { value } of parallel.reports()) spans.push(value);
   const { workers: shares } = parallel.stats();
-  const each = (process.memoryUsage().rss - before) / spans.length;
+  clearInterval(timer);
+  const each = (most - before) / spans.length;
   const begin = Math.min(...spans.map(({ first }) => first));
   print({
     packets: spans.reduce((sum, { packets }) => sum + packets, 0),

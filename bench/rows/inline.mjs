@@ -214,13 +214,12 @@ async function rate(bench, wire, method) {
   });
 }
 
-/** Of frames that bear the time when they were sent: what a capture behind the bump says, less what one before it does. */
+/** Of frames that bear the time when they were sent: when they arrived behind the bump, less when they arrive before it. */
 async function latency(bench, wire, method) {
   const { runs, seconds } = bench.profile.inline;
-  const clock = sh(program('ringtap-pktgen'), '--clock').trim();
   const count = LATENCY_RATE * seconds;
   const measure = async (where, device) => {
-    const command = reader('live', `afpacket:${device}?direction=in`, count / 10, count, '--clock', clock, '--sync');
+    const command = reader('live', `afpacket:${device}?direction=in`, count / 10, count, '--arrival');
     const to = new Pinned(READER_CORE, where === 'here' ? command : wire.at(where, ...command));
     const from = new Pinned(
       SENDER_CORE,
