@@ -105,8 +105,8 @@ export class IpfixExporter extends FlowExporter {
 
 /**
  * Sends flows to a collector as NetFlow v9 (RFC 3954) by UDP: a record for each direction in which there were packets, both with
- * the times of the whole flow. Times count from a boot, a whole second before the first flow; of flows that are
- * 49 days old or more the header has the time of the latest one instead of now.
+ * the times of the whole flow. Times count from a boot, a whole second before the first flow of a message; of flows that are
+ * 49 days old or more the header has the time of the latest one instead of now. What is longer than that begins later.
  * @example
  * const exporter = await NetflowExporter.open('udp://127.0.0.1:2055');
  * const meter = new FlowMeter();
