@@ -57,8 +57,8 @@ export class IpfixExporter extends FlowExporter {
    * @param uri `udp://host:port` (or `host:port`), `tcp://host:port`, `tls://host:port`, `flows.ipfix` or `file:path`
    * @param options what is sent, and how
    * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_REMOTE_UNREACHABLE (no such host, no
-   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_NO_INTERFACE, RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not
-   * Linux), RINGTAP_ADDON_MISSING
+   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_BUSY (somebody else writes the file), RINGTAP_NO_INTERFACE,
+   * RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not Linux), RINGTAP_ADDON_MISSING
    */
   static async open(uri: string, options: IpfixOptions = {}): Promise<IpfixExporter> {
     const to = exportTarget(uri, IPFIX);

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AsyncBuffer, asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { openWriter } from 'ringtap';
 import {
   CsvExporter,
   IpfixExporter,
@@ -173,6 +174,29 @@ test('a file that exists and is not empty is left alone, unless it may be overwr
     code: 'RINGTAP_FILE_WRITE',
     errno: 2,
   });
+});
+
+test('a file that somebody else is writing is refused, also where it may be overwritten, and stays whole', async () => {
+  for (const [name, opening] of [
+    ['busy.csv', CsvExporter.open],
+    ['busy.jsonl', JsonLinesExporter.open],
+    ['busy.parquet', ParquetExporter.open],
+    ['busy.ipfix', IpfixExporter.open],
+  ] as const) {
+    const first = await opening.call(undefined, path(name), { overwrite: true });
+    await writeAll(first, batches);
+    const error = await failure(() => opening.call(undefined, path(name), { overwrite: true }));
+    expect(error).toMatchObject({ code: 'RINGTAP_BUSY', hint: expect.stringContaining('Close the other writer') });
+    await first.close();
+    expect(statSync(path(name)).size).toBe(first.stats().bytes);
+    await (await opening.call(undefined, path(name), { overwrite: true })).close();
+    expect(existsSync(`${path(name)}.part`)).toBe(false);
+  }
+  const writer = await openWriter(path('busy.csv'), { overwrite: true });
+  expect(await failure(() => CsvExporter.open(path('busy.csv'), { overwrite: true }))).toMatchObject({
+    code: 'RINGTAP_BUSY',
+  });
+  await writer.close();
 });
 
 test('a named pipe that nobody reads is told of, and one that somebody reads slowly gets all', async () => {
