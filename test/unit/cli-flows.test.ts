@@ -140,6 +140,8 @@ describe('ringtap flows', () => {
         ),
       });
     }
+    const reverse = await ringtap('flows', file, '-w', path('reverse.ipfix'), '--enterprise', '29305');
+    expect(reverse).toMatchObject({ code: 2, stderr: expect.stringContaining('must not be 29305') });
     expect((await ringtap('flows', file, '--ipfix', 'sctp://127.0.0.1:1')).code).toBe(2);
     expect((await ringtap('flows', file, '--ipfix', 'x', '--enterprise', '-1')).code).toBe(2);
   });

@@ -332,6 +332,7 @@ describe('options that nobody can mean', () => {
     { observationDomain: -1 },
     { observationDomain: 2 ** 32 },
     { enterprise: 1.5 },
+    { enterprise: 29_305 },
     { times: 's' },
     { biflow: 1 },
     { interface: 'eth0' },
