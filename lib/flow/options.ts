@@ -98,7 +98,7 @@ const MOST_RATES = 16;
 /** Of protocols in a list. */
 const MOST_NAMES = 64;
 
-const HINT = 'docs/flows.md in the package tells what a FlowMeter takes.';
+const HINT = 'docs/flows.md in the package tells what a FlowMeter takes, docs/api/ringtap-flow.md has all of it.';
 
 /** Each looked at once: they may be anything. */
 export function checked(options: FlowMeterOptions): CheckedOptions {

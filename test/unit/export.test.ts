@@ -347,7 +347,8 @@ describe('options that nobody can mean', () => {
     { bufferBytes: 1 },
   ])('%j is refused', async (options) => {
     const error = await failure(() => IpfixExporter.open('udp://127.0.0.1:9', options as IpfixOptions));
-    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    expect(error.code).toBe('RINGTAP_BAD_OPTION');
+    expect(error.hint).not.toContain('docs/uri.md');
   });
 
   test.each([
