@@ -68,7 +68,7 @@ export class IpfixExporter extends FlowExporter {
     const sending = sendingOf(given);
     const overwrite = given.flag('overwrite', false);
     if (to.transport === 'udp') {
-      return new IpfixExporter(uri, await DatagramSink.open(request, { uri, ...to, ...sending }));
+      return new IpfixExporter(uri, await DatagramSink.open(request, { uri, ...to, ...sending, suffix: IPFIX.suffix }));
     }
     if (to.transport === 'file') {
       const native = openNative(uri, request);
