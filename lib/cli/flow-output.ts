@@ -6,6 +6,7 @@ import type { FlowExporter } from '../export/index.js';
 import type { FlowBatch, FlowMeter } from '../flow/index.js';
 import type { Capture } from '../index.js';
 import { tell, UsageError } from './errors.js';
+import { Listeners } from './flow-refusals.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';
 import { refuseInput } from './trace/output-file.js';
@@ -58,6 +59,7 @@ export function hasOutput({ ipfix, netflow, write }: FlowOutputFlags): boolean {
 /** Exporters that were asked for. */
 export class FlowOutput {
   readonly #exporters: readonly FlowExporter[];
+  readonly #listeners: ReadonlyMap<FlowExporter, Listeners>;
   readonly #meter: FlowMeter;
   readonly #exporting: Exporting;
   /** How to end the waiting for each exporter that is waited for. */
@@ -83,13 +85,17 @@ export class FlowOutput {
   private constructor(exporters: readonly FlowExporter[], meter: FlowMeter, module: Exporting) {
     this.#exporting = module;
     this.#exporters = exporters;
+    this.#listeners = new Map(exporters.map((exporter) => [exporter, new Listeners()]));
     this.#meter = meter;
   }
 
   async take(flows: FlowBatch): Promise<void> {
     for (const exporter of this.#exporters) {
       if (exporter instanceof this.#exporting.IpfixExporter) exporter.account(this.#meter.stats());
+      const listeners = this.#listeners.get(exporter);
+      listeners?.sending();
       await this.#unlessHurried(exporter.write(flows));
+      listeners?.look(exporter.stats());
     }
   }
 
@@ -124,7 +130,11 @@ export class FlowOutput {
     for (const exporter of this.#exporters) tell(summaryOf(this.#exporting, exporter));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     if (this.#failure !== undefined) throw this.#failure;
-    for (const exporter of this.#exporters) checkSent(exporter);
+    for (const [exporter, listeners] of this.#listeners) {
+      checkSent(exporter);
+      listeners.look(exporter.stats());
+      if (listeners.areNone) throw nobodyListened(exporter);
+    }
   }
 }
 
@@ -204,11 +214,21 @@ function checkSent(exporter: FlowExporter): void {
   );
 }
 
+function nobodyListened(exporter: FlowExporter): CaptureError {
+  const message = `${integer(exporter.stats().records)} records were sent, and the collector's host refused them: nobody listened there`;
+  return new CaptureError('RINGTAP_REMOTE_UNREACHABLE', message, {
+    hint: 'Start the collector first, check the port, or write a file (-w).',
+  });
+}
+
 function summaryOf({ IpfixExporter, NetflowExporter }: Exporting, exporter: FlowExporter): string {
   const { sent, messages, bytes, notSent, refusals } = exporter.stats();
   const causes = Object.entries(notSent).filter(([, count]) => count > 0);
   const lost = causes.map(([cause, count]) => `, ${integer(count)} not (${cause})`).join('');
-  const nobody = refusals === 0 ? '' : ', and nobody listened there';
+  const datagrams = refusals === 1 ? 'datagram was' : 'datagrams were';
+  // WHY not exactly: a host may answer to one of many only.
+  const nobody =
+    refusals === 0 ? '' : `; at least ${integer(refusals)} ${datagrams} refused: nobody listened there then`;
   const hasMessages = exporter instanceof IpfixExporter || exporter instanceof NetflowExporter;
   const form = hasMessages ? `exported in ${integer(messages)} messages of` : 'written,';
   return `${integer(sent)} records ${form} ${integer(bytes)} bytes${lost}${nobody}`;

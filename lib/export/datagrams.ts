@@ -11,6 +11,8 @@ export interface DatagramSettings {
   readonly uri: string;
   readonly host: string;
   readonly port: number;
+  /** What names of files end in, where a URI without a scheme may be one. */
+  readonly suffix?: string | undefined;
   readonly bufferBytes: number;
   readonly refreshMs: number;
   readonly drops: boolean;
@@ -21,7 +23,7 @@ export interface DatagramSettings {
 const RETRY_MS = 1;
 
 /** The address to send to: names are not looked up by libuv's pool. @throws CaptureError RINGTAP_REMOTE_UNREACHABLE */
-async function addressOf({ uri, host }: DatagramSettings): Promise<string> {
+async function addressOf({ uri, host, suffix }: DatagramSettings): Promise<string> {
   if (isIP(host) !== 0) return host;
   try {
     const [address] = await addon().lookup(host);
@@ -29,9 +31,13 @@ async function addressOf({ uri, host }: DatagramSettings): Promise<string> {
     throw new Error('it has no address');
   } catch (error) {
     const cause = wrapNative(error) as Error;
-    throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${uri}: ${host}: ${cause.message}`, {
+    const isGuess = suffix !== undefined && uri === host;
+    const what = isGuess
+      ? `it has no scheme and does not end in ${suffix}, so it was looked up as a host: ${cause.message}`
+      : `${host}: ${cause.message}`;
+    throw new CaptureError('RINGTAP_REMOTE_UNREACHABLE', `${uri}: ${what}`, {
       uri,
-      hint: 'Check the name of the host.',
+      hint: `Check the name of the host${isGuess ? `, or write file:${uri} for a file` : ''}.`,
     });
   }
 }

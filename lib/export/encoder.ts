@@ -16,7 +16,9 @@ export function columnsOf(flows: FlowBatch): [ArrayBuffer, number, number, numbe
 }
 
 export function gone(): CaptureError {
-  return new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away');
+  return new CaptureError('RINGTAP_BAD_OPTION', 'the memory of the columns was transferred away', {
+    hint: 'Write a batch first, and transfer its memory then.',
+  });
 }
 
 /** What lost records have counted. */

@@ -40,14 +40,14 @@ export class OutputFile {
 
   /**
    * @param temporary it has `.part` behind its name until it is complete
-   * @throws CaptureError RINGTAP_FILE_WRITE
+   * @throws CaptureError RINGTAP_FILE_WRITE, RINGTAP_BUSY
    */
   constructor(path: string, overwrite: boolean, temporary: boolean) {
     try {
       const found = statSync(path, { throwIfNoEntry: false });
       if (found?.isFile() && found.size > 0 && !overwrite) throw taken(path);
       const isSpecial = found !== undefined && !found.isFile();
-      const { O_WRONLY, O_CREAT, O_TRUNC, O_EXCL, O_NONBLOCK } = constants;
+      const { O_WRONLY, O_CREAT, O_EXCL, O_NONBLOCK } = constants;
       this.#final = temporary && !isSpecial ? path : undefined;
       this.#path = this.#final === undefined ? path : `${path}.part`;
       const isNew = this.#final === undefined ? found === undefined : !overwrite;
@@ -55,12 +55,36 @@ export class OutputFile {
         throw unfinished(path, this.#path);
       }
       // WHY not blocking: a named pipe without a reader is told of, and not waited for.
-      this.#fd = openSync(this.#path, O_WRONLY | O_CREAT | O_NONBLOCK | (isNew ? O_EXCL : O_TRUNC), 0o666);
+      this.#fd = openSync(this.#path, O_WRONLY | O_CREAT | O_NONBLOCK | (isNew ? O_EXCL : 0), 0o666);
       this.#overwrite = overwrite;
-      this.#isRegular = fstatSync(this.#fd).isFile();
+      this.#isRegular = this.#begin(path);
     } catch (error) {
       throw fileFault(path, 'cannot be created', error);
     }
+  }
+
+  /** Makes the file that was opened ours alone, and empty. @returns whether it is a regular one */
+  #begin(path: string): boolean {
+    try {
+      const opened = fstatSync(this.#fd);
+      if (!opened.isFile()) return false;
+      addon().lockFile(this.#fd, this.#path);
+      // WHY: who has written it may have ended since it was opened, and given it its name, or taken it away.
+      const { size } = fstatSync(this.#fd);
+      const named = statSync(this.#path, { throwIfNoEntry: false });
+      if (named?.ino !== opened.ino || named.dev !== opened.dev) throw replaced(this.#path);
+      if (size > 0 && !this.#overwrite) throw taken(path);
+      ftruncateSync(this.#fd, 0);
+      return true;
+    } catch (error) {
+      closeSync(this.#fd);
+      throw wrapNative(error, undefined, path);
+    }
+  }
+
+  #end(): void {
+    if (this.#isRegular) addon().unlockFile(this.#fd);
+    closeSync(this.#fd);
   }
 
   /** Writes all of it, or leaves the file as it was. @throws CaptureError RINGTAP_FILE_WRITE */
@@ -92,21 +116,36 @@ export class OutputFile {
   /** Completes it, under its name. @throws CaptureError RINGTAP_FILE_WRITE */
   close(): void {
     try {
-      closeSync(this.#fd);
-      if (this.#final === undefined) return;
-      const found = this.#overwrite ? undefined : statSync(this.#final, { throwIfNoEntry: false });
-      if (found !== undefined && found.size > 0) throw taken(this.#final);
-      renameSync(this.#path, this.#final);
+      try {
+        // WHY while it is ours: whoever waits for it would empty it first.
+        if (this.#final !== undefined) this.#rename(this.#final);
+      } finally {
+        this.#end();
+      }
     } catch (error) {
       throw fileFault(this.#final ?? this.#path, 'cannot be completed', error);
     }
   }
 
+  #rename(final: string): void {
+    const found = this.#overwrite ? undefined : statSync(final, { throwIfNoEntry: false });
+    if (found !== undefined && found.size > 0) throw taken(final);
+    renameSync(this.#path, final);
+  }
+
   /** Closes it as it is; a temporary one is gone. */
   abandon(): void {
-    closeSync(this.#fd);
-    if (this.#final !== undefined) unlinkSync(this.#path);
+    try {
+      if (this.#final !== undefined) unlinkSync(this.#path);
+    } finally {
+      this.#end();
+    }
   }
+}
+
+function replaced(path: string): CaptureError {
+  const hint = 'Close the other writer first, or write to another file.';
+  return new CaptureError('RINGTAP_BUSY', `${path}: somebody else has just written this file`, { uri: path, hint });
 }
 
 function taken(path: string): CaptureError {

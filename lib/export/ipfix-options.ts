@@ -40,7 +40,8 @@ export interface IpfixOptions extends CollectorOptions {
   readonly times?: 'ms' | 'us' | 'ns' | undefined;
   /**
    * Private enterprise number that elements are told by for which IANA has none (tunnels, round trips, retransmissions …); they are
-   * left out by default. 32473 is nobody's, for examples. docs/export.md lists them.
+   * left out by default. 32473 is nobody's, for examples; 29305 is refused, which RFC 5103 has for
+   * the other direction. docs/export.md lists them.
    */
   readonly enterprise?: number | undefined;
   /** TCP and TLS: bytes that wait for a collector that is slow or away; 16 MiB by default. */
@@ -75,6 +76,8 @@ export const IPFIX_NAMES = [
 ] as const satisfies (keyof IpfixOptions)[];
 
 const MOST_32 = 0xffff_ffff;
+/** Elements of the answers have it (RFC 5103). */
+const REVERSE_PEN = 29_305;
 const MOST_MS = 86_400_000;
 const MOST_NAME = 64;
 const DATAGRAM_BYTES = 1400;
@@ -93,11 +96,16 @@ export function requestOf(given: Given, protocol: ExporterRequest['protocol'], i
   const samplePackets = sampling.whole('packets', 1, 65_535, 1);
   const sampleFlows = sampling.whole('flows', 1, 65_535, 1);
   if (samplePackets > 1 && sampleFlows > 1) throw given.bad('sampling', 'takes packets or flows, not both');
+  const enterprise = isNine ? 0 : given.whole('enterprise', 0, MOST_32, 0);
+  if (enterprise === REVERSE_PEN) {
+    const what = `must not be ${REVERSE_PEN}, by which elements of the other direction are told (RFC 5103)`;
+    throw given.bad('enterprise', what, "Give your own organization's number, or 32473 as in examples.");
+  }
   return {
     protocol,
     biflow: isNine ? false : given.flag('biflow', true),
     times: isNine ? 'ms' : given.choice('times', ['ms', 'us', 'ns'], 'ms'),
-    enterprise: isNine ? 0 : given.whole('enterprise', 0, MOST_32, 0),
+    enterprise,
     domain: given.whole('observationDomain', 0, MOST_32, 1),
     messageBytes: isDatagram
       ? given.whole('messageBytes', 512, MOST_DATAGRAM, DATAGRAM_BYTES)

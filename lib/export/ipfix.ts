@@ -57,8 +57,8 @@ export class IpfixExporter extends FlowExporter {
    * @param uri `udp://host:port` (or `host:port`), `tcp://host:port`, `tls://host:port`, `flows.ipfix` or `file:path`
    * @param options what is sent, and how
    * @throws CaptureError RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION, RINGTAP_REMOTE_UNREACHABLE (no such host, no
-   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_NO_INTERFACE, RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not
-   * Linux), RINGTAP_ADDON_MISSING
+   * way to it, or nobody listens), RINGTAP_REMOTE_TLS, RINGTAP_FILE_WRITE, RINGTAP_BUSY (somebody else writes the file), RINGTAP_NO_INTERFACE,
+   * RINGTAP_SYSTEM, RINGTAP_UNSUPPORTED (UDP where it is not Linux), RINGTAP_ADDON_MISSING
    */
   static async open(uri: string, options: IpfixOptions = {}): Promise<IpfixExporter> {
     const to = exportTarget(uri, IPFIX);
@@ -68,7 +68,7 @@ export class IpfixExporter extends FlowExporter {
     const sending = sendingOf(given);
     const overwrite = given.flag('overwrite', false);
     if (to.transport === 'udp') {
-      return new IpfixExporter(uri, await DatagramSink.open(request, { uri, ...to, ...sending }));
+      return new IpfixExporter(uri, await DatagramSink.open(request, { uri, ...to, ...sending, suffix: IPFIX.suffix }));
     }
     if (to.transport === 'file') {
       const native = openNative(uri, request);
@@ -105,8 +105,8 @@ export class IpfixExporter extends FlowExporter {
 
 /**
  * Sends flows to a collector as NetFlow v9 (RFC 3954) by UDP: a record for each direction in which there were packets, both with
- * the times of the whole flow. Times count from a boot, a whole second before the first flow; of flows that are
- * 49 days old or more the header has the time of the latest one instead of now.
+ * the times of the whole flow. Times count from a boot, a whole second before the first flow of a message; of flows that are
+ * 49 days old or more the header has the time of the latest one instead of now. What is longer than that begins later.
  * @example
  * const exporter = await NetflowExporter.open('udp://127.0.0.1:2055');
  * const meter = new FlowMeter();

@@ -37,7 +37,8 @@ export class JsonLinesExporter extends FlowExporter {
    * Creates the file.
    * @param path of the file
    * @param options whether it may replace another one
-   * @throws CaptureError RINGTAP_FILE_WRITE, RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION
+   * @throws CaptureError RINGTAP_FILE_WRITE, RINGTAP_BUSY (somebody else writes it), RINGTAP_BAD_URI, RINGTAP_BAD_OPTION,
+   * RINGTAP_UNKNOWN_OPTION
    */
   static async open(path: string, options: FileExportOptions = {}): Promise<JsonLinesExporter> {
     const { name, sink } = await sinkOf(path, options, '', (flows) => flows.toJsonLines());
@@ -62,7 +63,8 @@ export class CsvExporter extends FlowExporter {
    * Creates the file.
    * @param path of the file
    * @param options whether it may replace another one
-   * @throws CaptureError RINGTAP_FILE_WRITE, RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION
+   * @throws CaptureError RINGTAP_FILE_WRITE, RINGTAP_BUSY (somebody else writes it), RINGTAP_BAD_URI, RINGTAP_BAD_OPTION,
+   * RINGTAP_UNKNOWN_OPTION
    */
   static async open(path: string, options: FileExportOptions = {}): Promise<CsvExporter> {
     const { name, sink } = await sinkOf(path, options, `${FlowBatch.csvHead}\n`, (flows) => flows.toCsvLines());

@@ -5,6 +5,8 @@ import { nearestName } from '../uri/nearest.js';
 import { ownOptions } from '../uri/options.js';
 import { faultIn } from '../uri/uri.js';
 
+const HINT = 'docs/api/ringtap-export.md in the package lists the options of each exporter.';
+
 /** The options of one exporter, which have these names only. */
 export class Given {
   readonly #uri: string;
@@ -69,7 +71,7 @@ export class Given {
     throw this.bad(name, `is there for ${destinations} only`, `Leave it out, or write to ${destinations}.`);
   }
 
-  bad(name: string, what: string, hint?: string): CaptureError {
+  bad(name: string, what: string, hint = HINT): CaptureError {
     return new CaptureError('RINGTAP_BAD_OPTION', `${this.#uri}: option ${name} ${what}`, { uri: this.#uri, hint });
   }
 }

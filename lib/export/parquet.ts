@@ -150,8 +150,8 @@ export class ParquetExporter extends FlowExporter {
    * Creates the file.
    * @param path of the file
    * @param options when row groups end, and whether it may replace another file
-   * @throws CaptureError RINGTAP_LIBRARY_MISSING (hyparquet-writer is not installed), RINGTAP_FILE_WRITE, RINGTAP_BAD_URI,
-   * RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION
+   * @throws CaptureError RINGTAP_LIBRARY_MISSING (hyparquet-writer is not installed), RINGTAP_FILE_WRITE, RINGTAP_BUSY (somebody
+   * else writes it), RINGTAP_BAD_URI, RINGTAP_BAD_OPTION, RINGTAP_UNKNOWN_OPTION
    */
   static async open(path: string, options: ParquetOptions = {}): Promise<ParquetExporter> {
     const name = pathOf(path);

@@ -98,7 +98,7 @@ const MOST_RATES = 16;
 /** Of protocols in a list. */
 const MOST_NAMES = 64;
 
-const HINT = 'docs/flows.md in the package tells what a FlowMeter takes.';
+const HINT = 'docs/flows.md in the package tells what a FlowMeter takes, docs/api/ringtap-flow.md has all of it.';
 
 /** Each looked at once: they may be anything. */
 export function checked(options: FlowMeterOptions): CheckedOptions {
@@ -155,13 +155,23 @@ function setOf(given: unknown): number {
   if (typeof given === 'boolean') return given ? 2 ** PROTOCOLS.length - 1 : 0;
   const names = listOf(given);
   const hint = `There is: ${PROTOCOLS.join(', ')}`;
-  if (names === undefined)
-    throw bad(`FlowMeter: protocols must be true, false or a list of some names, not ${show(given)}`, hint);
+  if (names === undefined) {
+    const what = isList(given) ? `one of ${given.length}` : show(given);
+    throw bad(`FlowMeter: protocols must be true, false or a list of 1 to ${MOST_NAMES} names, not ${what}`, hint);
+  }
   return names.reduce((set: number, name) => {
     const i = (PROTOCOLS as readonly unknown[]).indexOf(name);
     if (i < 0) throw bad(`FlowMeter: there is no protocol ${show(name)}`, hint);
     return set | (1 << i);
   }, 0);
+}
+
+function isList(given: unknown): given is unknown[] {
+  try {
+    return Array.isArray(given);
+  } catch {
+    return false; // it cannot be looked at
+  }
 }
 
 function listOf(given: unknown): unknown[] | undefined {

@@ -628,6 +628,9 @@ export interface Addon {
    * descriptor has to stay open until it settles.
    */
   writeFile(fd: number, bytes: Uint8Array, position: number): Promise<void>;
+  /** Makes an open file this descriptor's alone until it is unlocked; throws where somebody else writes it. */
+  lockFile(fd: number, path: string): void;
+  unlockFile(fd: number): void;
   /** Two ends of a new connection, of which the second one is the caller's to close. */
   pair(): [NativeConnection, number];
 }

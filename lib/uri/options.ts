@@ -22,7 +22,7 @@ export function ownOptions(
     isList = Reflect.has(options, Symbol.iterator);
     if (!isList) return Object.assign(Object.create(null), options);
   } catch (cause) {
-    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: the options cannot be read`, { uri, cause });
+    throw new CaptureError('RINGTAP_BAD_OPTION', `${uri}: the options cannot be read`, { uri, hint, cause });
   }
   throw no('a list');
 }

@@ -51,6 +51,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("adopt", Napi::Function::New<ConnectionHandle::adopt>(env));
   exports.Set("pair", Napi::Function::New<ConnectionHandle::pair>(env));
   exports.Set("writeFile", Napi::Function::New<write_file>(env));
+  exports.Set("lockFile", Napi::Function::New<lock_file>(env));
+  exports.Set("unlockFile", Napi::Function::New<unlock_file>(env));
 #endif
 #ifdef __linux__
   environment.outlet_constructor = Napi::Persistent(OutletHandle::define(env));

@@ -57,6 +57,7 @@ void Datagrams::flush(const ipfix::Encoder& encoder) noexcept {
       counts_.records += message.records;
     }
     sent_ += sent.pieces;
+    counts_.refusals += sent.refusals;
     if (sent.stopped == DatagramOutput::Stopped::kFull) break;
     if (sent.stopped == DatagramOutput::Stopped::kRefused) {
       const ipfix::Message& message = messages[sent_++];

@@ -14,6 +14,7 @@
 #include "addon/elements.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
+#include "io/file_output.h"
 
 namespace ringtap::addon {
 
@@ -67,5 +68,11 @@ Napi::Value write_file(const Napi::CallbackInfo& info) {
   if (!started) written.reject(to_js(env, started.error()).Value());
   return written.promise();
 }
+
+void lock_file(const Napi::CallbackInfo& info) {
+  if (auto error = ringtap::lock_file(static_cast<int>(word(info[0])), text(info[1]))) raise(info.Env(), *error);
+}
+
+void unlock_file(const Napi::CallbackInfo& info) { ringtap::unlock_file(static_cast<int>(word(info[0]))); }
 
 }  // namespace ringtap::addon

@@ -10,4 +10,9 @@ namespace ringtap::addon {
 /// written.
 Napi::Value write_file(const Napi::CallbackInfo& info);
 
+/// lockFile(fd, path). Makes the file this descriptor's alone until unlockFile(fd). Throws BUSY: somebody else writes
+/// it.
+void lock_file(const Napi::CallbackInfo& info);
+void unlock_file(const Napi::CallbackInfo& info);
+
 }  // namespace ringtap::addon

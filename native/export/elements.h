@@ -2,6 +2,7 @@
 // from one list. Numbers are those of IANA's registry.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -144,13 +145,13 @@ inline uint64_t start_us(const Row& row) noexcept { return microseconds(start_ns
 inline uint64_t end_us(const Row& row) noexcept { return microseconds(end_ns(row)); }
 inline uint64_t start_ntp(const Row& row) noexcept { return ntp(start_ns(row), 0xffffffff); }
 inline uint64_t end_ntp(const Row& row) noexcept { return ntp(end_ns(row), 0xffffffff); }
-/// ms since the boot that a header of NetFlow v9 tells.
-inline uint32_t first_switched(const Row& row) noexcept {
-  return static_cast<uint32_t>(start_ns(row) / 1'000'000 - row.boot_ms);
+/// ms since the boot that a header of NetFlow v9 tells; of before it the nearest, which is not 0: that is no time.
+inline uint32_t since_boot(const Row& row, int64_t ns) noexcept {
+  constexpr int64_t kMost = 0xffffffff;
+  return static_cast<uint32_t>(std::clamp<int64_t>(ns / 1'000'000 - row.boot_ms, 1, kMost));
 }
-inline uint32_t last_switched(const Row& row) noexcept {
-  return static_cast<uint32_t>(end_ns(row) / 1'000'000 - row.boot_ms);
-}
+inline uint32_t first_switched(const Row& row) noexcept { return since_boot(row, start_ns(row)); }
+inline uint32_t last_switched(const Row& row) noexcept { return since_boot(row, end_ns(row)); }
 
 /// flowEndReason.
 inline uint8_t reason(const Row& row) noexcept {

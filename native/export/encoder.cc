@@ -10,14 +10,17 @@ namespace ringtap::ipfix {
 
 namespace {
 
-constexpr int64_t kMostUptimeMs = std::numeric_limits<uint32_t>::max();
 constexpr int64_t kSecondMs = 1000;
+/// Whole seconds, as the header's time is one.
+constexpr int64_t kMostUptimeMs = std::numeric_limits<uint32_t>::max() / kSecondMs * kSecondMs;
 
 /// Records whose columns stay near: they are looked at once for each kind that is among them.
 constexpr uint32_t kBlock = 256;
 
 constexpr int64_t floor_second(int64_t ms) noexcept { return ms - ms % kSecondMs; }
 constexpr int64_t ceil_second(int64_t ms) noexcept { return floor_second(ms + kSecondMs - 1); }
+
+constexpr int64_t boot_before(int64_t ms) noexcept { return std::max<int64_t>(floor_second(ms) - kSecondMs, 0); }
 
 /// Directions of a record that are exported as records of their own; what nobody sent anything in is one all the same.
 constexpr uint32_t directions(uint32_t to_server, uint32_t to_client) noexcept {
@@ -35,20 +38,31 @@ Encoder::Encoder(Settings settings)
   }
 }
 
-/// A boot from which all times of the batch, and now, are numbers of 32 bits; it stays as it was where it can. Not the
-/// time of the first flow itself: 0 stands for no time.
-void Encoder::set_boot(const Batch& batch, int64_t now_ms) noexcept {
-  int64_t first = std::numeric_limits<int64_t>::max();
-  int64_t last = 0;
-  for (uint32_t i = 0; i < batch.count; i++) {
-    first = std::min(first, time_ns(batch.columns.start[i], batch.epoch_ns) / 1'000'000);
-    last = std::max(last, time_ns(batch.columns.end[i], batch.epoch_ns) / 1'000'000);
+/// A boot from which the times of records from `first` on are numbers of 32 bits; it stays as it was where it can. Not
+/// the time of the first flow itself: 0 stands for no time. Gives for how many records it is one: others need another.
+/// A single record longer than that is one, too: its start is as early as can be told.
+uint32_t Encoder::set_boot(const Batch& batch, uint32_t first) noexcept {
+  int64_t earliest = std::numeric_limits<int64_t>::max();
+  int64_t latest = 0;
+  uint32_t count = 0;
+  for (uint32_t i = first; i < batch.count; i++, count++) {
+    const int64_t start = time_ns(batch.columns.start[i], batch.epoch_ns) / 1'000'000;
+    const int64_t end = time_ns(batch.columns.end[i], batch.epoch_ns) / 1'000'000;
+    const int64_t least = std::min({earliest, start, end});
+    const int64_t most = std::max({latest, start, end});
+    if (count > 0 && most - boot_before(least) > kMostUptimeMs) break;
+    earliest = least;
+    latest = most;
   }
-  if (batch.count == 0) first = last = now_ms;
-  if (!boot_ms_ || first <= *boot_ms_ || last - *boot_ms_ > kMostUptimeMs) {
-    boot_ms_ = std::max<int64_t>(floor_second(first) - kSecondMs, 0);
+  if (!boot_ms_ || earliest <= *boot_ms_ || latest - *boot_ms_ > kMostUptimeMs) {
+    boot_ms_ = std::max(boot_before(earliest), ceil_second(latest - kMostUptimeMs));
   }
-  latest_ms_ = std::max(last, *boot_ms_);
+  latest_ms_ = std::max(latest, *boot_ms_);
+  return count;
+}
+
+void Encoder::begin_at(int64_t now_ms) noexcept {
+  if (!boot_ms_) boot_ms_ = latest_ms_ = floor_second(now_ms);
 }
 
 HeaderTime Encoder::header_time(int64_t now_ms) const noexcept {
@@ -62,13 +76,22 @@ HeaderTime Encoder::header_time(int64_t now_ms) const noexcept {
 
 void Encoder::encode(const Batch& batch, int64_t now_ms, const std::optional<Account>& account) {
   messages_.clear();
-  if (settings_.protocol == Protocol::kNetflow9) set_boot(batch, now_ms);
-  messages_.set_time(header_time(now_ms));
-  if (account) ipfix::announce(settings_, *account, messages_);
-  for (uint32_t first = 0; first < batch.count; first += kBlock) {
-    put_block(batch, first, std::min(kBlock, batch.count - first));
-  }
-  messages_.finish();
+  uint32_t first = 0;
+  do {
+    uint32_t fitting = batch.count - first;
+    if (fitting == 0)
+      begin_at(now_ms);
+    else if (settings_.protocol == Protocol::kNetflow9)
+      fitting = set_boot(batch, first);
+    messages_.set_time(header_time(now_ms));
+    if (account && first == 0) ipfix::announce(settings_, *account, messages_);
+    for (const uint32_t end = first + fitting; first < end;) {
+      const uint32_t count = std::min(kBlock, end - first);
+      put_block(batch, first, count);
+      first += count;
+    }
+    messages_.finish();
+  } while (first < batch.count);
 }
 
 /// Records by their kind, so that a set has many.
@@ -121,7 +144,7 @@ void Encoder::put_records(const Batch& batch, uint8_t kind, std::span<const uint
 
 void Encoder::announce(int64_t now_ms, const Account& account) {
   messages_.clear();
-  if (!boot_ms_) boot_ms_ = latest_ms_ = floor_second(now_ms);
+  begin_at(now_ms);
   messages_.set_time(header_time(now_ms));
   ipfix::announce(settings_, account, messages_);
 }

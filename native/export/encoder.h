@@ -39,14 +39,15 @@ class Encoder {
 
  private:
   HeaderTime header_time(int64_t now_ms) const noexcept;
-  void set_boot(const Batch& batch, int64_t now_ms) noexcept;
+  void begin_at(int64_t now_ms) noexcept;
+  uint32_t set_boot(const Batch& batch, uint32_t first) noexcept;
   void put_block(const Batch& batch, uint32_t first, uint32_t count);
   void put_records(const Batch& batch, uint8_t kind, std::span<const uint32_t> entries);
 
   Settings settings_;
   Messages messages_;
   uint32_t record_bytes_[8] = {};  // of each kind
-  // Of NetFlow v9, whose times count from a boot: a whole second before the first flow.
+  // Of NetFlow v9, whose times count from a boot: a whole second before the first flow of those that it is told with.
   std::optional<int64_t> boot_ms_;
   int64_t latest_ms_ = 0;
 };

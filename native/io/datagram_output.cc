@@ -142,6 +142,7 @@ DatagramOutput::Sent DatagramOutput::send(std::span<const Piece> pieces) noexcep
     }
     // WHY once more: what an earlier datagram met on its way is told to the next one, which is not sent.
     if (!is_repeated) {
+      if (err == ECONNREFUSED) sent.refusals++;
       is_repeated = true;
       continue;
     }

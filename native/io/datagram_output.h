@@ -30,7 +30,8 @@ class DatagramOutput {
   struct Sent {
     size_t pieces = 0;
     Stopped stopped = Stopped::kNo;
-    int err = 0;  // why the next one was refused: for good, another try makes no sense
+    size_t refusals = 0;  // the host of the peer has said so often that nobody listens
+    int err = 0;          // why the next one was refused: for good, another try makes no sense
   };
   /// Sends them in order. Pieces of one length that lie one after the other in memory cost little.
   Sent send(std::span<const Piece> pieces) noexcept;

@@ -154,12 +154,8 @@ std::optional<Error> FileOutput::begin(const std::string& path, Existing existin
                  .hint = "Leave them out, or name a file."};
   }
   if (!owned_ || !regular_) return std::nullopt;
-  // WHY: two writers of one file would overwrite each other's packets. Where the file system has no locks, so be it.
-  if (flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    Error error = system_error(Code::kBusy, path + ": somebody else is writing this file", "flock", errno);
-    error.hint = "Close the other writer first, or write to another file.";
-    return error;
-  }
+  // WHY: two writers of one file would overwrite each other's packets.
+  if (auto error = lock_file(fd_, path)) return error;
   if (existing == Existing::kRefused && status.st_size > 0) return file_exists(path);
   if (ftruncate(fd_, 0) != 0) return cannot_create(path, "ftruncate", errno);
   return write_as(path, how);
@@ -259,7 +255,7 @@ int FileOutput::finish() noexcept {
   struct stat status {};
   const bool is_cut = claimed_ == 0 || (fstat(fd, &status) == 0 && ftruncate(fd, status.st_size) == 0);
   const int err = is_cut ? 0 : errno;
-  if (regular_) flock(fd, LOCK_UN);  // WHY: a child that is just being forked would keep it
+  if (regular_) unlock_file(fd);
   return ::close(fd) != 0 ? errno : err;
 }
 
@@ -277,6 +273,18 @@ Destination to_file(const std::string& path, Existing existing, FileWriting how)
 Result<std::unique_ptr<Output>> open_new_file(const std::string& path, FileWriting how) {
   return open_output(path, Existing::kRefused, true, how);
 }
+
+#ifndef _WIN32
+std::optional<Error> lock_file(int fd, const std::string& path) {
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return std::nullopt;
+  Error error = system_error(Code::kBusy, path + ": somebody else is writing this file", "flock", errno);
+  error.hint = "Close the other writer first, or write to another file.";
+  return error;
+}
+
+// WHY: a child that is just being forked would keep it beyond close().
+void unlock_file(int fd) noexcept { flock(fd, LOCK_UN); }
+#endif
 
 Error file_exists(const std::string& path) {
   Error error = cannot_create(path, "open", EEXIST);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "io/output.h"
@@ -25,6 +26,13 @@ Destination to_file(const std::string& path, Existing existing = Existing::kEmpt
 
 /// A file that is not there yet: else EEXIST.
 Result<std::unique_ptr<Output>> open_new_file(const std::string& path, FileWriting how = {});
+
+#ifndef _WIN32
+/// Makes a file that is open for writing ours alone, until unlock_file() or its last close: RINGTAP_BUSY when somebody
+/// else writes it. Where the file system has no locks, so be it.
+std::optional<Error> lock_file(int fd, const std::string& path);
+void unlock_file(int fd) noexcept;
+#endif
 
 Error file_exists(const std::string& path);
 

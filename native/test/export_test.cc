@@ -354,6 +354,42 @@ TEST_CASE("NetFlow v9 tells each direction in which there were packets, with tim
   }
 }
 
+TEST_CASE("NetFlow v9 tells flows of months, each from a boot that it is not too far from") {
+  constexpr double kDayNs = 86'400e9;
+  const Table table = table_of(70);
+  const flow::Columns& c = table.columns;
+  for (uint32_t i = 0; i < 70; i++) {
+    c.start[i] = kDayNs * (i < 60 ? i : i % 2 == 0 ? 29'000 : 3);  // some of 2103 between those of 2023
+    c.end[i] = c.start[i] + 5e9;
+  }
+  c.start[69] = c.end[69] - 60 * kDayNs;
+  Encoder encoder({.protocol = Protocol::kNetflow9, .message_bytes = 512});
+  encoder.encode({c, 70, kEpoch}, kNowMs, Account{});
+  Collector collector(Protocol::kNetflow9);
+  std::map<uint64_t, std::pair<int64_t, int64_t>> told;
+  for (const Message& message : encoder.messages()) {
+    CHECK(message.bytes <= 512);
+    const size_t before = collector.flows.size();
+    collector.read({encoder.memory() + message.at, message.bytes});
+    const int64_t boot = int64_t{collector.seconds.back()} * 1000 - collector.uptimes.back();
+    for (size_t i = before; i < collector.flows.size(); i++) {
+      const Record& record = collector.flows[i];
+      told[number(record, 148) - 1] = {boot + static_cast<int64_t>(number(record, 22)),
+                                       boot + static_cast<int64_t>(number(record, 21))};
+    }
+  }
+  CHECK(collector.gaps == 0);
+  CHECK(told.size() == 70);
+  CHECK(collector.flows.size() == 140);
+  for (const auto& [i, times] : told) {
+    CHECK(times.second == (kEpoch + static_cast<int64_t>(c.end[i])) / 1'000'000);
+    if (i < 69) CHECK(times.first == (kEpoch + static_cast<int64_t>(c.start[i])) / 1'000'000);
+  }
+  // Longer than can be told.
+  CHECK(told[69].second - told[69].first > int64_t{49} * 86'400'000);
+  CHECK(told[69].second - told[69].first <= 0xffffffff);
+}
+
 TEST_CASE("without biflow IPFIX has a record for each direction, too") {
   const Table table = table_of(100);
   Encoder encoder({.biflow = false});

@@ -158,6 +158,16 @@ describe('ringtap flows', () => {
     expect((await ringtap('flows', file, '--csv', '-w', path('w.x'))).code).toBe(0);
     const nobody = await ringtap('flows', file, '--ipfix', 'tcp://127.0.0.1:1');
     expect(nobody).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('Nobody listens there') });
+    for (const collector of ['--ipfix', '--netflow']) {
+      expect(await ringtap('flows', file, collector, '127.0.0.1:1')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /at least \d datagrams? w\S+ refused: nobody listened there then.*refused them: nobody/s,
+        ),
+      });
+    }
+    const reverse = await ringtap('flows', file, '-w', path('reverse.ipfix'), '--enterprise', '29305');
+    expect(reverse).toMatchObject({ code: 2, stderr: expect.stringContaining('must not be 29305') });
     expect((await ringtap('flows', file, '--ipfix', 'sctp://127.0.0.1:1')).code).toBe(2);
     expect((await ringtap('flows', file, '--ipfix', 'x', '--enterprise', '-1')).code).toBe(2);
   });

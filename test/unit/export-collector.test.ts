@@ -144,6 +144,11 @@ describe('by UDP', () => {
   test('a name that no host has is a typed error', async () => {
     const error = await failure(() => IpfixExporter.open('udp://nobody.invalid:4739'));
     expect(error).toMatchObject({ code: 'RINGTAP_REMOTE_UNREACHABLE', hint: expect.stringContaining('name') });
+    expect(await failure(() => IpfixExporter.open('x.invalid'))).toMatchObject({
+      code: 'RINGTAP_REMOTE_UNREACHABLE',
+      message: expect.stringContaining('no scheme and does not end in .ipfix'),
+      hint: expect.stringContaining('file:x.invalid'),
+    });
   });
 
   test('what the kernel refuses is counted, and is no error; an address that has no way is one', async () => {

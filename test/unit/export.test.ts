@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AsyncBuffer, asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { openWriter } from 'ringtap';
 import {
   CsvExporter,
   IpfixExporter,
@@ -175,6 +176,29 @@ test('a file that exists and is not empty is left alone, unless it may be overwr
   });
 });
 
+test('a file that somebody else is writing is refused, also where it may be overwritten, and stays whole', async () => {
+  for (const [name, opening] of [
+    ['busy.csv', CsvExporter.open],
+    ['busy.jsonl', JsonLinesExporter.open],
+    ['busy.parquet', ParquetExporter.open],
+    ['busy.ipfix', IpfixExporter.open],
+  ] as const) {
+    const first = await opening.call(undefined, path(name), { overwrite: true });
+    await writeAll(first, batches);
+    const error = await failure(() => opening.call(undefined, path(name), { overwrite: true }));
+    expect(error).toMatchObject({ code: 'RINGTAP_BUSY', hint: expect.stringContaining('Close the other writer') });
+    await first.close();
+    expect(statSync(path(name)).size).toBe(first.stats().bytes);
+    await (await opening.call(undefined, path(name), { overwrite: true })).close();
+    expect(existsSync(`${path(name)}.part`)).toBe(false);
+  }
+  const writer = await openWriter(path('busy.csv'), { overwrite: true });
+  expect(await failure(() => CsvExporter.open(path('busy.csv'), { overwrite: true }))).toMatchObject({
+    code: 'RINGTAP_BUSY',
+  });
+  await writer.close();
+});
+
 test('a named pipe that nobody reads is told of, and one that somebody reads slowly gets all', async () => {
   const pipe = path('pipe');
   execFileSync('mkfifo', [pipe]);
@@ -308,6 +332,7 @@ describe('options that nobody can mean', () => {
     { observationDomain: -1 },
     { observationDomain: 2 ** 32 },
     { enterprise: 1.5 },
+    { enterprise: 29_305 },
     { times: 's' },
     { biflow: 1 },
     { interface: 'eth0' },
@@ -322,7 +347,8 @@ describe('options that nobody can mean', () => {
     { bufferBytes: 1 },
   ])('%j is refused', async (options) => {
     const error = await failure(() => IpfixExporter.open('udp://127.0.0.1:9', options as IpfixOptions));
-    expect(error).toMatchObject({ code: 'RINGTAP_BAD_OPTION' });
+    expect(error.code).toBe('RINGTAP_BAD_OPTION');
+    expect(error.hint).not.toContain('docs/uri.md');
   });
 
   test.each([

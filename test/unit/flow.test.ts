@@ -301,6 +301,11 @@ test('what is wrong with options is told once, with its cause, and where to read
   expect(unknown.message).toContain('no "unknownX" in options');
   const wrong = await failure(() => new FlowMeter({ maxFlows: 0 }));
   expect(wrong).toMatchObject({ hint: expect.stringContaining('docs/flows.md') });
+  const none = await failure(() => new FlowMeter({ protocols: [] }));
+  expect(none).toMatchObject({
+    code: 'RINGTAP_BAD_OPTION',
+    message: expect.stringContaining('1 to 64 names, not one of 0'),
+  });
   const cause = new Error('mine');
   const thrown = await failure(
     () =>
