@@ -19,8 +19,8 @@ namespace ringtap::addon {
 class InlineHandle final : public Napi::ObjectWrap<InlineHandle>, private Tenant {
  public:
   static Napi::Function define(Napi::Env env);
-  /// openInline({interfaces, method, ingress?, egress?, inline?}) → Inline; the last three are writers, or how many bytes
-  /// a reader of batches has. Throws what the interfaces fail with.
+  /// openInline({interfaces, method, ingress?, egress?, inline?}) → Inline; the last three are writers, or how many
+  /// bytes a reader of batches has. Throws what the interfaces fail with.
   static Napi::Value open(const Napi::CallbackInfo& info);
 
   explicit InlineHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}

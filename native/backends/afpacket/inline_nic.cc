@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "linux/address_claims.h"
 #include "backends/afpacket/guard.h"
 #include "core/byte_order.h"
 #include "core/clock.h"
+#include "linux/address_claims.h"
 #include "linux/interface.h"
 #include "linux/link_news.h"
 #include "linux/packet_socket.h"

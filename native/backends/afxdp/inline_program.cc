@@ -34,7 +34,8 @@ void load_type(Assembler& as) {
   as.from_network(Size::kHalf, kCarried);
 }
 
-/// Goes to `ours` if the address at this place is one of ours, and to `some` if only GENEVE to it is. Its bytes are there.
+/// Goes to `ours` if the address at this place is one of ours, and to `some` if only GENEVE to it is. Its bytes are
+/// there.
 void look_up(Assembler& as, int addresses, int16_t at, bool v6, Label ours, Label some) {
   const Label none = as.label();
   for (int16_t word = 0; word < 16; word += 4) {
@@ -63,7 +64,8 @@ void expect_byte(Assembler& as, int16_t at, int value, Label pass) {
   as.jump64(Jump::kNotEqual, R1, value, pass);
 }
 
-/// Ends at `ours` if the transport header behind the Ethernet and the IP header, which is R1 bytes long, is to GENEVE's port.
+/// Ends at `ours` if the transport header behind the Ethernet and the IP header, which is R1 bytes long, is to GENEVE's
+/// port.
 void expect_geneve(Assembler& as, Label ours, Label pass) {
   constexpr int16_t kPort = 2, kPortEnd = 4;
   as.alu64(Alu::kAdd, R1, kPacket);
