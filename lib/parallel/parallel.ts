@@ -57,6 +57,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
   #sum: unknown;
   #isComplete = true;
   #ended = 0;
+  #captureFailure: CaptureError | undefined;
   #watch: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #forgetSignal: (() => void) | undefined;
@@ -229,15 +230,26 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
 
   #oneEnded(): void {
     this.#ended++;
-    if (this.#ended === this.workers) void this.close();
+    if (this.#ended < this.workers) return;
+    if (this.#captureFailure === undefined) void this.close();
+    else this.#fail(this.#captureFailure);
+  }
+
+  /** It fails the other workers, too, and another one in this one's place: each when it has had what came before. */
+  #captureFailed(error: CaptureError): void {
+    if (this.#isStarting) return this.#fail(error);
+    this.#captureFailure ??= error;
+    setTimeout(() => {
+      if (this.#closing === undefined) this.#fail(error);
+    }, PATIENCE_MS).unref();
+    this.#oneEnded();
   }
 
   #oneFailed(member: Member, { kind, phase, error }: MemberFailure): void {
     if (this.#settings.reduce !== undefined) this.#isComplete = false;
     if (this.#closing !== undefined) return;
     if (phase === 'load') this.#fail(this.#badHandler(error));
-    // The capture itself has failed: it would fail another worker, too.
-    else if (phase === 'capture' && error instanceof CaptureError) this.#fail(error);
+    else if (phase === 'capture' && error instanceof CaptureError) this.#captureFailed(error);
     else this.#restart(member, kind, error);
   }
 
