@@ -9,7 +9,6 @@ import { tell, UsageError } from './errors.js';
 import { Listeners } from './flow-refusals.js';
 import { integer } from './format.js';
 import { type TlsFlags, tlsFrom } from './tls.js';
-import { refuseInput } from './trace/output-file.js';
 
 export interface FlowOutputFlags extends TlsFlags {
   json?: true;
@@ -70,7 +69,10 @@ export class FlowOutput {
   /** @throws CaptureError */
   static async open(flags: FlowOutputFlags, capture: Capture, meter: FlowMeter): Promise<FlowOutput> {
     const { write } = flags;
-    if (write !== undefined && capture.backend === 'file') refuseInput(write, [capture.plan.target]);
+    if (write !== undefined && capture.backend === 'file') {
+      const { refuseInput } = await import('./trace/output-file.js');
+      refuseInput(write, [capture.plan.target]);
+    }
     const module = await exporting();
     const exporters: FlowExporter[] = [];
     try {
