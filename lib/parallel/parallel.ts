@@ -237,7 +237,10 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
 
   /** It fails the other workers, too, and another one in this one's place: each when it has had what came before. */
   #captureFailed(error: CaptureError): void {
-    if (this.#isStarting) return this.#fail(error);
+    if (this.#isStarting) {
+      this.#fail(error);
+      return;
+    }
     this.#captureFailure ??= error;
     setTimeout(() => {
       if (this.#closing === undefined) this.#fail(error);
