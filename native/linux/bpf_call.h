@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 
@@ -17,8 +18,13 @@ inline bpf_attr zero_attr() noexcept {
   return attr;
 }
 
+/// WHY again: the kernel gives up looking a program over when a signal comes, and says EAGAIN; V8 sends itself some.
 inline int bpf(bpf_cmd command, bpf_attr& attr) noexcept {
-  return static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr));
+  constexpr int kMostTries = 10;
+  for (int tries = 1;; tries++) {
+    const auto made = static_cast<int>(syscall(SYS_bpf, command, &attr, sizeof attr));
+    if (made >= 0 || command != BPF_PROG_LOAD || errno != EAGAIN || tries == kMostTries) return made;
+  }
 }
 
 inline uint64_t address(const void* pointer) noexcept {
