@@ -249,7 +249,7 @@ export class ParallelCapture<Sum = unknown> implements AsyncDisposable {
   }
 
   #oneFailed(member: Member, { kind, phase, error }: MemberFailure): void {
-    if (this.#settings.reduce !== undefined) this.#isComplete = false;
+    if (this.#settings.reduce !== undefined && phase !== 'capture') this.#isComplete = false;
     if (this.#closing !== undefined) return;
     if (phase === 'load') this.#fail(this.#badHandler(error));
     else if (phase === 'capture' && error instanceof CaptureError) this.#captureFailed(error);

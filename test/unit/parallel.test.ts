@@ -158,10 +158,14 @@ describe.skipIf(process.platform !== 'linux')('parallel', () => {
     expect(warning.message).toContain('synth:?seed=1: all workers end: worker 0 has ended (throw): on purpose');
   });
 
-  test('what the capture fails with ends all', async () => {
-    await using parallel = await openParallel('synth:?errorAfter=5000', { workers: 2, handler: counting });
+  test('what the capture fails with ends all, and what was found before that is there', async () => {
+    const options = { workers: 2, handler: counting, reduce: sum() };
+    await using parallel = await openParallel('synth:?errorAfter=5000', options);
     expect((await failure(() => finished(parallel))).code).toBe('RINGTAP_INJECTED');
     expect(parallel.stats()).toMatchObject({ received: 5000, delivered: 5000 });
+    expect([parallel.reduced, parallel.complete]).toEqual([5000, true]);
+    const { code, stdout } = await ringtap('stats', 'synth:?errorAfter=5000', '--workers', '2', '--json');
+    expect([code, JSON.parse(stdout).packets]).toEqual([1, 5000]);
   });
 
   test('it closes within two seconds, whatever handlers do, and its ledger stays', async () => {
