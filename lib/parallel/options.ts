@@ -150,7 +150,8 @@ function handlerOf(uri: string, handler: unknown): string {
     new CaptureError('RINGTAP_BAD_HANDLER', `${uri}: handler ${what}`, { uri, cause });
   if (handler === undefined) throw refused('is missing');
   try {
-    if (handler instanceof URL) return handler.href;
+    const { href } = Object(handler) as { readonly href?: unknown };
+    if (typeof handler === 'object' && typeof href === 'string') return href;
   } catch (cause) {
     throw refused('cannot be read', cause);
   }
